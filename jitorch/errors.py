@@ -1,0 +1,193 @@
+"""Every error jitorch raises: what, expected / actual, where (the user's line), hint.
+
+Two families.  A `UserError` is about what the caller passed; it points at the caller's own line.
+A `CompilerBug` is about jitorch itself; it prints the IR that reproduces it.
+
+Each user error is also the built-in exception that PyTorch raises in its place (`RuntimeError`,
+`TypeError`, `IndexError`, ...), so code that catches those keeps working.
+"""
+
+from __future__ import annotations
+
+import linecache
+import os
+import sys
+from types import CodeType, FrameType
+
+_PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+
+
+class Location:
+    """A place in the user's source: ``file``, ``line`` and, where known, the columns of the expression."""
+
+    __slots__ = ("file", "line", "column", "end_column")
+
+    def __init__(self, file: str, line: int, column: int = -1, end_column: int = -1):
+        self.file, self.line, self.column, self.end_column = file, line, column, end_column
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Location) and (self.file, self.line) == (other.file, other.line)
+
+    def __hash__(self) -> int:
+        return hash((self.file, self.line))
+
+    def __str__(self) -> str:
+        return f"{os.path.basename(self.file)}:{self.line}"
+
+    def __repr__(self) -> str:
+        return f"Location({self.file!r}, {self.line})"
+
+    def excerpt(self) -> list[str]:
+        """The source line and a line of carets under the expression, or nothing where there is no source."""
+        source = linecache.getline(self.file, self.line).rstrip("\n")
+        if not source.strip():
+            return []
+        text = source.lstrip()
+        if self.column < 0:
+            return [text]
+        # Columns count UTF-8 bytes, carets count characters.
+        encoded = source.encode()
+        start = len(encoded[: self.column].decode(errors="replace")) - (len(source) - len(text))
+        stop = len(encoded[: self.end_column].decode(errors="replace")) - (len(source) - len(text))
+        if stop <= start or start < 0:
+            return [text]
+        return [text, " " * start + "^" * (stop - start)]
+
+
+def is_internal(code: CodeType) -> bool:
+    """Whether ``code`` is part of jitorch rather than of the user's program."""
+    return code.co_filename.startswith(_PACKAGE) or code.co_filename.startswith("<jitorch")
+
+
+def _columns(frame: FrameType) -> tuple[int, int]:
+    for i, (line, end_line, column, end_column) in enumerate(frame.f_code.co_positions()):
+        if i == frame.f_lasti // 2:
+            if line == end_line and column is not None and end_column is not None:
+                return column, end_column
+            break
+    return -1, -1
+
+
+def user_location(columns: bool = False) -> Location | None:
+    """The innermost frame outside of jitorch; ``columns`` costs more and is for errors."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if not is_internal(frame.f_code):
+            column, end_column = _columns(frame) if columns else (-1, -1)
+            return Location(frame.f_code.co_filename, frame.f_lineno, column, end_column)
+        frame = frame.f_back
+    return None
+
+
+class JitorchError(Exception):
+    """The base of all errors that jitorch raises on purpose.
+
+    ``what`` says in one line what is wrong.  ``expected`` and ``actual`` are shown one under the
+    other; ``hint`` says what to do; ``where`` is the user's line, found on the stack if not given.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        expected: object = None,
+        actual: object = None,
+        hint: str | None = None,
+        where: Location | None = None,
+    ):
+        self.what = what
+        self.expected, self.actual, self.hint = expected, actual, hint
+        self.where = where if where is not None else user_location(columns=True)
+        super().__init__(what)
+
+    def __str__(self) -> str:
+        lines = [self.what]
+        if self.expected is not None:
+            lines.append(f"  expected: {self.expected}")
+        if self.actual is not None:
+            lines.append(f"  actual:   {self.actual}")
+        if self.where is not None:
+            prefix = f"  at:       {self.where}   "
+            excerpt = self.where.excerpt()
+            lines.append((prefix + (excerpt[0] if excerpt else "")).rstrip())
+            lines += [" " * len(prefix) + carets for carets in excerpt[1:]]
+        if self.hint is not None:
+            lines.append(f"  hint:     {self.hint}")
+        lines.append(f"  see:      docs/errors.md#{type(self).__name__}")
+        return "\n".join(lines)
+
+
+class UserError(JitorchError):
+    """The caller's code or data is at fault."""
+
+
+class ShapeError(UserError, RuntimeError):
+    """Sizes or ranks do not fit together."""
+
+
+class DTypeError(UserError, RuntimeError):
+    """A dtype that the operation does not take, or that a result cannot be stored in."""
+
+
+class DeviceError(UserError, RuntimeError):
+    """A device that is not there, or tensors on different devices."""
+
+
+class ArgumentError(UserError, TypeError):
+    """A missing, unknown or wrongly typed argument."""
+
+
+class ValueRangeError(UserError, ValueError):
+    """An argument of the right type with a value outside of what is allowed."""
+
+
+class TensorIndexError(UserError, IndexError):
+    """An index or an axis out of range."""
+
+
+class AutogradError(UserError, RuntimeError):
+    """A gradient was asked for that cannot be computed."""
+
+
+class StagingError(UserError, RuntimeError):
+    """`@jit` met something that it cannot stage and was told not to fall back to eager."""
+
+
+class UnsupportedError(UserError, NotImplementedError):
+    """A documented PyTorch feature that jitorch does not have (yet)."""
+
+
+class BackendError(UserError, RuntimeError):
+    """A backend is unknown, unavailable, or refused a graph."""
+
+
+class PluginError(UserError, RuntimeError):
+    """A plugin could not be loaded, or two plugins claim one name."""
+
+
+class MissingExtraError(UserError, ImportError):
+    """An optional package is not installed; the hint names the extra."""
+
+
+class ParseError(UserError, ValueError):
+    """Text that is not valid IR."""
+
+
+class KernelError(UserError, RuntimeError):
+    """Native code stopped: an index was out of range or a size did not fit."""
+
+
+class CompilerBug(JitorchError, RuntimeError):
+    """jitorch broke one of its own rules.  ``ir`` reproduces it; please report it."""
+
+    def __init__(self, what: str, *, ir: object = None, expected: object = None, actual: object = None):
+        self.ir = ir
+        super().__init__(what, expected=expected, actual=actual, hint="this is a bug in jitorch, not in your code")
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        return text if self.ir is None else f"{text}\n  ir:\n{self.ir}"
+
+
+class VerifyError(CompilerBug):
+    """A graph, kernel or program that breaks the rules of its language."""

@@ -1,0 +1,456 @@
+"""Kernel IR: loops over scalars.  The whole language is on this page.
+
+    kernel = Kernel(name, params, scratch, body)
+    param  = Buffer (a pointer) | Var (a scalar, such as a size)
+    stmt   = Let(var, value)             name a value; never assigned again
+           | Local(var, init)            a mutable scalar
+           | Assign(var, value)          give a Local a new value
+           | Store(buffer, index, value)
+           | For(var, extent, body, kind)   var = 0, 1, ..., extent - 1
+           | If(test, then, orelse)
+           | Barrier()                   all threads of a block meet
+    expr   = Const(value, dtype) | Var(name, dtype) | Load(buffer, index) | Call(fn, args, dtype)
+
+``fn`` is a name of `jitorch.ir.scalars` or ``cast``.  Indices and extents are int64, count elements
+and are flat (row-major).  A `Buffer` lives in a space: ``global`` (a parameter), ``shared`` (one a
+block) or ``local`` (one a thread; constant indices make it registers).
+
+A loop has a kind:
+
+    serial    in order
+    parallel  iterations are independent
+    vector    constant extent W: the body runs on W lanes at once; an access whose index moves by one
+              element a lane is a vector access, one that does not depend on the variable is splat
+    unroll    constant extent: the body is repeated
+    block     an independent iteration that a GPU runs as one block; nest at most three
+    thread    an iteration that one thread of the block runs; nest at most three
+
+A `Call` with ``reassociate`` may be reordered with its like (a sum over a loop, in any order);
+nothing else may.  Trees are frozen, so passes are functions ``Kernel -> Kernel`` and patterns are
+``match``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeVar
+
+import numpy as np
+
+from jitorch import dtypes
+from jitorch.dtypes import Category, DType
+from jitorch.errors import CompilerBug
+from jitorch.ir import scalars
+
+SPACES = ("global", "shared", "local")
+KINDS = ("serial", "parallel", "vector", "unroll", "block", "thread")
+
+INDEX = dtypes.int64
+
+
+@dataclass(frozen=True, slots=True)
+class Buffer:
+    """``size`` elements (None: given by the caller) of ``dtype`` in ``space``."""
+
+    name: str
+    dtype: DType
+    space: str = "global"
+    size: int | None = None
+
+
+class Expr:
+    """An expression; operators build simplified calls."""
+
+    __slots__ = ()
+    dtype: DType
+
+    def __add__(self, other: Operand) -> Expr:
+        return call("add", self, other)
+
+    def __radd__(self, other: Operand) -> Expr:
+        return call("add", other, self)
+
+    def __sub__(self, other: Operand) -> Expr:
+        return call("sub", self, other)
+
+    def __rsub__(self, other: Operand) -> Expr:
+        return call("sub", other, self)
+
+    def __mul__(self, other: Operand) -> Expr:
+        return call("mul", self, other)
+
+    def __rmul__(self, other: Operand) -> Expr:
+        return call("mul", other, self)
+
+    def __truediv__(self, other: Operand) -> Expr:
+        return call("div", self, other)
+
+    def __rtruediv__(self, other: Operand) -> Expr:
+        return call("div", other, self)
+
+    def __floordiv__(self, other: Operand) -> Expr:
+        return call("floordiv", self, other)
+
+    def __mod__(self, other: Operand) -> Expr:
+        return call("mod", self, other)
+
+    def __neg__(self) -> Expr:
+        return call("neg", self)
+
+    def __lt__(self, other: Operand) -> Expr:
+        return call("lt", self, other)
+
+    def __le__(self, other: Operand) -> Expr:
+        return call("le", self, other)
+
+    def __gt__(self, other: Operand) -> Expr:
+        return call("gt", self, other)
+
+    def __ge__(self, other: Operand) -> Expr:
+        return call("ge", self, other)
+
+    def __and__(self, other: Operand) -> Expr:
+        return call("and", self, other)
+
+    def __or__(self, other: Operand) -> Expr:
+        return call("or", self, other)
+
+    def __invert__(self) -> Expr:
+        return call("not", self)
+
+    def eq(self, other: Operand) -> Expr:
+        return call("eq", self, other)
+
+    def ne(self, other: Operand) -> Expr:
+        return call("ne", self, other)
+
+    def cast(self, dtype: DType) -> Expr:
+        return cast(self, dtype)
+
+
+Operand = Expr | int | float | bool | complex
+
+
+@dataclass(frozen=True, slots=True)
+class Const(Expr):
+    value: int | float | bool | complex
+    dtype: DType
+
+
+@dataclass(frozen=True, slots=True)
+class Var(Expr):
+    name: str
+    dtype: DType = INDEX
+
+
+@dataclass(frozen=True, slots=True)
+class Load(Expr):
+    buffer: Buffer
+    index: Expr
+
+    @property
+    def dtype(self) -> DType:  # type: ignore[override]
+        return self.buffer.dtype
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Expr):
+    fn: str
+    args: tuple[Expr, ...]
+    dtype: DType
+    reassociate: bool = False
+
+
+class Stmt:
+    """A statement."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Let(Stmt):
+    var: Var
+    value: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Local(Stmt):
+    var: Var
+    init: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Assign(Stmt):
+    var: Var
+    value: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Store(Stmt):
+    buffer: Buffer
+    index: Expr
+    value: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class For(Stmt):
+    var: Var
+    extent: Expr
+    body: tuple[Stmt, ...]
+    kind: str = "serial"
+
+
+@dataclass(frozen=True, slots=True)
+class If(Stmt):
+    test: Expr
+    then: tuple[Stmt, ...]
+    orelse: tuple[Stmt, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Barrier(Stmt):
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    name: str
+    params: tuple[Buffer | Var, ...]
+    scratch: tuple[Buffer, ...]
+    body: tuple[Stmt, ...]
+
+    @property
+    def buffers(self) -> tuple[Buffer, ...]:
+        return tuple(p for p in self.params if isinstance(p, Buffer))
+
+
+def const(value: int | float | bool | complex, dtype: DType = INDEX) -> Const:
+    """A literal, rounded to ``dtype``."""
+    if dtype.category is Category.COMPLEX:
+        return Const(complex(dtype.numpy.type(value)), dtype)
+    if dtype.category is Category.FLOAT:
+        return Const(float(dtype.numpy.type(value)), dtype)
+    if dtype.category is Category.BOOL:
+        return Const(bool(value), dtype)
+    return Const(int(np.asarray(value).astype(dtype.numpy)), dtype)
+
+
+def as_expr(x: Operand, dtype: DType = INDEX) -> Expr:
+    return x if isinstance(x, Expr) else const(x, dtype)
+
+
+def call(fn: str, *args: Operand, reassociate: bool = False) -> Expr:
+    """Apply scalar function ``fn``; Python numbers take the dtype of the other operands."""
+    like = next(a for a in reversed(args) if isinstance(a, Expr)).dtype
+    exprs = tuple(as_expr(a, like) for a in args)
+    return simplify(Call(fn, exprs, scalars.TABLE[fn].result(*(e.dtype for e in exprs)), reassociate))
+
+
+def cast(x: Expr, dtype: DType) -> Expr:
+    if x.dtype is dtype:
+        return x
+    if isinstance(x, Const):
+        return const(scalars.cast(x.value, dtype).item(), dtype)
+    return Call("cast", (x,), dtype)
+
+
+def where(test: Operand, x: Operand, y: Operand) -> Expr:
+    if isinstance(test, bool):
+        test = const(test, dtypes.bool_)
+    return call("where", test, x, y)
+
+
+def _is_integer(e: Expr) -> bool:
+    return e.dtype.category is Category.INT
+
+
+def _multiple(e: Expr, divisor: int) -> Expr | None:
+    """``e / divisor`` where every term of ``e`` is a constant multiple of it, else None."""
+    match e:
+        case Const(v) if v % divisor == 0:
+            return const(v // divisor, e.dtype)
+        case Call("mul", (x, Const(v))) if v % divisor == 0:
+            return x * (v // divisor)
+        case Call("add" | "sub" as fn, (x, y)):
+            a, b = _multiple(x, divisor), _multiple(y, divisor)
+            return None if a is None or b is None else call(fn, a, b)
+    return None
+
+
+def simplify(e: Call) -> Expr:
+    """Integer index algebra and constant folding.  One rule, one line; operands are already simple."""
+    if all(isinstance(a, Const) for a in e.args) and e.fn != "philox":
+        values = [np.asarray(a.value, a.dtype.numpy) for a in e.args]  # type: ignore[attr-defined]
+        with np.errstate(all="ignore"):
+            return const(scalars.TABLE[e.fn].numpy(*values).item(), e.dtype)
+    match e:
+        case Call("where", (Const(test), x, y)):
+            return x if test else y
+        case Call("where", (_, x, y)) if x == y:
+            return x
+        case Call("and", (Const(True), x)) | Call("and", (x, Const(True))) if e.dtype is dtypes.bool_:
+            return x
+        case Call("or", (Const(False), x)) | Call("or", (x, Const(False))) if e.dtype is dtypes.bool_:
+            return x
+    if not _is_integer(e):
+        return e
+    match e:
+        case Call("add" | "sub", (x, Const(0))) | Call("add", (Const(0), x)):
+            return x
+        case Call("sub", (x, Const(v))):
+            return x + (-v)
+        case Call("add" | "mul" as fn, (Const() as c, x)) if not isinstance(x, Const):
+            return call(fn, x, c)
+        case Call("add", (Call("add", (x, Const(a))), Const(b))):
+            return x + (a + b)
+        case Call("add", (Call("add", (x, Const() as c)), y)):
+            return x + y + c
+        case Call("add", (x, Call("add", (y, z)))):
+            return x + y + z
+        case Call("mul" | "floordiv", (x, Const(1))):
+            return x
+        case Call("mul", (_, Const(0) as zero)) | Call("floordiv" | "mod", (Const(0) as zero, _)):
+            return zero
+        case Call("mul", (Call("mul", (x, Const(a))), Const(b))):
+            return x * (a * b)
+        case Call("mul", (Call("add", (x, y)), Const() as c)):
+            return x * c + y * c
+        case Call("mod", (_, Const(1))):
+            return const(0, e.dtype)
+        case Call("floordiv", (x, Const(b))) if b > 0 and (quotient := _multiple(x, b)) is not None:
+            return quotient
+        case Call("mod", (x, Const(b))) if b > 0 and _multiple(x, b) is not None:
+            return const(0, e.dtype)
+        case Call("add", (Call("mul", (Call("floordiv", (x, Const(a))), Const(b))), Call("mod", (y, Const(c))))) if (
+            a == b == c and x == y
+        ):
+            return x
+        case Call("maximum" | "minimum", (x, y)) if x == y:
+            return x
+    return e
+
+
+Tree = TypeVar("Tree")
+
+
+def transform(tree: Tree, f: Callable[[Expr], Expr]) -> Tree:
+    """Rebuild ``tree`` from the leaves up, applying ``f`` to every expression."""
+    if isinstance(tree, tuple):
+        return tuple(transform(t, f) for t in tree)  # type: ignore[return-value]
+    if isinstance(tree, (Const, Var)):
+        return f(tree)  # type: ignore[return-value]
+    if not isinstance(tree, (Expr, Stmt, Kernel)):
+        return tree
+    changes: dict[str, Any] = {}
+    for field in fields(tree):  # type: ignore[arg-type]
+        old = getattr(tree, field.name)
+        new = transform(old, f)
+        if new is not old and new != old:
+            changes[field.name] = new
+    rebuilt = replace(tree, **changes) if changes else tree  # type: ignore[type-var]
+    return f(rebuilt) if isinstance(rebuilt, Expr) else rebuilt  # type: ignore[return-value]
+
+
+def substitute(tree: Tree, values: dict[Var, Expr]) -> Tree:
+    """Replace variables; calls that change are simplified again."""
+
+    def replace_var(e: Expr) -> Expr:
+        match e:
+            case Var():
+                return values.get(e, e)
+            case Call(fn) if fn != "cast":
+                return simplify(e)
+        return e
+
+    return transform(tree, replace_var)
+
+
+def walk(tree: object) -> Iterator[Expr | Stmt]:
+    """Every statement and expression of ``tree``, parents first, in source order."""
+    if isinstance(tree, tuple):
+        for item in tree:
+            yield from walk(item)
+    elif isinstance(tree, (Expr, Stmt)):
+        yield tree
+        for field in fields(tree):  # type: ignore[arg-type]
+            yield from walk(getattr(tree, field.name))
+    elif isinstance(tree, Kernel):
+        yield from walk(tree.body)
+
+
+def loads(tree: object) -> Iterator[Load]:
+    return (e for e in walk(tree) if isinstance(e, Load))
+
+
+def verify(kernel: Kernel) -> Kernel:
+    """Check scoping, dtypes, spaces and loop kinds; raise `CompilerBug` with the kernel's text."""
+    known: dict[str, Buffer | Var] = {p.name: p for p in (*kernel.params, *kernel.scratch)}
+    if len(known) != len(kernel.params) + len(kernel.scratch):
+        _wrong(kernel, "two parameters share a name")
+    for buffer in kernel.scratch:
+        if buffer.space == "global" or buffer.size is None:
+            _wrong(kernel, f"scratch buffer {buffer.name} must be shared or local, with a size")
+    _verify_block(kernel, kernel.body, known, set())
+    return kernel
+
+
+def _wrong(kernel: Kernel, what: str) -> None:
+    raise CompilerBug(f"kernel {kernel.name}: {what}", ir=kernel)
+
+
+def _verify_block(kernel: Kernel, body: Iterable[Stmt], outer: dict[str, Any], mutable: set[str]) -> None:
+    scope, assignable = dict(outer), set(mutable)
+
+    def check(e: Expr, dtype: DType | None = None) -> None:
+        for part in walk(e):
+            match part:
+                case Var(name) if scope.get(name) != part:
+                    _wrong(kernel, f"variable {name} is not defined here")
+                case Load(buffer, index) if scope.get(buffer.name) != buffer or index.dtype is not INDEX:
+                    _wrong(kernel, f"load from {buffer.name}: unknown buffer, or an index that is not int64")
+                case Call(fn, args) if fn != "cast" and (
+                    fn not in scalars.TABLE or len(args) != scalars.TABLE[fn].arity
+                ):
+                    _wrong(kernel, f"call of {fn} with {len(args)} operands")
+                case Call("where", (test, x, y)) if test.dtype is not dtypes.bool_ or x.dtype is not y.dtype:
+                    _wrong(kernel, f"where over {test.dtype.short}, {x.dtype.short}, {y.dtype.short}")
+                case Call(fn, args) if fn not in ("cast", "where") and len({a.dtype for a in args}) != 1:
+                    _wrong(kernel, f"{fn} over {', '.join(a.dtype.short for a in args)}")
+        if dtype is not None and e.dtype is not dtype:
+            _wrong(kernel, f"expected {dtype.short}, got {e.dtype.short}")
+
+    def define(var: Var) -> None:
+        scope[var.name] = var
+
+    for stmt in body:
+        match stmt:
+            case Let(var, value):
+                check(value, var.dtype)
+                define(var)
+            case Local(var, init):
+                check(init, var.dtype)
+                define(var)
+                assignable.add(var.name)
+            case Assign(var, value):
+                check(value, var.dtype)
+                if var.name not in assignable:
+                    _wrong(kernel, f"{var.name} is assigned but is not a Local")
+            case Store(buffer, index, value):
+                check(index, INDEX)
+                check(value, buffer.dtype)
+                if scope.get(buffer.name) != buffer:
+                    _wrong(kernel, f"store to unknown buffer {buffer.name}")
+            case For(var, extent, inner, kind):
+                check(extent, INDEX)
+                if kind not in KINDS or (kind in ("vector", "unroll") and not isinstance(extent, Const)):
+                    _wrong(kernel, f"loop over {var.name}: kind {kind} with extent {extent}")
+                _verify_block(kernel, inner, scope | {var.name: var}, assignable)
+            case If(test, then, orelse):
+                check(test, dtypes.bool_)
+                _verify_block(kernel, then, scope, assignable)
+                _verify_block(kernel, orelse, scope, assignable)
+            case Barrier():
+                continue
+            case _:
+                _wrong(kernel, f"unknown statement {stmt!r}")

@@ -1,0 +1,124 @@
+"""Program: the host language, what runs between kernels.
+
+    program = Program(name, params, kernels, body)
+    param   = Buffer with a size | Var (a scalar: a size, or a Python number)
+    stmt    = Alloc(buffer, size)             fresh memory, contents undefined
+            | Place(buffer, size, offset)     the same, at a byte offset of the arena: what planning makes of Alloc
+            | Free(buffer)
+            | Launch(kernel, args)            args match the kernel's params: Buffer or Expr
+            | Copy(target, source, size)      size in elements
+            | Scalar(var, value)              name a host scalar
+            | If(test, then, orelse) | While(test_body, test, body)
+            | Return()
+
+Sizes count elements, offsets bytes; both are kernel expressions over the program's scalar
+parameters and `Scalar` names, so a program serves every size its graph stands for.  Inputs come
+first among the parameters, then outputs (the caller allocates them), then scalars, then the
+``status`` buffer if there is one: an int32 that kernels set to a non-zero code when an index is
+out of range.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from jitorch.ir.kernel import Buffer, Expr, Kernel, Var
+
+
+@dataclass(frozen=True, slots=True)
+class Alloc:
+    buffer: Buffer
+    size: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    buffer: Buffer
+    size: Expr
+    offset: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Free:
+    buffer: Buffer
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    kernel: Kernel
+    args: tuple[Buffer | Expr, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    target: Buffer
+    source: Buffer
+    size: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    var: Var
+    value: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class If:
+    test: Expr
+    then: tuple[Stmt, ...]
+    orelse: tuple[Stmt, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class While:
+    """Run ``before``, stop if ``test`` is false, run ``body``, again."""
+
+    before: tuple[Stmt, ...]
+    test: Expr
+    body: tuple[Stmt, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Return:
+    pass
+
+
+Stmt = Alloc | Place | Free | Launch | Copy | Scalar | If | While | Return
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """``inputs``, ``outputs`` and ``scalars`` are the parameters, in call order.
+
+    ``sizes`` gives the element count of each parameter buffer.  ``arena`` is the number of bytes
+    that `Place` statements use (0 before planning).
+    """
+
+    name: str
+    inputs: tuple[Buffer, ...]
+    outputs: tuple[Buffer, ...]
+    scalars: tuple[Var, ...]
+    body: tuple[Stmt, ...]
+    status: Buffer | None = None
+    arena: Expr | None = None
+    sizes: dict[str, Expr] = field(default_factory=dict, hash=False)
+
+    @property
+    def kernels(self) -> tuple[Kernel, ...]:
+        """The kernels launched, each once, in order of first use."""
+        found: dict[Kernel, None] = {}
+
+        def visit(body: tuple[Stmt, ...]) -> None:
+            for stmt in body:
+                match stmt:
+                    case Launch(kernel):
+                        found[kernel] = None
+                    case If(_, then, orelse):
+                        visit(then)
+                        visit(orelse)
+                    case While(before, _, inner):
+                        visit(before)
+                        visit(inner)
+
+        visit(self.body)
+        return tuple(found)
