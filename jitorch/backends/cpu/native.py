@@ -13,6 +13,8 @@ import ctypes
 import itertools
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from types import ModuleType
@@ -78,22 +80,22 @@ def compile_text(text: str, *, opt: int = 2, target: Target | None = None) -> by
     """
     if config.current().dumps("llvm"):
         print(text, file=sys.stderr)
-    machine = _machine(target or host(), opt)
-    module = _optimised(text, machine, opt, target)
-    if config.current().dumps("assembly"):
-        print(machine.emit_assembly(module), file=sys.stderr)
-    return bytes(machine.emit_object(module))
+    with _optimised(text, opt, target) as (module, machine):
+        if config.current().dumps("assembly"):
+            print(machine.emit_assembly(module), file=sys.stderr)
+        return bytes(machine.emit_object(module))
 
 
 def assembly(text: str, *, opt: int = 2, target: Target | None = None) -> str:
     """The assembly that `compile_text` makes, to look at."""
-    machine = _machine(target or host(), opt)
-    return machine.emit_assembly(_optimised(text, machine, opt, target))
+    with _optimised(text, opt, target) as (module, machine):
+        return str(machine.emit_assembly(module))
 
 
 def optimised_text(text: str, *, opt: int = 2, target: Target | None = None) -> str:
     """The IR after LLVM's passes, to look at."""
-    return str(_optimised(text, _machine(target or host(), opt), opt, target))
+    with _optimised(text, opt, target) as (module, _):
+        return str(module)
 
 
 def load_object(data: bytes, symbol: str) -> NativeFunction:
@@ -159,25 +161,41 @@ def _machine(target: Target, opt: int) -> Any:
     )
 
 
-def _optimised(text: str, machine: Any, opt: int, target: Target | None) -> Any:
-    llvm = _llvm()
-    # A context of its own: names and types of other modules neither collide nor stay.
-    context = llvm.create_context()
+@contextmanager
+def _optimised(text: str, opt: int, target: Target | None) -> Iterator[tuple[Any, Any]]:
+    """The module after LLVM's passes, and its target machine."""
+    llvm, machine = _llvm(), _machine(target or host(), opt)
+    # In a context of its own, names and types of other modules neither collide nor stay.  Closed by hand and in
+    # this order: a garbage collector might free the context first.
+    with llvm.create_context() as context, _parsed(text, context) as module:
+        if target is None:
+            _check_symbols(module, text)
+        module.triple = machine.triple
+        module.data_layout = str(machine.target_data)
+        options = llvm.create_pipeline_tuning_options(opt)
+        options.loop_vectorization = options.loop_interleaving = options.slp_vectorization = opt >= 2
+        options.loop_unrolling = opt >= 2
+        with llvm.create_pass_builder(machine, options) as builder, builder.getModulePassManager() as passes:
+            passes.run(module, builder)
+        yield module, machine
+
+
+def _parsed(text: str, context: Any) -> Any:
+    """The module of ``text``, verified; it closes itself as a context manager."""
     try:
-        module = llvm.parse_assembly(text, context)
+        module = _llvm().parse_assembly(text, context)
+    except RuntimeError as error:
+        raise _refused(text, error) from None
+    try:
         module.verify()
     except RuntimeError as error:
-        raise CompilerBug("LLVM refuses the IR", actual=str(error).strip(), ir=text) from error
-    if target is None:
-        _check_symbols(module, text)
-    module.triple = machine.triple
-    module.data_layout = str(machine.target_data)
-    options = llvm.create_pipeline_tuning_options(opt)
-    options.loop_vectorization = options.loop_interleaving = options.slp_vectorization = opt >= 2
-    options.loop_unrolling = opt >= 2
-    builder = llvm.create_pass_builder(machine, options)
-    builder.getModulePassManager().run(module, builder)
+        module.close()
+        raise _refused(text, error) from None
     return module
+
+
+def _refused(text: str, error: RuntimeError) -> CompilerBug:
+    return CompilerBug("LLVM refuses the IR", actual=str(error).strip(), ir=text)
 
 
 def _check_symbols(module: Any, text: str) -> None:

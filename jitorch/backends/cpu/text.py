@@ -17,6 +17,8 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from jitorch import dtypes
 from jitorch.dtypes import Category, DType
 from jitorch.errors import UnsupportedError
@@ -71,8 +73,9 @@ def literal(value: int | float | bool | complex, dtype: DType) -> str:
     if dtype.is_complex:
         raise unsupported(f"dtype {dtype.name}")
     # Both float and double are spelt by the bits of a double; a float must be exact in it.
-    bits = struct.pack(">d", float(dtype.numpy.type(value)))
-    return "0x" + bits.hex().upper()
+    with np.errstate(over="ignore"):
+        rounded = float(dtype.numpy.type(value))
+    return "0x" + struct.pack(">d", rounded).hex().upper()
 
 
 def symbol(name: str) -> str:

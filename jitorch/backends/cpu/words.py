@@ -19,7 +19,7 @@ from jitorch.ir import scalars
 _EXACT = {"neg", "abs", "sign", "maximum", "minimum", "where", "floor", "ceil", "trunc", "round", "fmod"}
 
 # C library functions, by our name; the single-precision twin adds an f.
-_LIBRARY = {
+LIBRARY = {
     "pow", "atan2", "exp", "expm1", "log", "log2", "log10", "log1p", "sin", "cos", "tan", "asin", "acos", "atan",
     "sinh", "cosh", "tanh", "erf",
 }  # fmt: skip
@@ -345,7 +345,7 @@ def _library_word(name: str) -> Word:
     return lambda at, *args: _library(at, name, *args)
 
 
-for _name in _LIBRARY - {"pow"}:
+for _name in LIBRARY - {"pow"}:
     WORDS[_name] = _library_word(_name)
 
 
