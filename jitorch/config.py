@@ -92,9 +92,7 @@ def _process_config() -> Config:
 def _changed(config: Config, changes: dict[str, Any]) -> Config:
     unknown = changes.keys() - set(Config.__slots__)
     if unknown:
-        raise ArgumentError(
-            "unknown setting", expected=", ".join(Config.__slots__), actual=", ".join(sorted(unknown))
-        )
+        raise ArgumentError("unknown setting", expected=", ".join(Config.__slots__), actual=", ".join(sorted(unknown)))
     if changes.get("num_threads", 1) < 1:
         raise ValueRangeError("num_threads is too small", expected="1 or more", actual=changes["num_threads"])
     return replace(config, **changes)

@@ -40,7 +40,11 @@ def test_each_variable_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize("platform", ["linux", "darwin", "win32"])
 def test_the_cache_lies_where_the_platform_keeps_them(platform: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(config.sys, "platform", platform)
-    place = {"linux": "/x/.cache/jitorch", "darwin": "/x/Library/Caches/jitorch", "win32": "/x/AppData/Local/jitorch/Cache"}
+    place = {
+        "linux": "/x/.cache/jitorch",
+        "darwin": "/x/Library/Caches/jitorch",
+        "win32": "/x/AppData/Local/jitorch/Cache",
+    }
     assert config.read({"HOME": "/x"}).cache_dir == Path(place[platform])
     moved = config.read({"HOME": "/x", "XDG_CACHE_HOME": "/y", "LOCALAPPDATA": "/z"}).cache_dir
     assert moved == Path({"linux": "/y/jitorch", "darwin": place["darwin"], "win32": "/z/jitorch/Cache"}[platform])

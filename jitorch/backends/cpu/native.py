@@ -16,7 +16,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from types import ModuleType
 from typing import Any
 
@@ -55,7 +55,7 @@ class Target:
     features: str
 
 
-@lru_cache(maxsize=None)
+@cache
 def host() -> Target:
     """This machine."""
     llvm = _llvm()
@@ -126,7 +126,7 @@ def load_symbols(data: bytes, symbols: tuple[str, ...]) -> tuple[dict[str, int],
     return {symbol: tracker[symbol] for symbol in symbols}, tracker
 
 
-@lru_cache(maxsize=None)
+@cache
 def _llvm() -> ModuleType:
     """llvmlite, imported when native code is first asked for."""
     try:
@@ -138,7 +138,7 @@ def _llvm() -> ModuleType:
     return llvm
 
 
-@lru_cache(maxsize=None)
+@cache
 def _all_targets() -> ModuleType:
     llvm = _llvm()
     llvm.initialize_all_targets()
@@ -146,7 +146,7 @@ def _all_targets() -> ModuleType:
     return llvm
 
 
-@lru_cache(maxsize=None)
+@cache
 def _machine(target: Target, opt: int) -> Any:
     if not 0 <= opt <= 3:
         raise CompilerBug("no such optimisation level", expected="0 to 3", actual=opt)
@@ -212,13 +212,13 @@ def _has_symbol(name: str) -> bool:
     return name in _extra_symbols() or (_process() is not None and hasattr(_process(), name))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _process() -> ctypes.CDLL | None:
     """The symbols that the process exports; Windows has no such thing."""
     return ctypes.CDLL(None) if sys.platform != "win32" else None
 
 
-@lru_cache(maxsize=None)
+@cache
 def _extra_symbols() -> dict[str, int]:
     """Functions of the C library that the process does not export: all on Windows, none where Python is linked
     with the mathematical library."""
@@ -261,7 +261,7 @@ def _linker() -> Any:
         return _linkers[0]
 
 
-@lru_cache(maxsize=None)
+@cache
 def _object_magic() -> bytes:
     """The first bytes of object files here."""
     if sys.platform == "darwin":

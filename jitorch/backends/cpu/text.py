@@ -27,7 +27,8 @@ NAME = "llvm"
 
 _PLAIN = re.compile(r"[A-Za-z_.$][\w.$]*", re.ASCII)
 _MEMORY = {
-    dtypes.bool_: "i8", dtypes.float16: "half", dtypes.bfloat16: "i16", dtypes.float32: "float", dtypes.float64: "double",
+    dtypes.bool_: "i8", dtypes.float16: "half", dtypes.bfloat16: "i16", dtypes.float32: "float",
+    dtypes.float64: "double",
 }  # fmt: skip
 _REGISTER = _MEMORY | {dtypes.bool_: "i1", dtypes.float16: "float", dtypes.bfloat16: "float"}
 _SUFFIX = {"float": "f32", "double": "f64", "half": "f16"}

@@ -17,12 +17,12 @@ from jitorch.ir.program import If as HostIf
 
 F32 = dtypes.float32
 X, Y, OUT, T, U = (Buffer(name, F32) for name in ("x", "y", "out", "t", "u"))
-I, N = Var("i"), Var("n")
+i, N = Var("i"), Var("n")
 Run = Callable[..., int]
 
 # y[i] = x[i] + step
 STEP = Var("step", F32)
-ADD = Kernel("add", (X, Y, N, STEP), (), (For(I, N, (Store(Y, I, Load(X, I) + STEP),), "parallel"),))
+ADD = Kernel("add", (X, Y, N, STEP), (), (For(i, N, (Store(Y, i, Load(X, i) + STEP),), "parallel"),))
 ONE = const(1.0, F32)
 
 
@@ -134,11 +134,11 @@ def test_no_memory_is_a_status_code(run_program: Run) -> None:
 def take_program() -> Program:
     """``out[i] = x[index[i]]``; status 7 if an index is out of range."""
     index, status = Buffer("index", dtypes.int64), Buffer("status", dtypes.int32)
-    place = Load(index, I)
+    place = Load(index, i)
     inside = (place >= 0) & (place < N)
     check = If(~inside, (Store(status, const(0), const(7, dtypes.int32)),))
-    body = (check, Store(OUT, I, Load(X, where(inside, place, 0))))
-    take = Kernel("take", (X, index, OUT, status, N), (), (For(I, N, body),))
+    body = (check, Store(OUT, i, Load(X, where(inside, place, 0))))
+    take = Kernel("take", (X, index, OUT, status, N), (), (For(i, N, body),))
     launches = (Launch(take, (X, index, OUT, status, N)), add(OUT, OUT2))
     return Program("take", (X, index), (OUT, OUT2), (N,), launches, status=status)
 

@@ -35,7 +35,7 @@ from jitorch.ir.program import Launch, Program
 
 F32 = dtypes.float32
 X, Y, OUT = Buffer("x", F32), Buffer("y", F32), Buffer("out", F32)
-I, J, K, N, M = (Var(name) for name in "ijknm")
+i, J, K, N, M = (Var(name) for name in "ijknm")
 Run = Callable[..., None]
 
 
@@ -46,7 +46,7 @@ def floats(*shape: int) -> np.ndarray:
 @pytest.mark.parametrize("kind", ["serial", "parallel", "block", "thread"])
 @pytest.mark.parametrize("n", [0, 1, 7, 100])
 def test_loops_with_an_extent_of_the_caller(kind: str, n: int, run_kernel: Run) -> None:
-    kernel = Kernel("scale", (X, OUT, N), (), (For(I, N, (Store(OUT, I, Load(X, I) * 2.0),), kind),))
+    kernel = Kernel("scale", (X, OUT, N), (), (For(i, N, (Store(OUT, i, Load(X, i) * 2.0),), kind),))
     x, out = floats(n), np.zeros(n, np.float32)
     run_kernel(kernel, x, out, n)
     np.testing.assert_array_equal(out, 2 * x)
@@ -55,7 +55,7 @@ def test_loops_with_an_extent_of_the_caller(kind: str, n: int, run_kernel: Run) 
 @pytest.mark.parametrize("kind", ["serial", "vector", "unroll"])
 @pytest.mark.parametrize("extent", [0, 1, 5])
 def test_loops_with_a_constant_extent(kind: str, extent: int, run_kernel: Run) -> None:
-    kernel = Kernel("scale", (X, OUT), (), (For(I, const(extent), (Store(OUT, I, Load(X, I) * 2.0),), kind),))
+    kernel = Kernel("scale", (X, OUT), (), (For(i, const(extent), (Store(OUT, i, Load(X, i) * 2.0),), kind),))
     x, out = floats(8), np.zeros(8, np.float32)
     run_kernel(kernel, x, out)
     np.testing.assert_array_equal(out[:extent], 2 * x[:extent])
@@ -64,15 +64,15 @@ def test_loops_with_a_constant_extent(kind: str, extent: int, run_kernel: Run) -
 
 def test_negative_extents_run_nothing(run_kernel: Run) -> None:
     out = np.zeros(4, np.float32)
-    kernel = Kernel("fill", (OUT, N), (), (For(I, N - 5, (Store(OUT, I, const(1.0, F32)),)),))
+    kernel = Kernel("fill", (OUT, N), (), (For(i, N - 5, (Store(OUT, i, const(1.0, F32)),)),))
     run_kernel(kernel, out, 3)
     assert not out.any()
 
 
 def test_nested_loops_and_locals(run_kernel: Run) -> None:
     acc = Var("acc", F32)
-    inner = For(K, const(5), (Assign(acc, acc + Load(X, I * 5 + K) * Load(Y, K * 3 + J)),))
-    body = For(I, const(4), (For(J, const(3), (Local(acc, const(0.0, F32)), inner, Store(OUT, I * 3 + J, acc))),))
+    inner = For(K, const(5), (Assign(acc, acc + Load(X, i * 5 + K) * Load(Y, K * 3 + J)),))
+    body = For(i, const(4), (For(J, const(3), (Local(acc, const(0.0, F32)), inner, Store(OUT, i * 3 + J, acc))),))
     a, b, out = floats(4, 5), floats(5, 3), np.zeros((4, 3), np.float32)
     run_kernel(Kernel("matmul", (X, Y, OUT), (), (body,)), a, b, out)
     np.testing.assert_allclose(out, a @ b, rtol=1e-5)
@@ -82,7 +82,7 @@ def test_inner_names_hide_outer_ones(run_kernel: Run) -> None:
     t = Var("t", F32)
     body = (
         Let(t, const(1.0, F32)),
-        For(I, const(1), (Let(t, const(2.0, F32)), Store(OUT, const(0), t))),
+        For(i, const(1), (Let(t, const(2.0, F32)), Store(OUT, const(0), t))),
         Store(OUT, const(1), t),
     )
     out = np.zeros(2, np.float32)
@@ -93,11 +93,11 @@ def test_inner_names_hide_outer_ones(run_kernel: Run) -> None:
 def test_branches(run_kernel: Run) -> None:
     acc = Var("acc", F32)
     test = If(
-        call("lt", Load(X, I), 0.0),
-        (Assign(acc, acc - Load(X, I)), If(I.eq(3), (Store(OUT, const(1), acc),))),
+        call("lt", Load(X, i), 0.0),
+        (Assign(acc, acc - Load(X, i)), If(i.eq(3), (Store(OUT, const(1), acc),))),
         (Assign(acc, acc + 10.0),),
     )
-    body = (Local(acc, const(0.0, F32)), For(I, const(5), (test,)), Store(OUT, const(0), acc))
+    body = (Local(acc, const(0.0, F32)), For(i, const(5), (test,)), Store(OUT, const(0), acc))
     x, out = np.array([-1, 2, -3, -4, 5], np.float32), np.zeros(2, np.float32)
     run_kernel(Kernel("branch", (X, OUT), (), body), x, out)
     assert out.tolist() == [28, 18]
@@ -131,10 +131,10 @@ def test_a_vector_loop_keeps_a_local_a_lane(run_kernel: Run) -> None:
 def test_lanes_are_reduced_into_a_variable_from_outside(dtype: dtypes.DType, fn: str, run_kernel: Run) -> None:
     x, out = Buffer("x", dtype), Buffer("out", dtype)
     acc, lane = Var("acc", dtype), Var("lane")
-    reduce = Call(fn, (acc, Load(x, I * 4 + lane)), dtype, reassociate=True)
+    reduce = Call(fn, (acc, Load(x, i * 4 + lane)), dtype, reassociate=True)
     body = (
         Local(acc, Load(x, const(0))),
-        For(I, const(2), (For(lane, const(4), (Assign(acc, reduce),), "vector"),)),
+        For(i, const(2), (For(lane, const(4), (Assign(acc, reduce),), "vector"),)),
         Store(out, const(0), acc),
     )
     values = np.array([1, 2, 3, 1, 0.5, 1, 3, 1], np.float64).astype(dtype.numpy)
@@ -175,11 +175,11 @@ def test_lanes_may_not_assign_an_outer_variable_in_order() -> None:
 @pytest.mark.parametrize(
     ("stmt", "construct"),
     [
-        (For(I, const(4), (If(I < 2, (Store(OUT, I, Load(X, I)),)),), "vector"), "If whose test differs"),
-        (For(I, const(4), (For(J, I, (Store(OUT, J, Load(X, J)),)),), "vector"), "extent differs"),
-        (For(I, const(4), (For(J, const(4), (Store(OUT, J, Load(X, J)),), "vector"),), "vector"), "inside a vector"),
-        (For(I, const(4), (Barrier(),), "thread"), "barrier inside a thread loop"),
-        (For(I, const(4), (), "warp"), "a warp loop"),
+        (For(i, const(4), (If(i < 2, (Store(OUT, i, Load(X, i)),)),), "vector"), "If whose test differs"),
+        (For(i, const(4), (For(J, i, (Store(OUT, J, Load(X, J)),)),), "vector"), "extent differs"),
+        (For(i, const(4), (For(J, const(4), (Store(OUT, J, Load(X, J)),), "vector"),), "vector"), "inside a vector"),
+        (For(i, const(4), (Barrier(),), "thread"), "barrier inside a thread loop"),
+        (For(i, const(4), (), "warp"), "a warp loop"),
     ],
 )
 def test_what_has_no_words_is_refused_by_name(stmt: Stmt, construct: str) -> None:
@@ -188,8 +188,8 @@ def test_what_has_no_words_is_refused_by_name(stmt: Stmt, construct: str) -> Non
 
 
 def test_a_uniform_test_in_a_vector_loop_branches(run_kernel: Run) -> None:
-    body = If(N > 0, (Store(OUT, I, Load(X, I)),), (Store(OUT, I, const(0.0, F32)),))
-    kernel = Kernel("k", (X, OUT, N), (), (For(I, const(4), (body, Barrier()), "vector"),))
+    body = If(N > 0, (Store(OUT, i, Load(X, i)),), (Store(OUT, i, const(0.0, F32)),))
+    kernel = Kernel("k", (X, OUT, N), (), (For(i, const(4), (body, Barrier()), "vector"),))
     x, out = floats(4), np.ones(4, np.float32)
     run_kernel(kernel, x, out, 1)
     np.testing.assert_array_equal(out, x)
@@ -200,9 +200,9 @@ def test_a_uniform_test_in_a_vector_loop_branches(run_kernel: Run) -> None:
 def test_scratch_is_shared_by_the_loops_of_a_call(run_kernel: Run) -> None:
     tile = Buffer("tile", F32, "shared", 16)
     body = (
-        For(I, const(16), (Store(tile, I, Load(X, I)),), "thread"),
+        For(i, const(16), (Store(tile, i, Load(X, i)),), "thread"),
         Barrier(),
-        For(I, const(16), (Store(OUT, I, Load(tile, const(15) - I)),), "thread"),
+        For(i, const(16), (Store(OUT, i, Load(tile, const(15) - i)),), "thread"),
     )
     x, out = floats(16), np.zeros(16, np.float32)
     run_kernel(Kernel("flip", (X, OUT), (tile,), (For(J, const(1), body, "block"),)), x, out)
@@ -252,16 +252,16 @@ def test_a_register_tile_stays_in_registers() -> None:
 
 def test_simple_loops_are_vectorised() -> None:
     acc = Var("acc", F32)
-    x = Load(X, I)
+    x = Load(X, i)
     add = call("add", acc, x * x, reassociate=True)
     largest = call("maximum", acc, x, reassociate=True)
     kernels = [
-        Kernel("map", (X, Y, OUT, N), (), (For(I, N, (Store(OUT, I, where(x > 0.0, x + Load(Y, I), 0.0)),)),)),
+        Kernel("map", (X, Y, OUT, N), (), (For(i, N, (Store(OUT, i, where(x > 0.0, x + Load(Y, i), 0.0)),)),)),
         Kernel(
-            "rows", (X, Y, OUT, N), (), (For(J, N, (For(I, N, (Store(OUT, J * N + I, Load(X, J * N + I) * 3.0),)),)),)
+            "rows", (X, Y, OUT, N), (), (For(J, N, (For(i, N, (Store(OUT, J * N + i, Load(X, J * N + i) * 3.0),)),)),)
         ),
         *(
-            Kernel("sum", (X, OUT, N), (), (Local(acc, x0), For(I, N, (Assign(acc, e),)), Store(OUT, const(0), acc)))
+            Kernel("sum", (X, OUT, N), (), (Local(acc, x0), For(i, N, (Assign(acc, e),)), Store(OUT, const(0), acc)))
             for x0, e in ((const(0.0, F32), add), (const(-np.inf, F32), largest))
         ),
     ]
@@ -272,7 +272,7 @@ def test_simple_loops_are_vectorised() -> None:
 
 def test_ordered_sums_stay_ordered(run_kernel: Run) -> None:
     acc = Var("acc", F32)
-    body = (Local(acc, const(0.0, F32)), For(I, N, (Assign(acc, acc + Load(X, I)),)), Store(OUT, const(0), acc))
+    body = (Local(acc, const(0.0, F32)), For(i, N, (Assign(acc, acc + Load(X, i)),)), Store(OUT, const(0), acc))
     x, out = floats(1000), np.zeros(1, np.float32)
     run_kernel(Kernel("sum", (X, OUT, N), (), body), x, out, 1000, opt=3)
     assert out[0] == np.cumsum(x, dtype=np.float32)[-1]
