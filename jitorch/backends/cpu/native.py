@@ -10,17 +10,18 @@ LLVM itself runs under one lock of llvmlite's: threads do not compile at the sam
 from __future__ import annotations
 
 import ctypes
+import functools
 import itertools
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from types import ModuleType
 from typing import Any
 
 from jitorch import config
+from jitorch.backends import cache
 from jitorch.errors import BackendError, CompilerBug
 
 ABI = 1  # of the exported functions; see `jitorch.backends.cpu.llvm`
@@ -55,7 +56,7 @@ class Target:
     features: str
 
 
-@cache
+@functools.cache
 def host() -> Target:
     """This machine."""
     llvm = _llvm()
@@ -65,7 +66,8 @@ def host() -> Target:
 def fingerprint(target: Target | None = None) -> str:
     """Everything besides the IR that object bytes depend on: part of a cache key."""
     target = target or host()
-    version, (major, minor, patch) = sys.modules["llvmlite"].__version__, _llvm().llvm_version_info
+    major, minor, patch = _llvm().llvm_version_info
+    version = sys.modules["llvmlite"].__version__
     return (
         f"cpu abi={ABI} llvmlite={version} llvm={major}.{minor}.{patch} "
         f"triple={target.triple} cpu={target.cpu} features={target.features}"
@@ -98,6 +100,16 @@ def optimised_text(text: str, *, opt: int = 2, target: Target | None = None) -> 
         return str(module)
 
 
+def load_text(text: str, symbol: str, *, opt: int = 2) -> NativeFunction:
+    """The function ``symbol`` of a module, from the object cache or else compiled and put there."""
+    key = cache.key_of("object", fingerprint(), str(opt), text)
+    data = cache.get(key)
+    if data is None:
+        data = compile_text(text, opt=opt)
+        cache.put(key, data)
+    return load_object(data, symbol)
+
+
 def load_object(data: bytes, symbol: str) -> NativeFunction:
     """Load an object file of this machine and give its function ``symbol``.
 
@@ -126,7 +138,7 @@ def load_symbols(data: bytes, symbols: tuple[str, ...]) -> tuple[dict[str, int],
     return {symbol: tracker[symbol] for symbol in symbols}, tracker
 
 
-@cache
+@functools.cache
 def _llvm() -> ModuleType:
     """llvmlite, imported when native code is first asked for."""
     try:
@@ -138,7 +150,7 @@ def _llvm() -> ModuleType:
     return llvm
 
 
-@cache
+@functools.cache
 def _all_targets() -> ModuleType:
     llvm = _llvm()
     llvm.initialize_all_targets()
@@ -146,7 +158,7 @@ def _all_targets() -> ModuleType:
     return llvm
 
 
-@cache
+@functools.cache
 def _machine(target: Target, opt: int) -> Any:
     if not 0 <= opt <= 3:
         raise CompilerBug("no such optimisation level", expected="0 to 3", actual=opt)
@@ -212,13 +224,13 @@ def _has_symbol(name: str) -> bool:
     return name in _extra_symbols() or (_process() is not None and hasattr(_process(), name))
 
 
-@cache
+@functools.cache
 def _process() -> ctypes.CDLL | None:
     """The symbols that the process exports; Windows has no such thing."""
     return ctypes.CDLL(None) if sys.platform != "win32" else None
 
 
-@cache
+@functools.cache
 def _extra_symbols() -> dict[str, int]:
     """Functions of the C library that the process does not export: all on Windows, none where Python is linked
     with the mathematical library."""
@@ -261,7 +273,7 @@ def _linker() -> Any:
         return _linkers[0]
 
 
-@cache
+@functools.cache
 def _object_magic() -> bytes:
     """The first bytes of object files here."""
     if sys.platform == "darwin":

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -54,10 +55,9 @@ def test_the_code_outlives_everything_but_the_function() -> None:
     assert call_sum(kept, 20, 22) == 42
 
 
-def test_objects_are_loaded_by_another_process(tmp_path: object) -> None:
-    path = f"{tmp_path}/sum.o"
-    with open(path, "wb") as file:
-        file.write(native.compile_text(SUM))
+def test_objects_are_loaded_by_another_process(tmp_path: Path) -> None:
+    path = tmp_path / "sum.o"
+    path.write_bytes(native.compile_text(SUM))
     script = (
         "import sys, numpy as np\n"
         "from jitorch.backends.cpu import native\n"
@@ -65,9 +65,32 @@ def test_objects_are_loaded_by_another_process(tmp_path: object) -> None:
         "function = native.load_object(open(sys.argv[1], 'rb').read(), 'sum')\n"
         "print(function(x.ctypes.data, x.ctypes.data + 4, None))\n"
     )
-    done = subprocess.run([sys.executable, "-c", script, path], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "42"
     assert done.stderr == ""
+
+
+def test_compiled_text_is_kept_and_found_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with config.override(cache_dir=tmp_path / "cache", cache=True):
+        assert call_sum(native.load_text(SUM, "sum"), 1, 2) == 3
+        compiled = native.compile_text
+        monkeypatch.setattr(native, "compile_text", lambda *_, **__: pytest.fail("compiled again"))
+        assert call_sum(native.load_text(SUM, "sum"), 1, 2) == 3
+        monkeypatch.setattr(native, "compile_text", compiled)
+        other = SUM.replace("add", "sub")
+        assert call_sum(native.load_text(other, "sum"), 1, 2) == -1
+        assert call_sum(native.load_text(SUM, "sum", opt=3), 1, 2) == 3
+    assert len(list((tmp_path / "cache").iterdir())) == 3
+
+
+def test_llvm_is_imported_only_when_code_is_made() -> None:
+    script = (
+        "import sys\n"
+        "from jitorch.backends.cpu import llvm, native\n"
+        "assert 'llvmlite' not in sys.modules\n"
+        "assert 'llvm=' in native.fingerprint(native.Target('t', 'c', 'f'))\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
 
 
 @pytest.mark.parametrize(
