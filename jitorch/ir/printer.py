@@ -79,18 +79,20 @@ def _input_names(graph: Graph) -> dict[Value, str]:
 
 
 def _symbols(graph: Graph) -> str:
+    ranges = [f"{s.name}: {s.low}..{'' if s.high is None else s.high}" for s in mentioned_symbols(graph)]
+    return f"<{', '.join(ranges)}>" if ranges else ""
+
+
+def mentioned_symbols(graph: Graph) -> tuple[Symbol, ...]:
+    """The symbols in types and attributes of ``graph``, inner graphs aside, in order of appearance."""
     found: dict[Symbol, None] = {}
     for dim in _mentioned(graph):
         if isinstance(dim, SymDim):
             found.update(dict.fromkeys(symbols(dim)))
-    if not found:
-        return ""
-    ranges = (f"{s.name}: {s.low}..{'' if s.high is None else s.high}" for s in found)
-    return f"<{', '.join(ranges)}>"
+    return tuple(found)
 
 
 def _mentioned(graph: Graph) -> Iterator[Dim]:
-    """The sizes in the types and attributes of ``graph``, those of inner graphs aside."""
     for value in graph.inputs:
         yield from sizes(value.type)
     for node in graph.nodes:
