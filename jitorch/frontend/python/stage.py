@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from jitorch.frontend.python.guards import Guard
+from jitorch.frontend.python import paths
+from jitorch.frontend.python.guards import Check, Guard, TensorKey, compile_guards
+from jitorch.frontend.python.outputs import Finish, compile_outputs, distinct_guards
 from jitorch.frontend.python.paths import Path
+from jitorch.frontend.python.protocol import Trace
 from jitorch.frontend.python.recorder import Recorder, Refuse
 
 
@@ -22,15 +26,15 @@ class Staged:
     """
 
     guards: tuple[Guard, ...]
-    check: Callable[[tuple[Any, ...], Mapping[str, Any]], tuple[Any, ...] | None]
+    check: Check
     check_source: str
-    refused: Refuse | None  # then `outputs` is empty and `check` gives ()
     inputs: tuple[Path, ...]  # the recorder's, in order: `check` returns their values
     outputs: tuple[Any, ...]  # traced values that the program must compute, in the order of `results`
-    finish: Callable[[Sequence[Any], tuple[Any, ...], Mapping[str, Any]], Any]
+    finish: Finish | None  # None if refused
     finish_source: str
-    functions: dict[str, str]  # qualified name and line of each function traced -> digest of its code
-    seconds: float  # time spent in Python: rewriting, running, recording
+    refused: Refuse | None  # why the call cannot be staged; then `check` gives () for calls like this one
+    functions: dict[str, str]  # qualified name and place of each function traced -> digest of its code
+    seconds: float  # time spent in Python: rewriting, running, recording, compiling the guards
 
 
 def stage(
@@ -44,5 +48,30 @@ def stage(
 
     No object that exists outside changes.  ``dynamic`` are the paths of ints that are run-time
     scalars (see `guards.changed_ints`).  A refusal is returned, with the guards read before it; an
-    exception of the user's code is raised.
+    exception of the user's code is raised, and what it wrote before is dropped.
     """
+    start = time.perf_counter()
+    trace = Trace(recorder, dynamic)
+    recorder.begin(trace)
+    refused: Refuse | None = None
+    finish, finish_source, outputs = None, "", ()
+    try:
+        returned = _run(trace, function, args, kwargs)
+        finish, finish_source, outputs = compile_outputs(trace, returned)
+        distinct_guards(trace)
+    except Refuse as refusal:
+        refused = refusal
+    inputs = () if refused is not None else tuple(recorder.inputs)
+    key = TensorKey(recorder.tensor_key, recorder.tensor_key_attribute)
+    check, check_source = compile_guards(trace.guards, len(args), kwargs, key, inputs)
+    seconds = time.perf_counter() - start
+    return Staged(
+        tuple(trace.guards), check, check_source, inputs, outputs, finish, finish_source, refused,
+        dict(trace.functions), seconds,
+    )  # fmt: skip
+
+
+def _run(trace: Trace, function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    positional = [trace.read(paths.arg(i), value) for i, value in enumerate(args)]
+    keywords = {name: trace.read(paths.kwarg(name), value) for name, value in kwargs.items()}
+    return trace.call(function, *positional, **keywords)
