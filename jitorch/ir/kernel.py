@@ -353,9 +353,9 @@ def _is_integer(e: Expr) -> bool:
 def _multiple(e: Expr, divisor: int) -> Expr | None:
     """``e / divisor`` where every term of ``e`` is a constant multiple of it, else None."""
     match e:
-        case Const(v) if v % divisor == 0:
+        case Const(int(v)) if v % divisor == 0:
             return const(v // divisor, e.dtype)
-        case Call("mul", (x, Const(v))) if v % divisor == 0:
+        case Call("mul", (x, Const(int(v)))) if v % divisor == 0:
             return x * (v // divisor)
         case Call("add" | "sub" as fn, (x, y)):
             a, b = _multiple(x, divisor), _multiple(y, divisor)
@@ -403,9 +403,9 @@ def simplify(e: Call) -> Expr:
             return x * c + y * c
         case Call("mod", (_, Const(1))):
             return const(0, e.dtype)
-        case Call("floordiv", (x, Const(b))) if b > 0 and (quotient := _multiple(x, b)) is not None:
+        case Call("floordiv", (x, Const(int(b)))) if b > 0 and (quotient := _multiple(x, b)) is not None:
             return quotient
-        case Call("mod", (x, Const(b))) if b > 0 and _multiple(x, b) is not None:
+        case Call("mod", (x, Const(int(b)))) if b > 0 and _multiple(x, b) is not None:
             return const(0, e.dtype)
         case Call("add", (Call("mul", (Call("floordiv", (x, Const(a))), Const(b))), Call("mod", (y, Const(c))))) if (
             a == b == c and x == y

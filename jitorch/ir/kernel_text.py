@@ -39,7 +39,10 @@ from jitorch.ir.kernel import Buffer, Const, Expr, Kernel, Load, Var
 from jitorch.ir.program import Program
 
 if TYPE_CHECKING:
-    from lark import Lark, Token, Tree
+    from lark import Lark, Token
+
+Tree = Any
+"""A lark tree; its children are trees, tokens and None, which lark's own types do not tell apart."""
 
 _FUNCTIONS = {symbol: fn for fn, (symbol, _) in notation.INFIX.items()}
 
