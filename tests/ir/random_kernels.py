@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import hypothesis
 import numpy as np
 from hypothesis import strategies as st
 
@@ -167,6 +168,20 @@ def runnable(draw: st.DrawFn, kinds: tuple[DType, ...] = NATIVE, functions: froz
 def anything() -> st.SearchStrategy[Kernel]:
     """A kernel over every dtype and function."""
     return runnable(dtypes.ALL, frozenset(scalars.TABLE))
+
+
+def several(kernels: st.SearchStrategy[Kernel], count: int, seed: int) -> list[Kernel]:
+    """The first ``count`` kernels that a strategy gives for ``seed``."""
+    found: list[Kernel] = []
+
+    @hypothesis.seed(seed)
+    @hypothesis.settings(max_examples=count, phases=[hypothesis.Phase.generate], database=None, deadline=None)
+    @hypothesis.given(kernels)
+    def collect(kernel: Kernel) -> None:
+        found.append(kernel)
+
+    collect()
+    return found
 
 
 def arguments(kernel: Kernel, seed: int) -> list[np.ndarray | int]:
