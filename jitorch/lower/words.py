@@ -76,7 +76,7 @@ _FLOAT = {
     "mod": """\
 {T} r = fmod{f}(x, y);
 if (y == 0 || r != r) return r;
-if (r == 0) return copysign{f}(0, y);
+if (r == 0) return copysign{f}(({T})0, y);
 return (r < 0) != (y < 0) ? r + y : r;""",
     # The quotient of ``x - mod(x, y)`` is whole up to rounding, so it is rounded to the nearest.
     "floordiv": """\
@@ -84,7 +84,7 @@ if (y == 0) return x / y;
 {T} r = fmod{f}(x, y);
 {T} q = (x - r) / y;
 if (r != 0 && (r < 0) != (y < 0)) q -= 1;
-if (q == 0) return copysign{f}(0, x / y);
+if (q == 0) return copysign{f}(({T})0, x / y);
 {T} whole = floor{f}(q);
 return q - whole > ({T})0.5 ? whole + 1 : whole;""",
 }
