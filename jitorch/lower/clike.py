@@ -20,7 +20,7 @@ from jitorch.errors import UnsupportedError
 from jitorch.ir import kernel as k
 from jitorch.ir import scalars
 from jitorch.ir.kernel import INDEX, Buffer, Call, Const, Expr, Kernel, Load, Var
-from jitorch.lower import index, words
+from jitorch.lower import positions, words
 from jitorch.lower.words import PRIMARY, TERNARY, UNARY
 
 _UNSIGNED = {
@@ -140,7 +140,7 @@ class CLike:
     def function(self, kernel: Kernel, name: str | None = None) -> str:
         """One kernel as a function; ``name`` if it is not to have the kernel's own."""
         self.scope = {}
-        self.lets, self.loops = index.index_lets(kernel), index.loop_variables(kernel)
+        self.lets, self.loops = positions.index_lets(kernel), positions.loop_variables(kernel)
         self.positive = self.loops
         self.mutable = frozenset(s.var.name for s in k.walk(kernel) if isinstance(s, k.Local))
         stored = {s.buffer for s in k.walk(kernel) if isinstance(s, k.Store)}
@@ -197,7 +197,7 @@ class CLike:
             text = self.expr(value)
             return f"const {self.type(var.dtype)} {self.define(var.name)} = {text};"
         text = self.index(value)
-        if index.is_negative_never(value, self.positive):
+        if positions.is_negative_never(value, self.positive):
             self.positive |= {var.name}
         return f"const {self.type(self.index_type)} {self.define(var.name)} = {text};"
 
@@ -222,7 +222,7 @@ class CLike:
 
     def index(self, e: Expr) -> Text:
         """``e`` as a position in a buffer or an extent."""
-        return self.arithmetic(e, True) if index.is_arithmetic(e) else self.expr(e)
+        return self.arithmetic(e, True) if positions.is_arithmetic(e) else self.expr(e)
 
     def is_narrow(self, name: str) -> bool:
         """Whether a variable is held in `index_type` rather than in its own dtype."""
@@ -240,7 +240,7 @@ class CLike:
                 return Text(f"({self.type(self.index_type)}){text}", UNARY)
             case Call("add" | "sub" | "mul" as fn, (x, y)):
                 return self.infix(words.INFIX[fn], self.arithmetic(x, narrow), self.arithmetic(y, narrow))
-            case Call("floordiv" | "mod" as fn, (x, Const(int(divisor)))) if divisor > 0 and index.is_negative_never(
+            case Call("floordiv" | "mod" as fn, (x, Const(int(divisor)))) if divisor > 0 and positions.is_negative_never(
                 x, self.positive
             ):
                 symbol = "/" if fn == "floordiv" else "%"
@@ -266,8 +266,8 @@ class CLike:
             case Call("where", (test, x, y)):
                 tested, chosen, other = self.expr(test), self.expr(x), self.expr(y)
                 return Text(f"{tested.within(TERNARY)} ? {chosen.within(TERNARY)} : {other.within(TERNARY)}", TERNARY)
-            case Call(fn, args) if fn in index.COMPARISONS and all(
-                index.is_position(a, self.lets | self.loops) for a in args
+            case Call(fn, args) if fn in positions.COMPARISONS and all(
+                positions.is_position(a, self.lets | self.loops) for a in args
             ):
                 x, y = (self.arithmetic(a, False) for a in args)
                 return self.infix(words.INFIX[fn], x, y)

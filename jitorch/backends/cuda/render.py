@@ -26,7 +26,7 @@ _NAN = {dtypes.float32: "__int_as_float(0x7fc00000)", dtypes.float64: "__longlon
 class CudaSource(CLike):
     """CUDA C++.  Block loops become ``blockIdx``, thread loops ``threadIdx``, barriers ``__syncthreads``.
 
-    ``index_bits`` is 32 where `jitorch.lower.index.fits_in_32_bits` holds and all buffers are below its
+    ``index_bits`` is 32 where `jitorch.lower.positions.fits_in_32_bits` holds and all buffers are below its
     limit, else 64.
     """
 
