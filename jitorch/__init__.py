@@ -31,3 +31,4 @@ __all__ = [
     "Generator", "Size", "Tensor", "default_generator", "device", "enable_grad", "inference_mode", "is_grad_enabled",
     "no_grad", "set_grad_enabled",
 ]  # fmt: skip
+from jitorch.devices import channels_last, channels_last_3d, contiguous_format, preserve_format, strided  # noqa

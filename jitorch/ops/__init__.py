@@ -6,6 +6,7 @@ from jitorch.ops import (
     convert,
     create,
     diagonal,
+    differences,
     factory,
     gather,
     index,
@@ -15,13 +16,16 @@ from jitorch.ops import (
     random,
     reduce,
     reduction,
+    scan,
+    sets,
     shape,
+    sorting,
     structure,
 )
 from jitorch.ops.registry import OPS, PUBLIC, Function, Op, Sample, elementwise, function, op, primitive
 
 __all__ = [
-    "OPS", "PUBLIC", "Function", "Op", "Sample", "arrange", "conv", "convert", "create", "diagonal", "elementwise",
-    "factory", "function", "gather", "index", "linalg", "math", "op", "parts", "primitive", "random", "reduce", "reduction", "shape",
-    "structure",
+    "Function", "OPS", "Op", "PUBLIC", "Sample", "arrange", "conv", "convert", "create", "diagonal", "differences",
+    "elementwise", "factory", "function", "gather", "index", "linalg", "math", "op", "parts", "primitive", "random",
+    "reduce", "reduction", "scan", "sets", "shape", "sorting", "structure",
 ]  # fmt: skip
