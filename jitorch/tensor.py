@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from jitorch import dtypes
+from jitorch import dtypes, printing
 from jitorch.devices import CPU, Device, Layout, MemoryFormat, channels_last, channels_last_3d, strided
 from jitorch.dims import SymDim
 from jitorch.dtypes import DType
@@ -308,8 +308,11 @@ class Tensor:
     def __hash__(self) -> int:
         return id(self)
 
+    def __repr__(self) -> str:
+        return printing.tensor_text(self)
+
     def __format__(self, spec: str) -> str:
-        return format(self.item(), spec) if spec and self.ndim == 0 else format(str(self), spec)
+        return format(self.item(), spec) if self.ndim == 0 else format(str(self), spec)
 
     # -- autograd --------------------------------------------------------------------------------
     @property
