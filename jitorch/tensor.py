@@ -307,6 +307,14 @@ class Tensor:
     def __format__(self, spec: str) -> str:
         return format(self.item(), spec) if spec and self.ndim == 0 else format(str(self), spec)
 
+    @property
+    def _signature(self) -> tuple[Any, ...]:
+        """What of this tensor a compiled function depends on."""
+        if self._base is None:
+            return self._type, self._requires_grad, self._node is None
+        steps = tuple((op.name, *attrs.items()) for op, attrs in self._steps)
+        return self._type, self._requires_grad, self._node is None, self._base._type, steps
+
     # -- autograd --------------------------------------------------------------------------------
     @property
     def requires_grad(self) -> bool:
