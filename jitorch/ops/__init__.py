@@ -1,13 +1,22 @@
 """The ops, a file a family.  Importing this package defines them all."""
 
 from jitorch.ops import (
+    activation,
+    arithmetic,
     conv,
     create,
+    cross_entropy,
+    dropout,
+    embedding,
     gather,
     index,
     linalg,
+    loss,
     math,
+    normalization,
+    pooling,
     reduce,
+    softmax,
     structure,
 )
 from jitorch.ops.registry import OPS, PUBLIC, Function, Op, Sample, elementwise, function, op, primitive
