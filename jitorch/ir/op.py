@@ -49,6 +49,10 @@ class Param:
     def is_operand(self) -> bool:
         return self.kind != "attr"
 
+    @property
+    def is_required(self) -> bool:
+        return self.default is _MISSING
+
 
 def _classify(parameter: inspect.Parameter) -> Param:
     annotation = str(parameter.annotation)
