@@ -22,6 +22,7 @@ from jitorch.ops import (
 from jitorch.ops.registry import OPS, PUBLIC, Function, Op, Sample, elementwise, function, op, primitive
 
 __all__ = [
-    "OPS", "PUBLIC", "Function", "Op", "Sample", "conv", "create", "elementwise", "function", "gather", "index",
-    "linalg", "math", "op", "primitive", "reduce", "structure",
+    "OPS", "PUBLIC", "Function", "Op", "Sample", "activation", "arithmetic", "conv", "create", "cross_entropy",
+    "dropout", "elementwise", "embedding", "function", "gather", "index", "linalg", "loss", "math", "normalization",
+    "op", "pooling", "primitive", "reduce", "softmax", "structure",
 ]  # fmt: skip

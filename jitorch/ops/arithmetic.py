@@ -11,12 +11,11 @@ from jitorch.dtypes import Category
 from jitorch.errors import ArgumentError, DTypeError, ShapeError
 from jitorch.ir.literal import Literal
 from jitorch.ops.create import literal
-from jitorch.ops.helpers import narrow_to
 from jitorch.ops.index import fit_shape
 from jitorch.ops.math import where as where_op
-from jitorch.ops.normalize import PYTHON_NUMBERS, broadcast_shapes, result_type
+from jitorch.ops.normalize import PYTHON_NUMBERS, result_type
 from jitorch.ops.registry import Sample, function, op
-from jitorch.ops.structure import broadcast_to, cast
+from jitorch.ops.structure import cast
 
 Tensor = Operand = Number = Any
 
@@ -72,13 +71,13 @@ def _(rng):
 @function(inplace=True)
 def clamp_min(input: Tensor, min: Any) -> Tensor:
     """``input`` no less than ``min``."""
-    return clamp(input, min=min)
+    return clamp_op(input, min, None)
 
 
 @function(inplace=True)
 def clamp_max(input: Tensor, max: Any) -> Tensor:
     """``input`` no greater than ``max``."""
-    return clamp(input, max=max)
+    return clamp_op(input, None, max)
 
 
 @clamp_min.samples

@@ -191,7 +191,12 @@ def _(rng):
 
 @op(places=())
 def soft_cross_entropy(
-    input: Tensor, target: Tensor, weight: Tensor | None = None, label_smoothing: float = 0.0, *, reduction: str = "mean"
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    label_smoothing: float = 0.0,
+    *,
+    reduction: str = "mean",
 ) -> Tensor:
     """Cross entropy with a probability for each class; the mean is over the samples."""
     axis = _class_axis(input)
@@ -228,11 +233,13 @@ def cross_entropy(
     reduction = reduction_of("cross_entropy", reduction, size_average, reduce)
     smooth = not isinstance(label_smoothing, (int, float)) or label_smoothing != 0
     if isinstance(label_smoothing, (int, float)) and not 0.0 <= label_smoothing <= 1.0:
-        raise ValueRangeError("cross_entropy: label_smoothing is out of range", expected="0 to 1", actual=label_smoothing)
+        raise ValueRangeError("cross_entropy: label_smoothing out of range", expected="0 to 1", actual=label_smoothing)
     if input.ndim == target.ndim and input.ndim and target.dtype.is_floating_point:
         require_float("cross_entropy", input, weight)
         if not all(map(dims.equal, input.shape, target.shape)):
-            raise ShapeError("cross_entropy: probabilities have the input's shape", expected=input.type, actual=target.type)
+            raise ShapeError(
+                "cross_entropy: probabilities have the input's shape", expected=input.type, actual=target.type
+            )
         return soft_cross_entropy(input, target, weight, label_smoothing, reduction=reduction)
     _check_classes("cross_entropy", input, target, weight, ignore_index)
     target = _as_index(target)

@@ -57,7 +57,7 @@ def embedding(
     rows = weight.shape[0]
     if padding_idx is not None:
         if isinstance(rows, int) and not -rows <= padding_idx < rows:
-            raise ValueRangeError("embedding: padding_idx is out of range", expected=f"below {rows}", actual=padding_idx)
+            raise ValueRangeError("embedding: padding_idx out of range", expected=f"below {rows}", actual=padding_idx)
         padding_idx = padding_idx + rows if padding_idx < 0 else padding_idx
     index = from_start(input, rows)
     if max_norm is not None:
@@ -121,10 +121,11 @@ def one_hot(input: Tensor, num_classes: int = -1) -> Tensor:
         num_classes = int(array.max()) + 1
     elif isinstance(num_classes, int) and num_classes < 1:
         raise ValueRangeError("one_hot: needs at least one class", expected="num_classes > 0", actual=num_classes)
-    if input._array is not None and input._array.size and not 0 <= input._array.min() <= input._array.max() < num_classes:
+    array = input._array
+    if array is not None and array.size and not 0 <= array.min() <= array.max() < num_classes:
         raise ValueRangeError(
             "one_hot: a class is out of range", expected=f"0 to {num_classes - 1}",
-            actual=f"{input._array.min()} to {input._array.max()}",
+            actual=f"{array.min()} to {array.max()}",
         )  # fmt: skip
     return one_hot_op(input, classes=num_classes)
 

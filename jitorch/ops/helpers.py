@@ -102,7 +102,7 @@ def require_real(name: str, *tensors: Tensor | None) -> None:
     """Refuse bool and complex operands."""
     for x in tensors:
         if x is not None and x.dtype.category not in (Category.INT, Category.FLOAT):
-            raise DTypeError(f"{name}: needs real numbers", expected="an integer or floating point dtype", actual=x.type)
+            raise DTypeError(f"{name}: needs real numbers", expected="an integer or float dtype", actual=x.type)
 
 
 def require_rank(name: str, x: Tensor, *ranks: int) -> None:

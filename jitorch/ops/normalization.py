@@ -11,7 +11,7 @@ from jitorch.ops.create import constant
 from jitorch.ops.helpers import at_axis, count_over, mean_over, narrow_to, require_float, unrecorded, widen
 from jitorch.ops.math import rsqrt
 from jitorch.ops.registry import Sample, function, op
-from jitorch.ops.structure import inverse_permutation, pad_axes, reduce_sum, reshape_to, transpose_axes, windows
+from jitorch.ops.structure import copy, inverse_permutation, pad_axes, reduce_sum, reshape_to, transpose_axes, windows
 
 Tensor = Any
 
@@ -77,7 +77,9 @@ def _(rng):
 
 def _check_normalized(name: str, input: Tensor, shape: Sequence[Any], *affine: Tensor | None) -> int:
     if isinstance(shape, int) or len(shape) == 0:
-        raise ArgumentError(f"{name}: normalized_shape must be a sequence of sizes", expected="one or more", actual=shape)
+        raise ArgumentError(
+            f"{name}: normalized_shape must be a sequence of sizes", expected="one or more", actual=shape
+        )
     n = len(shape)
     if input.ndim < n or not all(map(dims.equal, input.shape[input.ndim - n :], shape)):
         raise ShapeError(
@@ -312,6 +314,8 @@ def batch_norm(
     ``momentum``, in place (the variance unbiased).
     """
     require_float("batch_norm", input, weight, bias, running_mean, running_var)
+    if input.ndim == 1 and dims.equal(input.shape[0], 0):
+        return copy(input)
     if input.ndim < 2:
         raise ShapeError("batch_norm: needs at least two axes, [N, C, *]", actual=input.type)
     _check_channels("batch_norm", input, running_mean, running_var, weight, bias)

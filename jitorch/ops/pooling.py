@@ -7,7 +7,7 @@ from typing import Any
 
 from jitorch import dims, dtypes
 from jitorch.dims import Dim
-from jitorch.errors import ArgumentError, DTypeError, ShapeError, ValueRangeError
+from jitorch.errors import DTypeError, ValueRangeError
 from jitorch.ops.conv import spread
 from jitorch.ops.create import constant
 from jitorch.ops.helpers import narrow_to, number_of, ramp, require_float, require_rank, widen
@@ -189,7 +189,7 @@ def max_pool2d(
     input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> Any:  # fmt: skip
-    """Greatest elements of windows: ``[*, C, H, W]`` to ``[*, C, H', W']``; with ``return_indices`` also their places."""
+    """Greatest elements of windows: ``[*, C, H, W]`` to ``[*, C, H', W']``; ``return_indices`` adds their places."""
     return _max_pool("max_pool2d", 2, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
@@ -229,7 +229,8 @@ def avg_pool(
         return narrow_to(total * (1.0 / divisor), input.dtype)
     lead = input.ndim - n
     for i in range(n):
-        total = total / _counts(total, lead + i, input.shape[lead + i], kernel[i], stride[i], padding[i], count_include_pad)
+        size = input.shape[lead + i]
+        total = total / _counts(total, lead + i, size, kernel[i], stride[i], padding[i], count_include_pad)
     return narrow_to(total, input.dtype)
 
 

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-import jitorch
 from jitorch.builder import GraphBuilder, body_graph
 from jitorch.ir.graph import Graph, Node
 from jitorch.ir.interpret import interpret
