@@ -1,0 +1,30 @@
+"""`Parameter`: a tensor that a `Module` counts as its own as soon as it is assigned to one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jitorch
+from jitorch import Tensor
+
+
+class Parameter(Tensor):
+    """A leaf tensor to be trained: ``Parameter(data, requires_grad=True)``.
+
+    It shares the storage of ``data`` and starts a new graph there.  Assigned as an attribute of a
+    `Module` it appears in ``module.parameters()``.  Operations on it give plain tensors.
+    Without ``data`` it is empty (shape ``(0,)``).
+    """
+
+    def __new__(cls, data: Tensor | None = None, requires_grad: bool = True) -> Parameter:
+        if data is None:
+            data = jitorch.empty(0)
+        return Tensor._wrap_subclass(cls, data.detach(), requires_grad)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:
+        if id(self) not in memo:
+            memo[id(self)] = type(self)(self.detach().clone(), self.requires_grad)
+        return memo[id(self)]
+
+    def __repr__(self) -> str:
+        return "Parameter containing:\n" + super().__repr__()

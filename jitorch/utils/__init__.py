@@ -1,0 +1,3 @@
+"""Tools around training."""
+
+from jitorch.utils import data as data
