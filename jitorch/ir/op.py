@@ -1,0 +1,201 @@
+"""Op: a named operation and the rules that give it meaning.
+
+The IR knows an op only as this record.  A rule is a function stored under a name; every
+interpreter, pass and backend reads the rules it needs, and a plugin attaches its own with
+``op.rule("name")``.  The rules jitorch reads:
+
+    type     (*operand types, **attrs) -> Type or tuple of Types
+    numpy    (*arrays, **attrs) -> array or tuple: the meaning
+    vjp      (g, out, *operands, **attrs) -> one cotangent (or None) per tensor operand
+    pull     (index, *operands, **attrs) -> Expr: what output element ``index`` is
+    reduce   (**attrs) -> Reduction: the monoid that folds an axis
+    write    (x, y, **attrs) -> x with the part this view shows replaced by y
+    samples  (rng) -> iterable of Sample: feeds every generated test
+
+A composite's ``body`` is its definition: what has no rule is derived from it.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jitorch.errors import ArgumentError, CompilerBug, UnsupportedError
+
+_MISSING: Any = inspect.Parameter.empty
+
+COMPOSITE, ELEMENTWISE, PRIMITIVE = "composite", "elementwise", "primitive"
+LOWERINGS = ("scalar", "pull", "reduce", "scan", "scatter", "recipe", "extern")
+
+
+@dataclass(frozen=True, slots=True)
+class Param:
+    """One parameter of an op.
+
+    ``kind`` is ``tensor`` (an operand), ``tensors`` (a sequence of operands, at most one an op),
+    ``number`` (an operand that is a Python number: a run-time value, never part of a cache key) or
+    ``attr`` (structural: part of every cache key).
+    """
+
+    name: str
+    kind: str
+    default: Any = _MISSING
+    optional: bool = False
+    keyword_only: bool = False
+
+    @property
+    def is_operand(self) -> bool:
+        return self.kind != "attr"
+
+
+def _classify(parameter: inspect.Parameter) -> Param:
+    annotation = str(parameter.annotation)
+    kinds = {"Tensor": "tensor", "Operand": "tensor", "Sequence[Tensor]": "tensors", "float": "number", "Number": "number"}
+    bare = annotation.removesuffix(" | None")
+    return Param(
+        parameter.name,
+        kinds.get(bare, "attr"),
+        parameter.default,
+        optional=bare != annotation,
+        keyword_only=parameter.kind is parameter.KEYWORD_ONLY,
+    )
+
+
+class Op:
+    """See the module's docstring.  Created by the decorators of `jitorch.ops.registry`."""
+
+    def __init__(self, name: str, kind: str, function: Callable[..., Any], lowering: str | None = None):
+        if lowering is not None and lowering not in LOWERINGS:
+            raise CompilerBug(f"op {name}: unknown lowering {lowering!r}")
+        self.name, self.kind, self.lowering = name, kind, lowering
+        self.doc = inspect.getdoc(function) or ""
+        self.signature = inspect.signature(function)
+        self.params = tuple(_classify(p) for p in self.signature.parameters.values())
+        self.operands = tuple(p for p in self.params if p.is_operand)
+        self.attrs = tuple(p for p in self.params if not p.is_operand)
+        self.variadic = next((i for i, p in enumerate(self.operands) if p.kind == "tensors"), None)
+        self.body: Callable[..., Any] | None = function if kind == COMPOSITE else None
+        self.rules: dict[str, Callable[..., Any]] = {}
+        self.scalar: str | None = None
+        self.is_view = False
+        self._positional = tuple(p.name for p in self.params if not p.keyword_only)
+        self._known = frozenset(p.name for p in self.params)
+        self._plain = all(p.kind == "tensor" and p.default is _MISSING for p in self.params)
+
+    def __repr__(self) -> str:
+        return f"<op {self.name}>"
+
+    def __reduce__(self) -> Any:
+        raise UnsupportedError(f"op {self.name} cannot be pickled", hint="refer to it by name")
+
+    def __deepcopy__(self, memo: Any) -> Op:
+        return self
+
+    # -- rules -----------------------------------------------------------------------------------
+    def rule(self, name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        """A decorator that attaches a rule; a rule is never attached twice."""
+
+        def attach(function: Callable[..., Any]) -> Callable[..., Any]:
+            if name in self.rules:
+                raise CompilerBug(f"op {self.name} already has a {name} rule")
+            self.rules[name] = function
+            return function
+
+        return attach
+
+    @property
+    def type_rule(self) -> Callable[..., Any]:
+        return self.rule("type")
+
+    @property
+    def numpy(self) -> Callable[..., Any]:
+        return self.rule("numpy")
+
+    @property
+    def vjp(self) -> Callable[..., Any]:
+        return self.rule("vjp")
+
+    @property
+    def pull(self) -> Callable[..., Any]:
+        return self.rule("pull")
+
+    @property
+    def reduce(self) -> Callable[..., Any]:
+        return self.rule("reduce")
+
+    @property
+    def write(self) -> Callable[..., Any]:
+        return self.rule("write")
+
+    @property
+    def samples(self) -> Callable[..., Any]:
+        return self.rule("samples")
+
+    # -- arguments -------------------------------------------------------------------------------
+    def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Split a call's arguments into flat operands (None where absent) and attributes."""
+        if self._plain and not kwargs and len(args) == len(self.params):
+            return args, {}
+        given = self._match(args, kwargs)
+        operands: list[Any] = []
+        for p in self.operands:
+            value = given[p.name]
+            if p.kind == "tensors":
+                operands.extend(value)
+            else:
+                operands.append(value)
+        attrs = {p.name: tuple(v) if isinstance(v := given[p.name], list) else v for p in self.attrs}
+        return tuple(operands), attrs
+
+    def _match(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        if len(args) > len(self._positional):
+            raise ArgumentError(
+                f"{self.name}: too many positional arguments",
+                expected=f"at most {len(self._positional)}: {self.name}{self.signature}",
+                actual=len(args),
+            )
+        given = dict(zip(self._positional, args))
+        for name, value in kwargs.items():
+            if name not in self._known:
+                raise ArgumentError(f"{self.name}: unexpected argument {name!r}", expected=f"{self.name}{self.signature}")
+            if name in given:
+                raise ArgumentError(f"{self.name}: argument {name!r} given twice")
+            given[name] = value
+        for p in self.params:
+            if p.name not in given:
+                if p.default is _MISSING:
+                    raise ArgumentError(f"{self.name}: missing argument {p.name!r}", expected=f"{self.name}{self.signature}")
+                given[p.name] = p.default
+        return given
+
+    def group(self, operands: Sequence[Any]) -> list[Any]:
+        """The flat operands as the op's parameters take them: a sequence parameter becomes one list."""
+        if self.variadic is None:
+            return list(operands)
+        after = len(self.operands) - self.variadic - 1
+        stop = len(operands) - after
+        return [*operands[: self.variadic], list(operands[self.variadic : stop]), *operands[stop:]]
+
+    def flatten(self, grouped: Sequence[Any]) -> list[Any]:
+        """The inverse of `group`; a None in place of the sequence stands for None for each (unknown) member."""
+        if self.variadic is None:
+            return list(grouped)
+        return [*grouped[: self.variadic], *grouped[self.variadic], *grouped[self.variadic + 1 :]]
+
+    def arguments(self, operands: Sequence[Any], attrs: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+        """Positional and keyword arguments to call the body or the numpy rule with."""
+        return self.group(operands), attrs
+
+    def keywords(self, operands: Sequence[Any], attrs: dict[str, Any]) -> dict[str, Any]:
+        """All arguments by name."""
+        return {p.name: v for p, v in zip(self.operands, self.group(operands))} | attrs
+
+    def operand_names(self, count: int) -> Iterator[str]:
+        """A name for each of ``count`` flat operands, for messages."""
+        for p, item in zip(self.operands, self.group(range(count))):
+            if isinstance(item, list):
+                yield from (f"{p.name}[{i}]" for i in range(len(item)))
+            else:
+                yield p.name
