@@ -316,8 +316,12 @@ class ParameterDict(Module):
         return [self[key] for key in self._keys]
 
     def update(self, parameters: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> None:
-        """Add or replace values from a mapping, or from (key, value) pairs."""
-        for key, value in dict(parameters).items():
+        """Add or replace values from a mapping, or from (key, value) pairs; those of a plain dict in order of keys."""
+        items = list(parameters.items() if isinstance(parameters, Mapping | ParameterDict) else parameters)
+        if type(parameters) is dict:
+            # As PyTorch does: the order numbers the parameters in an optimiser's state dict.
+            items.sort(key=lambda item: item[0])
+        for key, value in items:
             self[key] = value
 
     def extra_repr(self) -> str:

@@ -104,10 +104,10 @@ def load(module: Module, state: Mapping[str, Any], strict: bool, assign: bool) -
     plan.add_module(module, "")
     unexpected = plan.unexpected()
     problems = list(plan.mismatches)
-    if strict and plan.missing:
-        problems.insert(0, f"Missing key(s) in state_dict: {_quoted(plan.missing)}. ")
     if strict and unexpected:
         problems.insert(0, f"Unexpected key(s) in state_dict: {_quoted(unexpected)}. ")
+    if strict and plan.missing:
+        problems.insert(0, f"Missing key(s) in state_dict: {_quoted(plan.missing)}. ")
     if problems:
         raise StateDictError(
             "\n\t".join([f"Error(s) in loading state_dict for {type(module).__name__}:", *problems]),
