@@ -1,0 +1,76 @@
+"""Answers from the sizes at hand, and the guards that keep them true."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping
+from contextvars import Token
+from dataclasses import dataclass
+from typing import Any, Self
+
+from jitorch.dims.polynomial import ORACLE, Dim, Oracle
+from jitorch.dims.walk import evaluate, symbols
+from jitorch.errors import CompilerBug
+
+_RELATIONS: dict[str, Callable[[Any, Any], bool]] = {
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """``left relation right``, with relation one of ``== != < <=``: what a compiled program relies on."""
+
+    relation: str
+    left: Dim
+    right: Dim
+
+    def __str__(self) -> str:
+        return f"{self.left} {self.relation} {self.right}"
+
+    def holds(self, sizes: Mapping[str, int]) -> bool:
+        """Whether it is true for the size of each symbol, given by name."""
+        return _RELATIONS[self.relation](evaluate(self.left, sizes), evaluate(self.right, sizes))
+
+
+class Facts:
+    """Answers what ranges leave open, by the sizes at hand, and keeps each answer as a `Guard`.
+
+    ``with Facts() as facts:`` makes it the current one of this thread or task.  ``hints`` gives sizes
+    by name; a symbol that it lacks answers with its own hint.  ``facts.guards`` are in order of asking.
+    """
+
+    def __init__(self, hints: Mapping[str, int] | None = None):
+        self.hints = dict(hints or {})
+        self._guards: dict[Guard, None] = {}
+        self._tokens: list[Token[Oracle | None]] = []
+
+    @property
+    def guards(self) -> tuple[Guard, ...]:
+        return tuple(self._guards)
+
+    def __enter__(self) -> Self:
+        self._tokens.append(ORACLE.set(self))
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        ORACLE.reset(self._tokens.pop())
+
+    def answer(self, relation: str, left: Dim, right: Dim) -> bool:
+        """Decide by the hints and record the relation, or its opposite, that holds for them."""
+        sizes: dict[str, int] = {}
+        for unknown in symbols(left, right):
+            hint = self.hints.get(unknown.name, unknown.hint)
+            if hint is None:
+                raise CompilerBug(f"cannot decide {left} {relation} {right}: the symbol {unknown} has no hint")
+            sizes[unknown.name] = hint
+        guard = Guard(relation, left, right)
+        truth = guard.holds(sizes)
+        if not truth:
+            opposite = {"==": "!=", "!=": "==", "<": "<=", "<=": "<"}[relation]
+            guard = Guard(opposite, *((left, right) if opposite in ("==", "!=") else (right, left)))
+        self._guards[guard] = None
+        return truth

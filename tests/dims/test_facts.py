@@ -1,0 +1,83 @@
+"""Questions that ranges leave open become guards."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from jitorch import dims
+from jitorch.errors import CompilerBug, ShapeError
+
+S = dims.symbol("S", 1, hint=3)
+T = dims.symbol("T", 1, hint=3)
+
+
+def test_what_is_proved_needs_no_guard():
+    with dims.Facts() as facts:
+        assert dims.equal(T, T) and T < T + 1
+    assert facts.guards == ()
+
+
+def test_an_answer_is_recorded_with_its_direction():
+    with dims.Facts() as facts:
+        assert dims.equal(T, S)
+        assert not dims.equal(T, 1)
+        assert not dims.less(T, S)
+        assert T <= 2 * S - 1
+        assert not T >= 4
+        assert dims.is_multiple(T, 3)
+    assert [str(g) for g in facts.guards] == [
+        "T == S",
+        "T != 1",
+        "S <= T",
+        "T <= 2*S - 1",
+        "T < 4",
+        "mod(T, 3) == 0",
+    ]
+    assert all(g.holds({"S": 3, "T": 3}) for g in facts.guards)
+    assert not facts.guards[0].holds({"S": 3, "T": 4})
+
+
+def test_the_same_question_is_one_guard():
+    with dims.Facts() as facts:
+        assert dims.equal(T, S) and dims.equal(T, S)
+    assert len(facts.guards) == 1
+
+
+def test_hints_by_name_come_first():
+    with dims.Facts({"T": 5}) as facts:
+        assert not dims.equal(T, S)
+    assert str(facts.guards[0]) == "T != S"
+
+
+def test_facts_nest_and_end():
+    with dims.Facts() as outer:
+        with dims.Facts() as inner:
+            assert dims.equal(T, S)
+        assert T < 4
+    assert [str(g) for g in inner.guards] == ["T == S"]
+    assert [str(g) for g in outer.guards] == ["T < 4"]
+    with pytest.raises(ShapeError):
+        dims.equal(T, S)
+
+
+def test_facts_belong_to_one_thread():
+    raised = []
+
+    def other():
+        try:
+            dims.equal(T, S)
+        except ShapeError as error:
+            raised.append(error)
+
+    with dims.Facts():
+        thread = threading.Thread(target=other)
+        thread.start()
+        thread.join()
+    assert len(raised) == 1
+
+
+def test_no_hint_is_a_bug():
+    with dims.Facts(), pytest.raises(CompilerBug, match="has no hint"):
+        dims.equal(dims.symbol("U"), 3)
