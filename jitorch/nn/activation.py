@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from jitorch import Tensor
 from jitorch.nn import functional as F
 from jitorch.nn import init
 from jitorch.nn.module import Module
 from jitorch.nn.parameter import Parameter
+from jitorch.tensor import Tensor
 
 
 class _Inplace(Module):

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self, overload
 
-from jitorch import Tensor
 from jitorch.errors import ArgumentError, TensorIndexError
 from jitorch.nn.module import Module, indented
 from jitorch.nn.parameter import Parameter
+from jitorch.tensor import Tensor
 
 
 def _position(index: int, length: int) -> int:
     if not -length <= index < length:
-        raise TensorIndexError(f"index {index} is out of range", expected=f"-{length} <= index < {length}", actual=index)
+        raise TensorIndexError(
+            f"index {index} is out of range", expected=f"-{length} <= index < {length}", actual=index
+        )
     return index % length
 
 
@@ -149,7 +151,8 @@ class ModuleList(_ModuleSequence):
         if not runs:
             return f"{self._get_name()}()"
         lines = [
-            f"({i}): {indented(text)}" if i == j else f"({i}-{j}): {j - i + 1} x {indented(text)}" for i, j, text in runs
+            f"({i}): {indented(text)}" if i == j else f"({i}-{j}): {j - i + 1} x {indented(text)}"
+            for i, j, text in runs
         ]
         return f"{self._get_name()}(" + "".join(f"\n  {line}" for line in lines) + "\n)"
 

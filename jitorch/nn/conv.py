@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from jitorch import Tensor
 from jitorch.errors import ValueRangeError
 from jitorch.nn import functional as F
 from jitorch.nn import init
 from jitorch.nn.module import Module
 from jitorch.nn.parameter import Parameter
 from jitorch.nn.sizes import repeated
+from jitorch.tensor import Tensor
 
 _PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 

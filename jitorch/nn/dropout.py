@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from jitorch import Tensor
 from jitorch.errors import ValueRangeError
 from jitorch.nn import functional as F
 from jitorch.nn.module import Module
+from jitorch.tensor import Tensor
 
 
 class Dropout(Module):

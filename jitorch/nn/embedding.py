@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import jitorch
-from jitorch import Tensor
 from jitorch.errors import ShapeError, UnsupportedError, ValueRangeError
 from jitorch.nn import functional as F
 from jitorch.nn import init
 from jitorch.nn.module import Module
 from jitorch.nn.parameter import Parameter
+from jitorch.tensor import Tensor
 
 
 class Embedding(Module):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from jitorch import Tensor
 from jitorch.nn import functional as F
 from jitorch.nn.module import Module
+from jitorch.tensor import Tensor
 
 
 class Flatten(Module):

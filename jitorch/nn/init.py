@@ -10,8 +10,8 @@ import math
 from typing import Any
 
 import jitorch
-from jitorch import Tensor
 from jitorch.errors import ArgumentError, ShapeError, ValueRangeError
+from jitorch.tensor import Tensor
 
 _GAINS = {
     "linear": 1.0, "conv1d": 1.0, "conv2d": 1.0, "conv3d": 1.0,
@@ -92,7 +92,9 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
             "Only tensors with 3, 4, or 5 dimensions are supported", expected="3, 4 or 5", actual=tensor.ndim
         )
     if tensor.shape[0] % groups:
-        raise ValueRangeError("dim 0 must be divisible by groups", expected=f"a multiple of {groups}", actual=tensor.shape[0])
+        raise ValueRangeError(
+            "dim 0 must be divisible by groups", expected=f"a multiple of {groups}", actual=tensor.shape[0]
+        )
     outputs = tensor.shape[0] // groups
     centre = tuple(size // 2 for size in tensor.shape[2:])
     with jitorch.no_grad():

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from jitorch import Tensor
 from jitorch.nn import functional as F
 from jitorch.nn import init
 from jitorch.nn.module import Module
 from jitorch.nn.parameter import Parameter
+from jitorch.tensor import Tensor
 
 
 class Identity(Module):
@@ -32,9 +32,7 @@ class Linear(Module):
     weight: Parameter
     bias: Parameter | None
 
-    def __init__(
-        self, in_features: int, out_features: int, bias: bool = True, device: Any = None, dtype: Any = None
-    ):
+    def __init__(self, in_features: int, out_features: int, bias: bool = True, device: Any = None, dtype: Any = None):
         super().__init__()
         self.in_features = in_features
         self.out_features = out_features

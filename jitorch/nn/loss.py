@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-from jitorch import Tensor
 from jitorch.errors import ValueRangeError
 from jitorch.nn import functional as F
 from jitorch.nn.module import Module
+from jitorch.tensor import Tensor
 
 
 def _reduction(size_average: bool | None, reduce: bool | None, reduction: str) -> str:
@@ -131,9 +131,7 @@ class NLLLoss(_WeightedLoss):
         self.ignore_index = ignore_index
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        return F.nll_loss(
-            input, target, weight=self.weight, ignore_index=self.ignore_index, reduction=self.reduction
-        )
+        return F.nll_loss(input, target, weight=self.weight, ignore_index=self.ignore_index, reduction=self.reduction)
 
 
 class BCELoss(_WeightedLoss):

@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self
 
 import jitorch
-from jitorch import Tensor
 from jitorch.errors import ArgumentError, UnsupportedError, ValueRangeError
 from jitorch.nn import state_dict as state_dicts
-from jitorch.nn.hooks import RemovableHandle, add_hook
+from jitorch.nn.hooks import add_hook
 from jitorch.nn.parameter import Parameter
+from jitorch.tensor import RemovableHandle, Tensor
 
 _TABLES = ("_parameters", "_buffers", "_modules")
 
@@ -197,7 +197,9 @@ class Module:
         self._check_name(name, "module")
         if module is not None and not isinstance(module, Module):
             raise ArgumentError(
-                f"{type(module).__name__} is not a Module subclass", expected="Module or None", actual=type(module).__name__
+                f"{type(module).__name__} is not a Module subclass",
+                expected="Module or None",
+                actual=type(module).__name__,
             )
         self._forget(name, keep="_modules")
         self._modules[name] = module
@@ -346,7 +348,7 @@ class Module:
     # ---- dtype and device
 
     def _apply(self, fn: Callable[[Tensor], Tensor]) -> Self:
-        """Replace the data of every parameter, gradient and buffer by ``fn`` of it; parameters stay the same objects."""
+        """Replace the data of all parameters, gradients and buffers by ``fn`` of it; parameters stay the same objects."""
         for child in self.children():
             child._apply(fn)
         with jitorch.no_grad():
@@ -363,18 +365,23 @@ class Module:
         return self
 
     def to(self, *args: Any, **kwargs: Any) -> Self:
-        """Move to a device, a floating-point dtype, or both: ``to(device)``, ``to(dtype)``, ``to(device, dtype)``, ``to(tensor)``.
+        """Convert to a device, a floating-point dtype or both; integer parameters and buffers keep their dtype.
 
-        Integer parameters and buffers keep their dtype.
+        ``to(device)``, ``to(dtype)``, ``to(device, dtype)``, or ``to(tensor)`` for those of a tensor.
         """
         device, dtype = _parse_to(*args, **kwargs)
         if dtype is not None and not dtype.is_floating_point:
             raise ArgumentError(
                 "nn.Module.to only accepts floating point dtypes", expected="a floating-point dtype", actual=dtype
             )
-        return self._apply(
-            lambda t: t.to(device=t.device if device is None else device, dtype=dtype if t.is_floating_point() else None)
-        )
+
+        def convert(tensor: Tensor) -> Tensor:
+            return tensor.to(
+                device=tensor.device if device is None else device,
+                dtype=dtype if dtype is not None and tensor.is_floating_point() else tensor.dtype,
+            )
+
+        return self._apply(convert)
 
     def type(self, dst_type: Any) -> Self:
         """Convert all parameters and buffers, integers too, to ``dst_type``."""
@@ -412,7 +419,9 @@ class Module:
 
     def set_extra_state(self, state: Any) -> None:
         """Take back what `get_extra_state` gave."""
-        raise UnsupportedError(f"{type(self).__name__} takes no extra state", hint="define set_extra_state(self, state)")
+        raise UnsupportedError(
+            f"{type(self).__name__} takes no extra state", hint="define set_extra_state(self, state)"
+        )
 
     def _has_extra_state(self) -> bool:
         """Whether the class defines `get_extra_state`."""

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import jitorch
-from jitorch import Tensor
 from jitorch.errors import ValueRangeError
 from jitorch.nn import functional as F
 from jitorch.nn import init
 from jitorch.nn.module import Module
 from jitorch.nn.parameter import Parameter
+from jitorch.tensor import Tensor
 
 
 class _BatchNorm(Module):
@@ -90,7 +90,9 @@ class _BatchNorm(Module):
 
     def _refuse(self, input: Tensor) -> None:
         expected = " or ".join(f"{rank}D" for rank in self.ranks)
-        raise ValueRangeError(f"expected {expected} input (got {input.ndim}D input)", expected=expected, actual=input.shape)
+        raise ValueRangeError(
+            f"expected {expected} input (got {input.ndim}D input)", expected=expected, actual=input.shape
+        )
 
     def extra_repr(self) -> str:
         return (
@@ -229,7 +231,9 @@ class GroupNorm(Module):
         super().__init__()
         if num_channels % num_groups:
             raise ValueRangeError(
-                "num_channels must be divisible by num_groups", expected=f"a multiple of {num_groups}", actual=num_channels
+                "num_channels must be divisible by num_groups",
+                expected=f"a multiple of {num_groups}",
+                actual=num_channels,
             )
         self.num_groups = num_groups
         self.num_channels = num_channels
@@ -252,5 +256,6 @@ class GroupNorm(Module):
 
     def extra_repr(self) -> str:
         return (
-            f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}, bias={self.bias is not None}"
+            f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}, "
+            f"bias={self.bias is not None}"
         )

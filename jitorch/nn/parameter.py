@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jitorch
-from jitorch import Tensor
+from jitorch.tensor import Tensor
 
 
 class Parameter(Tensor):
@@ -19,12 +17,7 @@ class Parameter(Tensor):
     def __new__(cls, data: Tensor | None = None, requires_grad: bool = True) -> Parameter:
         if data is None:
             data = jitorch.empty(0)
-        return Tensor._wrap_subclass(cls, data.detach(), requires_grad)
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:
-        if id(self) not in memo:
-            memo[id(self)] = type(self)(self.detach().clone(), self.requires_grad)
-        return memo[id(self)]
+        return cls._make_subclass(data.detach(), requires_grad)
 
     def __repr__(self) -> str:
         return "Parameter containing:\n" + super().__repr__()

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from jitorch import Tensor
 from jitorch.nn import functional as F
 from jitorch.nn.module import Module
 from jitorch.nn.sizes import repeated
+from jitorch.tensor import Tensor
 
 Size = int | Sequence[int]
 
@@ -61,7 +61,7 @@ class MaxPool2d(_MaxPool):
 
 
 class AvgPool1d(Module):
-    """The mean of each window: x (N, C, L) or (C, L), padded with zeros that count unless ``count_include_pad=False``."""
+    """The mean of each window: x (N, C, L) or (C, L), padded with zeros, which count if ``count_include_pad``."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class AvgPool1d(Module):
 
 
 class AvgPool2d(Module):
-    """The mean of each window: x (N, C, H, W) or (C, H, W); ``divisor_override`` divides the sum by that number instead."""
+    """The mean of each window: x (N, C, H, W) or (C, H, W), or the sum divided by ``divisor_override``."""
 
     def __init__(
         self,
@@ -140,7 +140,7 @@ class AdaptiveAvgPool2d(Module):
     Shapes: x (N, C, H, W) or (C, H, W).
     """
 
-    def __init__(self, output_size: int | None | Sequence[int | None]):
+    def __init__(self, output_size: int | Sequence[int | None] | None):
         super().__init__()
         self.output_size = output_size
 

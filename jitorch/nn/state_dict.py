@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jitorch
-from jitorch import Tensor
 from jitorch.errors import StateDictError
 from jitorch.nn.parameter import Parameter
+from jitorch.tensor import Tensor
 
 if TYPE_CHECKING:
     from jitorch.nn.module import Module

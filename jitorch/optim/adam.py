@@ -7,15 +7,16 @@ from collections.abc import Callable
 from typing import Any
 
 import jitorch
-from jitorch import Tensor
 from jitorch.optim.optimizer import Optimizer, Params, check_differentiable, check_options
+from jitorch.tensor import Tensor
 
 
 class Adam(Optimizer):
     """``p -= lr * mean / (sqrt(square) + eps)``, with bias-corrected moments ``mean`` and ``square`` of the gradient.
 
-    ``amsgrad`` divides by the largest ``square`` so far.  ``weight_decay`` adds that much of ``p`` to the gradient, or,
-    ``decoupled_weight_decay``, shrinks ``p`` by ``lr * weight_decay`` (`AdamW`).  ``maximize`` turns the gradient round.
+    ``amsgrad`` divides by the largest ``square`` so far.  ``weight_decay`` adds that much of ``p`` to the gradient or,
+    with ``decoupled_weight_decay``, shrinks ``p`` by ``lr * weight_decay`` (`AdamW`).  ``maximize`` turns the gradient
+    round.
     Kingma and Ba 2014; Reddi et al. 2018 (amsgrad).
 
     The state of a parameter is ``step`` (float32, 0-d), ``exp_avg``, ``exp_avg_sq`` (and ``max_exp_avg_sq``), made when

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from jitorch import Tensor
 from jitorch.optim.adam import Adam
 from jitorch.optim.optimizer import Params
+from jitorch.tensor import Tensor
 
 
 class AdamW(Adam):

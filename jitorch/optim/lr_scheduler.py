@@ -1,6 +1,6 @@
 """Learning-rate schedules: they set ``group["lr"]`` of an optimiser to Python floats.
 
-All are chainable: ``get_lr`` computes the next rate from the present one, so several schedules may act on one optimiser.
+Most compute the next rate from the present one, so several schedules may act on one optimiser.
 Call ``scheduler.step()`` once an epoch (or once a batch) after ``optimizer.step()``.
 PyTorch's deprecated ``step(epoch)`` is not there.
 """
@@ -8,14 +8,14 @@ PyTorch's deprecated ``step(epoch)`` is not there.
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from jitorch import Tensor
 from jitorch.errors import ArgumentError, UnsupportedError, ValueRangeError
 from jitorch.optim.optimizer import Optimizer
+from jitorch.tensor import Tensor
 
 
 def _check_optimizer(optimizer: Any) -> None:
@@ -179,7 +179,9 @@ class ConstantLR(LRScheduler):
 
     def __init__(self, optimizer: Optimizer, factor: float = 1.0 / 3, total_iters: int = 5, last_epoch: int = -1):
         if not 0 <= factor <= 1:
-            raise ValueRangeError("Constant multiplicative factor expected between 0 and 1", expected="0 to 1", actual=factor)
+            raise ValueRangeError(
+                "Constant multiplicative factor expected between 0 and 1", expected="0 to 1", actual=factor
+            )
         self.factor = factor
         self.total_iters = total_iters
         super().__init__(optimizer, last_epoch)
@@ -202,9 +204,13 @@ class LinearLR(LRScheduler):
         last_epoch: int = -1,
     ):
         if not 0 < start_factor <= 1:
-            raise ValueRangeError("Starting multiplicative factor is out of range", expected="0 < x <= 1", actual=start_factor)
+            raise ValueRangeError(
+                "Starting multiplicative factor is out of range", expected="0 < x <= 1", actual=start_factor
+            )
         if not 0 <= end_factor <= 1:
-            raise ValueRangeError("Ending multiplicative factor is out of range", expected="0 <= x <= 1", actual=end_factor)
+            raise ValueRangeError(
+                "Ending multiplicative factor is out of range", expected="0 <= x <= 1", actual=end_factor
+            )
         self.start_factor = start_factor
         self.end_factor = end_factor
         self.total_iters = total_iters
@@ -263,7 +269,7 @@ class PolynomialLR(LRScheduler):
 
 
 class SequentialLR(LRScheduler):
-    """Several schedules one after the other: ``schedulers[i + 1]`` starts, from the initial rates, at ``milestones[i]``."""
+    """Schedules one after the other: ``schedulers[i + 1]`` starts, from the initial rates, at ``milestones[i]``."""
 
     def __init__(
         self, optimizer: Optimizer, schedulers: list[LRScheduler], milestones: list[int], last_epoch: int = -1
@@ -394,11 +400,11 @@ class OneCycleLR(LRScheduler):
                 expected=f"at most {self.total_steps}",
                 actual=epoch,
             )
-        begin = 0.0
-        for end, lr_from, lr_to, momentum_from, momentum_to in self._phases:
-            if epoch <= end or end == self._phases[-1][0]:
-                break
-            begin = end
+        ends = [phase[0] for phase in self._phases]
+        # Beyond the last end, by the one step that is still allowed, the last phase goes on.
+        current = min(bisect_left(ends, epoch), len(ends) - 1)
+        end, lr_from, lr_to, momentum_from, momentum_to = self._phases[current]
+        begin = ends[current - 1] if current else 0.0
         share = (epoch - begin) / (end - begin)
         if self.cycle_momentum:
             for group in self.optimizer.param_groups:
@@ -431,7 +437,9 @@ class ReduceLROnPlateau(LRScheduler):
         if mode not in ("min", "max"):
             raise ValueRangeError(f"mode {mode} is unknown!", expected="min or max", actual=mode)
         if threshold_mode not in ("rel", "abs"):
-            raise ValueRangeError(f"threshold mode {threshold_mode} is unknown!", expected="rel or abs", actual=threshold_mode)
+            raise ValueRangeError(
+                f"threshold mode {threshold_mode} is unknown!", expected="rel or abs", actual=threshold_mode
+            )
         self.optimizer = optimizer
         self.mode = mode
         self.factor = factor

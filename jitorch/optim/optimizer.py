@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import jitorch
-from jitorch import Tensor
 from jitorch.errors import ArgumentError, StateDictError, UnsupportedError, ValueRangeError
+from jitorch.tensor import Tensor
 
 Params = Iterable[Tensor] | Iterable[dict[str, Any]] | Iterable[tuple[str, Tensor]]
 
@@ -17,7 +17,7 @@ class Optimizer:
     """Base class: ``Optimizer(params, defaults)``.
 
     ``params`` are tensors, (name, tensor) pairs, or dicts ``{"params": ..., "lr": ...}`` whose further items override
-    ``defaults`` for that group.  ``param_groups`` is the list of all such dicts, ``state`` maps a parameter to its state.
+    ``defaults`` for that group.  ``param_groups`` is the list of all such dicts; ``state`` maps a parameter to its own.
 
     Unlike in PyTorch the state is created when a group is added, not on the first step, so that all steps look the
     same and a jitted step compiles once.  Therefore convert a model (``model.double()``) before making its optimiser.
@@ -73,9 +73,13 @@ class Optimizer:
         seen = {p for group in self.param_groups for p in group["params"]}
         for parameter in parameters:
             if not isinstance(parameter, Tensor):
-                raise ArgumentError("optimizer can only optimize Tensors", expected="Tensor", actual=type(parameter).__name__)
+                raise ArgumentError(
+                    "optimizer can only optimize Tensors", expected="Tensor", actual=type(parameter).__name__
+                )
             if not parameter.is_leaf and not self.defaults.get("differentiable"):
-                raise ValueRangeError("can't optimize a non-leaf Tensor", hint="use the tensor's .detach(), or a Parameter")
+                raise ValueRangeError(
+                    "can't optimize a non-leaf Tensor", hint="use the tensor's .detach(), or a Parameter"
+                )
             if parameter in seen:
                 raise ValueRangeError("some parameters appear twice, in this or another parameter group")
             seen.add(parameter)
@@ -149,7 +153,9 @@ def _named_apart(params: Any) -> tuple[list[Any], list[str]]:
     if isinstance(params, Tensor):
         return [params], []
     if isinstance(params, set):
-        raise ArgumentError("optimizer parameters need to be ordered, but a set has no order", expected="a list", actual="set")
+        raise ArgumentError(
+            "optimizer parameters need to be ordered, but a set has no order", expected="a list", actual="set"
+        )
     members = list(params)
     pairs = [member for member in members if isinstance(member, tuple)]
     if not pairs:

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 import jitorch
-from jitorch import Tensor
 from jitorch.errors import ValueRangeError
 from jitorch.optim.optimizer import Optimizer, Params, check_differentiable, check_options
+from jitorch.tensor import Tensor
 
 
 class SGD(Optimizer):

@@ -67,6 +67,7 @@ def check_module(mine: Any, reference: torch.nn.Module, *inputs: np.ndarray, tra
 
 def check_signature(mine: type, reference: type, leave_out: tuple[str, ...] = ()) -> None:
     """The constructor's parameters: names, order, kinds and defaults are PyTorch's."""
+
     def described(cls: type) -> list[tuple[str, Any, Any]]:
         parameters = inspect.signature(cls.__init__).parameters.values()
         return [(p.name, p.kind, p.default) for p in parameters if p.name not in leave_out]

@@ -76,7 +76,7 @@ def test_sequential_checks_what_it_takes():
     with pytest.raises(IndexError):
         container.insert(5, nn.ReLU())
     with pytest.raises(TypeError):
-        container + [nn.ReLU()]
+        container + nn.ReLU()
     with pytest.raises(TypeError):
         container += [nn.ReLU()]
     with pytest.raises(TypeError):
@@ -159,7 +159,7 @@ def test_parameter_dict():
     assert mine.get("a") == 3
     assert "a" in mine
     assert dict(mine.items()).keys() == {"a", "c"}
-    assert list(mine.values())[0] == 3
+    assert next(iter(mine.values())) == 3
     mine.clear()
     assert len(mine) == 0
     with pytest.raises(KeyError):

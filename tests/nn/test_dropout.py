@@ -4,7 +4,7 @@ import torch
 import jitorch
 from jitorch import nn
 from jitorch.errors import ValueRangeError
-from tests.nn.oracle import array, ours, numbers
+from tests.nn.oracle import array, numbers, ours
 
 
 def test_share_and_scale_in_training():

@@ -97,7 +97,9 @@ def test_sparse():
     assert (np.sum(values == 0, axis=0) == 7).all()
 
 
-@pytest.mark.parametrize("name", ["linear", "conv2d", "conv_transpose3d", "sigmoid", "tanh", "relu", "selu", "leaky_relu"])
+@pytest.mark.parametrize(
+    "name", ["linear", "conv2d", "conv_transpose3d", "sigmoid", "tanh", "relu", "selu", "leaky_relu"]
+)
 def test_gain(name):
     assert init.calculate_gain(name) == torch.nn.init.calculate_gain(name)
 

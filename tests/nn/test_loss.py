@@ -92,7 +92,12 @@ def test_cosine_embedding(reduction):
 
 @pytest.mark.parametrize(
     ("old", "reduction"),
-    [({"size_average": True}, "mean"), ({"size_average": False}, "sum"), ({"reduce": False}, "none"), ({"reduce": True}, "mean")],
+    [
+        ({"size_average": True}, "mean"),
+        ({"size_average": False}, "sum"),
+        ({"reduce": False}, "none"),
+        ({"reduce": True}, "mean"),
+    ],
 )
 def test_old_spelling_of_reduction(old, reduction):
     assert nn.MSELoss(**old).reduction == reduction

@@ -14,7 +14,12 @@ OPTIONS = [
     {"bias": False},
     {"track_running_stats": False},
 ]
-SHAPES = [("BatchNorm1d", (5, 3)), ("BatchNorm1d", (4, 3, 2)), ("BatchNorm2d", (2, 3, 4, 2)), ("BatchNorm3d", (2, 3, 2, 2, 2))]
+SHAPES = [
+    ("BatchNorm1d", (5, 3)),
+    ("BatchNorm1d", (4, 3, 2)),
+    ("BatchNorm2d", (2, 3, 4, 2)),
+    ("BatchNorm3d", (2, 3, 2, 2, 2)),
+]
 
 
 @pytest.mark.parametrize("train", [True, False])

@@ -119,7 +119,26 @@ def test_one_after_the_other(milestones):
     assert run(jitorch) == pytest.approx(expected, rel=1e-12, abs=1e-15)
 
 
-METRICS = [1.0, 0.9, 0.9, 0.9, 0.95, 0.9, 0.5, 0.50001, 0.49999, 0.5, 0.6, 0.7, math.inf, math.nan, 0.4, 0.41, 0.42, 0.43]
+METRICS = [
+    1.0,
+    0.9,
+    0.9,
+    0.9,
+    0.95,
+    0.9,
+    0.5,
+    0.50001,
+    0.49999,
+    0.5,
+    0.6,
+    0.7,
+    math.inf,
+    math.nan,
+    0.4,
+    0.41,
+    0.42,
+    0.43,
+]
 
 
 @pytest.mark.parametrize("mode", ["min", "max"])
@@ -246,6 +265,6 @@ def test_other_misuse():
         optim.lr_scheduler.OneCycleLR(adagrad_like, 0.1, 5)
     scheduler = optim.lr_scheduler.OneCycleLR(one, 0.1, 2)
     scheduler.step()
+    scheduler.step()
     with pytest.raises(ValueRangeError, match="total steps"):
-        for _ in range(3):
-            scheduler.step()
+        scheduler.step()

@@ -42,7 +42,7 @@ def test_named_parameters():
     [
         (lambda: parameter(), ArgumentError),
         (lambda: 3, ArgumentError),
-        (lambda: [], ValueRangeError),
+        (list, ValueRangeError),
         (lambda: [1.0], ArgumentError),
         (lambda: [parameter() * 2], ValueRangeError),
         (lambda: [parameter()] * 2, ValueRangeError),
@@ -155,7 +155,13 @@ def run(lib, params, optimizer, first, last):
         optimizer.step()
 
 
-CASES = [("SGD", {"momentum": 0.9}), ("SGD", {"momentum": 0.9, "dampening": 0.5}), ("SGD", {}), ("Adam", {"amsgrad": True}), ("AdamW", {})]
+CASES = [
+    ("SGD", {"momentum": 0.9}),
+    ("SGD", {"momentum": 0.9, "dampening": 0.5}),
+    ("SGD", {}),
+    ("Adam", {"amsgrad": True}),
+    ("AdamW", {}),
+]
 
 
 @pytest.mark.parametrize(("name", "options"), CASES)

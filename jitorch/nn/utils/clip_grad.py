@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterable
 
 import jitorch
-from jitorch import Tensor
 from jitorch.errors import ValueRangeError
+from jitorch.tensor import Tensor
 
 
 def _as_list(tensors: Tensor | Iterable[Tensor]) -> list[Tensor]:
@@ -76,9 +76,7 @@ def clip_grad_norm_(
     return total
 
 
-def clip_grad_value_(
-    parameters: Tensor | Iterable[Tensor], clip_value: float, foreach: bool | None = None
-) -> None:
+def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float, foreach: bool | None = None) -> None:
     """Clamp every element of the gradients to ``[-clip_value, clip_value]``, in place."""
     bound = float(clip_value)
     with jitorch.no_grad():

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import jitorch
-from jitorch import Tensor
 from jitorch.errors import ArgumentError, ShapeError
+from jitorch.tensor import Tensor
 
 
 def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 import jitorch
-from jitorch import Tensor
 from jitorch.errors import ArgumentError, ShapeError
+from jitorch.tensor import Tensor
 
 
 def default_convert(data: Any) -> Any:
     """NumPy arrays within ``data`` become tensors; the rest stays."""
-    if isinstance(data, Tensor) or isinstance(data, str | bytes):
+    if isinstance(data, Tensor | str | bytes):
         return data
     if isinstance(data, np.ndarray | np.generic):
         return data if data.dtype.kind in "SUO" else jitorch.as_tensor(data)

@@ -106,7 +106,9 @@ def _check_options(
     dataset: Any, batch_size: Any, shuffle: Any, sampler: Any, batch_sampler: Any, drop_last: bool
 ) -> None:
     if isinstance(dataset, IterableDataset) and (shuffle or sampler is not None or batch_sampler is not None):
-        raise ValueRangeError("an IterableDataset gives its samples in its own order", expected="no shuffle and no sampler")
+        raise ValueRangeError(
+            "an IterableDataset gives its samples in its own order", expected="no shuffle and no sampler"
+        )
     if sampler is not None and shuffle:
         raise ValueRangeError("sampler option is mutually exclusive with shuffle")
     if batch_sampler is not None and (batch_size != 1 or shuffle or sampler is not None or drop_last):

@@ -9,8 +9,8 @@ from itertools import accumulate
 from typing import Any, Generic, TypeVar
 
 import jitorch
-from jitorch import Tensor
 from jitorch.errors import ShapeError, TensorIndexError, UnsupportedError, ValueRangeError
+from jitorch.tensor import Tensor
 
 Sample = TypeVar("Sample", covariant=True)
 
@@ -65,7 +65,9 @@ class ConcatDataset(Dataset[Any]):
     def __getitem__(self, index: int) -> Any:
         length = len(self)
         if not -length <= index < length:
-            raise TensorIndexError(f"index {index} is out of range", expected=f"-{length} <= index < {length}", actual=index)
+            raise TensorIndexError(
+                f"index {index} is out of range", expected=f"-{length} <= index < {length}", actual=index
+            )
         index %= length
         which = bisect_right(self.cumulative_sizes, index)
         start = self.cumulative_sizes[which - 1] if which else 0

@@ -37,7 +37,7 @@ class SequentialSampler(Sampler[int]):
 
 
 class RandomSampler(Sampler[int]):
-    """All indices in random order, or with ``replacement`` each drawn anew; ``num_samples`` of them (by default all)."""
+    """All indices, or ``num_samples``, in random order; with ``replacement`` each is drawn anew."""
 
     def __init__(
         self, data_source: Sized, replacement: bool = False, num_samples: int | None = None, generator: Any = None

@@ -51,7 +51,10 @@ def test_without_gradients():
 
 def test_non_finite():
     mine, reference = parameters()
-    mine[0].grad, reference[0].grad = ours(np.full((3, 2), np.inf, np.float32)), theirs(np.full((3, 2), np.inf, np.float32))
+    mine[0].grad, reference[0].grad = (
+        ours(np.full((3, 2), np.inf, np.float32)),
+        theirs(np.full((3, 2), np.inf, np.float32)),
+    )
     with pytest.raises(ValueRangeError, match="non-finite"):
         clip_grad_norm_(mine, 1.0, error_if_nonfinite=True)
     clip_grad_norm_(mine, 1.0)
