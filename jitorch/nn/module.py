@@ -14,6 +14,7 @@ from typing import Any, Self
 import jitorch
 from jitorch.errors import ArgumentError, UnsupportedError, ValueRangeError
 from jitorch.nn import state_dict as state_dicts
+from jitorch.nn.conversion import parse_to
 from jitorch.nn.hooks import add_hook
 from jitorch.nn.parameter import Parameter
 from jitorch.tensor import RemovableHandle, Tensor
@@ -348,7 +349,7 @@ class Module:
     # ---- dtype and device
 
     def _apply(self, fn: Callable[[Tensor], Tensor]) -> Self:
-        """Replace the data of all parameters, gradients and buffers by ``fn`` of it; parameters stay the same objects."""
+        """Replace the data of all parameters, gradients and buffers by ``fn`` of it; parameters remain the objects."""
         for child in self.children():
             child._apply(fn)
         with jitorch.no_grad():
@@ -369,7 +370,7 @@ class Module:
 
         ``to(device)``, ``to(dtype)``, ``to(device, dtype)``, or ``to(tensor)`` for those of a tensor.
         """
-        device, dtype = _parse_to(*args, **kwargs)
+        device, dtype = parse_to(*args, **kwargs)
         if dtype is not None and not dtype.is_floating_point:
             raise ArgumentError(
                 "nn.Module.to only accepts floating point dtypes", expected="a floating-point dtype", actual=dtype
@@ -479,23 +480,3 @@ class Module:
 def indented(text: str) -> str:
     """``text`` with every line but the first moved in by two."""
     return text.replace("\n", "\n  ")
-
-
-def _parse_to(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
-    """Device and dtype, each or None, from the forms that ``Module.to`` takes."""
-    device, dtype = kwargs.pop("device", None), kwargs.pop("dtype", None)
-    # A hint and a layout that have no meaning here.
-    kwargs.pop("non_blocking", None)
-    kwargs.pop("memory_format", None)
-    if kwargs:
-        raise ArgumentError(f"to() got an unexpected argument {next(iter(kwargs))!r}")
-    for position, arg in enumerate(args):
-        if isinstance(arg, Tensor):
-            device, dtype = arg.device, arg.dtype
-        elif isinstance(arg, type(jitorch.float32)):
-            dtype = arg
-        elif isinstance(arg, bool) or position > 1:
-            continue
-        elif arg is not None:
-            device = arg
-    return device, dtype

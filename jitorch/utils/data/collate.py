@@ -33,7 +33,7 @@ def default_collate(batch: Sequence[Any]) -> Any:
     """One batch from a list of samples that are alike.
 
     Tensors and NumPy arrays are stacked along a new axis 0; numbers become a tensor (Python floats float64, ints
-    int64); strings stay a list; of dicts, named tuples and sequences each part is collated by itself.
+    int64); strings stay as they are; of dicts, named tuples and sequences each part is collated by itself.
     """
     first = batch[0]
     if isinstance(first, Tensor):
@@ -47,7 +47,7 @@ def default_collate(batch: Sequence[Any]) -> Any:
     if isinstance(first, int):
         return jitorch.tensor(batch)
     if isinstance(first, str | bytes):
-        return list(batch)
+        return batch
     if isinstance(first, Mapping):
         return {key: default_collate([sample[key] for sample in batch]) for key in first}
     if isinstance(first, Sequence):
