@@ -320,7 +320,8 @@ class ParameterDict(Module):
 
     def update(self, parameters: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> None:
         """Add or replace values from a mapping, or from (key, value) pairs; those of a plain dict in order of keys."""
-        items = list(parameters.items() if isinstance(parameters, Mapping | ParameterDict) else parameters)
+        given: Any = parameters
+        items = list(given.items() if isinstance(given, Mapping | ParameterDict) else given)
         if type(parameters) is dict:
             # As PyTorch does: the order numbers the parameters in an optimiser's state dict.
             items.sort(key=lambda item: item[0])

@@ -77,16 +77,16 @@ class _BatchNorm(Module):
             return F.batch_norm(input, None, None, self.weight, self.bias, True, 0.0, self.eps)
         self.num_batches_tracked.add_(1)
         if self.momentum is None:
-            self._average(input.detach())
+            self._average(input.detach(), self.num_batches_tracked)
             return F.batch_norm(input, None, None, self.weight, self.bias, True, 0.0, self.eps)
         return F.batch_norm(input, mean, var, self.weight, self.bias, True, self.momentum, self.eps)
 
-    def _average(self, input: Tensor) -> None:
-        """Without momentum the running statistics are the averages over all batches."""
+    def _average(self, input: Tensor, count: Tensor) -> None:
+        """Without momentum the running statistics are the averages over all ``count`` batches."""
+        mean, var = self.get_buffer("running_mean"), self.get_buffer("running_var")
         axes = [axis for axis in range(input.ndim) if axis != 1]
-        share = 1.0 / self.num_batches_tracked
-        self.running_mean.add_((input.mean(axes) - self.running_mean) * share)
-        self.running_var.add_((input.var(axes) - self.running_var) * share)
+        mean.add_((input.mean(axes) - mean) / count)
+        var.add_((input.var(axes) - var) / count)
 
     def _refuse(self, input: Tensor) -> None:
         expected = " or ".join(f"{rank}D" for rank in self.ranks)

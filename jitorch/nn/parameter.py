@@ -14,10 +14,9 @@ class Parameter(Tensor):
     Without ``data`` it is empty (shape ``(0,)``).
     """
 
-    def __new__(cls, data: Tensor | None = None, requires_grad: bool = True) -> Parameter:
-        if data is None:
-            data = jitorch.empty(0)
-        return cls._make_subclass(data.detach(), requires_grad)
+    def __init__(self, data: Tensor | None = None, requires_grad: bool = True):
+        self._share(jitorch.empty(0) if data is None else data.detach())
+        self.requires_grad_(requires_grad)
 
     def __repr__(self) -> str:
         return "Parameter containing:\n" + super().__repr__()

@@ -92,10 +92,9 @@ def _assign(module: Module, name: str, value: Tensor) -> None:
         return
     old = module._parameters[name]
     keeps = old is None or old.requires_grad
-    if isinstance(value, Parameter):
-        module._parameters[name] = value.requires_grad_(keeps)
-    else:
-        module._parameters[name] = Parameter(value, keeps)
+    parameter = value if isinstance(value, Parameter) else Parameter(value)
+    parameter.requires_grad_(keeps)
+    module._parameters[name] = parameter
 
 
 def load(module: Module, state: Mapping[str, Any], strict: bool, assign: bool) -> IncompatibleKeys:

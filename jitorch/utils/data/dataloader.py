@@ -7,7 +7,7 @@ from typing import Any
 
 from jitorch.errors import UnsupportedError, ValueRangeError
 from jitorch.utils.data.collate import default_collate, default_convert
-from jitorch.utils.data.dataset import Dataset, IterableDataset, Subset, TensorDataset
+from jitorch.utils.data.dataset import IterableDataset, Subset, TensorDataset
 from jitorch.utils.data.sampler import BatchSampler, RandomSampler, SequentialSampler
 
 
@@ -29,7 +29,7 @@ class DataLoader:
 
     def __init__(
         self,
-        dataset: Dataset[Any] | Any,
+        dataset: Any,
         batch_size: int | None = 1,
         shuffle: bool | None = None,
         sampler: Iterable[Any] | None = None,
