@@ -9,6 +9,7 @@ from typing import Any
 
 from jitorch.nn import functional as F
 from jitorch.nn import init
+from jitorch.nn.initial import blank
 from jitorch.nn.module import Module
 from jitorch.nn.parameter import Parameter
 from jitorch.tensor import Tensor
@@ -267,7 +268,7 @@ class PReLU(Module):
         super().__init__()
         self.num_parameters = num_parameters
         self.init = init
-        self.weight = Parameter(_slopes(num_parameters, device, dtype))
+        self.weight = Parameter(blank(num_parameters, device=device, dtype=dtype))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -279,11 +280,6 @@ class PReLU(Module):
 
     def extra_repr(self) -> str:
         return f"num_parameters={self.num_parameters}"
-
-
-def _slopes(count: int, device: Any, dtype: Any) -> Tensor:
-    # Apart, because the argument `init` of PReLU hides the module there.
-    return init.allocate(count, device=device, dtype=dtype)
 
 
 class GLU(Module):

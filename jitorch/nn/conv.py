@@ -7,7 +7,7 @@ from typing import Any
 
 from jitorch.errors import ValueRangeError
 from jitorch.nn import functional as F
-from jitorch.nn import init
+from jitorch.nn.initial import blank, reset_linear
 from jitorch.nn.module import Module
 from jitorch.nn.parameter import Parameter
 from jitorch.nn.sizes import repeated
@@ -68,11 +68,9 @@ class _Conv(Module):
         # For `pad`, which is called when the border is not of zeros: last axis first, before and after.
         self._border = self._pad_argument()
         self.weight = Parameter(
-            init.allocate(out_channels, in_channels // groups, *self.kernel_size, device=device, dtype=dtype)
+            blank(out_channels, in_channels // groups, *self.kernel_size, device=device, dtype=dtype)
         )
-        self.register_parameter(
-            "bias", Parameter(init.allocate(out_channels, device=device, dtype=dtype)) if bias else None
-        )
+        self.register_parameter("bias", Parameter(blank(out_channels, device=device, dtype=dtype)) if bias else None)
         self.reset_parameters()
 
     def _pad_argument(self) -> tuple[int, ...]:
@@ -87,7 +85,7 @@ class _Conv(Module):
 
     def reset_parameters(self) -> None:
         """Draw the initial weights again: uniform within ``1 / sqrt(in_channels / groups * prod(kernel_size))``."""
-        init.reset_linear(self.weight, self.bias)
+        reset_linear(self.weight, self.bias)
 
     def extra_repr(self) -> str:
         text = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"

@@ -8,6 +8,7 @@ import jitorch
 from jitorch.errors import ShapeError, UnsupportedError, ValueRangeError
 from jitorch.nn import functional as F
 from jitorch.nn import init
+from jitorch.nn.initial import blank
 from jitorch.nn.module import Module
 from jitorch.nn.parameter import Parameter
 from jitorch.tensor import Tensor
@@ -57,7 +58,7 @@ class Embedding(Module):
         self.scale_grad_by_freq = scale_grad_by_freq
         self.sparse = sparse
         if _weight is None:
-            table = init.allocate(num_embeddings, embedding_dim, device=device, dtype=dtype)
+            table = blank(num_embeddings, embedding_dim, device=device, dtype=dtype)
             self.weight = Parameter(table, not _freeze)
             self.reset_parameters()
         elif tuple(_weight.shape) != (num_embeddings, embedding_dim):

@@ -10,7 +10,7 @@ import math
 from typing import Any
 
 import jitorch
-from jitorch.errors import ArgumentError, ShapeError, ValueRangeError
+from jitorch.errors import ShapeError, ValueRangeError
 from jitorch.tensor import Tensor
 
 _GAINS = {
@@ -105,7 +105,7 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
     return tensor
 
 
-def _fans(tensor: Tensor) -> tuple[int, int]:
+def _calculate_fan_in_and_fan_out(tensor: Tensor) -> tuple[int, int]:
     """Inputs and outputs of one unit: channels times the size of the window."""
     if tensor.ndim < 2:
         raise ShapeError(
@@ -121,19 +121,19 @@ def _fan(tensor: Tensor, mode: str) -> int:
     mode = mode.lower() if isinstance(mode, str) else mode
     if mode not in ("fan_in", "fan_out"):
         raise ValueRangeError(f"Mode {mode} not supported", expected="fan_in or fan_out", actual=mode)
-    fan_in, fan_out = _fans(tensor)
+    fan_in, fan_out = _calculate_fan_in_and_fan_out(tensor)
     return fan_in if mode == "fan_in" else fan_out
 
 
 def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Any = None) -> Tensor:
     """Uniform within ``gain * sqrt(6 / (fan_in + fan_out))``."""
-    bound = gain * math.sqrt(6.0 / sum(_fans(tensor)))
+    bound = gain * math.sqrt(6.0 / sum(_calculate_fan_in_and_fan_out(tensor)))
     return uniform_(tensor, -bound, bound, generator)
 
 
 def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Any = None) -> Tensor:
     """Normal of deviation ``gain * sqrt(2 / (fan_in + fan_out))``."""
-    return normal_(tensor, 0.0, gain * math.sqrt(2.0 / sum(_fans(tensor))), generator)
+    return normal_(tensor, 0.0, gain * math.sqrt(2.0 / sum(_calculate_fan_in_and_fan_out(tensor))), generator)
 
 
 def kaiming_uniform_(
@@ -166,19 +166,3 @@ def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Any =
         for column in range(columns):
             tensor[jitorch.randperm(rows, generator=generator)[:zeros], column] = 0.0
     return tensor
-
-
-def reset_linear(weight: Tensor, bias: Tensor | None) -> None:
-    """PyTorch's start of linear and convolution layers: uniform within ``1 / sqrt(fan_in)``, both."""
-    kaiming_uniform_(weight, a=math.sqrt(5))
-    if bias is not None:
-        fan_in, _ = _fans(weight)
-        bound = 1 / math.sqrt(fan_in) if fan_in > 0 else 0
-        uniform_(bias, -bound, bound)
-
-
-def allocate(*shape: int, device: Any, dtype: Any) -> Tensor:
-    """An uninitialised tensor for a layer, of floating-point dtype (the default dtype if None)."""
-    if dtype is not None and not dtype.is_floating_point:
-        raise ArgumentError("parameters are of floating-point dtype", expected="a floating-point dtype", actual=dtype)
-    return jitorch.empty(shape, device=device, dtype=dtype)

@@ -7,6 +7,7 @@ from typing import Any
 
 from jitorch.nn import functional as F
 from jitorch.nn import init
+from jitorch.nn.initial import blank, reset_linear
 from jitorch.nn.module import Module
 from jitorch.nn.parameter import Parameter
 from jitorch.tensor import Tensor
@@ -36,15 +37,13 @@ class Linear(Module):
         super().__init__()
         self.in_features = in_features
         self.out_features = out_features
-        self.weight = Parameter(init.allocate(out_features, in_features, device=device, dtype=dtype))
-        self.register_parameter(
-            "bias", Parameter(init.allocate(out_features, device=device, dtype=dtype)) if bias else None
-        )
+        self.weight = Parameter(blank(out_features, in_features, device=device, dtype=dtype))
+        self.register_parameter("bias", Parameter(blank(out_features, device=device, dtype=dtype)) if bias else None)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Draw the initial weights again."""
-        init.reset_linear(self.weight, self.bias)
+        reset_linear(self.weight, self.bias)
 
     def forward(self, input: Tensor) -> Tensor:
         return F.linear(input, self.weight, self.bias)
@@ -72,10 +71,8 @@ class Bilinear(Module):
         self.in1_features = in1_features
         self.in2_features = in2_features
         self.out_features = out_features
-        self.weight = Parameter(init.allocate(out_features, in1_features, in2_features, device=device, dtype=dtype))
-        self.register_parameter(
-            "bias", Parameter(init.allocate(out_features, device=device, dtype=dtype)) if bias else None
-        )
+        self.weight = Parameter(blank(out_features, in1_features, in2_features, device=device, dtype=dtype))
+        self.register_parameter("bias", Parameter(blank(out_features, device=device, dtype=dtype)) if bias else None)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

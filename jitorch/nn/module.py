@@ -113,6 +113,7 @@ class Module:
             object.__setattr__(self, name, value)
         elif table is not None:
             self._forget(name, keep=table)
+            self._check_name(name, table[1:-1])
             members[table][name] = value
         elif name in members["_parameters"]:
             self._set_special("_parameters", name, value, Parameter)
@@ -161,7 +162,7 @@ class Module:
             raise KeyError(f'{kind} name can\'t contain "."')
         if name == "":
             raise KeyError(f'{kind} name can\'t be empty string ""')
-        if hasattr(self, name) and not any(name in self.__dict__[table] for table in _TABLES):
+        if hasattr(self, name) and name not in self.__dict__[f"_{kind}s"]:
             raise KeyError(f"attribute {name!r} already exists")
 
     def register_parameter(self, name: str, param: Parameter | None) -> None:
@@ -344,7 +345,7 @@ class Module:
             if set_to_none:
                 parameter.grad = None
             else:
-                parameter.grad = jitorch.zeros_like(parameter.grad)
+                parameter.grad.detach_().zero_()
 
     # ---- dtype and device
 

@@ -9,6 +9,7 @@ import jitorch
 from jitorch.errors import ValueRangeError
 from jitorch.nn import functional as F
 from jitorch.nn import init
+from jitorch.nn.initial import blank
 from jitorch.nn.module import Module
 from jitorch.nn.parameter import Parameter
 from jitorch.tensor import Tensor
@@ -43,10 +44,10 @@ class _BatchNorm(Module):
         self.affine = affine
         self.track_running_stats = track_running_stats
         for name, present in (("weight", affine), ("bias", affine and bias)):
-            vector = init.allocate(num_features, device=device, dtype=dtype) if present else None
+            vector = blank(num_features, device=device, dtype=dtype) if present else None
             self.register_parameter(name, None if vector is None else Parameter(vector))
         for name in ("running_mean", "running_var"):
-            vector = init.allocate(num_features, device=device, dtype=dtype) if track_running_stats else None
+            vector = blank(num_features, device=device, dtype=dtype) if track_running_stats else None
             self.register_buffer(name, vector)
         count = jitorch.zeros((), dtype=jitorch.int64, device=device) if track_running_stats else None
         self.register_buffer("num_batches_tracked", count)
@@ -151,7 +152,7 @@ class LayerNorm(Module):
         self.eps = eps
         self.elementwise_affine = elementwise_affine
         for name, present in (("weight", elementwise_affine), ("bias", elementwise_affine and bias)):
-            values = init.allocate(*self.normalized_shape, device=device, dtype=dtype) if present else None
+            values = blank(*self.normalized_shape, device=device, dtype=dtype) if present else None
             self.register_parameter(name, None if values is None else Parameter(values))
         self.reset_parameters()
 
@@ -192,7 +193,7 @@ class RMSNorm(Module):
         self.normalized_shape = _normalized_shape(normalized_shape)
         self.eps = eps
         self.elementwise_affine = elementwise_affine
-        values = init.allocate(*self.normalized_shape, device=device, dtype=dtype) if elementwise_affine else None
+        values = blank(*self.normalized_shape, device=device, dtype=dtype) if elementwise_affine else None
         self.register_parameter("weight", None if values is None else Parameter(values))
         self.reset_parameters()
 
@@ -240,7 +241,7 @@ class GroupNorm(Module):
         self.eps = eps
         self.affine = affine
         for name, present in (("weight", affine), ("bias", affine and bias)):
-            values = init.allocate(num_channels, device=device, dtype=dtype) if present else None
+            values = blank(num_channels, device=device, dtype=dtype) if present else None
             self.register_parameter(name, None if values is None else Parameter(values))
         self.reset_parameters()
 

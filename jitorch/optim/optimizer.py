@@ -6,7 +6,6 @@ import copy
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-import jitorch
 from jitorch.errors import ArgumentError, StateDictError, UnsupportedError, ValueRangeError
 from jitorch.tensor import Tensor
 
@@ -97,7 +96,7 @@ class Optimizer:
                 if set_to_none:
                     parameter.grad = None
                 else:
-                    parameter.grad = jitorch.zeros_like(parameter.grad)
+                    parameter.grad.detach_().zero_()
 
     def _parameters(self) -> list[Tensor]:
         return [p for group in self.param_groups for p in group["params"]]

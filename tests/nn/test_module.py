@@ -253,6 +253,20 @@ def test_lookup_by_dotted_name():
             get(name)
 
 
+def test_a_name_of_the_class_or_of_another_table_is_taken():
+    class Named(nn.Module):
+        weight = None
+
+    module = Named()
+    with pytest.raises(KeyError, match="already exists"):
+        module.weight = nn.Parameter(jitorch.ones(1))
+    with pytest.raises(KeyError, match="can't contain"):
+        setattr(module, "a.b", nn.Parameter(jitorch.ones(1)))
+    module.bias = nn.Parameter(jitorch.ones(1))
+    with pytest.raises(KeyError, match="already exists"):
+        module.register_buffer("bias", jitorch.ones(1))
+
+
 # ---- hooks
 
 
