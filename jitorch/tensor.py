@@ -117,11 +117,15 @@ class Tensor:
     def _make_subclass(cls, data: Tensor, requires_grad: bool = False) -> Any:
         """A ``cls`` that shares the memory of ``data`` and starts an autograd graph of its own."""
         tensor = cls.__new__(cls)
-        tensor._set(data._array, data._type, data._storage)
-        tensor._strides = data._strides
-        tensor._steps = data._steps
+        tensor._share(data)
         tensor._requires_grad = requires_grad
         return tensor
+
+    def _share(self, data: Tensor) -> None:
+        """Set up this tensor as one with the memory of ``data`` and no history."""
+        self._set(data._array, data._type, data._storage)
+        self._strides = data._strides
+        self._steps = data._steps
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         if id(self) in memo:
