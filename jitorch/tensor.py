@@ -581,12 +581,15 @@ def _in_place_method(name: str, entry: RegisteredOp | Function) -> Callable[...,
 
 def _attach() -> None:
     for key, entry in PUBLIC.items():
-        if "method" not in entry.places or "." in key:
+        name = key.removeprefix("Tensor.")
+        if "property" in entry.places:
+            setattr(Tensor, name, property(_method(entry)))
+        if "method" not in entry.places or "." in name:
             continue
-        if not hasattr(Tensor, key):
-            setattr(Tensor, key, _method(entry))
+        if not hasattr(Tensor, name) and entry.inplace != "only":
+            setattr(Tensor, name, _method(entry))
         if entry.inplace:
-            setattr(Tensor, f"{key}_", _in_place_method(key, entry))
+            setattr(Tensor, f"{name}_", _in_place_method(name, entry))
     for cls in (Tensor, Number):
         for symbol, name in {**_BINARY, **_COMPARE}.items():
             setattr(cls, f"__{symbol}__", _operator(OPS[name]))
