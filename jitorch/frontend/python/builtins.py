@@ -325,6 +325,11 @@ def _tuple(trace: Calls, values: Any = ()) -> tuple[Any, ...]:
     return tuple(trace.iterate(values))
 
 
+@handles(tuple.__new__)
+def _new_tuple(trace: Calls, kind: Any, values: Any = ()) -> tuple[Any, ...]:
+    return tuple.__new__(kind, trace.iterate(values))
+
+
 @handles(set)
 def _set(trace: Calls, values: Any = ()) -> set[Any]:
     return trace.adopt({trace.plain_key(x) for x in trace.iterate(values)})

@@ -448,16 +448,16 @@ class Rewriter(ast.NodeTransformer):
                         nested.append(ast.Name(name, ast.Store()))
                     else:
                         nested.append(self.target(element, after))
-                return ast.copy_location(ast.Tuple(nested, ast.Store()), target)
+                return _locate(ast.Tuple(nested, ast.Store()), target)
             case ast.Starred():
                 name = self.temporary()
                 after.append(self.store(target.value, self.ask("adopt", ast.Name(name, ast.Load()))))
-                return ast.copy_location(ast.Starred(ast.Name(name, ast.Store()), ast.Store()), target)
+                return _locate(ast.Starred(ast.Name(name, ast.Store()), ast.Store()), target)
             case ast.Name() if self.where(target.id) == "local":
-                return ast.copy_location(ast.Name(target.id, ast.Store()), target)
+                return _locate(ast.Name(target.id, ast.Store()), target)
         name = self.temporary()
         after.append(self.store(target, ast.Name(name, ast.Load())))
-        return ast.copy_location(ast.Name(name, ast.Store()), target)
+        return _locate(ast.Name(name, ast.Store()), target)
 
     def assign(self, target: ast.expr, value: ast.expr) -> list[ast.stmt]:
         if not isinstance(target, (ast.Tuple, ast.List)):

@@ -11,6 +11,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
+import numpy as np
+
 from jitorch.frontend.python import paths
 from jitorch.frontend.python.guards import FunctionKey, Guard
 from jitorch.frontend.python.journal import MISSING, Journal
@@ -95,6 +97,10 @@ class State(ABC):
             for element in value.values():
                 self.adopt_result(element)
         return self.adopt(value)
+
+    def adopt_array(self, value: Any) -> Any:
+        """The result of an operator: a NumPy array is new, everything else looks after itself."""
+        return self.adopt(value) if type(value) is np.ndarray else value
 
     def is_created(self, value: Any) -> bool:
         """Whether the object was made by this trace, so that writes to it are nobody else's concern."""
@@ -205,5 +211,5 @@ class State(ABC):
 
     def refuse_stored_iterator(self, value: Any) -> None:
         """An iterator from outside has a position that cannot be put back."""
-        if is_iterator(value) and not self.is_created(value):
+        if is_iterator(value) and self.origin(value) is not None:
             self.refuse(f"advancing a {type(value).__name__} that existed before the call")
