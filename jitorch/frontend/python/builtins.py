@@ -99,6 +99,11 @@ def _attrgetter(trace: Calls, *names: str) -> Any:
     return NativeFunction(lambda target: tuple(read(target, n) for n in names))
 
 
+@handles(operator.methodcaller)
+def _methodcaller(trace: Calls, name: str, /, *args: Any, **kwargs: Any) -> Any:
+    return NativeFunction(lambda target: trace.call(trace.attribute(target, name), *args, **kwargs))
+
+
 # -- numbers
 
 

@@ -18,12 +18,11 @@ so tracebacks point at the user's source.
 from __future__ import annotations
 
 import ast
-import copy
 from collections.abc import Sequence
 from typing import Any
 
 from jitorch.frontend.python import source
-from jitorch.frontend.python.scopes import Scope, bindings, contains, leaves, mangle, parameter_names
+from jitorch.frontend.python.scopes import Scope, bindings, clone, contains, leaves, mangle, parameter_names
 
 PROTOCOL = "_jt"
 MAKER = "_jt_maker"
@@ -51,7 +50,7 @@ def rewrite(node: source.FunctionNode, class_name: str | None, free: Sequence[st
     """
     if isinstance(node, ast.AsyncFunctionDef):
         raise Unsupported("an async function")
-    node = copy.deepcopy(node)
+    node = clone(node)
     if class_name is not None:
         mangle(node, class_name)
     if isinstance(node, ast.Lambda):

@@ -8,20 +8,27 @@ None).  Lambdas, closures and odd style are the point here.
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import functools
 import itertools
+import logging
 import math
 import operator
+import os
+import random
+import re
+import time
 from collections import Counter, OrderedDict, defaultdict, deque, namedtuple
 from contextlib import contextmanager
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
 from jitorch.frontend.python import pure_getattr
 from tests.frontend.python.toy import Tensor, each, stack
 
+V = TypeVar("V")
 STAGED: list[tuple[Any, int | None]] = []
 REFUSED: list[tuple[Any, str]] = []
 
@@ -1321,6 +1328,92 @@ def numpy_on_constants(jit):
     return lambda x: (lambda r: (r[0], r[1], r[2].tolist()))(h(x, 3)), [(T(1, 2),)] * 2, None
 
 
+# -- more of the library of Python
+
+
+class Failure(Exception):
+    def __init__(self, code):
+        super().__init__(f"code {code}")
+        self.code = code
+
+
+@staged()
+def user_exceptions(jit):
+    def f(x, n):
+        try:
+            if n > 1:
+                raise Failure(n)
+        except Failure as e:
+            return x * e.code, str(e), e.args
+        raise Failure(n) from None
+
+    return jit(f), [(T(1, 2), 3), (T(1, 2), 4)], None
+
+
+@staged()
+def nested_tuple_of_ints_becomes_dynamic(jit):
+    return jit(lambda x, c: x * c[1][0] + c[0]), [(T(1, 2), (1, (i, "a"))) for i in range(4)], None
+
+
+@staged(1)
+def generic_class(jit):
+    return jit(lambda x: Box[int](x).get()), [(T(1, 2),)] * 2, None
+
+
+class Box(Generic[V]):
+    def __init__(self, v: V):
+        self.v = v
+
+    def get(self) -> V:
+        return self.v
+
+
+@staged(1)
+def jitted_method(jit):
+    class M:
+        k = 2.0
+
+    M.f = jit(lambda self, x: x * self.k)
+    m = M()
+    return jit(lambda x: M.f(m, x) + operator.methodcaller("upper")("a").count("A")), [(T(1, 2),)] * 2, None
+
+
+@staged()
+def regular_expressions_and_classmethods(jit):
+    def f(x, s):
+        m = re.match(r"(\d+)-(\w)", s)
+        return x * int(m.group(1)), re.sub("a", lambda g: g.group(0) * 2, s), int.from_bytes(b"ab", "big"), ord("a")
+
+    return jit(f), [(T(1, 2), "12-a"), (T(1, 2), "12-a"), (T(1, 2), "13-a")], None
+
+
+@staged()
+def attribute_deleted_and_functions_with_attributes(jit):
+    def g(x):
+        g.calls += 1
+        return x
+
+    def f(x):
+        if hasattr(o, "a"):
+            del o.a
+        else:
+            o.a = 1
+        return g(x) * g.calls
+
+    g.calls = 0
+    o = Countdown(1)
+    return jit(f), [(T(1, 2),)] * 4, lambda: (g.calls, "a" in vars(o))
+
+
+@staged(1)
+def bound_method_and_partial_escape(jit):
+    def f(x):
+        return DC(x).__add__, functools.partial(operator.add, x * 2)
+
+    h = jit(f)
+    return (lambda x: (lambda r: (r[0](DC(x, 5)).n, r[1](x)))(h(x))), [(T(1, 2),)] * 2, None
+
+
 # -- refused
 
 
@@ -1535,3 +1628,32 @@ def stored_array(jit):
 def stored_array_operator(jit):
     a = np.ones(2)
     return jit(lambda x: (x, (a * 2).tolist())), [(T(1, 2),)], None
+
+
+@refused("print() has an effect outside of the program")
+def prints(jit):
+    def f(x):
+        if len(x) > 5:
+            return x
+        print(end="")
+        return x * 2
+
+    return jit(f), [(T(1, 2),)], None
+
+
+def _refused_call(why, call):
+    def case(jit):
+        return jit(lambda x: (x * 2, call() and None)), [(T(1, 2),)], None
+
+    case.__name__ = why.split("(")[-1].strip(")").replace(".", "_")
+    REFUSED.append((case, why))
+
+
+_refused_call("the clock differs from call to call (time.time)", lambda: time.time())
+_refused_call("Python's random numbers are drawn from hidden state (random.random)", lambda: random.random())
+_refused_call("Python's random numbers are drawn from hidden state (random.choice)", lambda: random.choice([1, 2]))
+_refused_call("NumPy's random numbers are drawn from hidden state (numpy.random.rand)", lambda: np.random.rand())
+_refused_call("the operating system is outside of the program (os.getcwd)", lambda: os.getcwd())
+_refused_call("logging has an effect outside of the program (logging.getLogger)", lambda: logging.getLogger())
+_refused_call("id() differs from call to call", lambda: id(G))
+_refused_call("a call of datetime.datetime.now, of which nothing is known", lambda: datetime.datetime.now())

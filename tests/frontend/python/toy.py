@@ -353,5 +353,5 @@ def normal(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return (type(value).__name__, [normal(x) for x in value])
     if isinstance(value, dict):
-        return (type(value).__name__, [(str(k) if isinstance(k, Tensor) else k, normal(v)) for k, v in value.items()])
+        return (type(value).__name__, [("a tensor" if isinstance(k, Tensor) else k, normal(v)) for k, v in value.items()])
     return value
