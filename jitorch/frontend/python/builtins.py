@@ -99,6 +99,11 @@ def _attrgetter(trace: Calls, *names: str) -> Any:
     return NativeFunction(lambda target: tuple(read(target, n) for n in names))
 
 
+@handles(operator.methodcaller)
+def _methodcaller(trace: Calls, name: str, /, *args: Any, **kwargs: Any) -> Any:
+    return NativeFunction(lambda target: trace.call(trace.attribute(target, name), *args, **kwargs))
+
+
 # -- numbers
 
 
@@ -323,6 +328,11 @@ def _list(trace: Calls, values: Any = ()) -> list[Any]:
 @handles(tuple)
 def _tuple(trace: Calls, values: Any = ()) -> tuple[Any, ...]:
     return tuple(trace.iterate(values))
+
+
+@handles(tuple.__new__)
+def _new_tuple(trace: Calls, kind: Any, values: Any = ()) -> tuple[Any, ...]:
+    return tuple.__new__(kind, trace.iterate(values))
 
 
 @handles(set)

@@ -16,6 +16,7 @@ import enum
 import functools
 import inspect
 import types
+import typing
 from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
@@ -42,7 +43,9 @@ from jitorch.frontend.python.values import (
 Handler = Callable[..., Any]
 HANDLERS: dict[Any, Handler] = {}
 _GENERATED = "<string>"  # the file name of code that dataclasses and named tuples generate
+_GENERIC_ALIASES = (types.GenericAlias, type(list[typing.Any]), type(typing.List[int]))  # noqa: UP006
 _METHODS_OF_C = (types.BuiltinMethodType, types.MethodWrapperType)
+_HOLDERS = (types.ModuleType, type, type(None))  # what the functions of modules, classes and nothing are bound to
 _DESCRIPTORS_OF_C = (types.MethodDescriptorType, types.WrapperDescriptorType)
 
 
@@ -89,9 +92,11 @@ class Calls(Operators):
             return self.construct(function, args, kwargs)
         if isinstance(function, functools.partial):
             return self._call_partial(function, args, kwargs)
+        if isinstance(function, _GENERIC_ALIASES):  # Stack[int]()
+            return self.call(typing.get_origin(function), *args, **kwargs)
         if isinstance(function, functools._lru_cache_wrapper):  # the cache is no part of what it computes
             return self.call(function.__wrapped__, *args, **kwargs)
-        if isinstance(function, _METHODS_OF_C) and not isinstance(function.__self__, types.ModuleType | type):
+        if isinstance(function, _METHODS_OF_C) and not isinstance(function.__self__, _HOLDERS):
             return self._call_c_method(function, args, kwargs)
         if isinstance(function, _DESCRIPTORS_OF_C) and args:
             return self._call_slot(function, args, kwargs)
@@ -229,7 +234,9 @@ class Calls(Operators):
         name, owner = descriptor.__name__, descriptor.__objclass__
         if type(target) in MUTABLE and owner in type(target).__mro__:
             return self.container_method(target, name, tuple(rest), kwargs)
-        match name if owner in (object, type, BaseException) else None:
+        if isinstance(target, BaseException) and name in ("__init__", "with_traceback", "add_note"):
+            return descriptor(target, *[self.formattable(x) for x in rest], **kwargs)
+        match name if owner is object else None:
             case "__init__":
                 return None
             case "__setattr__":

@@ -6,7 +6,7 @@ a walk over it guards its length or keys, and a write goes to its box in the jou
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from typing import Any
 
 from jitorch.frontend.python import paths
@@ -158,13 +158,14 @@ class Containers(State):
         self._stored(container)
         box = self.journal.list_box(container)
         if box.contents is None:
-            box.contents = type(container)(self._read_list(container, box))
+            elements = self._read_list(container, box)
+            box.contents = deque(elements, container.maxlen) if isinstance(container, deque) else elements
         return box.contents
 
     def list_append(self, container: Any, value: Any) -> None:
         """Adding at the end needs no read, so a growing list does not make the trace depend on its length."""
-        if self.is_created(container):
-            container.append(value)
+        if self.is_created(container) or (isinstance(container, deque) and container.maxlen is not None):
+            self.list_contents(container).append(value)
             return
         self._stored(container)
         box = self.journal.list_box(container)

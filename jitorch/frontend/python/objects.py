@@ -95,6 +95,10 @@ class Objects(Containers):
     def _class_value(self, kind: type, name: str, value: Any) -> Any:
         """An entry of a class, as ``kind.name`` gives it, guarded."""
         path = paths.attr(paths.const(kind), name)
+        inner = self.recorder.unwrap(value)
+        if inner is not value:  # a jitted method
+            self.guard(path, "is", value)
+            return inner
         if isinstance(value, staticmethod):
             return self.read(path, value.__func__)
         if isinstance(value, classmethod):
@@ -216,9 +220,10 @@ class Objects(Containers):
     def _bind(self, target: Any, name: str, value: Any) -> Any:
         """An entry of the class that the instance does not shadow, bound to it."""
         kind = type(target)
-        if isinstance(value, types.FunctionType):
+        function = self.recorder.unwrap(value)
+        if isinstance(function, types.FunctionType):
             self._class_value(kind, name, value)
-            return types.MethodType(value, target)
+            return types.MethodType(function, target)
         if isinstance(value, (staticmethod, classmethod)):
             return self._class_value(kind, name, value)
         if isinstance(value, functools.cached_property):
@@ -254,6 +259,7 @@ class Objects(Containers):
         if isinstance(setter, types.FunctionType):
             if _is_frozen(kind):
                 raise dataclasses.FrozenInstanceError(f"cannot assign to field {name!r}")
+            self._class_value(kind, "__setattr__", setter)
             self.call(setter, target, name, value)
             return
         self.store_attribute(target, name, value)
@@ -310,6 +316,7 @@ class Objects(Containers):
         kind = type(target)
         deleter = getattr(kind, "__delattr__", None)
         if isinstance(deleter, types.FunctionType) and not self.recorder.is_tensor(target):
+            self._class_value(kind, "__delattr__", deleter)
             self.call(deleter, target, name)
             return
         self.drop_attribute(target, name)

@@ -50,7 +50,7 @@ class Operators(Objects):
             return result
         if isinstance(a, _CONTAINERS) or isinstance(b, _CONTAINERS):
             return self._container_binary(name, a, b)
-        return getattr(operator, name)(*self.pair(a, b))
+        return self.adopt_array(getattr(operator, name)(*self.pair(a, b)))
 
     def _special(self, forward: str, a: Any, b: Any, reflected: str) -> Any:
         """Methods written in Python by the user, by Python's rules; NotImplemented if there is none."""
@@ -134,7 +134,7 @@ class Operators(Objects):
         method = self.user_method(a, f"__{name}__")
         if method is not None:
             return self.call(method, a)
-        return getattr(operator, name)(self.native(a))
+        return self.adopt_array(getattr(operator, name)(self.native(a)))
 
     def native(self, value: Any) -> Any:
         """A value as C code may see it; what C code would read without a guard is refused."""
@@ -166,7 +166,7 @@ class Operators(Objects):
             return result
         if isinstance(a, (*_CONTAINERS, *VIEWS)) and isinstance(b, (*_CONTAINERS, *VIEWS, frozenset)):
             return self._compare_containers(name, a, b)
-        return getattr(operator, name)(*self.pair(a, b))
+        return self.adopt_array(getattr(operator, name)(*self.pair(a, b)))
 
     def _identical(self, a: Any, b: Any) -> bool:
         if type(a) is RuntimeScalar or type(b) is RuntimeScalar:
@@ -354,7 +354,7 @@ class Operators(Objects):
         if isinstance(target, type):  # list[int], or an enumeration
             return target[self.plain_key(key)]
         if self._is_created_array(target) or self.recorder.is_traced(target) or self.recorder.is_internal(kind):
-            return target[self.plain_key(key)]
+            return self.adopt_array(target[self.plain_key(key)])
         if not hasattr(kind, "__getitem__"):
             raise TypeError(f"{kind.__name__!r} object is not subscriptable")
         self.refuse(f"an item of a {kind.__name__}")

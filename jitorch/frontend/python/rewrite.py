@@ -18,12 +18,11 @@ so tracebacks point at the user's source.
 from __future__ import annotations
 
 import ast
-import copy
 from collections.abc import Sequence
 from typing import Any
 
 from jitorch.frontend.python import source
-from jitorch.frontend.python.scopes import Scope, bindings, contains, leaves, mangle, parameter_names
+from jitorch.frontend.python.scopes import Scope, bindings, clone, contains, leaves, mangle, parameter_names
 
 PROTOCOL = "_jt"
 MAKER = "_jt_maker"
@@ -51,7 +50,7 @@ def rewrite(node: source.FunctionNode, class_name: str | None, free: Sequence[st
     """
     if isinstance(node, ast.AsyncFunctionDef):
         raise Unsupported("an async function")
-    node = copy.deepcopy(node)
+    node = clone(node)
     if class_name is not None:
         mangle(node, class_name)
     if isinstance(node, ast.Lambda):
@@ -448,16 +447,16 @@ class Rewriter(ast.NodeTransformer):
                         nested.append(ast.Name(name, ast.Store()))
                     else:
                         nested.append(self.target(element, after))
-                return ast.copy_location(ast.Tuple(nested, ast.Store()), target)
+                return _locate(ast.Tuple(nested, ast.Store()), target)
             case ast.Starred():
                 name = self.temporary()
                 after.append(self.store(target.value, self.ask("adopt", ast.Name(name, ast.Load()))))
-                return ast.copy_location(ast.Starred(ast.Name(name, ast.Store()), ast.Store()), target)
+                return _locate(ast.Starred(ast.Name(name, ast.Store()), ast.Store()), target)
             case ast.Name() if self.where(target.id) == "local":
-                return ast.copy_location(ast.Name(target.id, ast.Store()), target)
+                return _locate(ast.Name(target.id, ast.Store()), target)
         name = self.temporary()
         after.append(self.store(target, ast.Name(name, ast.Load())))
-        return ast.copy_location(ast.Name(name, ast.Store()), target)
+        return _locate(ast.Name(name, ast.Store()), target)
 
     def assign(self, target: ast.expr, value: ast.expr) -> list[ast.stmt]:
         if not isinstance(target, (ast.Tuple, ast.List)):
