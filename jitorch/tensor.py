@@ -432,6 +432,14 @@ class Tensor:
         """Overwrite the elements with those of ``src``, cast and broadcast."""
         return self._replace(fit(src, self))
 
+    def fill_(self, value: Any) -> Tensor:
+        """Set every element to ``value``, a number or a 0-d tensor."""
+        return self._replace(fit(value, self))
+
+    def zero_(self) -> Tensor:
+        """Set every element to 0."""
+        return self.fill_(0)
+
     def __getitem__(self, key: Any) -> Tensor:
         return getitem(self, key)
 
