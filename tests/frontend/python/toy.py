@@ -12,7 +12,17 @@ from typing import Any
 
 import numpy as np
 
-from jitorch.frontend.python import Path, Refuse, RuntimeScalar, Staged, TensorKey, Trace, changed_ints, first_failure, stage
+from jitorch.frontend.python import (
+    Path,
+    Refuse,
+    RuntimeScalar,
+    Staged,
+    TensorKey,
+    Trace,
+    changed_ints,
+    first_failure,
+    stage,
+)
 from jitorch.frontend.python.guards import Failure
 
 OPERATIONS: dict[str, Callable[..., Any]] = {
@@ -195,7 +205,7 @@ class ToyRecorder:
     def is_internal(self, function: Any) -> bool:
         if isinstance(function, types.FunctionType):
             return function in _LIBRARY or function.__qualname__.startswith("Tensor.")
-        return function is Tensor or isinstance(function, types.BuiltinMethodType) and self.is_tensor(function.__self__)
+        return function is Tensor
 
     def unwrap(self, function: Any) -> Any:
         return function.function if isinstance(function, Jitted) else function
@@ -353,5 +363,8 @@ def normal(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return (type(value).__name__, [normal(x) for x in value])
     if isinstance(value, dict):
-        return (type(value).__name__, [("a tensor" if isinstance(k, Tensor) else k, normal(v)) for k, v in value.items()])
+        return (
+            type(value).__name__,
+            [("a tensor" if isinstance(k, Tensor) else k, normal(v)) for k, v in value.items()],
+        )
     return value
