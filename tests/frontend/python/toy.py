@@ -7,7 +7,8 @@ The tensor wraps a NumPy array.  While a thread traces, its operations are recor
 from __future__ import annotations
 
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -292,6 +293,16 @@ class ToyRecorder:
         return [Tensor(values[id(x)]) for x in outputs], writes
 
 
+@contextmanager
+def recording(recorder: ToyRecorder) -> Iterator[ToyRecorder]:
+    """Operations go to ``recorder``."""
+    _active.append(recorder)
+    try:
+        yield recorder
+    finally:
+        _active.pop()
+
+
 def _sample(value: Any) -> Any:
     if isinstance(value, tuple):
         return value[2]
@@ -339,12 +350,8 @@ class Jitted:
         return self.replay(entry, inputs, args, kwargs)
 
     def trace(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Entry:
-        recorder = ToyRecorder()
-        _active.append(recorder)
-        try:
+        with recording(ToyRecorder()) as recorder:
             return Entry(stage(self.function, args, kwargs, recorder, self.dynamic), recorder)
-        finally:
-            _active.pop()
 
     def replay(self, entry: Entry, inputs: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         staged = entry.staged

@@ -85,7 +85,8 @@ def builtin_functions(jit):
     def f(x, n):
         return (
             min(n, 3), len(x), abs(x), [i for i in range(n)], bool(n > 1) and n, pow(2, n), hash("a") == hash("a"),
-            list(filter(None, [0, 1, 2])), list(map(operator.add, [1, 2], [3, 4])), callable(f), issubclass(int, object),
+            list(filter(None, [0, 1, 2])), list(map(operator.add, [1, 2], [3, 4])),
+            callable(f), issubclass(int, object),
             functools.reduce(operator.mul, [x, 2, 3]),
             operator.itemgetter(1, 0)([5, 6]), tuple(reversed(range(3))),
             frozenset([1, n]), type(x) is Tensor, dict.fromkeys("ab", 0), list(zip("ab", (1, 2), strict=True)),
