@@ -26,7 +26,7 @@ demo: $(VENV)/.installed-demo
 lint: $(VENV)/.installed-test $(VENV)/.installed-dev
 	$(RUN) -m ruff check
 	$(RUN) -m ruff format --check
-	$(RUN) -m pyright
+	$(RUN) -m pyright --pythonpath $(RUN)
 	$(VENV)/bin/lint-imports
 
 # Each extra is installed once, and again when a pyproject.toml changes.

@@ -7,11 +7,14 @@ output that replaces its contents when the call is over.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from jitorch.dims import Dim, Symbol, symbols
 from jitorch.errors import CompilerBug, Location
+from jitorch.ir.literal import Literal
 from jitorch.ir.op import Op
 from jitorch.ir.parser import parse_graph
 from jitorch.ir.printer import print_graph
@@ -92,7 +95,8 @@ class Node:
 
     def key(self) -> tuple[Any, ...]:
         """Nodes with equal keys compute equal values."""
-        return (self.op, self.inputs, tuple(sorted(self.attrs.items(), key=lambda item: item[0])))
+        attrs = tuple((name, identity(self.attrs[name])) for name in sorted(self.attrs))
+        return (self.op, self.inputs, attrs)
 
     def __repr__(self) -> str:
         return f"<{self.op.name} node>"
@@ -192,7 +196,18 @@ class Graph:
     def subgraphs(self) -> Iterator[Graph]:
         """The graphs held by control-flow nodes."""
         for node in self.nodes:
-            yield from (value for value in node.attrs.values() if isinstance(value, Graph))
+            yield from (value for value in _leaves(node.attrs.values()) if isinstance(value, Graph))
+
+    def literals(self) -> dict[str, Literal]:
+        """The literals of this graph and the graphs in it, by digest: what its text needs to be read back."""
+        found: dict[str, Literal] = {}
+        for node in self.nodes:
+            for value in _leaves(node.attrs.values()):
+                if isinstance(value, Literal):
+                    found[value.digest] = value
+                elif isinstance(value, Graph):
+                    found |= value.literals()
+        return found
 
     # -- text ------------------------------------------------------------------------------------
     def __str__(self) -> str:
@@ -208,9 +223,28 @@ class Graph:
     __hash__ = object.__hash__
 
     @staticmethod
-    def parse(text: str, ops: dict[str, Op]) -> Graph:
-        """Read the text form; ``ops`` maps op names to ops."""
-        return parse_graph(text, ops, Graph)
+    def parse(
+        text: str, ops: Mapping[str, Op], literals: Mapping[str, np.ndarray[Any, Any] | Literal] | None = None
+    ) -> Graph:
+        """Read the text form; see `jitorch.ir.parser.parse_graph`."""
+        return parse_graph(text, ops, Graph, literals)
+
+
+def identity(value: Any) -> Any:
+    """Equal for attribute values that mean the same: tells 1 from True and 0.0 from -0.0, and nan equals itself."""
+    if isinstance(value, tuple):
+        return tuple(map(identity, value))
+    if isinstance(value, (bool, float, complex)):
+        return type(value).__name__, repr(value)
+    return value
+
+
+def _leaves(values: Iterable[Any]) -> Iterator[Any]:
+    for value in values:
+        if isinstance(value, tuple):
+            yield from _leaves(value)
+        else:
+            yield value
 
 
 def _structure(graph: Graph) -> tuple[Any, ...]:
@@ -218,7 +252,8 @@ def _structure(graph: Graph) -> tuple[Any, ...]:
     nodes: list[Any] = []
     for node in graph.nodes:
         inputs = tuple(None if v is None else number.get(v, -1) for v in node.inputs)
-        nodes.append((node.op, inputs, node.attrs, tuple(v.type for v in node.outputs)))
+        attrs = {name: identity(value) for name, value in node.attrs.items()}
+        nodes.append((node.op, inputs, attrs, tuple(v.type for v in node.outputs)))
         for v in node.outputs:
             number[v] = len(number)
     outputs = tuple(number.get(v, -1) for v in graph.outputs)

@@ -4,17 +4,24 @@
       %0: f32[B, 8] = matmul(%x, %w)  // train.py:41
       return %0
     }
+
+The header declares every symbolic size that the graph mentions, with its range.  A graph in an
+attribute stands there in full, with a header of its own.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from jitorch.dims import SymDim
+from jitorch import dtypes
+from jitorch.dims import Dim, SymDim, Symbol, symbols
 from jitorch.dtypes import DType
+from jitorch.errors import CompilerBug, Location
 from jitorch.ir.literal import Literal
+from jitorch.ir.types import Type, sizes
 
 if TYPE_CHECKING:
     from jitorch.ir.graph import Graph, Value
@@ -22,7 +29,19 @@ if TYPE_CHECKING:
 INLINE_LIMIT = 16
 """Literals with at most this many elements are written out; larger ones are named by digest."""
 
+RESERVED = frozenset(
+    {"True", "False", "None", "none", "inf", "nan", "complex", "array", "type", "graph"}
+    | {d.short for d in dtypes.ALL}
+)  # fmt: skip
+"""Words that mean something where a size can stand too, so that no size may be called so."""
+
 _NAME = re.compile(r"[A-Za-z_][A-Za-z_0-9]*")
+_GRAPH_NAME = re.compile(r"[A-Za-z_][A-Za-z_0-9.]*")
+
+
+def is_symbol_name(name: str) -> bool:
+    """Whether a symbolic size can be called ``name`` in text."""
+    return _NAME.fullmatch(name) is not None and name not in RESERVED
 
 
 def print_graph(graph: Graph, indent: str = "", locations: bool = True) -> str:
@@ -30,14 +49,15 @@ def print_graph(graph: Graph, indent: str = "", locations: bool = True) -> str:
     names = _input_names(graph)
     inner = indent + "  "
     params = ", ".join(f"{names[v]}: {v.type}" for v in graph.inputs)
-    lines = [f"graph @{graph.name}{_symbols(graph)}({params}){_writes(graph)} {{"]
+    title = graph.name if _GRAPH_NAME.fullmatch(graph.name) else json.dumps(graph.name)
+    lines = [f"graph @{title}{_symbols(graph)}({params}){_writes(graph)} {{"]
     for node in graph.nodes:
         for v in node.outputs:
             names[v] = f"%{len(names) - len(graph.inputs)}"
         results = ", ".join(f"{names[v]}: {v.type}" for v in node.outputs)
         args = ["none" if v is None else names.get(v, "%?") for v in node.inputs]
-        args += [f"{k}={attribute(a, inner)}" for k, a in node.attrs.items()]
-        where = f"  // {node.loc}" if locations and node.loc is not None else ""
+        args += [f"{k}={attribute(a, inner, locations)}" for k, a in node.attrs.items()]
+        where = _location(node.loc) if locations and node.loc is not None else ""
         equals = " = " if results else ""
         lines.append(f"{inner}{results}{equals}{node.op.name}({', '.join(args)}){where}")
     lines.append(f"{inner}return {', '.join(names.get(v, '%?') for v in graph.outputs)}".rstrip())
@@ -51,17 +71,45 @@ def _input_names(graph: Graph) -> dict[Value, str]:
     for i, (value, name) in enumerate(zip(graph.inputs, given)):
         if not _NAME.fullmatch(name) or name in taken:
             name = f"in{i}"
+        while name in taken:
+            name += "_"
         taken.add(name)
         names[value] = f"%{name}"
     return names
 
 
 def _symbols(graph: Graph) -> str:
-    found = graph.symbols
-    if not found:
-        return ""
-    ranges = (f"{s.name}: {s.low}..{'' if s.high is None else s.high}" for s in found)
-    return f"<{', '.join(ranges)}>"
+    ranges = [f"{s.name}: {s.low}..{'' if s.high is None else s.high}" for s in mentioned_symbols(graph)]
+    return f"<{', '.join(ranges)}>" if ranges else ""
+
+
+def mentioned_symbols(graph: Graph) -> tuple[Symbol, ...]:
+    """The symbols in types and attributes of ``graph``, inner graphs aside, in order of appearance."""
+    found: dict[Symbol, None] = {}
+    for dim in _mentioned(graph):
+        if isinstance(dim, SymDim):
+            found.update(dict.fromkeys(symbols(dim)))
+    return tuple(found)
+
+
+def _mentioned(graph: Graph) -> Iterator[Dim]:
+    for value in graph.inputs:
+        yield from sizes(value.type)
+    for node in graph.nodes:
+        for value in node.outputs:
+            yield from sizes(value.type)
+        for value in node.attrs.values():
+            yield from _mentioned_in(value)
+
+
+def _mentioned_in(value: Any) -> Iterator[Dim]:
+    if isinstance(value, SymDim):
+        yield value
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from _mentioned_in(item)
+    elif isinstance(value, Type):
+        yield from sizes(value)
 
 
 def _writes(graph: Graph) -> str:
@@ -70,24 +118,51 @@ def _writes(graph: Graph) -> str:
     return f" writes ({', '.join(f'{i}: {o}' for i, o in graph.writes)})"
 
 
-def attribute(value: Any, indent: str = "") -> str:
-    """The text of an attribute's value."""
+def _location(location: Location) -> str:
+    return f"  // {' '.join(str(location).splitlines())}"
+
+
+def attribute(value: Any, indent: str = "", locations: bool = True) -> str:
+    """The text of an attribute's value; CompilerBug where it is of no kind that has a text."""
     if isinstance(value, DType):
         return value.short
     if isinstance(value, str):
         return json.dumps(value)
-    if isinstance(value, (bool, int, float, complex, SymDim)) or value is None:
-        return str(value) if isinstance(value, SymDim) else repr(value)
+    if isinstance(value, (bool, int, float, complex)) or value is None:
+        return _number(value)
+    if isinstance(value, SymDim):
+        return str(value)
     if isinstance(value, tuple):
-        items = ", ".join(attribute(v, indent) for v in value)
+        items = ", ".join(attribute(v, indent, locations) for v in value)
         return f"({items},)" if len(value) == 1 else f"({items})"
     if isinstance(value, Literal):
         return _literal(value)
-    return print_graph(value, indent)
+    if isinstance(value, Type):
+        return f"type {value}"
+    # The class itself stands above this module.
+    if not hasattr(value, "nodes"):
+        raise CompilerBug(f"a {type(value).__name__} cannot be an attribute", actual=repr(value))
+    return print_graph(value, indent, locations)
+
+
+def _number(value: complex | None) -> str:
+    # Not repr(value): a subclass, such as NumPy's float64 or an IntEnum, writes itself differently.
+    if isinstance(value, bool) or value is None:
+        return repr(value)
+    if isinstance(value, int):
+        return int.__repr__(value)
+    if isinstance(value, float):
+        return float.__repr__(value)
+    return f"complex({_number(value.real)}, {_number(value.imag)})"
 
 
 def _literal(value: Literal) -> str:
-    if value.array.size > INLINE_LIMIT or value.array.dtype.kind not in "biuf":
-        return f"array<{value.type}: sha256 {value.digest}>"
-    items = value.array.ravel().tolist()
-    return f"array<{value.type}: {', '.join(map(repr, items))}>"
+    type = value.type
+    if type.size == 0:
+        return f"array<{type}>"
+    if type.size <= INLINE_LIMIT:
+        items = value.items()
+        # A NaN may hold bits that its text does not tell.
+        if Literal.of(type, items) == value:
+            return f"array<{type}: {', '.join(map(_number, items))}>"
+    return f"array<{type}: sha256 {value.digest}>"

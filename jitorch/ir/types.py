@@ -1,12 +1,15 @@
 """The types of graph values: tensors of known dtype and shape, Python numbers, containers, the effect token.
 
 Text forms: ``f32[B, 4*T, 128]``, ``int``, ``float``, ``bool``, ``str``, ``none``, ``effect``, ``list[T]``,
-``tuple[T, U]``, ``dict[K, V]``, ``optional[T]`` and ``record Name{field: T}``.
+``tuple[T, U]``, ``dict[K, V]``, ``optional[T]`` and ``record Name{field: T}``; a name of a record or field
+that is not a dotted identifier is written as a JSON string.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -137,10 +140,35 @@ class RecordType(Type):
     fields: tuple[tuple[str, Type], ...]
 
     def __str__(self) -> str:
-        return f"record {self.name}{{{', '.join(f'{name}: {type}' for name, type in self.fields)}}}"
+        fields = ", ".join(f"{_quoted(name)}: {type}" for name, type in self.fields)
+        return f"record {_quoted(self.name)}{{{fields}}}"
 
 
 ArrayType = TensorType | ScalarType
+
+_DOTTED_NAME = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
+
+
+def _quoted(name: str) -> str:
+    return name if _DOTTED_NAME.fullmatch(name) else json.dumps(name)
+
+
+def sizes(type: Type) -> Iterator[Dim]:
+    """Every size that ``type`` contains, in order of appearance."""
+    match type:
+        case TensorType(_, shape):
+            yield from shape
+        case ListType(element) | OptionalType(element):
+            yield from sizes(element)
+        case TupleType(elements):
+            for element in elements:
+                yield from sizes(element)
+        case DictType(key, value):
+            yield from sizes(key)
+            yield from sizes(value)
+        case RecordType(_, fields):
+            for _, field in fields:
+                yield from sizes(field)
 
 
 def like(type: ArrayType, dtype: DType) -> ArrayType:

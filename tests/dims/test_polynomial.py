@@ -163,6 +163,17 @@ def test_other_operands_are_refused():
         "x" * T  # type: ignore[operator]
 
 
+def test_an_operand_with_its_own_arithmetic_answers_itself():
+    class Scalar:
+        def __index__(self):
+            raise AssertionError("must not be read")
+
+        def __rmul__(self, other):
+            return ("scaled", other)
+
+    assert T * Scalar() == ("scaled", T)
+
+
 def test_equality_is_structural():
     assert T != S
     assert T != 4

@@ -224,6 +224,11 @@ class ToyRecorder:
     def set_tensor_attribute(self, value: Tensor, name: str, new: Any) -> None:
         self.trace.write_attribute(value, name, new)
 
+    def number(self, scalar: RuntimeScalar) -> RuntimeScalar:
+        return scalar
+
+    lend = number
+
     def concretize(self, value: Any, why: str) -> Any:
         raise Refuse(f"{why} of a traced tensor")
 
