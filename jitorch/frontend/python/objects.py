@@ -24,8 +24,11 @@ _Getter = TypeVar("_Getter", bound=Callable[..., Any])
 _pure_getters: dict[Any, tuple[str, ...]] = {}
 
 _SLOT = types.MemberDescriptorType
-_NATIVE_DESCRIPTORS = (types.GetSetDescriptorType, types.MemberDescriptorType)
-_BOUND_BY_C = (types.WrapperDescriptorType, types.MethodDescriptorType, types.ClassMethodDescriptorType)
+# Entries of a class that C code made: they belong to it for good.
+_NATIVE_DESCRIPTORS = (
+    types.GetSetDescriptorType, types.MemberDescriptorType, types.WrapperDescriptorType,
+    types.MethodDescriptorType, types.ClassMethodDescriptorType,
+)  # fmt: skip
 
 
 def pure_getattr(*dictionaries: str) -> Callable[[_Getter], _Getter]:
@@ -106,7 +109,7 @@ class Objects(Containers):
             if isinstance(function, types.FunctionType):
                 self.guard(paths.attr(path, "__func__"), "func", FunctionKey.of(function))
             return types.MethodType(function, kind)
-        if isinstance(value, _BOUND_BY_C) or isinstance(value, _NATIVE_DESCRIPTORS):
+        if isinstance(value, _NATIVE_DESCRIPTORS):
             return getattr(kind, name)
         if hasattr(type(value), "__get__") and not isinstance(value, (types.FunctionType, property)):
             return getattr(kind, name)
@@ -173,7 +176,7 @@ class Objects(Containers):
             namespace = self.attribute(target, dictionary)
             box = self.journal.box(namespace)
             # Only what is found is guarded: the class keeps a name in one place.
-            if name in (box.keys() if isinstance(box, DictBox) else namespace):
+            if name in (box.order() if isinstance(box, DictBox) else namespace):
                 return self.container_item(namespace, name)
         return MISSING
 
