@@ -158,3 +158,17 @@ def can_cast(source: DType, target: DType) -> bool:
 def python_type(dtype: DType) -> type:
     """The Python number that ``.item()`` gives."""
     return (bool, int, float, complex)[dtype.category]
+
+
+_default = [float32]
+
+
+def get_default() -> DType:
+    """The dtype of a float tensor made without one."""
+    return _default[0]
+
+
+def set_default(dtype: DType) -> None:
+    if not dtype.is_floating_point:
+        raise DTypeError("the default dtype must be a floating point dtype", expected="float32, float64, ...", actual=dtype.name)
+    _default[0] = dtype

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from math import gcd, inf
+from numbers import Integral
 from typing import Any, Protocol, TypeAlias
 
 from jitorch.dims import intervals
@@ -151,7 +152,8 @@ def symbol(name: str, low: int = 0, high: int | None = None, hint: int | None = 
 
 
 def _is_dim(x: object) -> bool:
-    return isinstance(x, SymDim) or hasattr(x, "__index__")
+    # Not whatever has __index__: a tensor answers for itself, by its reflected operator.
+    return isinstance(x, (SymDim, int, Integral))
 
 
 def terms_of(dim: Dim) -> tuple[tuple[Monomial, int], ...]:

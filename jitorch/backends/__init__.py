@@ -1,0 +1,25 @@
+"""Backends: found by entry point in group ``jitorch.backends``, or registered by hand."""
+
+from jitorch.backends.base import (
+    API,
+    HOST_MEMORY,
+    Accept,
+    Artifact,
+    Available,
+    Backend,
+    Decompose,
+    Executable,
+    HostMemory,
+    Memory,
+    Options,
+    Reject,
+    Unavailable,
+    Verdict,
+)
+from jitorch.backends.registry import get, list_backends, register_backend, set_default_backend, unregister_backend
+
+__all__ = [
+    "API", "HOST_MEMORY", "Accept", "Artifact", "Available", "Backend", "Decompose", "Executable", "HostMemory",
+    "Memory", "Options", "Reject", "Unavailable", "Verdict", "get", "list_backends", "register_backend",
+    "set_default_backend", "unregister_backend",
+]  # fmt: skip

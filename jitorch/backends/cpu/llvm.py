@@ -1,0 +1,276 @@
+"""Kernels and programs as LLVM IR text.
+
+One module per `Program`: each kernel an internal function, and one exported function
+
+    int32 SYMBOL(void **args, int64 *scalars, void *arena)
+
+``args`` are the inputs, then the outputs; ``scalars`` slots of eight bytes (integers and bools as
+int64, floats as the bits of a double); ``arena`` the memory of `Place`, 64-byte aligned.  The
+result is 0, the code that a kernel left in the status buffer, or `OUT_OF_MEMORY`.
+"""
+
+from __future__ import annotations
+
+from jitorch.backends.cpu import words
+from jitorch.backends.cpu.expressions import Scope, Slot, Value, at, evaluate, index, store, widen
+from jitorch.backends.cpu.host import HostWriter, entry_symbol
+from jitorch.backends.cpu.text import Function, Module, memory_type, register_type, suffix, symbol, unsupported
+from jitorch.dtypes import Category
+from jitorch.errors import CompilerBug
+from jitorch.ir.kernel import (
+    INDEX,
+    Assign,
+    Barrier,
+    Buffer,
+    Call,
+    Const,
+    Expr,
+    For,
+    If,
+    Kernel,
+    Let,
+    Local,
+    Stmt,
+    Store,
+    Var,
+    walk,
+)
+from jitorch.ir.program import Program
+
+# Scratch buffers lie on the stack; a thread of macOS has 512 KiB.
+_MAX_SCRATCH = 256 * 1024
+
+# A reduction over lanes: our function, the intrinsic for integers and the one for floats.
+_ACROSS = {
+    "add": ("add", "fadd"), "mul": ("mul", "fmul"), "maximum": ("smax", "fmaximum"), "minimum": ("smin", "fminimum"),
+    "and": ("and", ""), "or": ("or", ""), "xor": ("xor", ""),
+}  # fmt: skip
+
+
+def render(program: Program) -> str:
+    """The module of ``program``; its exported function is `entry_symbol`."""
+    module = Module()
+    symbols: dict[Kernel, str] = {}
+    for kernel in program.kernels:
+        # Two kernels of one name are two functions.
+        name = f"kernel.{kernel.name}"
+        if name in module.functions:
+            name = f"{name}.{len(symbols)}"
+        symbols[kernel] = add_kernel(module, kernel, name)
+    HostWriter(module, program, symbols).write(entry_symbol(program.name))
+    return module.text()
+
+
+def render_kernel(kernel: Kernel) -> str:
+    """A module with one exported function ``void NAME(params...)``, for tests and to look at."""
+    module = Module()
+    add_kernel(module, kernel, kernel.name, linkage="")
+    return module.text()
+
+
+def add_kernel(module: Module, kernel: Kernel, name: str, linkage: str = "internal ") -> str:
+    """Add ``kernel`` to ``module`` as function ``name``; gives its symbol.
+
+    Buffers are ``noalias``: a launch never passes one buffer twice.
+    """
+    function = Function(module)
+    scope = Scope()
+    params = []
+    for number, param in enumerate(kernel.params):
+        if isinstance(param, Buffer):
+            scope.pointers[param.name] = f"%p{number}"
+            params.append(f"ptr noalias captures(none) align {param.dtype.itemsize} %p{number}")
+        else:
+            type = register_type(param.dtype)
+            scope.variables[param.name] = Value(f"%p{number}", param.dtype)
+            params.append(f"{type} %p{number}")
+    _add_scratch(function, scope, kernel)
+    module.functions[name] = ""  # helpers come after, so that a kernel reads as it is written
+    KernelWriter(function).block(kernel.body, scope)
+    function.do("ret void")
+    # Not inlined, so that the buffers stay known to be distinct.
+    module.functions[name] = function.text(f"{linkage}void {symbol(name)}({', '.join(params)}) #3")
+    return symbol(name)
+
+
+def _add_scratch(function: Function, scope: Scope, kernel: Kernel) -> None:
+    total = 0
+    for buffer in kernel.scratch:
+        if buffer.size is None:
+            raise CompilerBug(f"scratch buffer {buffer.name} has no size", ir=kernel)
+        total += buffer.size * buffer.dtype.itemsize
+        element = f"[{buffer.size} x {memory_type(buffer.dtype)}]"
+        scope.pointers[buffer.name] = function.alloca(element, 64, "scratch")
+    if total > _MAX_SCRATCH:
+        raise CompilerBug(
+            f"kernel {kernel.name} has too much scratch memory: make it a parameter",
+            expected=f"at most {_MAX_SCRATCH} bytes",
+            actual=f"{total} bytes",
+        )
+
+
+class KernelWriter:
+    """Statements of a kernel, into one function."""
+
+    def __init__(self, function: Function):
+        self.function = function
+        self._threads = 0  # thread loops around, whose iterations would have to meet at a barrier
+
+    def block(self, body: tuple[Stmt, ...], scope: Scope) -> None:
+        for stmt in body:
+            self._statement(stmt, scope)
+
+    def _statement(self, stmt: Stmt, scope: Scope) -> None:
+        match stmt:
+            case Let(var, value):
+                scope.variables[var.name] = evaluate(self.function, scope, value)
+            case Local(var, init):
+                self._local(var, init, scope)
+            case Assign(var, value):
+                self._assign(var, value, scope)
+            case Store(buffer, place, value):
+                result = evaluate(self.function, scope, value)
+                store(self.function, scope, buffer, evaluate(self.function, scope, place), result)
+            case If(test, then, orelse):
+                self._if(test, then, orelse, scope)
+            case For():
+                self._for(stmt, scope)
+            case Barrier():
+                if self._threads:
+                    raise unsupported("a barrier inside a thread loop")
+            case _:
+                raise unsupported(f"statement {type(stmt).__name__}")
+
+    def _local(self, var: Var, init: Expr, scope: Scope) -> None:
+        value = evaluate(self.function, scope, init)
+        type = register_type(var.dtype, scope.lanes)
+        slot = Slot(self.function.alloca(type, 64 if scope.lanes > 1 else 8), var.dtype, scope.lanes)
+        scope.variables[var.name] = slot
+        self._set(slot, value)
+
+    def _assign(self, var: Var, expr: Expr, scope: Scope) -> None:
+        slot = scope.variables.get(var.name)
+        if not isinstance(slot, Slot):
+            raise CompilerBug(f"{var.name} is assigned but is not a Local")
+        if slot.lanes == scope.lanes:
+            self._set(slot, evaluate(self.function, scope, expr))
+            return
+        # A variable from outside of the vector loop: the lanes are reduced into it.
+        match expr:
+            case Call(fn, (Var(name), x), _, True) if name == var.name and fn in _ACROSS and not _reads(x, var):
+                self._reduce_lanes(slot, fn, evaluate(self.function, scope, x), scope.lanes)
+            case Call(fn, (x, Var(name)), _, True) if name == var.name and fn in _ACROSS and not _reads(x, var):
+                self._reduce_lanes(slot, fn, evaluate(self.function, scope, x), scope.lanes)
+            case _:
+                raise CompilerBug(f"the lanes of a vector loop assign {var.name}, which is not reordered into", ir=expr)
+
+    def _reduce_lanes(self, slot: Slot, fn: str, value: Value, lanes: int) -> None:
+        function, dtype = self.function, slot.dtype
+        vector, type = register_type(dtype, lanes), register_type(dtype)
+        text = widen(function, value, lanes)
+        word = at(function, dtype, 1, reassociate=True)
+        old = function.op(f"load {type}, ptr {slot.pointer}")
+        integer, floating = _ACROSS[fn]
+        if dtype.is_floating_point and fn in ("add", "mul"):
+            start = word.const(-0.0 if fn == "add" else 1.0)
+            callee = function.module.declare(
+                f"llvm.vector.reduce.{floating}.{suffix(type, lanes)}", type, f"{type}, {vector}"
+            )
+            across = function.op(f"call reassoc contract {type} {callee}({type} {start}, {vector} {text})")
+            across = words.round_half(word, across, dtype)
+        else:
+            name = floating if dtype.is_floating_point else integer
+            if not dtype.is_signed and name in ("smax", "smin"):
+                name = "u" + name[1:]
+            if dtype.category is Category.BOOL:
+                name = {"add": "or", "umax": "or", "mul": "and", "umin": "and"}.get(name, name)
+            callee = function.module.declare(f"llvm.vector.reduce.{name}.{suffix(type, lanes)}", type, vector)
+            across = function.op(f"call {type} {callee}({vector} {text})")
+        self._set(slot, Value(words.say(word, fn, old, across), dtype))
+
+    def _set(self, slot: Slot, value: Value) -> None:
+        text = value.text if value.is_uniform and slot.lanes == 1 else widen(self.function, value, slot.lanes)
+        self.function.do(f"store {register_type(slot.dtype, slot.lanes)} {text}, ptr {slot.pointer}")
+
+    def _if(self, test: Expr, then: tuple[Stmt, ...], orelse: tuple[Stmt, ...], scope: Scope) -> None:
+        function = self.function
+        condition = evaluate(function, scope, test)
+        if not condition.is_uniform:
+            raise unsupported("an If whose test differs between the lanes of a vector loop")
+        yes, no, end = function.name("then"), function.name("else"), function.name("end")
+        function.branch(condition.text, yes, no if orelse else end)
+        function.start(yes)
+        self.block(then, scope.inner())
+        function.jump(end)
+        if orelse:
+            function.start(no)
+            self.block(orelse, scope.inner())
+            function.jump(end)
+        function.start(end)
+
+    def _for(self, loop: For, scope: Scope) -> None:
+        match loop.kind:
+            case "serial" | "parallel" | "block":
+                self._counted(loop, scope)
+            case "thread":
+                self._threads += 1
+                self._counted(loop, scope)
+                self._threads -= 1
+            case "unroll":
+                for number in range(_constant(loop)):
+                    inner = scope.inner()
+                    inner.variables[loop.var.name] = index(number)
+                    self.block(loop.body, inner)
+            case "vector":
+                self._vector(loop, scope)
+            case _:
+                raise unsupported(f"a {loop.kind} loop")
+
+    def _vector(self, loop: For, scope: Scope) -> None:
+        lanes = _constant(loop)
+        if scope.lanes > 1:
+            raise unsupported("a vector loop inside a vector loop")
+        inner = scope.inner(lanes)
+        if lanes > 1:
+            inner.variables[loop.var.name] = Value("0", INDEX, 1, 1, 0)
+        else:
+            inner.variables[loop.var.name] = index(0)
+        if lanes > 0:
+            self.block(loop.body, inner)
+
+    def _counted(self, loop: For, scope: Scope) -> None:
+        function = self.function
+        extent = evaluate(function, scope, loop.extent)
+        if not extent.is_uniform:
+            raise unsupported("a loop whose extent differs between the lanes of a vector loop")
+        inner = scope.inner()
+        if extent.number is not None and extent.number <= 1:
+            inner.variables[loop.var.name] = index(0)
+            if extent.number == 1:
+                self.block(loop.body, inner)
+            return
+        head, body, end = function.name("loop"), function.name("body"), function.name("done")
+        before, var, following = function.block, f"%{function.name('i')}", f"%{function.name('next')}"
+        latch = function.name("latch")
+        function.jump(head)
+        function.start(head)
+        function.do(f"{var} = phi i64 [ 0, %{before} ], [ {following}, %{latch} ]")
+        function.branch(function.op(f"icmp slt i64 {var}, {extent.text}"), body, end)
+        function.start(body)
+        inner.variables[loop.var.name] = Value(var, INDEX)
+        self.block(loop.body, inner)
+        function.jump(latch)
+        function.start(latch)
+        function.do(f"{following} = add nuw nsw i64 {var}, 1")
+        function.jump(head)
+        function.start(end)
+
+
+def _constant(loop: For) -> int:
+    if not isinstance(loop.extent, Const):
+        raise CompilerBug(f"{loop.kind} loop over {loop.var.name}: its extent is not a constant", ir=loop)
+    return int(loop.extent.value)  # type: ignore[arg-type]
+
+
+def _reads(expr: Expr, var: Var) -> bool:
+    return any(part == var for part in walk(expr))

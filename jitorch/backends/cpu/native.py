@@ -1,0 +1,283 @@
+"""LLVM IR text -> object bytes -> a function that can be called.
+
+Objects are relocatable files of the target, with no address in them, so they may be kept on disk
+and loaded by another process, or linked into a library.  Loading goes through LLVM's ORC linker,
+which reports a missing symbol as an error where MCJIT would end the process.
+
+LLVM itself runs under one lock of llvmlite's: threads do not compile at the same time.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import itertools
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+from jitorch import config
+from jitorch.backends import cache
+from jitorch.errors import BackendError, CompilerBug
+
+ABI = 1  # of the exported functions; see `jitorch.backends.cpu.llvm`
+
+_PROTOTYPE = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
+
+
+class NativeFunction(_PROTOTYPE):  # type: ignore[misc,valid-type]
+    """A loaded program: ``code = function(args, scalars, arena)``, three addresses as int.
+
+    It is itself the ctypes function, so there is no Python between a call and the code.  The GIL is
+    released during a call.  The code lives as long as this object; it is immutable and may be called
+    from several threads at once.
+    """
+
+    # ctypes looks for these three in the class itself.
+    _flags_ = _PROTOTYPE._flags_  # type: ignore[attr-defined]
+    _argtypes_ = _PROTOTYPE._argtypes_  # type: ignore[attr-defined]
+    _restype_ = _PROTOTYPE._restype_  # type: ignore[attr-defined]
+
+    symbol: str
+    address: int
+    library: Any  # what keeps the code loaded
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What code is made for: LLVM's names of the platform, the processor and its features."""
+
+    triple: str
+    cpu: str
+    features: str
+
+
+@functools.cache
+def host() -> Target:
+    """This machine."""
+    llvm = _llvm()
+    return Target(llvm.get_process_triple(), llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten())
+
+
+def fingerprint(target: Target | None = None) -> str:
+    """Everything besides the IR that object bytes depend on: part of a cache key."""
+    target = target or host()
+    major, minor, patch = _llvm().llvm_version_info
+    version = sys.modules["llvmlite"].__version__
+    return (
+        f"cpu abi={ABI} llvmlite={version} llvm={major}.{minor}.{patch} "
+        f"triple={target.triple} cpu={target.cpu} features={target.features}"
+    )
+
+
+def compile_text(text: str, *, opt: int = 2, target: Target | None = None) -> bytes:
+    """Compile a module to an object file.
+
+    ``opt`` is LLVM's level, 0 to 3; loops and straight code are vectorised from 2 on.  Text that is
+    not valid IR, or that calls a function this process does not have, raises `CompilerBug`.
+    """
+    if config.current().dumps("llvm"):
+        print(text, file=sys.stderr)
+    with _optimised(text, opt, target) as (module, machine):
+        if config.current().dumps("assembly"):
+            print(machine.emit_assembly(module), file=sys.stderr)
+        return bytes(machine.emit_object(module))
+
+
+def assembly(text: str, *, opt: int = 2, target: Target | None = None) -> str:
+    """The assembly that `compile_text` makes, to look at."""
+    with _optimised(text, opt, target) as (module, machine):
+        return str(machine.emit_assembly(module))
+
+
+def optimised_text(text: str, *, opt: int = 2, target: Target | None = None) -> str:
+    """The IR after LLVM's passes, to look at."""
+    with _optimised(text, opt, target) as (module, _):
+        return str(module)
+
+
+def load_text(text: str, symbol: str, *, opt: int = 2) -> NativeFunction:
+    """The function ``symbol`` of a module, from the object cache or else compiled and put there."""
+    key = cache.key_of("object", fingerprint(), str(opt), text)
+    data = cache.get(key)
+    if data is None:
+        data = compile_text(text, opt=opt)
+        cache.put(key, data)
+    return load_object(data, symbol)
+
+
+def load_object(data: bytes, symbol: str) -> NativeFunction:
+    """Load an object file of this machine and give its function ``symbol``.
+
+    Raises `CompilerBug` if that is not there, or if the object needs a symbol this process does not have.
+    """
+    address, tracker = load_symbols(data, (symbol,))
+    function = NativeFunction(address[symbol])
+    function.symbol, function.address, function.library = symbol, address[symbol], tracker
+    return function
+
+
+def load_symbols(data: bytes, symbols: tuple[str, ...]) -> tuple[dict[str, int], object]:
+    """The addresses of ``symbols`` in an object, and what must be kept while they are used."""
+    if data[: len(_object_magic())] != _object_magic():
+        raise CompilerBug("not an object file of this platform", expected=_object_magic(), actual=data[:8])
+    llvm = _llvm()
+    builder = llvm.JITLibraryBuilder().add_object_img(data).add_current_process()
+    for name, address in _extra_symbols().items():
+        builder.import_symbol(name, address)
+    for symbol in symbols:
+        builder.export_symbol(symbol)
+    try:
+        tracker = builder.link(_linker(), f"library{next(_numbers)}")
+    except RuntimeError as error:
+        raise CompilerBug(f"native code for {', '.join(symbols)} cannot be linked", actual=str(error)) from error
+    return {symbol: tracker[symbol] for symbol in symbols}, tracker
+
+
+@functools.cache
+def _llvm() -> ModuleType:
+    """llvmlite, imported when native code is first asked for."""
+    try:
+        import llvmlite.binding as llvm
+    except (ImportError, OSError) as error:
+        raise BackendError("the cpu backend needs llvmlite, which cannot be loaded", actual=str(error)) from error
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    return llvm
+
+
+@functools.cache
+def _all_targets() -> ModuleType:
+    llvm = _llvm()
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+    return llvm
+
+
+@functools.cache
+def _machine(target: Target, opt: int) -> Any:
+    if not 0 <= opt <= 3:
+        raise CompilerBug("no such optimisation level", expected="0 to 3", actual=opt)
+    llvm = _llvm() if target == host() else _all_targets()
+    try:
+        triple = llvm.Target.from_triple(target.triple)
+    except RuntimeError as error:
+        raise BackendError(f"LLVM has no target {target.triple}", actual=str(error)) from error
+    # Position independent, so that the code may lie far from the C library or go into a shared library.
+    return triple.create_target_machine(
+        cpu=target.cpu, features=target.features, opt=opt, reloc="pic", codemodel="default"
+    )
+
+
+@contextmanager
+def _optimised(text: str, opt: int, target: Target | None) -> Iterator[tuple[Any, Any]]:
+    """The module after LLVM's passes, and its target machine."""
+    llvm, machine = _llvm(), _machine(target or host(), opt)
+    # In a context of its own, names and types of other modules neither collide nor stay.  Closed by hand and in
+    # this order: a garbage collector might free the context first.
+    with llvm.create_context() as context, _parsed(text, context) as module:
+        if target is None:
+            _check_symbols(module, text)
+        module.triple = machine.triple
+        module.data_layout = str(machine.target_data)
+        options = llvm.create_pipeline_tuning_options(opt)
+        options.loop_vectorization = options.loop_interleaving = options.slp_vectorization = opt >= 2
+        options.loop_unrolling = opt >= 2
+        with llvm.create_pass_builder(machine, options) as builder, builder.getModulePassManager() as passes:
+            passes.run(module, builder)
+        yield module, machine
+
+
+def _parsed(text: str, context: Any) -> Any:
+    """The module of ``text``, verified; it closes itself as a context manager."""
+    try:
+        module = _llvm().parse_assembly(text, context)
+    except RuntimeError as error:
+        raise _refused(text, error) from None
+    try:
+        module.verify()
+    except RuntimeError as error:
+        module.close()
+        raise _refused(text, error) from None
+    return module
+
+
+def _refused(text: str, error: RuntimeError) -> CompilerBug:
+    return CompilerBug("LLVM refuses the IR", actual=str(error).strip(), ir=text)
+
+
+def _check_symbols(module: Any, text: str) -> None:
+    missing = [
+        function.name
+        for function in module.functions
+        if function.is_declaration and not function.name.startswith("llvm.") and not _has_symbol(function.name)
+    ]
+    if missing:
+        raise CompilerBug("native code calls functions that this process does not have", actual=missing, ir=text)
+
+
+def _has_symbol(name: str) -> bool:
+    return name in _extra_symbols() or (_process() is not None and hasattr(_process(), name))
+
+
+@functools.cache
+def _process() -> ctypes.CDLL | None:
+    """The symbols that the process exports; Windows has no such thing."""
+    return ctypes.CDLL(None) if sys.platform != "win32" else None
+
+
+@functools.cache
+def _extra_symbols() -> dict[str, int]:
+    """Functions of the C library that the process does not export: all on Windows, none where Python is linked
+    with the mathematical library."""
+    wanted = [name for name in _C_FUNCTIONS if not hasattr(_process(), name)]
+    found: dict[str, int] = {}
+    for file in ("ucrtbase", "vcruntime140") if sys.platform == "win32" else ("libm.so.6",) if wanted else ():
+        try:
+            library = ctypes.CDLL(file)
+        except OSError:
+            continue
+        for name in wanted:
+            if hasattr(library, name):
+                found.setdefault(name, ctypes.cast(getattr(library, name), ctypes.c_void_p).value or 0)
+    return found
+
+
+_FLOATING = (
+    "pow atan2 exp expm1 log log2 log10 log1p sin cos tan asin acos atan sinh cosh tanh erf fmod floor ceil trunc "
+    "rint fma"
+).split()
+_C_FUNCTIONS = [*_FLOATING, *(name + "f" for name in _FLOATING), "malloc", "free", "memcpy", "memmove", "memset"]
+
+_numbers = itertools.count()
+_linkers: list[Any] = []
+_linkers_lock = threading.Lock()
+
+
+def _linker() -> Any:
+    """The one linker of the process.
+
+    JITLink puts an object's sections next to each other, which the older RuntimeDyld does not
+    promise and which code for aarch64 needs; for Windows it is not ready.
+    """
+    with _linkers_lock:
+        if not _linkers:
+            machine = _machine(host(), 2)
+            use_jit_link = sys.platform != "win32"
+            llvm = _llvm()
+            _linkers.append(llvm.create_lljit_compiler(machine, use_jit_link=use_jit_link, suppress_errors=True))
+        return _linkers[0]
+
+
+@functools.cache
+def _object_magic() -> bytes:
+    """The first bytes of object files here."""
+    if sys.platform == "darwin":
+        return b"\xcf\xfa\xed\xfe"
+    if sys.platform == "win32":
+        return b"\x64\x86" if sys.maxsize > 2**32 else b"\x4c\x01"
+    return b"\x7fELF"

@@ -1,0 +1,192 @@
+"""The graph builder: the interpreter that appends a node where eager would compute.
+
+Functionalisation happens here, once.  A tensor is a view of a storage; a *cell* holds the value
+that a storage has now.  A write through a view replaces the cell's value by one in which the viewed
+part is new, so the graph stays pure and every alias sees the write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any
+
+from jitorch.errors import CompilerBug, StagingError, user_location
+from jitorch.ir.graph import Graph, Value
+from jitorch.ir.op import Op
+from jitorch.ir.types import PYTHON_TYPES, ScalarType, TensorType, Type
+from jitorch.ops import dispatch
+from jitorch.ops.normalize import PYTHON_NUMBERS
+from jitorch.ops.registry import OPS
+from jitorch.tensor import Number, Step, Storage, Tensor
+
+
+class Cell:
+    """The value a storage has now, and the values its views had at this version."""
+
+    __slots__ = ("value", "version", "views")
+
+    def __init__(self, value: Value):
+        self.value, self.version = value, 0
+        self.views: dict[tuple[Any, ...], Value] = {}
+
+    def set(self, value: Value) -> None:
+        self.value = value
+        self.version += 1
+        self.views = {}
+
+
+class GraphBuilder:
+    """Builds ``graph``; implements `jitorch.ops.dispatch.Interpreter`."""
+
+    def __init__(self, graph: Graph, locations: bool = False):
+        self.graph, self.locations = graph, locations
+        self.cells: dict[Storage, Cell] = {}
+
+    # -- interpreter -----------------------------------------------------------------------------
+    def apply(self, op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> Any:
+        inputs = [self.lift(x) for x in operands]
+        types = infer(op, [None if v is None else v.type for v in inputs], attrs)
+        where = user_location() if self.locations else None
+        node = self.graph.append(op, inputs, attrs, types, where)
+        if op.is_view:
+            return self._view(op, operands[0], attrs, node.output)
+        results = tuple(map(self.wrap, node.outputs))
+        return results[0] if len(results) == 1 else results
+
+    def write(self, target: Tensor, value: Tensor) -> None:
+        new = self.value(value)
+        cell = self.cell(target)
+        cell.set(self._write_through(cell.value, target._steps, new))
+
+    def version(self, tensor: Tensor) -> int:
+        cell = self.cells.get(tensor._storage)
+        return tensor._storage.version if cell is None else cell.version
+
+    def concretize(self, value: Any, why: str) -> Any:
+        raise StagingError(
+            f"{why} needs the data of a tensor, which is not known while a graph is built",
+            hint="the result of a traced computation cannot decide what Python does",
+        )
+
+    def get_grad(self, tensor: Tensor) -> Tensor | None:
+        return tensor._grad
+
+    def set_grad(self, tensor: Tensor, grad: Tensor | None) -> None:
+        tensor._grad = grad
+
+    # -- tensors and values ----------------------------------------------------------------------
+    def wrap(self, value: Value) -> Any:
+        """The tensor or number that stands for ``value``."""
+        if isinstance(value.type, ScalarType):
+            return Number(value, value.type)
+        if not isinstance(value.type, TensorType):
+            raise CompilerBug(f"no Python object stands for a value of type {value.type}")
+        tensor = Tensor._traced(value.type)
+        self.cells[tensor._storage] = Cell(value)
+        return tensor
+
+    def lift(self, operand: Any) -> Value | None:
+        """The value of an operand."""
+        if operand is None:
+            return None
+        if isinstance(operand, Tensor):
+            return self.value(operand)
+        if isinstance(operand, Number):
+            return operand._value
+        if isinstance(operand, PYTHON_NUMBERS):
+            return self.number(operand)
+        raise CompilerBug(f"a {type(operand).__name__} is no operand")
+
+    def number(self, value: Any) -> Value:
+        """A Python number as a constant of the graph."""
+        type_ = PYTHON_TYPES[type(value)]
+        return self.graph.append(OPS["number"], (), {"value": value}, (type_,)).output
+
+    def cell(self, tensor: Tensor) -> Cell:
+        cell = self.cells.get(tensor._storage)
+        if cell is None:
+            cell = self.capture(tensor)
+            self.cells[tensor._storage] = cell
+        return cell
+
+    def capture(self, tensor: Tensor) -> Cell:
+        """Called for a tensor with data that this graph meets for the first time."""
+        raise CompilerBug("an op's body uses a tensor that is not its operand", ir=self.graph)
+
+    def value(self, tensor: Tensor) -> Value:
+        """The value ``tensor`` has now."""
+        cell = self.cell(tensor)
+        return self._look_through(cell, tensor._steps)
+
+    def _look_through(self, cell: Cell, steps: tuple[Step, ...]) -> Value:
+        if not steps:
+            return cell.value
+        key = tuple((op, tuple(attrs.items())) for op, attrs in steps)
+        found = cell.views.get(key)
+        if found is None:
+            op, attrs = steps[-1]
+            found = cell.views[key] = self._emit(op, [self._look_through(cell, steps[:-1])], attrs)
+        return found
+
+    def _emit(self, op: Op, inputs: list[Value], attrs: dict[str, Any]) -> Value:
+        types = infer(op, [v.type for v in inputs], attrs)
+        where = user_location() if self.locations else None
+        return self.graph.append(op, inputs, attrs, types, where).output
+
+    def _view(self, op: Op, source: Tensor, attrs: dict[str, Any], value: Value) -> Tensor:
+        tensor = Tensor._traced(value.type)  # type: ignore[arg-type]
+        tensor._as_view_of(source, op, attrs)
+        strides = op.rules.get("strides")
+        if strides is not None:
+            tensor._strides = strides(source._element_strides(), source.type.shape, **attrs)
+        cell = self.cell(source)
+        cell.views[tuple((o, tuple(a.items())) for o, a in tensor._steps)] = value
+        return tensor
+
+    def _write_through(self, old: Value, steps: tuple[Step, ...], new: Value) -> Value:
+        """``old`` with the part that ``steps`` show replaced by ``new``."""
+        if not steps:
+            return new
+        op, attrs = steps[0]
+        inner = self._emit(op, [old], attrs) if len(steps) > 1 else old
+        part = self._write_through(inner, steps[1:], new)
+        return self.run(op.rules["write"], [old, part], attrs)
+
+    def run(self, function: Callable[..., Any], inputs: list[Value], attrs: dict[str, Any]) -> Value:
+        """Append what ``function``, written over tensors, does with ``inputs``."""
+        with dispatch.interpreting(self):
+            return self.value(function(*map(self.wrap, inputs), **attrs))
+
+
+def infer(op: Op, types: Sequence[Type | None], attrs: dict[str, Any]) -> tuple[Type, ...]:
+    """The result types of ``op``: by its type rule, else from its body."""
+    rule = op.rules.get("type")
+    if rule is not None:
+        result = rule(*op.group(types), **attrs)
+        return result if isinstance(result, tuple) else (result,)
+    return tuple(v.type for v in body_graph(op, tuple(types), tuple(attrs.items())).outputs)
+
+
+@lru_cache(maxsize=4096)
+def body_graph(op: Op, types: tuple[Type | None, ...], attrs: tuple[tuple[str, Any], ...]) -> Graph:
+    """The body of a composite as a graph over operands of the given types (absent operands are left out)."""
+    if op.body is None:
+        raise CompilerBug(f"op {op.name} has no body")
+    return build(op.body, op, types, dict(attrs))
+
+
+def build(function: Callable[..., Any], op: Op, types: Sequence[Type | None], attrs: dict[str, Any]) -> Graph:
+    """Trace ``function(*operands, **attrs)`` for operands of the given types."""
+    graph = Graph(op.name)
+    builder = GraphBuilder(graph)
+    operands = [None if t is None else builder.wrap(graph.add_input(t)) for t in types]
+    token = dispatch.set_grad_enabled_flag(False)
+    try:
+        with dispatch.interpreting(builder):
+            result = function(*op.group(operands), **attrs)
+            results = result if isinstance(result, tuple) else (result,)
+            graph.outputs = [value for r in results if (value := builder.lift(r)) is not None]
+    finally:
+        dispatch.reset_grad_enabled(token)
+    return graph

@@ -1,0 +1,229 @@
+"""The compiler, from top to bottom.
+
+`compile_graph` is the whole of it: clean up, decompose what the backend does not take whole, cut
+into regions, let each backend compile its own, and join them.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from jitorch import config, dims
+from jitorch.backends import cache, registry
+from jitorch.backends.base import Accept, Artifact, Backend, Decompose, Executable, Options, Unavailable
+from jitorch.dims import SymDim
+from jitorch.errors import BackendError, CompilerBug
+from jitorch.ir.graph import Graph, Node, Value
+from jitorch.ir.printer import print_graph
+from jitorch.ir.types import ScalarType, TensorType
+from jitorch.passes import pipeline
+from jitorch.passes.clean import cse, dce, fold
+from jitorch.passes.decompose import decompose
+from jitorch.passes.partition import Region, partition
+from jitorch.passes.simplify import simplify
+
+FALLBACK = ("cpu", "reference")
+"""Who runs what the chosen backend rejects, in this order."""
+
+
+def compile_graph(graph: Graph, backend: str | None = None, options: Options | None = None) -> Compiled:
+    """Compile ``graph`` for ``backend`` (default: the one in force); the graph itself is not changed."""
+    chosen = available(backend or registry.default_backend())
+    options = options or Options()
+    work = graph.copy()
+    literals = lift_literals(work)
+    key = cache_key(work, chosen, options)
+    artifact = _from_cache(key)
+    if artifact is not None:
+        steps = [Step(artifact, None, list(range(len(work.inputs))), list(range(len(work.outputs))))]
+        return Compiled(graph, literals, chosen.load(artifact), steps, cached=True)
+    verdicts = Verdicts(chosen)
+    pipeline.run(work, (dce, simplify, fold, cse))
+    decompose(work, keep=verdicts.takes_whole)
+    pipeline.run(work, (simplify, fold, cse, dce))
+    if all(verdicts.of(node) == chosen.name for node in work.nodes):
+        artifact = chosen.compile(work, options)
+        cache.put(key, artifact.to_bytes())
+        steps = [Step(artifact, None, list(range(len(work.inputs))), list(range(len(work.outputs))))]
+        return Compiled(graph, literals, chosen.load(artifact), steps)
+    return _compile_regions(graph, work, literals, verdicts, options)
+
+
+def _compile_regions(
+    graph: Graph, work: Graph, literals: list[np.ndarray[Any, Any]], verdicts: Verdicts, options: Options
+) -> Compiled:
+    """Several backends share the graph: a host plan runs their regions one after the other."""
+    slots: dict[Value, int] = {v: i for i, v in enumerate(work.inputs)}
+    steps: list[Step] = []
+    for region in partition(work, verdicts.of):
+        backend = registry.get(region.backend)
+        artifact = backend.compile(region.graph, options)
+        for v in region.outputs:
+            slots.setdefault(v, len(slots))
+        steps.append(
+            Step(artifact, backend.load(artifact), [slots[v] for v in region.inputs], [slots[v] for v in region.outputs], region)
+        )
+    joined = _Joined(steps, work, [slots[v] for v in work.outputs], len(slots))
+    return Compiled(graph, literals, joined, steps, verdicts.reasons)
+
+
+def available(name: str) -> Backend:
+    """The backend called ``name``, which must be able to run here."""
+    backend = registry.get(name)
+    answer = backend.probe()
+    if isinstance(answer, Unavailable):
+        raise BackendError(f"backend {name!r} cannot run here", actual=answer.reason)
+    return backend
+
+
+def cache_key(graph: Graph, backend: Backend, options: Options) -> str:
+    """The key of a compiled graph: its text, the backend and all it depends on, the options."""
+    text = print_graph(graph, locations=False)
+    return cache.key_of("program-1", text, backend.name, backend.fingerprint(), options.key())
+
+
+def _from_cache(key: str) -> Artifact | None:
+    data = cache.get(key)
+    return None if data is None else Artifact.from_bytes(data)
+
+
+def lift_literals(graph: Graph) -> list[np.ndarray[Any, Any]]:
+    """Turn constant arrays into inputs at the end, so that programs do not contain data; returns the arrays."""
+    arrays: list[np.ndarray[Any, Any]] = []
+    found: dict[Any, Value] = {}
+    for node in graph:
+        if node.op.name != "literal":
+            continue
+        literal = node.attrs["value"]
+        value = found.get(literal)
+        if value is None:
+            value = found[literal] = graph.add_input(node.output.type)
+            arrays.append(literal.array)
+        graph.replace(node.output, value)
+    dce(graph)
+    return arrays
+
+
+class Verdicts:
+    """Who runs which node, and why not the one that was asked for."""
+
+    def __init__(self, chosen: Backend):
+        self.chosen = chosen
+        self.order = [chosen, *(registry.get(n) for n in FALLBACK if n != chosen.name)]
+        self.reasons: dict[str, str] = {}
+
+    def takes_whole(self, node: Node) -> bool:
+        """Whether the chosen backend wants a composite node as it is."""
+        return isinstance(self.chosen.verdict(node), Accept)
+
+    def of(self, node: Node) -> str:
+        for backend in self.order:
+            verdict = backend.verdict(node)
+            if isinstance(verdict, Accept):
+                return backend.name
+            if backend is self.chosen:
+                reason = verdict.reason or ("decomposed" if isinstance(verdict, Decompose) else "rejected")
+                self.reasons.setdefault(node.op.name, reason)
+        raise BackendError(f"no backend runs {node.op.name}", actual=self.reasons.get(node.op.name))
+
+
+@dataclass
+class Step:
+    """One region of a compiled graph: which slots it reads and makes."""
+
+    artifact: Artifact
+    executable: Executable | None
+    inputs: list[int]
+    outputs: list[int]
+    region: Region | None = None
+
+
+class _Joined:
+    """Runs the steps of a partitioned graph over a table of slots."""
+
+    def __init__(self, steps: list[Step], graph: Graph, outputs: list[int], slots: int):
+        self.steps, self.graph, self.outputs, self.slots = steps, graph, outputs, slots
+
+    def run(self, inputs: Sequence[Any], outputs: Sequence[Any], dims: Any, stream: Any = None) -> None:
+        table: list[Any] = [*inputs, *[None] * (self.slots - len(inputs))]
+        for step in self.steps:
+            region = step.region
+            if region is None or step.executable is None:
+                raise CompilerBug("a joined step without a region")
+            results = [allocate(v.type, dims) for v in region.graph.outputs]
+            arrays = [np.ascontiguousarray(x) if isinstance(x, np.ndarray) else x for x in (table[i] for i in step.inputs)]
+            symbols = {s.name: dims[s.name] for s in region.graph.symbols}
+            step.executable.run(arrays, results, symbols, stream)
+            for slot, result, value in zip(step.outputs, results, region.graph.outputs):
+                table[slot] = result.item() if isinstance(value.type, ScalarType) else result
+        written = {o for _, o in self.graph.writes}
+        staged = [(inputs[i], np.array(table[self.outputs[o]])) for i, o in self.graph.writes]
+        kept = (o for o in range(len(self.outputs)) if o not in written)
+        for target, o in zip(outputs, kept, strict=True):
+            np.copyto(target, table[self.outputs[o]])
+        for target, result in staged:
+            np.copyto(target, result)
+
+
+def allocate(type_: Any, sizes: Any) -> np.ndarray[Any, Any]:
+    """Memory for a value of ``type_``, whose symbols have these sizes."""
+    shape = tuple(dims.evaluate(d, sizes) if isinstance(d, SymDim) else d for d in type_.shape)
+    return np.empty(shape, type_.dtype.numpy)
+
+
+@dataclass
+class Compiled:
+    """A compiled graph.  ``run`` takes what the graph's inputs stand for and gives its outputs.
+
+    ``calls`` counts runs; ``cached`` says that the code came from the disk cache.
+    """
+
+    graph: Graph
+    literals: list[np.ndarray[Any, Any]]
+    executable: Executable
+    steps: list[Step]
+    reasons: dict[str, str] = field(default_factory=dict)
+    cached: bool = False
+    calls: int = 0
+
+    def __post_init__(self) -> None:
+        self._written = {o for _, o in self.graph.writes}
+        self._returned = [v for o, v in enumerate(self.graph.outputs) if o not in self._written]
+        self._lock = threading.Lock()
+        self._symbols = self.graph.symbols
+
+    def sizes(self, inputs: Sequence[Any]) -> dict[str, int]:
+        """The symbolic sizes that these inputs have."""
+        found: dict[str, int] = {}
+        if not self._symbols:
+            return found
+        for value, x in zip(self.graph.inputs, inputs):
+            if isinstance(value.type, TensorType):
+                for d, n in zip(value.type.shape, x.shape):
+                    if isinstance(d, SymDim):
+                        found.setdefault(str(d), n)
+        return found
+
+    def run(self, inputs: Sequence[Any]) -> list[Any]:
+        """Run on C-contiguous arrays and Python numbers; returns the outputs that are no write-back.
+
+        An input that the graph writes is changed in place.
+        """
+        sizes = self.sizes(inputs)
+        outputs = [allocate(v.type, sizes) for v in self._returned]
+        self.executable.run([*inputs, *self.literals], outputs, sizes)
+        self.calls += 1
+        return [o.item() if isinstance(v.type, ScalarType) else o for o, v in zip(outputs, self._returned)]
+
+
+def dump(stage: str, text: str) -> None:
+    """Write ``text`` to standard error if `JITORCH_DUMP` asks for ``stage``."""
+    if config.current().dumps(stage):
+        import sys
+
+        print(text, file=sys.stderr)

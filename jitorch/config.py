@@ -1,0 +1,132 @@
+"""Settings: the only reader of the environment.
+
+    JITORCH_CACHE=0             no disk cache
+    JITORCH_CACHE_DIR=path      where compiled code is kept (default: the user's cache directory)
+    JITORCH_CACHE_SIZE_MB=512   what it may grow to; the least recently used goes first
+    JITORCH_NUM_THREADS=n       threads of one program (default: the processors this process may use)
+    JITORCH_DUMP=llvm,assembly  stages whose text is written to standard error; ``all`` for each
+    JITORCH_VERIFY=1            check the IR after every pass
+
+The environment is read once, at first use.  `override` changes settings for a ``with`` block of
+this thread or task, `set_default` for the process.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from jitorch.errors import ArgumentError, ValueRangeError
+
+_FLAGS = {"0": False, "false": False, "off": False, "no": False, "1": True, "true": True, "on": True, "yes": True}
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """One set of settings; ``cache_size`` is in bytes."""
+
+    cache: bool
+    cache_dir: Path
+    cache_size: int
+    num_threads: int
+    dump: frozenset[str]
+    verify: bool
+
+    def dumps(self, stage: str) -> bool:
+        """Whether the text of ``stage`` is asked for."""
+        return stage in self.dump or "all" in self.dump
+
+
+def read(environ: Mapping[str, str]) -> Config:
+    """The settings that ``environ`` asks for; raises `ValueRangeError` for a value that cannot be read."""
+    directory = environ.get("JITORCH_CACHE_DIR")
+    stages = environ.get("JITORCH_DUMP", "").split(",")
+    return Config(
+        cache=_flag(environ, "JITORCH_CACHE", True),
+        cache_dir=Path(directory).expanduser() if directory else _user_cache_dir(environ),
+        cache_size=_count(environ, "JITORCH_CACHE_SIZE_MB", 512) << 20,
+        num_threads=_count(environ, "JITORCH_NUM_THREADS", _processors()),
+        dump=frozenset(stage.strip() for stage in stages if stage.strip()),
+        verify=_flag(environ, "JITORCH_VERIFY", False),
+    )
+
+
+def current() -> Config:
+    """The settings in force here."""
+    local = _local.get()
+    return local if local is not None else _process_config()
+
+
+@contextmanager
+def override(**changes: Any) -> Iterator[Config]:
+    """``with override(num_threads=1): ...``: other settings for a block; fields of `Config`."""
+    token = _local.set(_changed(current(), changes))
+    try:
+        yield current()
+    finally:
+        _local.reset(token)
+
+
+def set_default(**changes: Any) -> Config:
+    """Change settings for the whole process; a surrounding `override` still wins."""
+    _process[:] = [_changed(_process_config(), changes)]
+    return _process[0]
+
+
+_local: ContextVar[Config | None] = ContextVar("jitorch_config", default=None)
+_process: list[Config] = []  # at most one: what the environment said, as set_default changed it
+
+
+def _process_config() -> Config:
+    if not _process:
+        _process[:] = [read(os.environ)]
+    return _process[0]
+
+
+def _changed(config: Config, changes: dict[str, Any]) -> Config:
+    unknown = changes.keys() - set(Config.__slots__)
+    if unknown:
+        raise ArgumentError("unknown setting", expected=", ".join(Config.__slots__), actual=", ".join(sorted(unknown)))
+    if changes.get("num_threads", 1) < 1:
+        raise ValueRangeError("num_threads is too small", expected="1 or more", actual=changes["num_threads"])
+    return replace(config, **changes)
+
+
+def _flag(environ: Mapping[str, str], name: str, default: bool) -> bool:
+    text = environ.get(name, "").strip().lower()
+    if not text:
+        return default
+    if text not in _FLAGS:
+        raise ValueRangeError(f"environment variable {name} is not a switch", expected="0 or 1", actual=text)
+    return _FLAGS[text]
+
+
+def _count(environ: Mapping[str, str], name: str, default: int) -> int:
+    text = environ.get(name, "").strip()
+    if not text:
+        return default
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise ValueRangeError(f"environment variable {name} is not a count", expected="1 or more", actual=text)
+    return int(text)
+
+
+def _processors() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return max(1, len(os.sched_getaffinity(0)))
+    return os.cpu_count() or 1
+
+
+def _user_cache_dir(environ: Mapping[str, str]) -> Path:
+    # XDG base directories on Linux and the BSDs; the platform's own place elsewhere.
+    home = Path(environ.get("HOME") or environ.get("USERPROFILE") or os.path.expanduser("~"))
+    if sys.platform == "win32":
+        return Path(environ.get("LOCALAPPDATA") or home / "AppData" / "Local") / "jitorch" / "Cache"
+    if sys.platform == "darwin":
+        return home / "Library" / "Caches" / "jitorch"
+    return Path(environ.get("XDG_CACHE_HOME") or home / ".cache") / "jitorch"

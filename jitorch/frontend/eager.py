@@ -1,0 +1,102 @@
+"""Eager execution: an op call runs at once, by the op's NumPy meaning.
+
+The type rule runs first, so eager and compiled code accept and refuse the same operands with the
+same words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from jitorch.errors import AutogradError, CompilerBug, ShapeError
+from jitorch.ir.op import Op
+from jitorch.ir.types import PYTHON_TYPES, ScalarType, Type
+from jitorch.tensor import Tensor
+
+
+class StaleTensor(Tensor):
+    """Stands for a saved tensor whose memory was overwritten since: it has a type but no data."""
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, tensor: Tensor) -> StaleTensor:
+        stale = cls.__new__(cls)
+        stale._set(None, tensor._type, tensor._storage)
+        return stale
+
+
+def stale_error(tensor: Tensor) -> AutogradError:
+    return AutogradError(
+        "a tensor needed for gradient computation was modified by an in-place operation",
+        actual=tensor.type,
+        hint="use the out-of-place form of the operation, or clone() the tensor before it is modified",
+    )
+
+
+def type_of(operand: Any) -> Type | None:
+    if isinstance(operand, Tensor):
+        return operand._type
+    return None if operand is None else PYTHON_TYPES[type(operand)]
+
+
+class Eager:
+    """Implements `jitorch.ops.dispatch.Interpreter` on NumPy arrays."""
+
+    def apply(self, op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> Any:
+        rules = op.rules
+        rule = rules.get("numpy")
+        if rule is None:
+            if op.body is None:
+                raise CompilerBug(f"op {op.name} has neither a body nor a numpy rule")
+            return op.body(*op.group(operands), **attrs)
+        types = rules["type"](*op.group([type_of(x) for x in operands]), **attrs)
+        arrays = [self.array(x) if isinstance(x, Tensor) else x for x in operands]
+        with np.errstate(all="ignore"):
+            result = rule(*op.group(arrays), **attrs)
+        if isinstance(types, tuple):
+            return tuple(_wrap(r, t) for r, t in zip(result, types, strict=True))
+        out = _wrap(result, types)
+        if op.is_view:
+            out._as_view_of(operands[0], op, attrs)
+        return out
+
+    def array(self, tensor: Tensor) -> np.ndarray[Any, Any]:
+        array = tensor._array
+        if array is None:
+            if isinstance(tensor, StaleTensor):
+                raise stale_error(tensor)
+            raise CompilerBug(
+                "a tensor of a trace that is over has no data", actual=tensor.type
+            )
+        return array
+
+    def write(self, target: Tensor, value: Tensor) -> None:
+        array = self.array(target)
+        if any(s == 0 and n > 1 for s, n in zip(array.strides, array.shape)):
+            raise ShapeError(
+                "cannot write to a tensor whose elements share memory", actual=target.type, hint="clone() it first"
+            )
+        np.copyto(array, self.array(value), casting="unsafe")
+        target._storage.version += 1
+
+    def version(self, tensor: Tensor) -> int:
+        return tensor._storage.version
+
+    def concretize(self, value: Any, why: str) -> Any:
+        return self.array(value)
+
+    def get_grad(self, tensor: Tensor) -> Tensor | None:
+        return tensor._grad
+
+    def set_grad(self, tensor: Tensor, grad: Tensor | None) -> None:
+        tensor._grad = grad
+
+
+def _wrap(result: Any, type_: Type) -> Any:
+    if isinstance(type_, ScalarType):
+        return np.asarray(result, type_.dtype.numpy).item()
+    return Tensor._from_array(np.asarray(result, type_.dtype.numpy))  # type: ignore[attr-defined]

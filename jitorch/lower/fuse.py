@@ -1,0 +1,205 @@
+"""Fuse: decide which values are stored.  Everything else is recomputed where it is read.
+
+This is the only place where that is decided, before any kernel is made:
+
+* inputs, outputs, and what a recipe, scatter, scan or routine makes, are stored;
+* a reduction is stored when its reader runs more often than it has elements, or wants another loop order;
+* any other value is stored when it is read from several kernels, or several times an element,
+  and costs more than reading it back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from jitorch import dims
+from jitorch.dims import Dim
+from jitorch.ir.graph import Graph, Node, Value
+from jitorch.ir.types import ScalarType, TensorType
+
+READ_COST = 4
+"""What storing and reading back an element costs, in simple operations."""
+
+_COSTS = {"div": 4, "sqrt": 4, "mod": 8, "floordiv": 8, "fmod": 8, "pow": 40, "cast": 1, "neg": 1}
+_SIMPLE = frozenset(
+    "add sub mul maximum minimum abs sign where eq ne lt le gt ge and or xor not shl shr floor ceil trunc round".split()
+)
+_FREE_PULLS = frozenset(
+    "broadcast_to reshape_to transpose_axes slice_axes flip_axes constant number iota size_of cast copy".split()
+)
+VIEWS = frozenset(("broadcast_to", "reshape_to", "transpose_axes", "slice_axes"))
+_MATERIALIZED = frozenset(("recipe", "scatter", "scan", "extern"))
+
+
+@dataclass
+class Plan:
+    """``stored``: values with a buffer, in the order they can be computed (inputs excluded)."""
+
+    graph: Graph
+    stored: dict[Value, None] = field(default_factory=dict)
+
+    def is_stored(self, value: Value) -> bool:
+        return value in self.stored or (value.node is None and isinstance(value.type, TensorType))
+
+
+def plan(graph: Graph) -> Plan:
+    """Decide for every value of ``graph``, which holds primitives only."""
+    cost = _costs(graph)
+    decided: set[Value] = {v for v in graph.outputs if v.node is not None}
+    readers: dict[Value, dict[Value, bool]] = {}  # kernel root -> whether it reads an element more than once
+    for node in reversed(graph.nodes):
+        for value in node.outputs:
+            if _must_store(value, node) or _worth_storing(value, node, readers.get(value, {}), cost):
+                decided.add(value)
+        for value in node.outputs:
+            _pass_on(value, node, decided, readers)
+    result = Plan(graph)
+    for node in graph.nodes:
+        result.stored.update((v, None) for v in node.outputs if v in decided)
+    return result
+
+
+def _pass_on(value: Value, node: Node, decided: set[Value], readers: dict[Value, dict[Value, bool]]) -> None:
+    """Tell the operands of ``node`` which kernels read them through it."""
+    roots = {value: False} if value in decided else readers.get(value, {})
+    for i, operand in enumerate(node.inputs):
+        if operand is None or operand.node is None:
+            continue
+        repeats = _repeats(node, i)
+        mine = readers.setdefault(operand, {})
+        for root, repeated in roots.items():
+            # Two reads in one kernel at different indices would compute the value twice.
+            mine[root] = mine.get(root, False) or repeated or repeats
+
+
+def _costs(graph: Graph) -> dict[Value, int]:
+    """Operations to compute one element of a value from what is surely stored."""
+    cost: dict[Value, int] = {}
+    for node in graph.nodes:
+        inputs = sum(cost.get(v, 0) for v in node.operands)
+        kind = node.op.lowering
+        if kind in _MATERIALIZED:
+            total = 0
+        elif kind == "reduce":
+            total = 1000
+        elif kind == "scalar":
+            name = node.op.scalar or ""
+            total = inputs + (1 if name in _SIMPLE else _COSTS.get(name, 20))
+        else:
+            total = inputs + (0 if node.op.name in _FREE_PULLS else 3)
+        for value in node.outputs:
+            cost[value] = min(total, 100_000)
+    return cost
+
+
+def _must_store(value: Value, node: Node) -> bool:
+    if isinstance(value.type, ScalarType):
+        return False
+    if node.op.lowering in _MATERIALIZED:
+        return True
+    if node.op.lowering == "reduce" and keeps_last_axis(node):
+        return True
+    return any(_wants_memory(user, i, value) for user, i in value.uses)
+
+
+def keeps_last_axis(node: Node) -> bool:
+    """Whether a reduction runs over outer axes only: then rows are added up, in another loop order."""
+    operand = node.operands[0].type
+    axes = node.attrs["axes"]
+    if not isinstance(operand, TensorType) or not axes or operand.rank - 1 in axes:
+        return False
+    last = operand.shape[-1]
+    single = len(node.outputs) == 1 and "arg" not in node.op.name
+    return single and not (isinstance(last, int) and last < 4)
+
+
+def _wants_memory(user: Node, i: int, value: Value) -> bool:
+    """A recipe reads its operands many times: they are memory, or a strided view of memory."""
+    kind = user.op.lowering
+    if kind in ("extern", "scan"):
+        return True
+    if kind == "recipe":
+        return not _is_view_of_memory(value) or (user.op.name == "matmul_batched" and i == 1 and not _rows_ok(user))
+    return False
+
+
+def _is_view_of_memory(value: Value) -> bool:
+    node = value.node
+    if node is None:
+        return True
+    if node.op.lowering in _MATERIALIZED or node.op.lowering == "reduce":
+        return True
+    return node.op.name in VIEWS and _is_view_of_memory(node.operands[0])
+
+
+def unit_axis(value: Value) -> int | None:
+    """The axis along which the elements of a view of memory lie next to each other, if any."""
+    node = value.node
+    rank = value.type.rank  # type: ignore[union-attr]
+    if node is None or node.op.name not in VIEWS:
+        return rank - 1 if rank else None
+    inner = unit_axis(node.operands[0])
+    if inner is None:
+        return None
+    if node.op.name == "transpose_axes":
+        return node.attrs["perm"].index(inner)
+    if node.op.name == "slice_axes":
+        return inner if node.attrs["steps"][inner] == 1 else None
+    source = node.operands[0].type
+    if node.op.name == "broadcast_to":
+        shape = node.attrs["shape"]
+        axis = inner + len(shape) - source.rank  # type: ignore[union-attr]
+        return axis if source.shape[inner] == shape[axis] else None  # type: ignore[union-attr]
+    kept = inner == source.rank - 1 and value.type.shape[-1:] == source.shape[-1:]  # type: ignore[union-attr]
+    return rank - 1 if kept else None
+
+
+def _rows_ok(node: Node) -> bool:
+    """Whether a matrix product can load vectors: along n from y, or along m from x."""
+    x, y = node.operands
+    rank = y.type.rank  # type: ignore[union-attr]
+    return unit_axis(y) == rank - 1 or unit_axis(x) == rank - 2
+
+
+def _worth_storing(value: Value, node: Node, roots: dict[Value, bool], cost: dict[Value, int]) -> bool:
+    if isinstance(value.type, ScalarType):
+        return False
+    if any(roots.values()):
+        return cost[value] > (1 if node.op.lowering == "scalar" else 0) and not _is_free(value)
+    return len(roots) > 1 and cost[value] > READ_COST
+
+
+def _is_free(value: Value) -> bool:
+    """A chain of views down to memory or constants."""
+    node = value.node
+    return node is None or (node.op.name in _FREE_PULLS and all(_is_free(v) for v in node.operands))
+
+
+def _size(value: Value) -> Dim:
+    return value.type.size  # type: ignore[union-attr]
+
+
+def _repeats(node: Node, i: int) -> bool:
+    """Whether pulling one result element of ``node`` everywhere reads an element of operand ``i`` more than once."""
+    name = node.op.name
+    if name == "broadcast_to":
+        return _grows(_size(node.operands[0]), _size(node.output))
+    if name in ("windows", "take", "gather_axis", "unwindow"):
+        return i == 0
+    if name == "concatenate":
+        return True
+    if name == "pad_axes" and i == 1:
+        return True
+    return name == "slice_write" and i == 1
+
+
+def _grows(before: Dim, after: Dim) -> bool:
+    if before == after:
+        return False
+    smaller = dims.decide("==", before, after)
+    return smaller is not True
+
+
+def domain(value: Value) -> Sequence[Dim]:
+    return value.type.shape  # type: ignore[union-attr]

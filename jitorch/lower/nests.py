@@ -1,0 +1,214 @@
+"""Loop nests: from stored values to kernels.
+
+One kernel fills the buffers of one or more values over one domain.  The widest loops are tried
+first (all axes as one, then fewer), so that no index needs a division.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from jitorch import dims
+from jitorch.dims import Dim
+from jitorch.ir import kernel as k
+from jitorch.ir.graph import Node, Value
+from jitorch.ir.sizes import size_expr
+from jitorch.lower.index import Index
+from jitorch.lower.pull import STATUS, Operand, Puller, reduction_of
+
+Buffers = dict[Value, k.Buffer]
+Scalars = dict[Value, k.Var]
+
+
+def map_kernel(name: str, values: Sequence[Value], buffers: Buffers, scalars: Scalars) -> k.Kernel:
+    """A kernel that computes ``values``, which have one shape, element by element."""
+    shape = values[0].type.shape  # type: ignore[union-attr]
+    best: Puller | None = None
+    for grouping in _groupings(shape):
+        puller = _map_nest(values, shape, grouping, buffers, scalars)
+        best = puller
+        if not _divides(puller):
+            break
+    return finish(name, best)  # type: ignore[arg-type]
+
+
+def _groupings(shape: Sequence[Dim]) -> list[list[int]]:
+    """Ways to cut the axes into runs, coarsest first: all in one, then the last axes in one, ..., each alone."""
+    n = len(shape)
+    if n == 0:
+        return [[]]
+    result = [[n]]
+    for lead in range(1, n):
+        result.append([1] * lead + [n - lead])
+        if lead >= 2:
+            result.append([lead, n - lead])
+    unique: list[list[int]] = []
+    for grouping in result:
+        if grouping not in unique:
+            unique.append(grouping)
+    return sorted(unique, key=len)
+
+
+def _map_nest(
+    values: Sequence[Value], shape: Sequence[Dim], grouping: Sequence[int], buffers: Buffers, scalars: Scalars
+) -> Puller:
+    own = {v: b for v, b in buffers.items() if v not in values}
+    puller = Puller(own, scalars)
+    variables = [k.Var(f"i{j}") for j in range(len(grouping))]
+    bounds = [sum(grouping[:j]) for j in range(len(grouping) + 1)]
+    extents = [size_expr(dims.prod(shape[a:b])) for a, b in zip(bounds, bounds[1:])]
+    index = Index(shape, list(zip(grouping, variables)))
+
+    def innermost() -> None:
+        for value in values:
+            e = puller.pull(value, index)
+            puller.emit(k.Store(buffers[value], index.flat(), e))
+
+    def nest(j: int) -> None:
+        if j == len(grouping):
+            innermost()
+        else:
+            puller.loop(variables[j], extents[j], lambda: nest(j + 1), "parallel" if j == 0 else "serial")
+
+    nest(0)
+    return puller
+
+
+def _divides(puller: Puller) -> bool:
+    """Whether a loop variable is divided anywhere: then a finer nest is better."""
+    for e in k.walk(tuple(puller.block.statements)):
+        if isinstance(e, k.Call) and e.fn in ("floordiv", "mod") and e.dtype is k.INDEX:
+            return True
+    return False
+
+
+def row_reduction_kernel(name: str, value: Value, node: Node, buffers: Buffers, scalars: Scalars) -> k.Kernel:
+    """A reduction over outer axes: rows are folded into the result, so memory is read in order.
+
+    The accumulators are the result's own elements.
+    """
+    reduction = reduction_of(node)
+    own = {v: b for v, b in buffers.items() if v is not value}
+    puller = Puller(own, scalars)
+    out = buffers[value]
+    operand = node.operands[0]
+    shape, axes = operand.type.shape, node.attrs["axes"]  # type: ignore[union-attr]
+    last = len(shape) - 1
+    kept = [a for a in range(last) if a not in axes]
+    row = size_expr(shape[last])
+    outer = [k.Var(f"i{j}") for j in range(len(kept))]
+    inner = [k.Var(f"r{j}") for j in range(len(axes))]
+    column = k.Var("c")
+    base: k.Expr = k.const(0)
+    for a, var in zip(kept, outer):
+        base = base * size_expr(shape[a]) + var
+    position: k.Expr = k.const(0)
+    coordinates: list[k.Expr] = [column] * len(shape)
+    for a, var in zip(kept, outer):
+        coordinates[a] = var
+    for a, var in zip(sorted(axes), inner):
+        coordinates[a] = var
+        position = position * size_expr(shape[a]) + var
+    place = base * row + column
+
+    def start() -> None:
+        puller.emit(k.Store(out, place, reduction.init[0]))
+
+    def fold() -> None:
+        element = puller.pull(operand, Index.of(shape, coordinates))
+        state = reduction.combine((k.Load(out, place),), reduction.item(element, position))
+        puller.emit(k.Store(out, place, state[0]))
+
+    def rows(j: int) -> None:
+        if j == len(inner):
+            puller.loop(column, row, fold)
+        else:
+            puller.loop(inner[j], size_expr(shape[sorted(axes)[j]]), lambda: rows(j + 1))
+
+    def blocks(j: int) -> None:
+        if j == len(outer):
+            puller.loop(column, row, start)
+            rows(0)
+        else:
+            kind = "parallel" if j == 0 else "serial"
+            puller.loop(outer[j], size_expr(shape[kept[j]]), lambda: blocks(j + 1), kind)
+
+    blocks(0)
+    return finish(name, puller)
+
+
+def scatter_kernels(name: str, value: Value, node: Node, buffers: Buffers, scalars: Scalars) -> tuple[k.Kernel, ...]:
+    """``put`` and ``scatter_axis``: fill the result with the base, then write element by element, in order."""
+    base, index, source = node.operands
+    axis, accumulate = node.attrs["axis"], node.attrs["accumulate"]
+    out = buffers[value]
+    own = {v: b for v, b in buffers.items() if v is not value}
+    fill = Puller(own, scalars)
+    shape = base.type.shape  # type: ignore[union-attr]
+    flat = k.Var("i0")
+    whole = Index(shape, [(len(shape), flat)]) if shape else Index((), ())
+
+    def copy() -> None:
+        fill.emit(k.Store(out, whole.flat(), fill.pull(base, whole)))
+
+    fill.loop(flat, size_expr(dims.prod(shape)), copy, "parallel")
+
+    puller = Puller(own, scalars)
+    target = _Target(puller, value)
+    sizes = source.type.shape  # type: ignore[union-attr]
+    variables = [k.Var(f"i{j}") for j in range(len(sizes))]
+    count = index.type.rank if node.op.name == "put" else 1  # type: ignore[union-attr]
+
+    def write() -> None:
+        at = Index.of(sizes, variables)
+        where = variables[axis : axis + count] if node.op.name == "put" else variables
+        position = puller.pull(index, Index.of(index.type.shape, where))  # type: ignore[union-attr]
+        inner = target.checked(position, axis)
+        place = Index.of(shape, (*variables[:axis], inner, *variables[axis + count :])).flat()
+        new = puller.pull(source, at)
+        if accumulate:
+            new = k.call("add", k.Load(out, place), new)
+        puller.emit(k.Store(out, place, new))
+
+    def nest(j: int) -> None:
+        if j == len(variables):
+            write()
+        else:
+            puller.loop(variables[j], size_expr(sizes[j]), lambda: nest(j + 1))
+
+    nest(0)
+    return finish(f"{name}_fill", fill), finish(name, puller)
+
+
+class _Target:
+    """The scattered-to value, for its bounds check."""
+
+    def __init__(self, puller: Puller, value: Value):
+        self.checked = Operand(puller, value).checked
+
+
+def finish(name: str, puller: Puller) -> k.Kernel:
+    """The kernel of what ``puller`` built: its parameters are what it uses."""
+    return kernel_of(name, tuple(puller.block.statements), ())
+
+
+def kernel_of(name: str, body: tuple[k.Stmt, ...], scratch: tuple[k.Buffer, ...]) -> k.Kernel:
+    """A kernel whose parameters are the free buffers and variables of ``body``, in order of use."""
+    buffers: dict[k.Buffer, None] = {}
+    bound: set[str] = set()
+    free: dict[k.Var, None] = {}
+    for part in k.walk(body):
+        match part:
+            case k.Store(buffer, _, _) | k.Load(buffer, _):
+                buffers[buffer] = None
+            case k.Let(var, _) | k.Local(var, _):
+                bound.add(var.name)
+            case k.For(var, _, _, _):
+                bound.add(var.name)
+            case k.Var():
+                free[part] = None
+    params = [b for b in buffers if b.space == "global" and b is not STATUS]
+    if STATUS in buffers:
+        params.append(STATUS)
+    variables = [v for v in free if v.name not in bound]
+    return k.verify(k.Kernel(name, (*params, *variables), scratch, body))

@@ -1,0 +1,246 @@
+"""Graph -> Program: `program(graph)` is what kernel backends call.
+
+One kernel for each stored value, or for several that share a domain; then memory is planned.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jitorch.errors import BackendError, CompilerBug
+from jitorch.ir import kernel as k
+from jitorch.ir import program as host
+from jitorch.ir.graph import Graph, Value
+from jitorch.ir.sizes import size_expr
+from jitorch.ir.types import ScalarType, TensorType
+from jitorch.lower import fuse
+from jitorch.lower.contraction import convolution_kernel, matmul_kernel
+from jitorch.lower.memory import plan_memory, reuse_written_inputs
+from jitorch.lower.nests import Buffers, Scalars, map_kernel, row_reduction_kernel, scatter_kernels
+from jitorch.lower.pull import STATUS
+
+RECIPES = {"matmul_batched": matmul_kernel, "convolution": convolution_kernel}
+
+
+@dataclass
+class Group:
+    """Stored values that one kernel computes; ``position`` in the order of launches."""
+
+    values: list[Value]
+    reads: set[Value]
+
+
+def can_lower(op_name: str, lowering: str | None) -> bool:
+    """Whether `program` makes kernels for a primitive."""
+    if lowering == "recipe":
+        return op_name in RECIPES
+    return lowering in ("scalar", "pull", "reduce", "scatter")
+
+
+def program(graph: Graph, name: str | None = None) -> host.Program:
+    """Lower ``graph``, which holds primitives only, to a host program over kernels.
+
+    Inputs of tensor type become the program's inputs, outputs that are no write-back its outputs (a
+    write-back is stored into its input); sizes and Python numbers its scalars, in that order.
+    """
+    lowering = _Lowering(graph, name or graph.name)
+    return plan_memory(reuse_written_inputs(lowering.run()))
+
+
+class _Lowering:
+    def __init__(self, graph: Graph, name: str):
+        self.graph, self.name = graph, name
+        self.plan = fuse.plan(graph)
+        self.buffers: Buffers = {}
+        self.scalars: Scalars = {}
+        self.sizes: dict[str, k.Expr] = {}
+        self.body: list[host.Stmt] = []
+        self.kernel_names: dict[str, int] = {}
+
+    def run(self) -> host.Program:
+        graph = self.graph
+        inputs = [self._declare(v, f"in{i}") for i, v in enumerate(graph.inputs) if isinstance(v.type, TensorType)]
+        for i, v in enumerate(graph.inputs):
+            if isinstance(v.type, ScalarType):
+                self.scalars[v] = k.Var(f"number{i}", v.type.dtype)
+        outputs, copies = self._outputs()
+        for i, v in enumerate(self.plan.stored):
+            if v not in self.buffers:
+                buffer = self._declare(v, f"buf{i}")
+                self.body.append(host.Alloc(buffer, self.sizes[buffer.name]))
+        for group in self._groups():
+            for kernel in self._kernels(group):
+                self.body.append(host.Launch(kernel, kernel.params))
+        self.body += copies
+        uses_status = any(STATUS in kernel.params for kernel in self._launched())
+        symbols = tuple(k.Var(s.name) for s in graph.symbols)
+        return host.Program(
+            self.name,
+            tuple(inputs),
+            tuple(outputs),
+            (*symbols, *self.scalars.values()),
+            tuple(self.body),
+            STATUS if uses_status else None,
+            None,
+            {b.name: self.sizes[b.name] for b in (*inputs, *outputs)},
+        )
+
+    def _launched(self) -> list[k.Kernel]:
+        return [s.kernel for s in self.body if isinstance(s, host.Launch)]
+
+    def _declare(self, value: Value, name: str) -> k.Buffer:
+        type_ = value.type
+        if not isinstance(type_, (TensorType, ScalarType)):
+            raise CompilerBug(f"a value of type {type_} has no memory", ir=self.graph)
+        buffer = k.Buffer(name, type_.dtype)
+        self.buffers[value] = buffer
+        self.sizes[name] = size_expr(type_.size)
+        return buffer
+
+    def _outputs(self) -> tuple[list[k.Buffer], list[host.Stmt]]:
+        """The output buffers, and the copies into outputs and written inputs that end the program."""
+        written = {o for _, o in self.graph.writes}
+        outputs: list[k.Buffer] = []
+        copies: list[host.Stmt] = []
+        for o, value in enumerate(self.graph.outputs):
+            if o in written:
+                continue
+            name = f"out{o}"
+            if value.node is not None and value not in self.buffers:
+                outputs.append(self._declare(value, name))
+                continue
+            source = self.buffers.get(value)
+            target = k.Buffer(name, value.type.dtype)  # type: ignore[union-attr]
+            self.sizes[name] = size_expr(value.type.size)  # type: ignore[union-attr]
+            outputs.append(target)
+            if source is None:
+                copies.append(self._store_number(value, target))
+            else:
+                copies.append(host.Copy(target, source, self.sizes[name]))
+        # Reads of an input that another write-back overwrites must come first: stage through a copy.
+        for i, o in self.graph.writes:
+            value = self.graph.outputs[o]
+            if value is self.graph.inputs[i]:
+                continue
+            source = self.buffers.get(value) or self._declare(value, f"new{i}")
+            if value.node is not None and value in self.plan.stored and source.name == f"new{i}":
+                self.body.append(host.Alloc(source, self.sizes[source.name]))
+            copies.append(host.Copy(self.buffers[self.graph.inputs[i]], source, size_expr(value.type.size)))  # type: ignore[union-attr]
+        return outputs, _order_copies(copies)
+
+    def _store_number(self, value: Value, target: k.Buffer) -> host.Stmt:
+        kernel = map_kernel(self._kernel_name("number"), [value], {value: target}, self.scalars)
+        return host.Launch(kernel, kernel.params)
+
+    def _kernel_name(self, base: str) -> str:
+        count = self.kernel_names[base] = self.kernel_names.get(base, 0) + 1
+        return f"{base}_{count}"
+
+    # -- grouping --------------------------------------------------------------------------------
+    def _groups(self) -> list[Group]:
+        """Put stored values into kernels: maps over one shape are joined where the order allows it."""
+        groups: list[Group] = []
+        position: dict[Value, int] = {}
+        for value in self.plan.stored:
+            reads, aligned = self._reads(value)
+            after = max((position[v] for v in reads if v in position), default=-1)
+            found = None
+            if self._is_map(value):
+                for i in range(len(groups) - 1, max(after, 0) - 1, -1):
+                    group = groups[i]
+                    if not self._joins(value, group) or i < after:
+                        continue
+                    inside = reads & set(group.values)
+                    if i > after or inside <= aligned:
+                        found = i
+                        break
+            if found is None:
+                groups.append(Group([value], reads))
+                position[value] = len(groups) - 1
+            else:
+                groups[found].values.append(value)
+                groups[found].reads |= reads
+                position[value] = found
+        return groups
+
+    def _joins(self, value: Value, group: Group) -> bool:
+        return self._is_map(group.values[0]) and group.values[0].type.shape == value.type.shape  # type: ignore[union-attr]
+
+    def _is_map(self, value: Value) -> bool:
+        node = value.node
+        return (
+            node is not None
+            and node.op.lowering in ("scalar", "pull")
+            and isinstance(value.type, TensorType)
+            and value.type.rank > 0
+        )
+
+    def _reads(self, value: Value) -> tuple[set[Value], set[Value]]:
+        """The stored values that computing ``value`` reads, and those read only at its own index."""
+        reads: set[Value] = set()
+        moved: set[Value] = set()
+        stack: list[tuple[Value, bool]] = [(v, self._keeps_index(value)) for v in self._operands(value)]
+        seen: set[tuple[Value, bool]] = set()
+        while stack:
+            v, same = stack.pop()
+            if (v, same) in seen:
+                continue
+            seen.add((v, same))
+            if self.plan.is_stored(v):
+                reads.add(v)
+                if not same:
+                    moved.add(v)
+                continue
+            stack += [(u, same and self._keeps_index(v)) for u in self._operands(v)]
+        return reads, reads - moved
+
+    @staticmethod
+    def _operands(value: Value) -> tuple[Value, ...]:
+        return value.node.operands if value.node is not None else ()
+
+    @staticmethod
+    def _keeps_index(value: Value) -> bool:
+        node = value.node
+        return node is not None and (node.op.lowering == "scalar" or node.op.name in ("cast", "copy"))
+
+    # -- kernels ---------------------------------------------------------------------------------
+    def _kernels(self, group: Group) -> tuple[k.Kernel, ...]:
+        value = group.values[0]
+        node = value.node
+        if node is None:
+            raise CompilerBug("an input needs no kernel", ir=self.graph)
+        name = self._kernel_name(node.op.name if len(group.values) == 1 else "fused")
+        kind = node.op.lowering
+        if kind == "recipe":
+            recipe = RECIPES.get(node.op.name)
+            if recipe is None:
+                raise BackendError(f"no recipe lowers {node.op.name}")
+            return (recipe(name, node, self.buffers, self.scalars),)
+        if kind == "scatter":
+            return scatter_kernels(name, value, node, self.buffers, self.scalars)
+        if kind == "reduce" and fuse.keeps_last_axis(node):
+            return (row_reduction_kernel(name, value, node, self.buffers, self.scalars),)
+        if kind in ("scalar", "pull", "reduce"):
+            return (map_kernel(name, group.values, self._visible(group), self.scalars),)
+        raise BackendError(f"{node.op.name} ({kind}) has no kernel")
+
+    def _visible(self, group: Group) -> Buffers:
+        return self.buffers
+
+
+def _order_copies(copies: list[host.Stmt]) -> list[host.Stmt]:
+    """Copies that read a buffer come before the copy that overwrites it."""
+    ordered: list[host.Stmt] = []
+    pending = list(copies)
+    while pending:
+        for i, one in enumerate(pending):
+            target = one.target if isinstance(one, host.Copy) else None
+            blocked = target is not None and any(
+                other is not one and isinstance(other, host.Copy) and other.source == target for other in pending
+            )
+            if not blocked:
+                ordered.append(pending.pop(i))
+                break
+        else:
+            raise CompilerBug("write-backs exchange the contents of inputs in a circle; copy one of them first")
+    return ordered

@@ -1,0 +1,89 @@
+"""Which interpreter runs an op now.
+
+An interpreter gives meaning to an op call: eager runs it, a graph builder appends a node, the tape
+records what backward needs and passes on.  The slot is context-local, so threads and tasks do not
+disturb each other; `install` sets what runs where nothing else was entered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Protocol
+
+from jitorch.errors import CompilerBug
+from jitorch.ir.op import Op
+
+
+class Interpreter(Protocol):
+    """What an op call needs.  Operands are tensors, Python numbers, run-time numbers or None."""
+
+    def apply(self, op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> Any:
+        """Run ``op``; returns a tensor, or a tuple for an op with several results."""
+        ...
+
+    def write(self, target: Any, value: Any) -> None:
+        """Replace the contents of tensor ``target``; ``value`` has its dtype and shape."""
+        ...
+
+    def version(self, tensor: Any) -> int:
+        """How often the memory of ``tensor`` was written."""
+        ...
+
+    def concretize(self, value: Any, why: str) -> Any:
+        """The Python number or array behind ``value``, where there is one; ``why`` is for the refusal."""
+        ...
+
+    def get_grad(self, tensor: Any) -> Any:
+        """``tensor.grad``"""
+        ...
+
+    def set_grad(self, tensor: Any, grad: Any) -> None:
+        """``tensor.grad = grad``"""
+        ...
+
+
+_slot: ContextVar[Interpreter] = ContextVar("interpreter")
+_installed: list[Interpreter] = []
+
+
+def install(interpreter: Interpreter) -> None:
+    """Set the interpreter of every context that entered none."""
+    _installed[:] = [interpreter]
+
+
+def current() -> Interpreter:
+    interpreter = _slot.get(None)
+    if interpreter is not None:
+        return interpreter
+    if not _installed:
+        raise CompilerBug("no interpreter is installed; import jitorch, not a part of it")
+    return _installed[0]
+
+
+@contextmanager
+def interpreting(interpreter: Interpreter) -> Iterator[None]:
+    """Run op calls in this block by ``interpreter``."""
+    token = _slot.set(interpreter)
+    try:
+        yield
+    finally:
+        _slot.reset(token)
+
+
+_grad_enabled: ContextVar[bool] = ContextVar("grad_enabled", default=True)
+
+
+def is_grad_enabled() -> bool:
+    """Whether operations on tensors that require grad are recorded."""
+    return _grad_enabled.get()
+
+
+def set_grad_enabled_flag(enabled: bool) -> Any:
+    """Switch recording; returns the token that `reset_grad_enabled` undoes it with."""
+    return _grad_enabled.set(enabled)
+
+
+def reset_grad_enabled(token: Any) -> None:
+    _grad_enabled.reset(token)

@@ -1,0 +1,58 @@
+"""Partition: give every node to a backend, and cut the graph into regions that one backend runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from jitorch.ir.graph import Graph, Node, Value
+
+Assign = Callable[[Node], str]
+
+
+@dataclass
+class Region:
+    """A part of a graph as a graph of its own.
+
+    ``inputs`` and ``outputs`` are the values of the whole graph that enter and leave; ``nodes`` says
+    what came from where, for `explain()`.
+    """
+
+    backend: str
+    graph: Graph
+    inputs: list[Value]
+    outputs: list[Value]
+    nodes: list[Node] = field(default_factory=list)
+
+
+def partition(graph: Graph, assign: Assign) -> list[Region]:
+    """Regions in an order in which they can run."""
+    groups: list[tuple[str, list[Node]]] = []
+    position: dict[Node, int] = {}
+    for node in graph.nodes:
+        backend = assign(node)
+        after = max((position[v.node] for v in node.operands if v.node is not None), default=-1)
+        found = next((i for i in range(len(groups) - 1, max(after, 0) - 1, -1) if groups[i][0] == backend), None)
+        if found is None:
+            groups.append((backend, [node]))
+            position[node] = len(groups) - 1
+        else:
+            groups[found][1].append(node)
+            position[node] = found
+    return [_region(graph, i, backend, nodes) for i, (backend, nodes) in enumerate(groups)]
+
+
+def _region(graph: Graph, number: int, backend: str, nodes: Sequence[Node]) -> Region:
+    inside = set(nodes)
+    inputs: dict[Value, None] = {}
+    for node in nodes:
+        inputs.update((v, None) for v in node.operands if v.node not in inside)
+    needed = set(graph.outputs)
+    outputs = [v for n in nodes for v in n.outputs if v in needed or any(u not in inside for u in v.users)]
+    part = Graph(f"{graph.name}_{number}", (v.type for v in inputs))
+    mapping = dict(zip(inputs, part.inputs))
+    whole = Graph("nodes")
+    whole.nodes = list(nodes)
+    part.paste(whole, mapping)
+    part.outputs = [mapping[v] for v in outputs]
+    return Region(backend, part, list(inputs), outputs, list(nodes))

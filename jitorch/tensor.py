@@ -1,0 +1,587 @@
+"""Tensor: the one class users hold.
+
+A tensor is a *view of a storage*.  An eager tensor holds a NumPy array (views share its memory); a
+tensor of a graph under construction holds its type, and the builder that made it knows which value
+its storage has now.  Which of the two an operation makes is decided by the interpreter in force
+(`jitorch.ops.dispatch`), never by what its operands hold.
+
+Methods and operators are attached from the op registry at the end of this module's import, so an
+op's one definition is also its method.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from jitorch import dtypes
+from jitorch.devices import CPU, Device
+from jitorch.dtypes import DType
+from jitorch.errors import ArgumentError, AutogradError, DTypeError, ShapeError, UnsupportedError, ValueRangeError
+from jitorch.ir.op import Op
+from jitorch.ir.types import BOOL, INT, ScalarType, TensorType
+from jitorch.ops import PUBLIC, Function, dispatch
+from jitorch.ops.index import fit, getitem, setitem
+from jitorch.ops.registry import OPS
+from jitorch.ops.registry import Op as RegisteredOp
+
+
+class Size(tuple[Any, ...]):
+    """The sizes of a tensor's axes."""
+
+    def numel(self) -> Any:
+        total: Any = 1
+        for size in self:
+            total = total * size
+        return total
+
+    def __repr__(self) -> str:
+        return f"jitorch.Size([{', '.join(map(str, self))}])"
+
+    def __getitem__(self, key: Any) -> Any:
+        item = tuple.__getitem__(self, key)
+        return Size(item) if isinstance(key, slice) else item
+
+
+class Storage:
+    """The identity of a piece of memory, and how often it was written."""
+
+    __slots__ = ("__weakref__", "version")
+
+    def __init__(self) -> None:
+        self.version = 0
+
+
+Step = tuple[Op, dict[str, Any]]
+"""One view op and its attributes; a view is its base and the steps that lead to it."""
+
+
+class Tensor:
+    """An n-dimensional array with automatic differentiation.
+
+    Made by `jitorch.tensor`, `jitorch.zeros`, `jitorch.from_numpy` and the like.
+    """
+
+    __slots__ = (
+        "__dict__", "__weakref__", "_array", "_base", "_dtype", "_grad", "_hooks", "_node", "_output", "_requires_grad",
+        "_retains_grad", "_shape", "_steps", "_storage", "_strides", "_type", "_view_version",
+    )  # fmt: skip
+
+    _array: np.ndarray[Any, Any] | None
+    _storage: Storage
+    _base: Tensor | None
+    _steps: tuple[Step, ...]
+    _node: Any
+    _hooks: dict[int, Callable[..., Any]] | None
+
+    def __init__(self, data: Any = None, *, dtype: Any = None):
+        array = np.asarray([] if data is None else data)
+        wanted = dtypes.as_dtype(dtype) if dtype is not None else dtypes.get_default()
+        self._set(np.array(array, wanted.numpy), TensorType(wanted, array.shape), Storage())
+
+    # -- construction ----------------------------------------------------------------------------
+    def _set(self, array: np.ndarray[Any, Any] | None, type_: TensorType, storage: Storage) -> None:
+        self._array, self._type, self._storage = array, type_, storage
+        self._strides: tuple[Any, ...] | None = None
+        self._base, self._steps = None, ()
+        self._requires_grad = self._retains_grad = False
+        self._grad: Tensor | None = None
+        self._node, self._output, self._hooks = None, 0, None
+        self._view_version = 0
+
+    @classmethod
+    def _from_array(cls, array: np.ndarray[Any, Any]) -> Tensor:
+        """Wrap ``array`` itself (no copy) as a tensor with a storage of its own."""
+        tensor = cls.__new__(cls)
+        tensor._set(array, TensorType(dtypes.from_numpy(array.dtype), array.shape), Storage())
+        return tensor
+
+    @classmethod
+    def _traced(cls, type_: TensorType, storage: Storage | None = None) -> Tensor:
+        """A tensor without data, of a graph under construction."""
+        tensor = cls.__new__(cls)
+        tensor._set(None, type_, storage or Storage())
+        return tensor
+
+    def _as_view_of(self, source: Tensor, op: Op, attrs: dict[str, Any]) -> Tensor:
+        """Mark this tensor as ``op(source, **attrs)``, sharing its memory."""
+        self._storage = source._storage
+        self._base = source if source._base is None else source._base
+        self._steps = (*source._steps, (op, attrs))
+        return self
+
+    @classmethod
+    def _make_subclass(cls, data: Tensor, requires_grad: bool = False) -> Any:
+        """A ``cls`` that shares the memory of ``data`` and starts an autograd graph of its own."""
+        tensor = cls.__new__(cls)
+        tensor._set(data._array, data._type, data._storage)
+        tensor._strides = data._strides
+        tensor._steps = data._steps
+        tensor._requires_grad = requires_grad
+        return tensor
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        if id(self) in memo:
+            return memo[id(self)]
+        if self._node is not None:
+            raise AutogradError(
+                "only leaf tensors can be deep-copied", hint="copy x.detach(), or the parameters it was computed from"
+            )
+        array = self._data("deepcopy")
+        new = type(self)._from_array(array.copy())
+        new._requires_grad = self._requires_grad
+        memo[id(self)] = new
+        if self._grad is not None:
+            new._grad = self._grad.__deepcopy__(memo)
+        new.__dict__.update(self.__dict__)
+        return new
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return _rebuild, (type(self), self._data("pickle"), self._requires_grad)
+
+    # -- what it is ------------------------------------------------------------------------------
+    @property
+    def type(self) -> TensorType:
+        """The IR type: dtype and shape."""
+        return self._type
+
+    @property
+    def shape(self) -> Size:
+        return Size(self._type.shape)
+
+    @property
+    def dtype(self) -> DType:
+        return self._type.dtype
+
+    @property
+    def device(self) -> Device:
+        return CPU
+
+    @property
+    def ndim(self) -> int:
+        return len(self._type.shape)
+
+    @property
+    def itemsize(self) -> int:
+        return self._type.dtype.itemsize
+
+    @property
+    def nbytes(self) -> Any:
+        return self.numel() * self.itemsize
+
+    @property
+    def is_cuda(self) -> bool:
+        return False
+
+    @property
+    def layout(self) -> str:
+        return "strided"
+
+    def dim(self) -> int:
+        """The number of axes."""
+        return len(self._type.shape)
+
+    def size(self, dim: int | None = None) -> Any:
+        """All sizes, or that of axis ``dim``."""
+        return self.shape if dim is None else self.shape[dim]
+
+    def numel(self) -> Any:
+        """The number of elements."""
+        return self._type.size
+
+    nelement = numel
+
+    def element_size(self) -> int:
+        """Bytes of one element."""
+        return self._type.dtype.itemsize
+
+    def stride(self, dim: int | None = None) -> Any:
+        """Elements from one index of an axis to the next."""
+        strides = self._element_strides()
+        return strides if dim is None else strides[dim]
+
+    def _element_strides(self) -> tuple[Any, ...]:
+        if self._array is not None:
+            return tuple(s // self._array.itemsize for s in self._array.strides)
+        return self._strides if self._strides is not None else contiguous_strides(self._type.shape)
+
+    def is_contiguous(self) -> bool:
+        """Whether the elements lie in row-major order without gaps."""
+        if self._array is not None:
+            return bool(self._array.flags.c_contiguous)
+        return self._strides is None or self._strides == contiguous_strides(self._type.shape)
+
+    def storage_offset(self) -> int:
+        """Elements from the start of the memory to the first element."""
+        array, base = self._data("storage_offset"), self if self._base is None else self._base
+        return (array.ctypes.data - base._data("storage_offset").ctypes.data) // array.itemsize
+
+    def data_ptr(self) -> int:
+        """The address of the first element."""
+        return self._data("data_ptr").ctypes.data
+
+    def is_floating_point(self) -> bool:
+        return self.dtype.is_floating_point
+
+    def is_complex(self) -> bool:
+        return self.dtype.is_complex
+
+    def is_signed(self) -> bool:
+        return self.dtype.is_signed
+
+    @property
+    def _version(self) -> int:
+        return dispatch.current().version(self)
+
+    # -- to Python and NumPy ---------------------------------------------------------------------
+    def _data(self, why: str) -> np.ndarray[Any, Any]:
+        """The array behind an eager tensor; refused while tracing."""
+        return dispatch.current().concretize(self, why)
+
+    def item(self) -> Any:
+        """The one element as a Python number."""
+        array = self._data("item()")
+        if array.size != 1:
+            raise ValueRangeError(
+                "item(): only a tensor of one element is a Python number", expected="1 element", actual=self.type
+            )
+        return array.item()
+
+    def tolist(self) -> Any:
+        """Nested lists of Python numbers."""
+        return self._data("tolist()").tolist()
+
+    def numpy(self, *, force: bool = False) -> np.ndarray[Any, Any]:
+        """The data as a NumPy array that shares this tensor's memory."""
+        if self.requires_grad and not force:
+            raise AutogradError("numpy() of a tensor that requires grad", hint="use x.detach().numpy()")
+        return self._data("numpy()")
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        array = self.numpy()
+        if dtype is None or array.dtype == dtype:
+            return array.copy() if copy else array
+        return array.astype(dtype)
+
+    __array_priority__ = 1000
+
+    def __bool__(self) -> bool:
+        array = self._data("bool()")
+        if array.size != 1:
+            raise ValueRangeError(
+                "the truth value of a tensor with other than one element is ambiguous", expected="1 element",
+                actual=self.type, hint="use x.any() or x.all()",
+            )  # fmt: skip
+        return bool(array.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __complex__(self) -> complex:
+        return complex(self.item())
+
+    def __index__(self) -> int:
+        if self.dtype.category > dtypes.Category.INT:
+            raise ArgumentError("only integer tensors of one element can be an index", actual=self.type)
+        return int(self.item())
+
+    def __len__(self) -> int:
+        if not self._type.shape:
+            raise ArgumentError("len() of a 0-d tensor")
+        return self._type.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if not self._type.shape:
+            raise ArgumentError("iteration over a 0-d tensor")
+        return iter([self[i] for i in range(int(self._type.shape[0]))])
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec and self.ndim == 0 else format(str(self), spec)
+
+    # -- autograd --------------------------------------------------------------------------------
+    @property
+    def requires_grad(self) -> bool:
+        return self._requires_grad or self._node is not None
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        self.requires_grad_(value)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Mark this leaf as one whose gradient is wanted."""
+        if self._node is not None and not requires_grad:
+            raise AutogradError("requires_grad can only be switched off on leaf tensors", hint="use x.detach()")
+        if requires_grad and self.dtype.category < dtypes.Category.FLOAT:
+            raise AutogradError("only floating point and complex tensors can require gradients", actual=self.dtype.name)
+        self._requires_grad = requires_grad
+        return self
+
+    @property
+    def grad_fn(self) -> Any:
+        """The node that made this tensor, or None for a leaf."""
+        return dispatch.current().grad_node(self)  # type: ignore[attr-defined]
+
+    @property
+    def is_leaf(self) -> bool:
+        return self._node is None
+
+    @property
+    def grad(self) -> Tensor | None:
+        """The gradient accumulated by `backward`, or None."""
+        return dispatch.current().get_grad(self)
+
+    @grad.setter
+    def grad(self, value: Tensor | None) -> None:
+        if value is not None and value.type != self.type:
+            raise AutogradError("a gradient has its tensor's type", expected=self.type, actual=value.type)
+        dispatch.current().set_grad(self, value)
+
+    def backward(
+        self,
+        gradient: Tensor | None = None,
+        retain_graph: bool | None = None,
+        create_graph: bool = False,
+        inputs: Any = None,
+    ) -> None:
+        """Add the gradient of this tensor to ``.grad`` of every leaf it was computed from.
+
+        ``gradient`` (this tensor's type) is needed unless the tensor has one element.
+        """
+        dispatch.current().backward(self, gradient, retain_graph, create_graph, inputs)  # type: ignore[attr-defined]
+
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> Any:
+        """Call ``hook(grad)`` when this tensor's gradient is computed; a result replaces it."""
+        if not self.requires_grad:
+            raise AutogradError("cannot register a hook on a tensor that does not require grad")
+        hooks = self._node.hooks_of(self._output) if self._node is not None else self._own_hooks()
+        handle = RemovableHandle(hooks)
+        hooks[handle.id] = hook
+        return handle
+
+    def _own_hooks(self) -> dict[int, Callable[..., Any]]:
+        if self._hooks is None:
+            self._hooks = {}
+        return self._hooks
+
+    def retain_grad(self) -> None:
+        """Keep ``.grad`` of this non-leaf tensor, too."""
+        if not self.requires_grad:
+            raise AutogradError("can't retain_grad on a tensor that does not require grad")
+        if self._node is not None and not self._retains_grad:
+            self._retains_grad = True
+            self._node.retain(self)
+
+    @property
+    def retains_grad(self) -> bool:
+        return self._retains_grad
+
+    def detach(self) -> Tensor:
+        """A tensor that shares this one's memory and is outside of its autograd graph."""
+        new = Tensor._make_subclass(self)
+        new._base = self._base if self._base is not None else self
+        if self._base is None:
+            new._base = None
+        return new
+
+    def detach_(self) -> Tensor:
+        """Take this tensor out of its autograd graph."""
+        self._node, self._output, self._requires_grad = None, 0, False
+        return self
+
+    @property
+    def data(self) -> Tensor:
+        """The same memory, without history."""
+        return self.detach()
+
+    @data.setter
+    def data(self, value: Tensor) -> None:
+        if self._array is None or value._array is None:
+            raise UnsupportedError("assignment to .data of a traced tensor", hint="use x.copy_(value) under no_grad()")
+        self._array, self._type, self._storage = value._array, value._type, value._storage
+
+    # -- assignment ------------------------------------------------------------------------------
+    def _replace(self, value: Tensor) -> Tensor:
+        """Write ``value``, which has this tensor's type, into this tensor's memory."""
+        dispatch.current().write(self, value)
+        return self
+
+    def copy_(self, src: Any, non_blocking: bool = False) -> Tensor:
+        """Overwrite the elements with those of ``src``, cast and broadcast."""
+        return self._replace(fit(src, self))
+
+    def __getitem__(self, key: Any) -> Tensor:
+        return getitem(self, key)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        setitem(self, key, value)
+
+
+class RemovableHandle:
+    """Undoes a registration: ``handle.remove()``."""
+
+    _next = 0
+
+    def __init__(self, hooks: dict[int, Any]):
+        self.hooks, self.id = hooks, RemovableHandle._next
+        RemovableHandle._next += 1
+
+    def remove(self) -> None:
+        self.hooks.pop(self.id, None)
+
+    def __enter__(self) -> RemovableHandle:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.remove()
+
+
+class Number:
+    """A Python int, float or bool that is known only at run time: a value of a graph under construction.
+
+    None of the ten nouns will do: unlike a Tensor it promotes weakly, has Python's arithmetic and no
+    memory of its own; unlike a Value it is what user code holds while its function is traced.
+    """
+
+    __slots__ = ("_value", "type")
+    __array_priority__ = 1000
+
+    def __init__(self, value: Any, type_: ScalarType):
+        self._value, self.type = value, type_
+
+    @property
+    def shape(self) -> Size:
+        return Size()
+
+    def _concrete(self, why: str) -> Any:
+        return dispatch.current().concretize(self, why)
+
+    def __bool__(self) -> bool:
+        return bool(self._concrete("bool()"))
+
+    def __int__(self) -> int:
+        return int(self._concrete("int()"))
+
+    def __float__(self) -> float:
+        return float(self._concrete("float()"))
+
+    def __index__(self) -> int:
+        if self.type not in (INT, BOOL):
+            raise ArgumentError("a float cannot be an index")
+        return int(self._concrete("an index or size"))
+
+    def __round__(self, digits: int | None = None) -> Any:
+        return round(self._concrete("round()"), digits)  # type: ignore[call-overload]
+
+    def __hash__(self) -> int:
+        return hash(self._concrete("hash()"))
+
+    def __repr__(self) -> str:
+        return f"<{self.type} known at run time>"
+
+    def __format__(self, spec: str) -> str:
+        return format(self._concrete("formatting"), spec)
+
+
+def contiguous_strides(shape: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Row-major strides, in elements, as NumPy gives them."""
+    strides: list[Any] = []
+    step: Any = 1
+    for size in reversed(shape):
+        strides.append(step)
+        step = step * size
+    return tuple(reversed(strides))
+
+
+def _rebuild(cls: type[Tensor], array: np.ndarray[Any, Any], requires_grad: bool) -> Tensor:
+    tensor = cls._from_array(array)
+    tensor._requires_grad = requires_grad
+    return tensor
+
+
+# -- methods from the registry ---------------------------------------------------------------------
+_BINARY = {
+    "add": "add", "sub": "sub", "mul": "mul", "truediv": "div", "floordiv": "floor_divide", "mod": "remainder",
+    "pow": "pow", "and": "bitwise_and", "or": "bitwise_or", "xor": "bitwise_xor", "lshift": "bitwise_left_shift",
+    "rshift": "bitwise_right_shift",
+}  # fmt: skip
+_COMPARE = {"eq": "eq", "ne": "ne", "lt": "lt", "le": "le", "gt": "gt", "ge": "ge"}
+_UNARY = {"neg": "neg", "abs": "abs", "invert": "bitwise_not"}
+
+
+def _is_operand(x: Any) -> bool:
+    return isinstance(x, (Tensor, Number, bool, int, float, complex, np.generic))
+
+
+def _plain(x: Any) -> Any:
+    return x.item() if isinstance(x, np.generic) else x
+
+
+def _operator(entry: Callable[..., Any], swapped: bool = False) -> Callable[[Any, Any], Any]:
+    def operator(self: Any, other: Any) -> Any:
+        if not _is_operand(other):
+            return NotImplemented
+        return entry(_plain(other), self) if swapped else entry(self, _plain(other))
+
+    return operator
+
+
+def _method(entry: RegisteredOp | Function) -> Callable[..., Any]:
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return entry(self, *args, **kwargs)
+
+    method.__doc__, method.__name__ = entry.doc, entry.name
+    method.__signature__ = entry.signature  # type: ignore[attr-defined]
+    return method
+
+
+def in_place(name: str, target: Tensor, result: Tensor) -> Tensor:
+    """Store ``result`` in ``target``; its dtype may not be of a higher category, its shape must be the same."""
+    if not dtypes.can_cast(result.dtype, target.dtype):
+        raise DTypeError(
+            f"{name}_: the result does not fit the tensor's dtype", expected=target.dtype, actual=result.dtype,
+            hint=f"use {name}(), which gives a new tensor",
+        )  # fmt: skip
+    if result.shape != target.shape:
+        raise ShapeError(f"{name}_: the result has another shape", expected=target.shape, actual=result.shape)
+    return target._replace(result if result.dtype is target.dtype else OPS["cast"](result, dtype=target.dtype))
+
+
+def _in_place_method(name: str, entry: RegisteredOp | Function) -> Callable[..., Any]:
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return in_place(name, self, entry(self, *args, **kwargs))
+
+    method.__doc__, method.__name__ = f"In-place form of `{name}`.", f"{name}_"
+    return method
+
+
+def _attach() -> None:
+    for key, entry in PUBLIC.items():
+        if "method" not in entry.places or "." in key:
+            continue
+        if not hasattr(Tensor, key):
+            setattr(Tensor, key, _method(entry))
+        if entry.inplace:
+            setattr(Tensor, f"{key}_", _in_place_method(key, entry))
+    for cls in (Tensor, Number):
+        for symbol, name in {**_BINARY, **_COMPARE}.items():
+            setattr(cls, f"__{symbol}__", _operator(OPS[name]))
+        for symbol, name in _BINARY.items():
+            setattr(cls, f"__r{symbol}__", _operator(OPS[name], swapped=True))
+        for symbol, name in _UNARY.items():
+            setattr(cls, f"__{symbol}__", _method(OPS[name]))
+    for symbol, name in _BINARY.items():
+        setattr(Tensor, f"__i{symbol}__", _in_place_method(name, OPS[name]))
+    Tensor.__matmul__ = _method(PUBLIC["matmul"])  # type: ignore[attr-defined]
+    Tensor.__rmatmul__ = lambda self, other: PUBLIC["matmul"](other, self)  # type: ignore[attr-defined]
+    Tensor.__pos__ = lambda self: self  # type: ignore[attr-defined]
+
+
+_attach()
