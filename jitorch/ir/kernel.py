@@ -41,7 +41,7 @@ import numpy as np
 from jitorch import dtypes
 from jitorch.dtypes import Category, DType
 from jitorch.errors import CompilerBug
-from jitorch.ir import scalars
+from jitorch.ir import notation, scalars
 
 SPACES = ("global", "shared", "local")
 KINDS = ("serial", "parallel", "vector", "unroll", "block", "thread")
@@ -58,12 +58,21 @@ class Buffer:
     space: str = "global"
     size: int | None = None
 
+    def __str__(self) -> str:
+        text = f"{notation.name(self.name)}: {notation.buffer_type(self.dtype, self.size)}"
+        return text if self.space == "global" else f"{self.space} {text}"
+
 
 class Expr:
-    """An expression; operators build simplified calls."""
+    """An expression; operators build simplified calls, ``str`` gives the text."""
 
     __slots__ = ()
     dtype: DType
+
+    @property
+    def level(self) -> int:
+        """How tightly the text binds (`notation.INFIX`)."""
+        return notation.ATOM
 
     def __add__(self, other: Operand) -> Expr:
         return call("add", self, other)
@@ -134,14 +143,38 @@ Operand = Expr | int | float | bool | complex
 
 @dataclass(frozen=True, slots=True)
 class Const(Expr):
+    """A literal.  Floats are equal when their bits are: -0.0 is not 0.0, and a NaN equals itself."""
+
     value: int | float | bool | complex
     dtype: DType
+
+    def _key(self) -> tuple[int | float | bool | complex, ...]:
+        if self.dtype.category < Category.FLOAT:
+            return (self.value,)
+        return notation.float_bits(self.value.real), notation.float_bits(self.value.imag)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Const) and self.dtype is other.dtype and self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash((self._key(), self.dtype))
+
+    def __str__(self) -> str:
+        return notation.literal(self.value, self.dtype)
 
 
 @dataclass(frozen=True, slots=True)
 class Var(Expr):
     name: str
     dtype: DType = INDEX
+
+    def __str__(self) -> str:
+        return notation.name(self.name)
+
+    @property
+    def typed(self) -> str:
+        """``name: dtype``, as where it is defined."""
+        return f"{self}: {self.dtype.short}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +186,9 @@ class Load(Expr):
     def dtype(self) -> DType:  # type: ignore[override]
         return self.buffer.dtype
 
+    def __str__(self) -> str:
+        return f"{notation.name(self.buffer.name)}[{self.index}]"
+
 
 @dataclass(frozen=True, slots=True)
 class Call(Expr):
@@ -161,9 +197,31 @@ class Call(Expr):
     dtype: DType
     reassociate: bool = False
 
+    @property
+    def level(self) -> int:
+        return notation.INFIX[self.fn][1] if self._is_infix() else notation.ATOM
+
+    def _is_infix(self) -> bool:
+        return self.fn in notation.INFIX and len(self.args) == 2 and not self.reassociate and self._is_inferred()
+
+    def _is_inferred(self) -> bool:
+        return self.fn in scalars.TABLE and self.dtype is scalars.TABLE[self.fn].result(*(a.dtype for a in self.args))
+
+    def __str__(self) -> str:
+        if self._is_infix():
+            (x, y), (symbol, level) = self.args, notation.INFIX[self.fn]
+            left = str(x) if x.level >= level and x.level > 1 else f"({x})"
+            return f"{left} {symbol} {y if y.level > level else f'({y})'}"
+        operands = ", ".join(map(str, self.args))
+        name = f"{self.fn}~" if self.reassociate else self.fn
+        if self.fn == "cast":
+            return f"{name}({operands}, {self.dtype.short})"
+        text = f"{name}({operands})"
+        return text if self._is_inferred() else f"{text}: {self.dtype.short}"
+
 
 class Stmt:
-    """A statement."""
+    """A statement; ``str`` gives its text."""
 
     __slots__ = ()
 
@@ -173,11 +231,17 @@ class Let(Stmt):
     var: Var
     value: Expr
 
+    def __str__(self) -> str:
+        return f"let {self.var.typed} = {self.value}"
+
 
 @dataclass(frozen=True, slots=True)
 class Local(Stmt):
     var: Var
     init: Expr
+
+    def __str__(self) -> str:
+        return f"var {self.var.typed} = {self.init}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,12 +249,18 @@ class Assign(Stmt):
     var: Var
     value: Expr
 
+    def __str__(self) -> str:
+        return f"{self.var} = {self.value}"
+
 
 @dataclass(frozen=True, slots=True)
 class Store(Stmt):
     buffer: Buffer
     index: Expr
     value: Expr
+
+    def __str__(self) -> str:
+        return f"{Load(self.buffer, self.index)} = {self.value}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +270,10 @@ class For(Stmt):
     body: tuple[Stmt, ...]
     kind: str = "serial"
 
+    def __str__(self) -> str:
+        var = self.var if self.var.dtype is INDEX else self.var.typed
+        return f"for {var} in {self.kind}({self.extent}) {notation.block(self.body)}"
+
 
 @dataclass(frozen=True, slots=True)
 class If(Stmt):
@@ -207,10 +281,15 @@ class If(Stmt):
     then: tuple[Stmt, ...]
     orelse: tuple[Stmt, ...] = ()
 
+    def __str__(self) -> str:
+        otherwise = f" else {notation.block(self.orelse)}" if self.orelse else ""
+        return f"if {self.test} {notation.block(self.then)}{otherwise}"
+
 
 @dataclass(frozen=True, slots=True)
 class Barrier(Stmt):
-    pass
+    def __str__(self) -> str:
+        return "barrier"
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +299,10 @@ class Kernel:
     scratch: tuple[Buffer, ...]
     body: tuple[Stmt, ...]
 
+    def __str__(self) -> str:
+        params = ", ".join(p.typed if isinstance(p, Var) else str(p) for p in self.params)
+        return f"kernel @{notation.name(self.name)}({params}) {notation.block((*self.scratch, *self.body))}"
+
     @property
     def buffers(self) -> tuple[Buffer, ...]:
         return tuple(p for p in self.params if isinstance(p, Buffer))
@@ -227,10 +310,11 @@ class Kernel:
 
 def const(value: int | float | bool | complex, dtype: DType = INDEX) -> Const:
     """A literal, rounded to ``dtype``."""
-    if dtype.category is Category.COMPLEX:
-        return Const(complex(dtype.numpy.type(value)), dtype)
-    if dtype.category is Category.FLOAT:
-        return Const(float(dtype.numpy.type(value)), dtype)
+    with np.errstate(all="ignore"):
+        if dtype.category is Category.COMPLEX:
+            return Const(complex(dtype.numpy.type(value)), dtype)
+        if dtype.category is Category.FLOAT:
+            return Const(float(dtype.numpy.type(value)), dtype)
     if dtype.category is Category.BOOL:
         return Const(bool(value), dtype)
     return Const(int(np.asarray(value).astype(dtype.numpy)), dtype)
@@ -251,7 +335,8 @@ def cast(x: Expr, dtype: DType) -> Expr:
     if x.dtype is dtype:
         return x
     if isinstance(x, Const):
-        return const(scalars.cast(x.value, dtype).item(), dtype)
+        with np.errstate(all="ignore"):
+            return const(scalars.cast(np.asarray(x.value, x.dtype.numpy), dtype).item(), dtype)
     return Call("cast", (x,), dtype)
 
 
@@ -268,9 +353,9 @@ def _is_integer(e: Expr) -> bool:
 def _multiple(e: Expr, divisor: int) -> Expr | None:
     """``e / divisor`` where every term of ``e`` is a constant multiple of it, else None."""
     match e:
-        case Const(v) if v % divisor == 0:
+        case Const(int(v)) if v % divisor == 0:
             return const(v // divisor, e.dtype)
-        case Call("mul", (x, Const(v))) if v % divisor == 0:
+        case Call("mul", (x, Const(int(v)))) if v % divisor == 0:
             return x * (v // divisor)
         case Call("add" | "sub" as fn, (x, y)):
             a, b = _multiple(x, divisor), _multiple(y, divisor)
@@ -318,9 +403,9 @@ def simplify(e: Call) -> Expr:
             return x * c + y * c
         case Call("mod", (_, Const(1))):
             return const(0, e.dtype)
-        case Call("floordiv", (x, Const(b))) if b > 0 and (quotient := _multiple(x, b)) is not None:
+        case Call("floordiv", (x, Const(int(b)))) if b > 0 and (quotient := _multiple(x, b)) is not None:
             return quotient
-        case Call("mod", (x, Const(b))) if b > 0 and _multiple(x, b) is not None:
+        case Call("mod", (x, Const(int(b)))) if b > 0 and _multiple(x, b) is not None:
             return const(0, e.dtype)
         case Call("add", (Call("mul", (Call("floordiv", (x, Const(a))), Const(b))), Call("mod", (y, Const(c))))) if (
             a == b == c and x == y

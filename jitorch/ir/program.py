@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from jitorch.ir import notation
 from jitorch.ir.kernel import Buffer, Expr, Kernel, Var
 
 
@@ -30,6 +31,9 @@ class Alloc:
     buffer: Buffer
     size: Expr
 
+    def __str__(self) -> str:
+        return f"alloc {self.buffer} of {self.size}"
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -37,16 +41,26 @@ class Place:
     size: Expr
     offset: Expr
 
+    def __str__(self) -> str:
+        return f"place {self.buffer} of {self.size} at {self.offset}"
+
 
 @dataclass(frozen=True, slots=True)
 class Free:
     buffer: Buffer
+
+    def __str__(self) -> str:
+        return f"free {notation.name(self.buffer.name)}"
 
 
 @dataclass(frozen=True, slots=True)
 class Launch:
     kernel: Kernel
     args: tuple[Buffer | Expr, ...]
+
+    def __str__(self) -> str:
+        args = ", ".join(notation.name(a.name) if isinstance(a, Buffer) else str(a) for a in self.args)
+        return f"launch @{notation.name(self.kernel.name)}({args})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +69,17 @@ class Copy:
     source: Buffer
     size: Expr
 
+    def __str__(self) -> str:
+        return f"copy {notation.name(self.target.name)} = {notation.name(self.source.name)} of {self.size}"
+
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
     var: Var
     value: Expr
+
+    def __str__(self) -> str:
+        return f"let {self.var.typed} = {self.value}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +87,10 @@ class If:
     test: Expr
     then: tuple[Stmt, ...]
     orelse: tuple[Stmt, ...] = ()
+
+    def __str__(self) -> str:
+        otherwise = f" else {notation.block(self.orelse)}" if self.orelse else ""
+        return f"if {self.test} {notation.block(self.then)}{otherwise}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +101,14 @@ class While:
     test: Expr
     body: tuple[Stmt, ...]
 
+    def __str__(self) -> str:
+        return f"loop {notation.block((*self.before, f'while {self.test}', *self.body))}"
+
 
 @dataclass(frozen=True, slots=True)
 class Return:
-    pass
+    def __str__(self) -> str:
+        return "return"
 
 
 Stmt = Alloc | Place | Free | Launch | Copy | Scalar | If | While | Return
@@ -122,3 +150,16 @@ class Program:
 
         visit(self.body)
         return tuple(found)
+
+    def __str__(self) -> str:
+        """The kernels, then the program."""
+        lines = [f"input {b}{self._size(b)}" for b in self.inputs]
+        lines += [f"output {b}{self._size(b)}" for b in self.outputs]
+        lines += [f"scalar {v.typed}" for v in self.scalars]
+        lines += [] if self.status is None else [f"status {self.status}{self._size(self.status)}"]
+        lines += [] if self.arena is None else [f"arena {self.arena}"]
+        text = f"program @{notation.name(self.name)} {notation.block((*lines, *self.body))}"
+        return "\n\n".join([*map(str, self.kernels), text])
+
+    def _size(self, buffer: Buffer) -> str:
+        return f" of {self.sizes[buffer.name]}" if buffer.name in self.sizes else ""
