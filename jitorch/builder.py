@@ -69,6 +69,14 @@ class GraphBuilder:
             hint="the result of a traced computation cannot decide what Python does",
         )
 
+    def detach(self, tensor: Tensor) -> Tensor:
+        """An alias whose reads are marked, so that a later transform of the graph sees where gradients stop."""
+        alias = tensor._alias()
+        alias._base = None
+        alias._steps = (*tensor._steps, (OPS["detach"], {}))
+        alias._strides = tensor._element_strides()
+        return alias
+
     def get_grad(self, tensor: Tensor) -> Tensor | None:
         return tensor._grad
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from jitorch import dtypes
 from jitorch.devices import CPU, Device
+from jitorch.dims import SymDim
 from jitorch.dtypes import DType
 from jitorch.errors import ArgumentError, AutogradError, DTypeError, ShapeError, UnsupportedError, ValueRangeError
 from jitorch.ir.op import Op
@@ -385,10 +386,12 @@ class Tensor:
 
     def detach(self) -> Tensor:
         """A tensor that shares this one's memory and is outside of its autograd graph."""
+        return dispatch.current().detach(self)
+
+    def _alias(self) -> Tensor:
+        """Another tensor object over the same memory, without history."""
         new = Tensor._make_subclass(self)
-        new._base = self._base if self._base is not None else self
-        if self._base is None:
-            new._base = None
+        new._base = self._base
         return new
 
     def detach_(self) -> Tensor:
@@ -517,10 +520,12 @@ _UNARY = {"neg": "neg", "abs": "abs", "invert": "bitwise_not"}
 
 
 def _is_operand(x: Any) -> bool:
-    return isinstance(x, (Tensor, Number, bool, int, float, complex, np.generic))
+    return isinstance(x, (Tensor, Number, bool, int, float, complex, np.generic, SymDim))
 
 
 def _plain(x: Any) -> Any:
+    if isinstance(x, SymDim):
+        return OPS["size_of"](size=x)
     return x.item() if isinstance(x, np.generic) else x
 
 

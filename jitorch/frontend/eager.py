@@ -89,6 +89,9 @@ class Eager:
     def concretize(self, value: Any, why: str) -> Any:
         return self.array(value)
 
+    def detach(self, tensor: Tensor) -> Tensor:
+        return tensor._alias()
+
     def get_grad(self, tensor: Tensor) -> Tensor | None:
         return tensor._grad
 

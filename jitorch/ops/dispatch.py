@@ -35,6 +35,10 @@ class Interpreter(Protocol):
         """The Python number or array behind ``value``, where there is one; ``why`` is for the refusal."""
         ...
 
+    def detach(self, tensor: Any) -> Any:
+        """A tensor over the same memory, without history."""
+        ...
+
     def get_grad(self, tensor: Any) -> Any:
         """``tensor.grad``"""
         ...

@@ -307,8 +307,10 @@ class Calls(Operators):
         return self.adopt_result(result)
 
     def lend(self, value: Any, function: Any) -> Any:
-        """An argument of the library: tensors and scalars as they are, containers read, functions under the protocol."""
-        if type(value) is RuntimeScalar or self.recorder.is_tensor(value) or self.recorder.is_traced(value):
+        """An argument of the library: tensors as they are, containers read, functions under the protocol."""
+        if type(value) is RuntimeScalar:
+            return self.recorder.lend(value)
+        if self.recorder.is_tensor(value) or self.recorder.is_traced(value):
             return value
         if type(value) in DICTS:
             return {k: self.lend(v, function) for k, v in self.contents(value).items()}

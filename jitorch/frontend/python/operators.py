@@ -50,7 +50,7 @@ class Operators(Objects):
             return result
         if isinstance(a, _CONTAINERS) or isinstance(b, _CONTAINERS):
             return self._container_binary(name, a, b)
-        return getattr(operator, name)(self.native(a), self.native(b))
+        return getattr(operator, name)(*self.pair(a, b))
 
     def _special(self, forward: str, a: Any, b: Any, reflected: str) -> Any:
         """Methods written in Python by the user, by Python's rules; NotImplemented if there is none."""
@@ -119,7 +119,7 @@ class Operators(Objects):
             getattr(operator, f"i{special}")(contents, self.contents(b))
             return a
         if self.recorder.is_tensor(a) or self._is_created_array(a):
-            return getattr(operator, f"i{special}")(a, b)
+            return getattr(operator, f"i{special}")(*self.pair(a, b))
         return self.binary(name, a, b)
 
     def _is_created_array(self, value: Any) -> bool:
@@ -142,6 +142,14 @@ class Operators(Objects):
             self.refuse("arithmetic on a NumPy array that existed before the call; make it a tensor outside")
         return value
 
+    def pair(self, a: Any, b: Any) -> tuple[Any, Any]:
+        """The operands of an operator, as the library or C code may see them."""
+        if type(a) is RuntimeScalar and self.recorder.is_tensor(b):
+            a = self.recorder.number(a)
+        elif type(b) is RuntimeScalar and self.recorder.is_tensor(a):
+            b = self.recorder.number(b)
+        return self.native(a), self.native(b)
+
     # -- comparison and tests
 
     def compare(self, name: str, a: Any, b: Any) -> Any:
@@ -158,7 +166,7 @@ class Operators(Objects):
             return result
         if isinstance(a, (*_CONTAINERS, *VIEWS)) and isinstance(b, (*_CONTAINERS, *VIEWS, frozenset)):
             return self._compare_containers(name, a, b)
-        return getattr(operator, name)(self.native(a), self.native(b))
+        return getattr(operator, name)(*self.pair(a, b))
 
     def _identical(self, a: Any, b: Any) -> bool:
         if type(a) is RuntimeScalar or type(b) is RuntimeScalar:
@@ -363,7 +371,7 @@ class Operators(Objects):
         """``target[key] = value``"""
         kind = type(target)
         if self.recorder.is_tensor(target):
-            target[self.tensor_key(key)] = value
+            target[self.tensor_key(key)] = self.recorder.number(value) if type(value) is RuntimeScalar else value
             return
         if kind in MUTABLE:
             self.container_set_item(target, self.plain_key(key), value)
