@@ -1,31 +1,42 @@
 """The ops, a file a family.  Importing this package defines them all."""
 
-from jitorch.ops import (
-    arrange,
-    conv,
-    convert,
-    create,
-    diagonal,
-    differences,
-    factory,
-    gather,
-    index,
-    linalg,
-    math,
-    parts,
-    random,
-    reduce,
-    reduction,
-    scan,
-    sets,
-    shape,
-    sorting,
-    structure,
-)
+from importlib import import_module
+
 from jitorch.ops.registry import OPS, PUBLIC, Function, Op, Sample, elementwise, function, op, primitive
 
-__all__ = [
-    "Function", "OPS", "Op", "PUBLIC", "Sample", "arrange", "conv", "convert", "create", "diagonal", "differences",
-    "elementwise", "factory", "function", "gather", "index", "linalg", "math", "op", "parts", "primitive", "random",
-    "reduce", "reduction", "scan", "sets", "shape", "sorting", "structure",
-]  # fmt: skip
+FAMILIES = (
+    "activation",
+    "arithmetic",
+    "arrange",
+    "conv",
+    "convert",
+    "create",
+    "cross_entropy",
+    "diagonal",
+    "differences",
+    "dropout",
+    "embedding",
+    "factory",
+    "gather",
+    "index",
+    "linalg",
+    "loss",
+    "math",
+    "normalization",
+    "parts",
+    "pooling",
+    "random",
+    "reduce",
+    "reduction",
+    "scan",
+    "sets",
+    "shape",
+    "softmax",
+    "sorting",
+    "structure",
+)
+
+for _family in FAMILIES:
+    import_module(f"jitorch.ops.{_family}")
+
+__all__ = ["FAMILIES", "OPS", "PUBLIC", "Function", "Op", "Sample", "elementwise", "function", "op", "primitive"]
