@@ -52,3 +52,4 @@ def __getattr__(name: str) -> _Any:
         module, attribute = _LATE[name]
         return getattr(_import_module(module), attribute)
     raise AttributeError(f"module 'jitorch' has no attribute {name!r}")
+from jitorch.devices import channels_last, channels_last_3d, contiguous_format, preserve_format, strided  # noqa

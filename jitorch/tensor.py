@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jitorch import dtypes
-from jitorch.devices import CPU, Device
+from jitorch import dtypes, printing
+from jitorch.devices import CPU, Device, Layout, MemoryFormat, channels_last, channels_last_3d, strided
 from jitorch.dims import SymDim
 from jitorch.dtypes import DType
 from jitorch.errors import ArgumentError, AutogradError, DTypeError, ShapeError, UnsupportedError, ValueRangeError
@@ -211,8 +211,8 @@ class Tensor:
         return False
 
     @property
-    def layout(self) -> str:
-        return "strided"
+    def layout(self) -> Layout:
+        return strided
 
     def dim(self) -> int:
         """The number of axes."""
@@ -242,8 +242,12 @@ class Tensor:
             return tuple(s // self._array.itemsize for s in self._array.strides)
         return self._strides if self._strides is not None else contiguous_strides(self._type.shape)
 
-    def is_contiguous(self) -> bool:
-        """Whether the elements lie in row-major order without gaps."""
+    def is_contiguous(self, memory_format: MemoryFormat | None = None) -> bool:
+        """Whether the elements lie in row-major order (or that of ``memory_format``) without gaps."""
+        if memory_format in (channels_last, channels_last_3d):
+            order = (0, *range(2, self.ndim), 1)
+            expected = contiguous_strides(tuple(self.shape[i] for i in order))
+            return tuple(self._element_strides()[i] for i in order) == expected
         if self._array is not None:
             return bool(self._array.flags.c_contiguous)
         return self._strides is None or self._strides == contiguous_strides(self._type.shape)
@@ -338,8 +342,11 @@ class Tensor:
     def __hash__(self) -> int:
         return id(self)
 
+    def __repr__(self) -> str:
+        return printing.tensor_text(self)
+
     def __format__(self, spec: str) -> str:
-        return format(self.item(), spec) if spec and self.ndim == 0 else format(str(self), spec)
+        return format(self.item(), spec) if self.ndim == 0 else format(str(self), spec)
 
     @property
     def _signature(self) -> tuple[Any, ...]:
