@@ -2,27 +2,37 @@
 
 from jitorch.ops import (
     activation,
+    adaptive,
     arithmetic,
+    attention,
     conv,
+    conv_transpose,
     create,
     cross_entropy,
+    distance,
     dropout,
     embedding,
+    fold,
     gather,
     index,
     linalg,
     loss,
     math,
+    multihead,
     normalization,
+    norms,
+    padding,
     pooling,
     reduce,
+    resize,
     softmax,
     structure,
 )
 from jitorch.ops.registry import OPS, PUBLIC, Function, Op, Sample, elementwise, function, op, primitive
 
 __all__ = [
-    "OPS", "PUBLIC", "Function", "Op", "Sample", "activation", "arithmetic", "conv", "create", "cross_entropy",
-    "dropout", "elementwise", "embedding", "function", "gather", "index", "linalg", "loss", "math", "normalization",
-    "op", "pooling", "primitive", "reduce", "softmax", "structure",
+    "OPS", "PUBLIC", "Function", "Op", "Sample", "activation", "adaptive", "arithmetic", "attention", "conv",
+    "conv_transpose", "create", "cross_entropy", "distance", "dropout", "elementwise", "embedding", "fold",
+    "function", "gather", "index", "linalg", "loss", "math", "multihead", "normalization", "norms", "op", "padding",
+    "pooling", "primitive", "reduce", "resize", "softmax", "structure",
 ]  # fmt: skip
