@@ -15,6 +15,7 @@ from jitorch.ops import (
     fold,
     gather,
     index,
+    indexing,
     linalg,
     loss,
     math,
@@ -25,6 +26,8 @@ from jitorch.ops import (
     pooling,
     reduce,
     resize,
+    scatter,
+    search,
     softmax,
     structure,
 )
@@ -33,6 +36,6 @@ from jitorch.ops.registry import OPS, PUBLIC, Function, Op, Sample, elementwise,
 __all__ = [
     "OPS", "PUBLIC", "Function", "Op", "Sample", "activation", "adaptive", "arithmetic", "attention", "conv",
     "conv_transpose", "create", "cross_entropy", "distance", "dropout", "elementwise", "embedding", "fold",
-    "function", "gather", "index", "linalg", "loss", "math", "multihead", "normalization", "norms", "op", "padding",
-    "pooling", "primitive", "reduce", "resize", "softmax", "structure",
+    "function", "gather", "index", "indexing", "linalg", "loss", "math", "multihead", "normalization", "norms",
+    "op", "padding", "pooling", "primitive", "reduce", "resize", "scatter", "search", "softmax", "structure",
 ]  # fmt: skip

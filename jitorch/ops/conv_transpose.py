@@ -40,7 +40,7 @@ def _conv_transpose(
     if not dims.equal(channels, weight.shape[0]):
         raise ShapeError(f"{name}: channels differ", expected=f"{weight.shape[0]} channels", actual=x.type)
     if not dims.is_multiple(channels, groups):
-        raise ShapeError(f"{name}: the channels do not split into groups", expected=f"a multiple of {groups}", actual=x.type)
+        raise ShapeError(f"{name}: channels do not split in groups", expected=f"a multiple of {groups}", actual=x.type)
     lead = x.ndim - n
     reach = tuple(d * (k - 1) for d, k in zip(dilation, weight.shape[2:]))
     low = [r - p for r, p in zip(reach, padding)]

@@ -74,7 +74,6 @@ def _(rng):
 @function(places=("torch", "nn"))
 def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Tensor:
     """The ``p``-norm of ``x1 - x2 + eps`` along the last axis."""
-    require_float("pairwise_distance", x1, x2)
     difference = x1 - x2 + eps
     axis = difference.ndim - 1
     return without(norm_over(difference, p, (axis,)), (axis,), keepdim)

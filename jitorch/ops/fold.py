@@ -27,7 +27,9 @@ Tensor = Any
 def _geometry(name: str, kernel: Any, dilation: Any, padding: Any, stride: Any) -> list[tuple[int, ...]]:
     found = [spread(name, v, 2) for v in (kernel, dilation, padding, stride)]
     if any(v <= 0 for i in (0, 1, 3) for v in found[i]) or any(v < 0 for v in found[2]):
-        raise ValueRangeError(f"{name}: kernel size, dilation and stride are positive, padding is not negative", actual=found)
+        raise ValueRangeError(
+            f"{name}: kernel size, dilation and stride are positive, padding is not negative", actual=found
+        )
     return found
 
 
@@ -104,8 +106,9 @@ def fold(
     counts = [window_count(d + 2 * p, k, s, e) for d, p, k, s, e in zip(size, padding, kernel, stride, dilation)]
     if not dims.is_multiple(batched.shape[1], dims.prod(kernel)) or not dims.equal(batched.shape[2], dims.prod(counts)):
         raise ShapeError(
-            "fold: the columns do not fit", expected=f"[N, C * {dims.prod(kernel)}, {dims.prod(counts)}]", actual=input.type
-        )
+            "fold: the columns do not fit", expected=f"[N, C * {dims.prod(kernel)}, {dims.prod(counts)}]",
+            actual=input.type,
+        )  # fmt: skip
     out = fold_op(batched, size=size, kernel=kernel, dilation=dilation, padding=padding, stride=stride)
     return out if input.ndim == 3 else reshape_to(out, shape=tuple(out.shape[1:]))
 

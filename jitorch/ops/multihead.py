@@ -134,9 +134,8 @@ def multi_head_attention_forward(
         weights = [part(in_proj_weight, 0, i * size, (i + 1) * size) for i in range(3)]
     q, k, v = _projected(query, key, value, weights, in_proj_bias)
     if bias_k is not None and bias_v is not None:
-        k, v = (
-            concatenate([x, broadcast_to(b, shape=(1, batch, b.shape[-1]))], axis=0) for x, b in ((k, bias_k), (v, bias_v))
-        )
+        more = (broadcast_to(b, shape=(1, batch, b.shape[-1])) for b in (bias_k, bias_v))
+        k, v = (concatenate([x, b], axis=0) for x, b in zip((k, v), more))
         attn_mask, padding = _one_more(attn_mask), _one_more(padding)
     q = _heads(q, num_heads)
     k = _heads(k, num_heads) if static_k is None else static_k

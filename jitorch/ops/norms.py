@@ -13,7 +13,7 @@ from jitorch.ops.helpers import axes_of, kept, narrow_to, sum_over, widen
 from jitorch.ops.math import abs, pow, sign, sqrt, where
 from jitorch.ops.reduce import reduce_max, reduce_min
 from jitorch.ops.registry import Sample, function, op
-from jitorch.ops.structure import cast, reduce_sum, reshape_to
+from jitorch.ops.structure import reduce_sum, reshape_to
 
 Tensor = Any
 
@@ -65,7 +65,7 @@ def _(rng):
 def norm_simple(x: Tensor, *, kind: str, axes: tuple[int, ...]) -> Tensor:
     """``1`` (sum of sizes), ``inf`` and ``-inf`` (greatest, least size) or ``0`` (count of non-zeros), axes kept."""
     if kind == "0":
-        return sum_over(cast(x != 0, dtype=x.dtype), axes)
+        return sum_over(where(x != 0, 1.0, x * 0.0), axes)
     size = abs(x)
     if kind == "1":
         return narrow_to(sum_over(widen(size), axes), x.dtype)
@@ -120,7 +120,7 @@ def vector_norm(
     axes = axes_of("linalg.vector_norm", dim, x.ndim)
     count = dims.prod([x.shape[a] for a in axes])
     if dims.equal(count, 0) and isinstance(ord, (int, float)) and (ord < 0 or ord == math.inf):
-        raise ShapeError("linalg.vector_norm: this norm of no elements has no value", expected="a non-zero size", actual=x.type)
+        raise ShapeError("linalg.vector_norm: no elements have no such norm", expected="a non-zero size", actual=x.type)
     return without(norm_over(x, ord, axes), axes, keepdim)
 
 

@@ -53,15 +53,16 @@ def pad_from_inside(input: Tensor, *, low: tuple[int, ...], high: tuple[int, ...
     ``mode``: ``reflect`` (mirrored, without repeating the edge), ``replicate`` (the edge) or
     ``circular`` (from the other end).
     """
-    out = _cropped(input, low, high)
+    out = input if mode == "replicate" else _cropped(input, low, high)
     for axis, (a, b) in enumerate(zip(low, high)):
-        if a > 0 or b > 0:
-            out = _pad_axis(out, axis, max(a, 0), max(b, 0), mode)
+        if a > 0 or b > 0 or (mode == "replicate" and (a or b)):
+            out = _pad_axis(out, axis, max(a, 0), max(b, 0), mode, (max(-a, 0), max(-b, 0)))
     return copy(input) if out is input else out
 
 
-def _pad_axis(x: Tensor, axis: int, low: int, high: int, mode: str) -> Tensor:
+def _pad_axis(x: Tensor, axis: int, low: int, high: int, mode: str, crop: tuple[int, int]) -> Tensor:
     size = x.shape[axis]
+    inner = x
     if mode == "circular":
         before, behind = part(x, axis, size - low, size), part(x, axis, 0, high)
     elif mode == "reflect":
@@ -70,7 +71,9 @@ def _pad_axis(x: Tensor, axis: int, low: int, high: int, mode: str) -> Tensor:
     else:
         before = _repeated(part(x, axis, 0, 1), axis, low)
         behind = _repeated(part(x, axis, size - 1, size), axis, high)
-    return concatenate([p for p, n in ((before, low), (x, 1), (behind, high)) if n], axis=axis)
+        # An edge is repeated even where it is itself cropped away.
+        inner = part(x, axis, crop[0], size - crop[1])
+    return concatenate([p for p, n in ((before, low), (inner, 1), (behind, high)) if n], axis=axis)
 
 
 def _repeated(edge: Tensor, axis: int, times: int) -> Tensor:
@@ -111,7 +114,7 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
         raise ArgumentError(f"pad: mode {mode!r} takes no value", actual=value)
     if lead not in (1, 2):
         raise UnsupportedError(
-            f"pad: mode {mode!r} pads all axes but one or two", hint=f"{input.ndim} axes and {len(pad)} numbers do not fit"
+            f"pad: mode {mode!r} pads all axes but one or two", hint=f"{input.ndim} axes, {len(pad)} numbers do not fit"
         )
     _check_reach(mode, input, low, high)
     return pad_from_inside(input, low=low, high=high, mode=mode)

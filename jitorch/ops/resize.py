@@ -59,7 +59,8 @@ def _nearest(x: Tensor, axis: int, out: Dim, scale: float | None, exact: bool) -
     size = x.shape[axis]
     if dims.equal(out, size) and scale in (None, 1):
         return x
-    if isinstance(size, int) and isinstance(out, int) and 0 < size < out and out % size == 0 and scale in (None, out / size):
+    static = isinstance(size, int) and isinstance(out, int)
+    if static and 0 < size < out and out % size == 0 and scale in (None, out / size):
         # A whole factor repeats elements: no index is needed, and the gradient is a plain sum.
         times = out // size
         each = reshape_to(x, shape=(*x.shape[: axis + 1], 1, *x.shape[axis + 1 :]))
@@ -255,7 +256,9 @@ def interpolate(
         raise ValueRangeError("interpolate: antialias is for bilinear and bicubic", actual=mode)
     sizes, scales = _target(input, size, scale_factor, recompute_scale_factor)
     if any(isinstance(d, int) and d <= 0 for d in (*sizes, *input.shape[2:])):
-        raise ValueRangeError("interpolate: sizes must be positive", expected="greater than 0", actual=f"{input.type} to {sizes}")
+        raise ValueRangeError(
+            "interpolate: sizes must be positive", expected="greater than 0", actual=f"{input.type} to {sizes}"
+        )
     align = bool(align_corners)
     if not linear:
         if mode == "area":
