@@ -17,17 +17,21 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jitorch import dims, dtypes
-from jitorch.backends import registry
+from jitorch.backends import cache, registry
 from jitorch.dims import SymDim
 from jitorch.errors import CompilerBug, StagingError, UserError
 from jitorch.frontend.differentiable import GraphFunction
-from jitorch.frontend.python import Path, TensorKey, changed_ints, first_failure
+from jitorch.frontend.python import Path, TensorKey, changed_ints, first_failure, store
 from jitorch.frontend.python.recorder import Refuse
 from jitorch.frontend.trace import TensorRecorder, Traced, TraceBuilder, trace
 from jitorch.ir.graph import Graph
 from jitorch.ir.types import TensorType
 from jitorch.ops import dispatch
 from jitorch.tensor import Tensor
+
+# Rewriting a function's source takes milliseconds; the result is kept beside the compiled objects.
+store.load = lambda key: cache.get(cache.key_of("rewritten", key))
+store.save = lambda key, data: cache.put(cache.key_of("rewritten", key), data)
 
 Modes = tuple[Any, ...]
 _disabled = threading.local()

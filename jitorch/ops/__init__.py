@@ -13,6 +13,7 @@ FAMILIES = (
     "create",
     "cross_entropy",
     "diagonal",
+    "differences",
     "dropout",
     "embedding",
     "factory",
@@ -27,8 +28,11 @@ FAMILIES = (
     "random",
     "reduce",
     "reduction",
+    "scan",
+    "sets",
     "shape",
     "softmax",
+    "sorting",
     "structure",
 )
 

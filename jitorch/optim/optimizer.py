@@ -91,11 +91,10 @@ class Optimizer:
         """Drop the gradients of all parameters, or fill them with zeros."""
         for group in self.param_groups:
             for parameter in group["params"]:
-                if parameter.grad is None:
-                    continue
+                # Not read where it need not be: a compiled step would then depend on whether it was there.
                 if set_to_none:
                     parameter.grad = None
-                else:
+                elif parameter.grad is not None:
                     parameter.grad.detach_().zero_()
 
     def _parameters(self) -> list[Tensor]:

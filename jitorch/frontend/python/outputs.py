@@ -184,9 +184,8 @@ class _Outputs:
             match box:
                 case DictBox():
                     lines += [f"del {target}[{self.value(key)}]" for key in box.deleted]
-                    for key in box.keys():
-                        if key in box.written:
-                            lines.append(f"{target}[{self.value(key)}] = {self.value(box.written[key])}")
+                    written = [key for key in box.order() if key in box.written]  # in the order of the dict
+                    lines += [f"{target}[{self.value(k)}] = {self.value(box.written[k])}" for k in written]
                 case ListBox():
                     lines.append(self._list_write(box, target))
                 case SetBox():

@@ -20,9 +20,7 @@ import numpy as np
 # Modules of which every function written in C is pure.
 _C_MODULES = frozenset({"math", "cmath", "_operator", "operator", "_bisect", "_heapq", "unicodedata", "binascii"})
 # Modules of which Python functions, too, run natively: their caches and regular expressions are not ours to trace.
-_PYTHON_MODULES = frozenset(
-    {"re", "string", "textwrap", "fnmatch", "fractions", "decimal", "numbers", "keyword"}
-)
+_PYTHON_MODULES = frozenset({"re", "string", "textwrap", "fnmatch", "fractions", "decimal", "numbers", "keyword"})
 _BUILTINS = frozenset({"abs", "ascii", "bin", "chr", "divmod", "hex", "oct", "ord", "pow", "round"})
 
 ITERTOOLS = frozenset(

@@ -5,14 +5,16 @@ on disk is what runs.
 """
 
 from __future__ import annotations
-
 import __future__
+
 import ast
 import inspect
 import linecache
+import sys
 import types
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
@@ -21,6 +23,8 @@ FUTURE_FLAGS = 0
 for _name in __future__.all_feature_names:
     FUTURE_FLAGS |= getattr(__future__, _name).compiler_flag
 
+# Fields that every definition has since Python 3.12.
+_TYPE_PARAMETERS: dict[str, Any] = {"type_params": []} if sys.version_info >= (3, 12) else {}
 _MAKER = "_jitorch_maker"
 # pytest rewrites the asserts of test modules before they are compiled.
 _ASSERT_REWRITING = "@pytest_ar"
@@ -161,12 +165,12 @@ def function_definition(
     kind: type[ast.FunctionDef] | type[ast.AsyncFunctionDef] = ast.FunctionDef,
 ) -> ast.FunctionDef | ast.AsyncFunctionDef:
     """A ``def`` without decorators and annotations."""
-    return kind(name=name, args=args, body=body, decorator_list=[], type_params=[])
+    return kind(name=name, args=args, body=body, decorator_list=[], **_TYPE_PARAMETERS)
 
 
 def class_definition(name: str, body: list[ast.stmt]) -> ast.ClassDef:
     """A class statement without bases."""
-    return ast.ClassDef(name=name, bases=[], keywords=[], body=body, decorator_list=[], type_params=[])
+    return ast.ClassDef(name=name, bases=[], keywords=[], body=body, decorator_list=[], **_TYPE_PARAMETERS)
 
 
 def nested(code: types.CodeType, name: str) -> types.CodeType:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import traceback
 from typing import Any
 
 import pytest
 
-from jitorch.frontend.python import stage
 from tests.frontend.python import cases
-from tests.frontend.python.toy import Jitted, Tensor, ToyRecorder, normal
+from tests.frontend.python.toy import Jitted, normal
 
 _ERRORS = (ValueError, NameError, KeyError, TypeError, IndexError, AttributeError, AssertionError, ZeroDivisionError)
 

@@ -7,12 +7,23 @@ The tensor wraps a NumPy array.  While a thread traces, its operations are recor
 from __future__ import annotations
 
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
-from jitorch.frontend.python import Path, Refuse, RuntimeScalar, Staged, TensorKey, Trace, changed_ints, first_failure, stage
+from jitorch.frontend.python import (
+    Path,
+    Refuse,
+    RuntimeScalar,
+    Staged,
+    TensorKey,
+    Trace,
+    changed_ints,
+    first_failure,
+    stage,
+)
 from jitorch.frontend.python.guards import Failure
 
 OPERATIONS: dict[str, Callable[..., Any]] = {
@@ -153,13 +164,14 @@ def each(function: Any, value: Tensor) -> Tensor:
     return function(function(value))
 
 
-class Module:
-    """Parameters in a dictionary of their own, read through ``__getattr__``."""
+class Elementwise:
+    """Library functions that are objects."""
 
-    training = True
+    def __init__(self, name: str):
+        self.name = name
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self.forward(*args, **kwargs)
+    def __call__(self, value: Tensor) -> Tensor:
+        return value.apply(self.name, value)
 
 
 _LIBRARY = {stack, tensor, each}
@@ -194,8 +206,8 @@ class ToyRecorder:
 
     def is_internal(self, function: Any) -> bool:
         if isinstance(function, types.FunctionType):
-            return function in _LIBRARY or function.__qualname__.startswith("Tensor.")
-        return function is Tensor or isinstance(function, types.BuiltinMethodType) and self.is_tensor(function.__self__)
+            return function in _LIBRARY or function.__qualname__.startswith(("Tensor.", "Elementwise."))
+        return function is Tensor or isinstance(function, Elementwise)
 
     def unwrap(self, function: Any) -> Any:
         return function.function if isinstance(function, Jitted) else function
@@ -212,6 +224,11 @@ class ToyRecorder:
 
     def set_tensor_attribute(self, value: Tensor, name: str, new: Any) -> None:
         self.trace.write_attribute(value, name, new)
+
+    def number(self, scalar: RuntimeScalar) -> RuntimeScalar:
+        return scalar
+
+    lend = number
 
     def concretize(self, value: Any, why: str) -> Any:
         raise Refuse(f"{why} of a traced tensor")
@@ -282,6 +299,16 @@ class ToyRecorder:
         return [Tensor(values[id(x)]) for x in outputs], writes
 
 
+@contextmanager
+def recording(recorder: ToyRecorder) -> Iterator[ToyRecorder]:
+    """Operations go to ``recorder``."""
+    _active.append(recorder)
+    try:
+        yield recorder
+    finally:
+        _active.pop()
+
+
 def _sample(value: Any) -> Any:
     if isinstance(value, tuple):
         return value[2]
@@ -329,12 +356,8 @@ class Jitted:
         return self.replay(entry, inputs, args, kwargs)
 
     def trace(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Entry:
-        recorder = ToyRecorder()
-        _active.append(recorder)
-        try:
+        with recording(ToyRecorder()) as recorder:
             return Entry(stage(self.function, args, kwargs, recorder, self.dynamic), recorder)
-        finally:
-            _active.pop()
 
     def replay(self, entry: Entry, inputs: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         staged = entry.staged
@@ -353,5 +376,8 @@ def normal(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return (type(value).__name__, [normal(x) for x in value])
     if isinstance(value, dict):
-        return (type(value).__name__, [("a tensor" if isinstance(k, Tensor) else k, normal(v)) for k, v in value.items()])
+        return (
+            type(value).__name__,
+            [("a tensor" if isinstance(k, Tensor) else k, normal(v)) for k, v in value.items()],
+        )
     return value
