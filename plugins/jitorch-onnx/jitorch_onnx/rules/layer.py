@@ -1,0 +1,1 @@
+"""Layers that ONNX has whole."""

@@ -1,0 +1,64 @@
+"""Reductions over axes."""
+
+from __future__ import annotations
+
+from jitorch import dims, dtypes
+from jitorch.dims import Dim
+from jitorch.ir.graph import Node
+
+from jitorch_onnx.context import Context
+from jitorch_onnx.rules.attach import rule
+
+_AXES_AS_INPUT = 18
+"""The opset since which all reductions take their axes as an input; ReduceSum does since 13."""
+
+
+def reduction(ctx: Context, op_type: str, x: str, axes: tuple[int, ...], keep: bool = False) -> str:
+    """``op_type`` of ``x`` over ``axes``, which disappear unless ``keep``."""
+    if not axes:
+        return x
+    if op_type == "ReduceSum" or ctx.opset >= _AXES_AS_INPUT:
+        return ctx.node(op_type, x, ctx.integers(*axes), keepdims=int(keep))
+    return ctx.node(op_type, x, axes=list(axes), keepdims=int(keep))
+
+
+def _reduce(name: str, op_type: str, bool_op_type: str) -> None:
+    @rule(name)
+    def _(ctx: Context, node: Node) -> str:
+        x, axes = ctx.input(node.operands[0]), node.attrs["axes"]
+        if ctx.file.dtype(x) is not dtypes.bool_:
+            return reduction(ctx, op_type, x, axes)
+        as_integers = reduction(ctx, bool_op_type, ctx.cast(x, dtypes.int32), axes)
+        return ctx.cast(as_integers, dtypes.bool_)
+
+
+_reduce("reduce_sum", "ReduceSum", "ReduceMax")
+_reduce("reduce_max", "ReduceMax", "ReduceMax")
+_reduce("reduce_min", "ReduceMin", "ReduceMin")
+_reduce("reduce_prod", "ReduceProd", "ReduceMin")
+
+
+def _arg_reduce(name: str, op_type: str) -> None:
+    @rule(name)
+    def _(ctx: Context, node: Node) -> str:
+        operand, axes = node.operands[0], node.attrs["axes"]
+        x, shape = ctx.input(operand), operand.type.shape  # type: ignore[attr-defined]
+        if ctx.file.dtype(x) is dtypes.bool_:
+            x = ctx.cast(x, dtypes.int32)
+        x, axis = _one_axis(ctx, x, shape, axes)
+        return ctx.node(op_type, x, axis=axis, keepdims=0)
+
+
+def _one_axis(ctx: Context, x: str, shape: tuple[Dim, ...], axes: tuple[int, ...]) -> tuple[str, int]:
+    """``x`` with ``axes`` flattened into one, and that axis."""
+    if len(axes) == 1:
+        return x, axes[0]
+    kept = [i for i in range(len(shape)) if i not in axes]
+    moved = [shape[i] for i in (*kept, *axes)]
+    flat = (*moved[: len(kept)], dims.prod(moved[len(kept) :]))
+    return ctx.reshape(ctx.transpose(x, (*kept, *axes)), moved, flat), len(kept)
+
+
+_arg_reduce("reduce_argmax", "ArgMax")
+_arg_reduce("reduce_argmin", "ArgMin")
+
