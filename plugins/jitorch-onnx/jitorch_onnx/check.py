@@ -36,11 +36,19 @@ class Runner:
         options = SessionOptions()
         options.log_severity_level = 4
         self.missing: str | None = None
+        if any(value.type.tensor_type.elem_type == onnx.TensorProto.BFLOAT16 for value in self._ends(model)):
+            self.missing = "its Python interface has no bfloat16"
+            self._session = onnx.reference.ReferenceEvaluator(model)
+            return
         try:
             self._session = InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
         except NoKernel as error:
             self.missing = str(error)
             self._session = onnx.reference.ReferenceEvaluator(model)
+
+    @staticmethod
+    def _ends(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
+        return [*model.graph.input, *model.graph.output]
 
     def run(self, feeds: Feeds) -> list[np.ndarray[Any, Any]]:
         """The outputs for ``feeds``."""

@@ -99,6 +99,16 @@ class Context:
         array = None if operand is None else self._values[operand].array
         return array.item() if array is not None and array.size == 1 else None
 
+    def attribute(self, operand: Value | None, x: str) -> float | None:
+        """The number that ``operand`` is, for an attribute of an operator on the tensor ``x``.
+
+        None where it is not constant, or ``x`` is float64 and would feel that ONNX holds it as float32.
+        """
+        value = self.value(operand)
+        if value is None or (self.file.dtype(x) is dtypes.float64 and float(np.float32(value)) != value):
+            return None
+        return float(value)
+
     def node(self, op_type: str, *inputs: str, **attrs: Any) -> str:
         """Write an ONNX node with one output; returns its name."""
         return self.nodes(op_type, *inputs, outputs=1, **attrs)[0]
@@ -237,7 +247,11 @@ class Context:
     # -- constants -------------------------------------------------------------------------------
     def _fold(self, node: Node) -> list[np.ndarray[Any, Any]] | None:
         """The outputs as arrays, where they depend on constants only and are not too large."""
-        if "numpy" not in node.op.rules or any(isinstance(d, SymDim) for d in _sizes_of(node)):
+        if any(isinstance(d, SymDim) for d in _sizes_of(node)):
+            return None
+        if all(0 in v.type.shape for v in node.outputs):  # type: ignore[attr-defined]
+            return [np.empty(v.type.shape, v.type.dtype.numpy) for v in node.outputs]  # type: ignore[attr-defined]
+        if "numpy" not in node.op.rules:
             return None
         operands = [None if v is None else self._values[v].array for v in node.inputs]
         if any(array is None and v is not None for array, v in zip(operands, node.inputs)):

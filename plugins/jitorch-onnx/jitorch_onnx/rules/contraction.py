@@ -19,11 +19,14 @@ def _(ctx: Context, node: Node) -> str:
 
 @rule("linear")
 def _(ctx: Context, node: Node) -> str | None:
-    x, weight = node.inputs[0], node.inputs[1]
-    if x is None or weight is None or len(shape_of(x)) != 2 or len(shape_of(weight)) != 2:
+    x, weight, bias = node.inputs
+    if x is None or weight is None or len(shape_of(x)) < 2 or len(shape_of(weight)) != 2:
         return None
     names = [name for name in ctx.inputs(node) if name]
-    return ctx.node("Gemm", *names, transB=1)
+    if len(shape_of(x)) == 2:
+        return ctx.node("Gemm", *names, transB=1)
+    product = ctx.node("MatMul", names[0], ctx.transpose(names[1], (1, 0)))
+    return product if bias is None else ctx.node("Add", product, names[2])
 
 
 @rule("convolution")

@@ -31,6 +31,24 @@ def _(ctx: Context, node: Node) -> str:
     return ctx.node("Gather", *ctx.inputs(node), axis=node.attrs["axis"])
 
 
+@rule("diagonal_of")
+def _(ctx: Context, node: Node) -> str:
+    (operand,) = node.operands
+    offset, rows, columns = (node.attrs[name] for name in ("offset", "axis1", "axis2"))
+    shape = shape_of(operand)
+    kept = [i for i in range(len(shape)) if i not in (rows, columns)]
+    lead = [shape[i] for i in kept]
+    x = ctx.transpose(ctx.input(operand), (*kept, rows, columns))
+    flat = ctx.reshape(x, (*lead, shape[rows], shape[columns]), (*lead, shape[rows] * shape[columns]))
+    # Element i of the diagonal lies columns + 1 elements after element i - 1.
+    first = ctx.size(max(-offset, 0) * shape[columns] + max(offset, 0))
+    ramp = ctx.node(
+        "Range", ctx.constant(0, dtypes.int64), ctx.scalar_size(shape_of(node.output)[-1]), ctx.constant(1, dtypes.int64)
+    )
+    positions = ctx.node("Add", first, ctx.node("Mul", ramp, ctx.size(shape[columns] + 1)))
+    return ctx.node("Gather", flat, positions, axis=len(kept))
+
+
 @rule("gather_axis")
 def _(ctx: Context, node: Node) -> str:
     return ctx.node("GatherElements", *ctx.inputs(node), axis=node.attrs["axis"])
