@@ -1,5 +1,7 @@
 """jitorch: PyTorch's programming model with a compiler, in pure Python."""
 
+from importlib import import_module as _import_module
+
 from jitorch import dtypes as _dtypes
 from jitorch.devices import Device as device
 from jitorch.frontend.eager import Eager as _Eager
@@ -31,3 +33,21 @@ __all__ = [
     "Generator", "Size", "Tensor", "default_generator", "device", "enable_grad", "inference_mode", "is_grad_enabled",
     "no_grad", "set_grad_enabled",
 ]  # fmt: skip
+
+_SUBMODULES = ("autograd", "backends", "jit", "nn", "onnx", "optim", "utils")
+_LATE = {
+    "compile": ("jitorch.jit", "jit"),
+    "list_backends": ("jitorch.backends", "list_backends"),
+    "register_backend": ("jitorch.backends", "register_backend"),
+    "set_default_backend": ("jitorch.backends", "set_default_backend"),
+}
+
+
+def __getattr__(name: str) -> object:
+    # Submodules and the compiler are imported when first used: `import jitorch` stays quick.
+    if name in _SUBMODULES:
+        return _import_module(f"jitorch.{name}")
+    if name in _LATE:
+        module, attribute = _LATE[name]
+        return getattr(_import_module(module), attribute)
+    raise AttributeError(f"module 'jitorch' has no attribute {name!r}")
