@@ -1,0 +1,346 @@
+"""Attributes under the protocol: the lookup rules of Python, each step guarded.
+
+Python's order is: a data descriptor of the class, the instance dictionary, any other entry of the
+class, ``__getattr__``.  A stored object's instance dictionary is guarded entry by entry; that an
+entry of the class is not shadowed by one of the instance is guarded, too.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import types
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from jitorch.frontend.python import paths
+from jitorch.frontend.python.containers import Containers
+from jitorch.frontend.python.guards import FunctionKey
+from jitorch.frontend.python.journal import MISSING, DictBox
+from jitorch.frontend.python.scalars import RuntimeScalar
+from jitorch.frontend.python.values import MUTABLE, class_entry, is_plain, python_function
+
+_Getter = TypeVar("_Getter", bound=Callable[..., Any])
+_pure_getters: dict[Any, tuple[str, ...]] = {}
+
+_SLOT = types.MemberDescriptorType
+# Entries of a class that C code made: they belong to it for good.
+_NATIVE_DESCRIPTORS = (
+    types.GetSetDescriptorType, types.MemberDescriptorType, types.WrapperDescriptorType,
+    types.MethodDescriptorType, types.ClassMethodDescriptorType,
+)  # fmt: skip
+
+
+def pure_getattr(*dictionaries: str) -> Callable[[_Getter], _Getter]:
+    """Decorate a ``__getattr__`` that only looks the name up in these dictionaries of the object, in order.
+
+    The trace then reads the entry itself, ``object._parameters["weight"]``, instead of tracing the
+    method.  The class must keep such a name in one place: in one dictionary, and not in the
+    instance's own.
+    """
+
+    def register(getter: _Getter) -> _Getter:
+        _pure_getters[getter] = dictionaries
+        return getter
+
+    return register
+
+
+class Objects(Containers):
+    """Attribute reads, writes and deletions."""
+
+    def attribute(self, target: Any, name: str) -> Any:
+        """``target.name``"""
+        kind = type(target)
+        if kind is RuntimeScalar:
+            return target.python_type if name == "__class__" else getattr(target, name)
+        if self.recorder.is_tensor(target):
+            return self.recorder.tensor_attribute(target, name)
+        if self.recorder.is_traced(target) or self.recorder.is_constant(target) or is_plain(target):
+            return getattr(target, name)
+        if kind in MUTABLE or kind is tuple or isinstance(target, (types.GeneratorType, BaseException)):
+            return getattr(target, name)
+        if kind is super:
+            return self._super_attribute(target, name)
+        if isinstance(target, types.ModuleType):
+            return self._module_attribute(target, name)
+        if isinstance(target, type):
+            return self._class_attribute(target, name)
+        return self._instance_attribute(target, name)
+
+    def has_attribute(self, target: Any, name: str) -> bool:
+        """``hasattr(target, name)``; absence is guarded as well."""
+        try:
+            self.attribute(target, name)
+        except AttributeError:
+            return False
+        return True
+
+    def _module_attribute(self, module: types.ModuleType, name: str) -> Any:
+        namespace = vars(module)
+        box = self.journal.box(namespace)
+        if isinstance(box, DictBox) and not box.from_base(name):
+            return self.dict_get(namespace, name)
+        path = self.path_of(module)
+        if name not in namespace:
+            value = getattr(module, name)  # a module's own __getattr__: lazy submodules
+            return self.read(path and paths.attr(path, name), value)
+        return self.read(path and paths.attr(path, name), namespace[name])
+
+    def _class_attribute(self, kind: type, name: str) -> Any:
+        if name in ("__dict__", "__mro__", "__bases__", "__name__", "__qualname__", "__module__", "__doc__"):
+            return getattr(kind, name)
+        entry = class_entry(kind, name)
+        if entry is None:
+            return getattr(kind, name)  # the metaclass, or AttributeError
+        return self._class_value(kind, name, entry[1])
+
+    def _class_value(self, kind: type, name: str, value: Any) -> Any:
+        """An entry of a class, as ``kind.name`` gives it, guarded."""
+        path = paths.attr(paths.const(kind), name)
+        inner = self.recorder.unwrap(value)
+        if inner is not value:  # a jitted method
+            self.guard(path, "is", value)
+            return inner
+        if isinstance(value, staticmethod):
+            return self.read(path, value.__func__)
+        if isinstance(value, classmethod):
+            function = value.__func__
+            if isinstance(function, types.FunctionType):
+                self.guard(paths.attr(path, "__func__"), "func", FunctionKey.of(function))
+            return types.MethodType(function, kind)
+        if isinstance(value, _NATIVE_DESCRIPTORS):
+            return getattr(kind, name)
+        if hasattr(type(value), "__get__") and not isinstance(value, (types.FunctionType, property)):
+            return getattr(kind, name)
+        return self.read(path, value)
+
+    def _super_attribute(self, target: Any, name: str) -> Any:
+        instance = target.__self__
+        kind = target.__self_class__
+        mro = kind.__mro__
+        for owner in mro[mro.index(target.__thisclass__) + 1 :]:
+            if name not in owner.__dict__:
+                continue
+            value = owner.__dict__[name]
+            if isinstance(value, types.FunctionType):
+                self._class_value(owner, name, value)
+                # `instance` may be a class: super() in a class method or in __new__
+                return getattr(target, name)
+            if isinstance(value, property) and value.fget is not None:
+                self._class_value(owner, name, value)
+                return self.call(value.fget, instance)
+            break
+        return getattr(target, name)
+
+    # -- instances
+
+    def instance_dict(self, target: Any) -> dict[str, Any] | None:
+        """The instance dictionary, with its own path; None for objects without one."""
+        namespace = getattr(target, "__dict__", None)
+        if type(namespace) is not dict:
+            return None
+        if self.is_created(target):
+            return self.adopt(namespace)
+        if self.origin(namespace) is None:
+            path = self.path_of(target)
+            if path is not None:
+                self.remember(namespace, paths.attr(path, "__dict__"))
+        return namespace
+
+    def _instance_attribute(self, target: Any, name: str) -> Any:
+        kind = type(target)
+        if name == "__class__":
+            return kind
+        if name == "__dict__":
+            return self.instance_dict(target)
+        if python_function(kind, "__getattribute__") is not None and not self.recorder.is_internal(kind):
+            self.refuse(f"an attribute of a {kind.__name__}, which has its own __getattribute__")
+        entry = class_entry(kind, name)
+        if entry is not None and hasattr(type(entry[1]), "__set__"):
+            return self._data_descriptor(target, name, entry[1])
+        found = MISSING if entry is not None else self._pure_entry(target, name)
+        if found is MISSING:
+            found = self._own_entry(target, name)
+        if found is not MISSING:
+            return found
+        if entry is not None:
+            return self._bind(target, name, entry[1])
+        return self._fallback(target, name)
+
+    def _pure_entry(self, target: Any, name: str) -> Any:
+        """The entry that a registered ``__getattr__`` would find: no need to guard against a shadow."""
+        for dictionary in _pure_getters.get(getattr(type(target), "__getattr__", None), ()):
+            if dictionary == name:
+                return MISSING
+            namespace = self.attribute(target, dictionary)
+            box = self.journal.box(namespace)
+            # Only what is found is guarded: the class keeps a name in one place.
+            if name in (box.order() if isinstance(box, DictBox) else namespace):
+                return self.container_item(namespace, name)
+        return MISSING
+
+    def _own_entry(self, target: Any, name: str) -> Any:
+        """The entry of the instance dictionary, or MISSING with a guard that it is missing."""
+        namespace = self.instance_dict(target)
+        if namespace is None:
+            return MISSING
+        if self.is_created(target):
+            return namespace.get(name, MISSING)
+        box = self.journal.box(namespace)
+        if isinstance(box, DictBox) and not box.from_base(name):
+            return box.written.get(name, MISSING)
+        path = self.path_of(target)
+        if path is None:
+            return namespace.get(name, MISSING)
+        if name in namespace:
+            return self.read(paths.attr(path, name), namespace[name])
+        self.guard(path, "unshadowed", name)
+        return MISSING
+
+    def _data_descriptor(self, target: Any, name: str, descriptor: Any) -> Any:
+        kind = type(target)
+        if isinstance(descriptor, property):
+            self._class_value(kind, name, descriptor)
+            if descriptor.fget is None:
+                return getattr(target, name)  # AttributeError, in Python's words
+            return self.call(descriptor.fget, target)
+        if isinstance(descriptor, _SLOT):
+            return self.read_attribute(target, name)
+        getter = python_function(type(descriptor), "__get__")
+        if getter is not None and not self.recorder.is_internal(kind):
+            return self.call(getter, descriptor, target, kind)
+        return self._native_attribute(target, name)
+
+    def _native_attribute(self, target: Any, name: str) -> Any:
+        """An attribute that C code computes."""
+        value = getattr(target, name)
+        if isinstance(value, types.BuiltinFunctionType | types.MethodWrapperType):
+            return value
+        path = self.path_of(target)
+        return value if path is None else self.read(paths.attr(path, name), value)
+
+    def _bind(self, target: Any, name: str, value: Any) -> Any:
+        """An entry of the class that the instance does not shadow, bound to it."""
+        kind = type(target)
+        function = self.recorder.unwrap(value)
+        if isinstance(function, types.FunctionType):
+            self._class_value(kind, name, value)
+            return types.MethodType(function, target)
+        if isinstance(value, (staticmethod, classmethod)):
+            return self._class_value(kind, name, value)
+        if isinstance(value, functools.cached_property):
+            result = self.call(value.func, target)
+            self.store_attribute(target, name, result)
+            return result
+        getter = python_function(type(value), "__get__")
+        if getter is not None and not self.recorder.is_internal(kind):
+            return self.call(getter, value, target, kind)
+        if hasattr(type(value), "__get__"):
+            return self._native_attribute(target, name)
+        return self._class_value(kind, name, value)
+
+    def _fallback(self, target: Any, name: str) -> Any:
+        """Neither instance nor class has it: ``__getattr__``, or AttributeError."""
+        getter = getattr(type(target), "__getattr__", None)
+        if getter is not None and getter not in _pure_getters:
+            return self.call(getter, target, name)
+        path = self.path_of(target)
+        if path is not None:
+            self.guard(path, "noattr", name)
+        raise AttributeError(f"{type(target).__name__!r} object has no attribute {name!r}", name=name, obj=target)
+
+    # -- writes
+
+    def set_attribute(self, target: Any, name: str, value: Any) -> None:
+        """``target.name = value``"""
+        kind = type(target)
+        if self.recorder.is_tensor(target):
+            self.recorder.set_tensor_attribute(target, name, value)
+            return
+        setter = getattr(kind, "__setattr__", None)
+        if isinstance(setter, types.FunctionType):
+            if _is_frozen(kind):
+                raise dataclasses.FrozenInstanceError(f"cannot assign to field {name!r}")
+            self._class_value(kind, "__setattr__", setter)
+            self.call(setter, target, name, value)
+            return
+        self.store_attribute(target, name, value)
+
+    def store_attribute(self, target: Any, name: str, value: Any) -> None:
+        """``object.__setattr__(target, name, value)``"""
+        if self.recorder.is_tensor(target):
+            self.recorder.set_tensor_attribute(target, name, value)
+            return
+        if isinstance(target, types.ModuleType):
+            self.dict_set(self._module_dict(target), name, value)
+            return
+        if isinstance(target, type):
+            self.refuse(f"a write to the class {target.__name__}")
+        entry = class_entry(type(target), name)
+        if entry is not None and hasattr(type(entry[1]), "__set__"):
+            self._set_descriptor(target, name, entry[1], value)
+            return
+        namespace = self.instance_dict(target)
+        if namespace is None:
+            raise AttributeError(f"{type(target).__name__!r} object has no attribute {name!r}", name=name, obj=target)
+        if self.is_created(target):
+            namespace[name] = value
+            return
+        self.journal.dict_box(namespace, target).set(name, value)
+
+    def _module_dict(self, module: types.ModuleType) -> dict[str, Any]:
+        namespace = vars(module)
+        if self.origin(namespace) is None:
+            self.remember(namespace, paths.const(namespace))
+        return namespace
+
+    def _set_descriptor(self, target: Any, name: str, descriptor: Any, value: Any) -> None:
+        if isinstance(descriptor, property):
+            self._class_value(type(target), name, descriptor)
+            if descriptor.fset is None:
+                raise AttributeError(f"property {name!r} of {type(target).__name__!r} object has no setter")
+            self.call(descriptor.fset, target, value)
+            return
+        if isinstance(descriptor, _SLOT):
+            self.write_attribute(target, name, value)
+            return
+        setter = python_function(type(descriptor), "__set__")
+        if setter is not None:
+            self.call(setter, descriptor, target, value)
+            return
+        if self.is_created(target):
+            object.__setattr__(target, name, value)
+            return
+        self.refuse(f"a write to {name} of a {type(target).__name__}")
+
+    def delete_attribute(self, target: Any, name: str) -> None:
+        """``del target.name``"""
+        kind = type(target)
+        deleter = getattr(kind, "__delattr__", None)
+        if isinstance(deleter, types.FunctionType) and not self.recorder.is_tensor(target):
+            self._class_value(kind, "__delattr__", deleter)
+            self.call(deleter, target, name)
+            return
+        self.drop_attribute(target, name)
+
+    def drop_attribute(self, target: Any, name: str) -> None:
+        """``object.__delattr__(target, name)``"""
+        namespace = None if self.recorder.is_tensor(target) else self.instance_dict(target)
+        entry = class_entry(type(target), name)
+        if namespace is None or (entry is not None and hasattr(type(entry[1]), "__set__")):
+            if self.is_created(target):
+                object.__delattr__(target, name)
+                return
+            self.refuse(f"del of the attribute {name} of a {type(target).__name__}")
+        if self._own_entry(target, name) is MISSING:
+            raise AttributeError(f"{type(target).__name__!r} object has no attribute {name!r}", name=name, obj=target)
+        if self.is_created(target):
+            del namespace[name]
+            return
+        self.journal.dict_box(namespace, target).delete(name)
+
+
+def _is_frozen(kind: type) -> bool:
+    settings = getattr(kind, "__dataclass_params__", None)
+    return settings is not None and settings.frozen

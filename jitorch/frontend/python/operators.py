@@ -1,0 +1,453 @@
+"""Operators, tests, iteration and formatting under the protocol.
+
+Tensors and run-time scalars bring their own operators.  What needs help is what Python would do
+unseen: special methods written in Python, and containers whose elements a native operator would
+read without a guard.
+"""
+
+from __future__ import annotations
+
+import enum
+import operator
+import types
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from jitorch.frontend.python.objects import Objects
+from jitorch.frontend.python.paths import OPERATIONS
+from jitorch.frontend.python.scalars import RuntimeScalar, apply
+from jitorch.frontend.python.values import (
+    DICTS,
+    LISTS,
+    MUTABLE,
+    SETS,
+    VIEWS,
+    class_entry,
+    is_iterator,
+    is_namedtuple,
+    is_plain,
+    python_function,
+)
+
+_SEQUENCES = (*LISTS, tuple)
+_CONTAINERS = (*MUTABLE, tuple)
+_REFLECTED = {"lt": "gt", "le": "ge", "gt": "lt", "ge": "le", "eq": "eq", "ne": "ne"}
+
+
+class Operators(Objects):
+    """What the rewritten code asks instead of ``+``, ``<``, ``not``, ``in``, ``for``, f-strings."""
+
+    # -- arithmetic
+
+    def binary(self, name: str, a: Any, b: Any) -> Any:
+        """``operator.<name>(a, b)``"""
+        if name == "mod" and isinstance(a, (str, bytes)):
+            return a % self.formattable(b)
+        special = name.strip("_")
+        result = self._special(f"__{special}__", a, b, f"__r{special}__")
+        if result is not NotImplemented:
+            return result
+        if isinstance(a, _CONTAINERS) or isinstance(b, _CONTAINERS):
+            return self._container_binary(name, a, b)
+        return self.adopt_array(getattr(operator, name)(*self.pair(a, b)))
+
+    def _special(self, forward: str, a: Any, b: Any, reflected: str) -> Any:
+        """Methods written in Python by the user, by Python's rules; NotImplemented if there is none."""
+        left, right = self.user_method(a, forward), self.user_method(b, reflected)
+        if left is None and right is None:
+            return NotImplemented
+        attempts: list[Callable[[], Any]] = []
+        if left is not None:
+            attempts.append(lambda: self.call(left, a, b))
+        elif not isinstance(a, _CONTAINERS):
+            attempts.append(lambda: getattr(type(a), forward, _not_implemented)(a, b))
+        if right is not None and type(a) is not type(b):
+            # The operand of a subclass goes first.
+            first = issubclass(type(b), type(a))
+            attempts.insert(0 if first else len(attempts), lambda: self.call(right, b, a))
+        for attempt in attempts:
+            result = attempt()
+            if result is not NotImplemented:
+                return result
+        return NotImplemented
+
+    def user_method(self, value: Any, name: str) -> types.FunctionType | None:
+        """A special method of the value's class, if it is written in Python and not the library's."""
+        kind = type(value)
+        if kind is RuntimeScalar or is_plain(value) or self.recorder.is_tensor(value):
+            return None
+        found = python_function(kind, name)
+        if found is None or self.recorder.is_internal(found):
+            return None
+        self._class_value(kind, name, found)
+        return found
+
+    def _container_binary(self, name: str, a: Any, b: Any) -> Any:
+        if self.recorder.is_tensor(a) or self.recorder.is_tensor(b):
+            return getattr(operator, name)(a, b)
+        result = getattr(operator, name)(self._operand(a), self._operand(b))
+        return self.adopt(result)
+
+    def _operand(self, value: Any) -> Any:
+        if not isinstance(value, _CONTAINERS):
+            return self.concretize(value, "a container operator")
+        contents = self.contents(value)
+        # Reads of a stored deque or set come as lists and sets; the operator wants the kind it has.
+        return contents if type(contents) is type(value) else type(value)(contents)
+
+    def inplace(self, name: str, a: Any, b: Any) -> Any:
+        """``operator.i<name>(a, b)``: what ``a`` is bound to afterwards."""
+        special = name.strip("_")
+        method = self.user_method(a, f"__i{special}__")
+        if method is not None:
+            result = self.call(method, a, b)
+            return self.binary(name, a, b) if result is NotImplemented else result
+        if type(a) in LISTS and name == "add":
+            for value in list(self.iterate(b)):
+                self.list_append(a, value)
+            return a
+        if type(a) in LISTS and name == "mul":
+            contents = self.list_contents(a)
+            contents *= self.concretize(b, "a repetition")
+            return a
+        if type(a) in DICTS and name == "or_":
+            self.container_method(a, "update", (b,), {})
+            return a
+        if type(a) in SETS and name in ("or_", "and_", "sub", "xor"):
+            contents = self.set_contents(a)
+            getattr(operator, f"i{special}")(contents, self.contents(b))
+            return a
+        if self.recorder.is_tensor(a) or self._is_created_array(a):
+            return getattr(operator, f"i{special}")(*self.pair(a, b))
+        return self.binary(name, a, b)
+
+    def _is_created_array(self, value: Any) -> bool:
+        return isinstance(value, np.ndarray) and self.is_created(value)
+
+    def unary(self, name: str, a: Any) -> Any:
+        """``-a``, ``+a``, ``~a`` or ``not a``"""
+        if name == "not_":
+            if type(a) is RuntimeScalar:
+                return apply(OPERATIONS["not_"], a)
+            return not self.test(a)
+        method = self.user_method(a, f"__{name}__")
+        if method is not None:
+            return self.call(method, a)
+        return self.adopt_array(getattr(operator, name)(self.native(a)))
+
+    def native(self, value: Any) -> Any:
+        """A value as C code may see it; what C code would read without a guard is refused."""
+        if isinstance(value, np.ndarray) and not self.is_created(value):
+            self.refuse("arithmetic on a NumPy array that existed before the call; make it a tensor outside")
+        return value
+
+    def pair(self, a: Any, b: Any) -> tuple[Any, Any]:
+        """The operands of an operator, as the library or C code may see them."""
+        if type(a) is RuntimeScalar and self.recorder.is_tensor(b):
+            a = self.recorder.number(a)
+        elif type(b) is RuntimeScalar and self.recorder.is_tensor(a):
+            b = self.recorder.number(b)
+        return self.native(a), self.native(b)
+
+    # -- comparison and tests
+
+    def compare(self, name: str, a: Any, b: Any) -> Any:
+        """``a < b``, ``a is b``, ``a in b`` and the others, by their names in `operator`."""
+        match name:
+            case "is_" | "is_not":
+                return self._identical(a, b) == (name == "is_")
+            case "in_":
+                return self.contains(b, a)
+            case "not_in":
+                return not self.test(self.contains(b, a))
+        result = self._special(f"__{name}__", a, b, f"__{_REFLECTED[name]}__")
+        if result is not NotImplemented:
+            return result
+        if isinstance(a, (*_CONTAINERS, *VIEWS)) and isinstance(b, (*_CONTAINERS, *VIEWS, frozenset)):
+            return self._compare_containers(name, a, b)
+        return self.adopt_array(getattr(operator, name)(*self.pair(a, b)))
+
+    def _identical(self, a: Any, b: Any) -> bool:
+        if type(a) is RuntimeScalar or type(b) is RuntimeScalar:
+            return a is b
+        if a is b:
+            return True
+        first, second = self.origin(a), self.origin(b)
+        if first is not None and second is not None and type(a) is type(b) and first != second:
+            self.guard(first, "distinct", (second,))
+        return False
+
+    def _compare_containers(self, name: str, a: Any, b: Any) -> bool:
+        if isinstance(a, _SEQUENCES) and isinstance(b, _SEQUENCES):
+            return self._compare_sequences(name, a, b)
+        if type(a) in DICTS and type(b) in DICTS and name in ("eq", "ne"):
+            x, y = self.contents(a), self.contents(b)
+            same = x.keys() == y.keys() and all(self.equal(value, y[key]) for key, value in x.items())
+            return same == (name == "eq")
+        return getattr(operator, name)(self._operand(a), self._operand(b))
+
+    def _compare_sequences(self, name: str, a: Any, b: Any) -> Any:
+        if isinstance(a, tuple) is not isinstance(b, tuple):
+            return getattr(operator, name)(type(a)(), type(b)())
+        x, y = list(self.contents(a)), list(self.contents(b))
+        if name in ("eq", "ne") and len(x) != len(y):
+            return name == "ne"
+        for left, right in zip(x, y, strict=False):
+            if not self.equal(left, right):
+                if name in ("eq", "ne"):
+                    return name == "ne"
+                return self.compare(name, left, right)
+        return getattr(operator, name)(len(x), len(y))
+
+    def equal(self, a: Any, b: Any) -> bool:
+        """Equality as containers see it: identity first."""
+        return a is b or self.test(self.compare("eq", a, b))
+
+    def chain(self, names: tuple[str, ...], first: Any, *rest: Callable[[], Any]) -> Any:
+        """``a < b < c``: each operand evaluated once, and only if the comparisons before it hold."""
+        left = first
+        result: Any = True
+        for index, (name, operand) in enumerate(zip(names, rest, strict=True)):
+            right = operand()
+            result = self.compare(name, left, right)
+            if index + 1 < len(names) and not self.test(result):
+                return result
+            left = right
+        return result
+
+    def boolean(self, name: str, first: Any, *rest: Callable[[], Any]) -> Any:
+        """``a and b and c``, or the same with ``or``."""
+        value = first
+        for operand in rest:
+            if self.test(value) != (name == "and"):
+                return value
+            value = operand()
+        return value
+
+    def contains(self, container: Any, value: Any) -> Any:
+        """``value in container``"""
+        kind = type(container)
+        method = self.user_method(container, "__contains__")
+        if method is not None:
+            return self.test(self.call(method, container, value))
+        if kind in MUTABLE or isinstance(container, (tuple, frozenset)):
+            return self.container_has(container, value)
+        if is_plain(container) or isinstance(container, VIEWS):
+            return self.plain_key(value) in container
+        if self.recorder.is_tensor(container):
+            return value in container
+        return any(self.equal(element, value) for element in self.iterate(container))
+
+    def test(self, value: Any) -> bool:
+        """The truth of ``value`` as a plain bool; what is known only at run time is refused."""
+        if value is True or value is False or value is None:
+            return bool(value)
+        if type(value) is RuntimeScalar:
+            return bool(value.concrete("a test"))
+        if self.recorder.is_traced(value) or self.recorder.is_tensor(value):
+            return bool(self.recorder.concretize(value, "a test"))
+        kind = type(value)
+        if kind in MUTABLE or isinstance(value, tuple):
+            return self.length(value) > 0
+        for name in ("__bool__", "__len__"):
+            method = self.user_method(value, name)
+            if method is not None:
+                return bool(self.concretize(self.call(method, value), "a test"))
+            if class_entry(kind, name) is not None:
+                break
+        return bool(self.native(value))
+
+    # -- iteration
+
+    def iterate(self, value: Any) -> Iterator[Any]:
+        """``iter(value)``"""
+        kind = type(value)
+        if kind in LISTS:
+            return self._iterate_list(value)
+        if isinstance(value, tuple):
+            return iter(self.contents(value))
+        if kind in DICTS:
+            return iter(self.dict_keys(value))
+        if kind in SETS:
+            return iter(self.contents(value))
+        if self.recorder.is_tensor(value) or is_plain(value) or isinstance(value, VIEWS):
+            return iter(value)
+        if is_iterator(value) and python_function(kind, "__next__") is None:
+            self.refuse_stored_iterator(value)
+            return value
+        return self._iterate_object(value)
+
+    def _iterate_list(self, value: Any) -> Iterator[Any]:
+        if self.journal.box(value) is None and not self.is_created(value):
+            self.length(value)
+        index = 0
+        # The list may grow or shrink meanwhile.
+        while index < (len(value) if self.is_created(value) else self.length(value)):
+            yield self.container_item(value, index)
+            index += 1
+
+    def _iterate_object(self, value: Any) -> Iterator[Any]:
+        kind: Any = type(value)
+        method = self.user_method(value, "__iter__")
+        if method is not None:
+            found = self.call(method, value)
+            if self.user_method(found, "__next__") is not None:
+                return self._iterate_next(found)
+            return self.iterate(found) if found is not value else found
+        getter = self.user_method(value, "__getitem__")
+        if getter is not None:
+            return self._iterate_items(value, getter)
+        if isinstance(value, enum.EnumMeta):
+            return iter(value)
+        known = self.recorder.is_internal(kind) or self.is_created(value)
+        if hasattr(kind, "__iter__") and not known:
+            self.refuse(f"iteration over a {kind.__name__}")
+        return iter(value)  # Python's own error, if it is not iterable
+
+    def _iterate_next(self, iterator: Any) -> Iterator[Any]:
+        advance = type(iterator).__next__
+        while True:
+            try:
+                value = self.call(advance, iterator)
+            except StopIteration:
+                return
+            yield value
+
+    def _iterate_items(self, value: Any, getter: Any) -> Iterator[Any]:
+        index = 0
+        while True:
+            try:
+                element = self.call(getter, value, index)
+            except IndexError:
+                return
+            yield element
+            index += 1
+
+    def unpacked(self, values: Iterator[Any], structure: tuple[Any, ...]) -> Iterator[Any]:
+        """The elements, each turned into (nested) tuples for Python to unpack."""
+        for value in values:
+            yield self._unpack(value, structure)
+
+    def _unpack(self, value: Any, structure: tuple[Any, ...]) -> Any:
+        elements = tuple(self.iterate(value))
+        if len(elements) != len(structure):
+            return elements  # Python's own error
+        return tuple(x if s is None else self._unpack(x, s) for x, s in zip(elements, structure, strict=True))
+
+    # -- items
+
+    def slice(self, *bounds: Any) -> slice:
+        return slice(*[self.plain_key(b) for b in bounds])
+
+    def item(self, target: Any, key: Any) -> Any:
+        """``target[key]``"""
+        if self.recorder.is_tensor(target):
+            return target[self.tensor_key(key)]
+        kind = type(target)
+        if kind in MUTABLE or isinstance(target, tuple):
+            return self.container_item(target, self.plain_key(key))
+        if is_plain(target) or isinstance(target, types.MappingProxyType):
+            return target[self.plain_key(key)]
+        method = self.user_method(target, "__getitem__")
+        if method is not None:
+            return self.call(method, target, key)
+        if isinstance(target, type):  # list[int], or an enumeration
+            return operator.getitem(target, self.plain_key(key))  # pyright: ignore[reportArgumentType, reportCallIssue]
+        if self._is_created_array(target) or self.recorder.is_traced(target) or self.recorder.is_internal(kind):
+            return self.adopt_array(target[self.plain_key(key)])
+        if not hasattr(kind, "__getitem__"):
+            raise TypeError(f"{kind.__name__!r} object is not subscriptable")
+        return self.refuse(f"an item of a {kind.__name__}")
+
+    def tensor_key(self, key: Any) -> Any:
+        """An index of a tensor: tensors stay, the rest becomes plain."""
+        if type(key) is tuple:
+            return tuple(self.tensor_key(k) for k in key)
+        if type(key) in LISTS:
+            return [self.tensor_key(k) for k in self.iterate(key)]
+        return self.concretize(key, "an index") if type(key) is RuntimeScalar else key
+
+    def set_item(self, target: Any, key: Any, value: Any) -> None:
+        """``target[key] = value``"""
+        kind = type(target)
+        if self.recorder.is_tensor(target):
+            target[self.tensor_key(key)] = self.recorder.number(value) if type(value) is RuntimeScalar else value
+            return
+        if kind in MUTABLE:
+            self.container_set_item(target, self.plain_key(key), value)
+            return
+        method = self.user_method(target, "__setitem__")
+        if method is not None:
+            self.call(method, target, key, value)
+            return
+        if self._is_created_array(target):
+            target[self.plain_key(key)] = self.concretize(value, "an item of a NumPy array")
+            return
+        if not hasattr(kind, "__setitem__"):
+            raise TypeError(f"{kind.__name__!r} object does not support item assignment")
+        self.refuse(f"a write to an item of a {kind.__name__}")
+
+    def delete_item(self, target: Any, key: Any) -> None:
+        """``del target[key]``"""
+        if type(target) in MUTABLE:
+            self.container_delete_item(target, self.plain_key(key))
+            return
+        method = self.user_method(target, "__delitem__")
+        if method is None:
+            self.refuse(f"del of an item of a {type(target).__name__}")
+        self.call(method, target, key)
+
+    # -- formatting
+
+    def formattable(self, value: Any) -> Any:
+        """The value as `str` and `format` may see it: everything in it read and concrete."""
+        if type(value) is RuntimeScalar or self.recorder.is_tensor(value) or self.recorder.is_traced(value):
+            return self.concretize(value, "formatting")
+        if type(value) is dict:
+            return {self.formattable(k): self.formattable(v) for k, v in self.contents(value).items()}
+        if type(value) in (*LISTS, *SETS, tuple):
+            return type(value)(self.formattable(x) for x in self.contents(value))
+        if is_namedtuple(type(value)):
+            return type(value)._make(self.formattable(x) for x in self.contents(value))
+        if type(value) in MUTABLE:
+            self.refuse(f"formatting a {type(value).__name__}")
+        return value
+
+    def text(self, value: Any, conversion: str = "__str__") -> str:
+        """``str(value)`` or ``repr(value)``"""
+        value = self.formattable(value)
+        method = self.user_method(value, conversion)
+        if method is None and conversion == "__str__":
+            method = self.user_method(value, "__repr__")
+        if method is not None:
+            return self.call(method, value)
+        known = (*_CONTAINERS, BaseException, type, types.ModuleType)
+        if not is_plain(value) and not isinstance(value, known) and not self.recorder.is_constant(value):
+            self.refuse(f"formatting a {type(value).__name__}")
+        return str(value) if conversion == "__str__" else repr(value)
+
+    def format(self, value: Any, spec: Any, conversion: int = -1) -> str:
+        """One replacement field of an f-string."""
+        spec = self.formattable(spec)
+        if conversion != -1:
+            text = self.text(value, "__str__" if conversion == ord("s") else "__repr__")
+            if conversion == ord("a"):
+                text = text.encode("ascii", "backslashreplace").decode()
+            return format(text, spec)
+        value = self.formattable(value)
+        method = self.user_method(value, "__format__")
+        if method is not None:
+            return self.call(method, value, spec)
+        if is_plain(value):
+            return format(value, spec)
+        return format(self.text(value), spec)
+
+    def mapping(self, value: Any) -> dict[Any, Any]:
+        """What ``**value`` unpacks."""
+        return dict(self.pairs(value))
+
+
+def _not_implemented(a: Any, b: Any) -> Any:
+    return NotImplemented

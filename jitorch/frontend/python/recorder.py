@@ -1,0 +1,102 @@
+"""What the rewritten Python needs of a tracer: a small protocol, and the way to refuse.
+
+`jitorch.frontend.python` knows nothing of tensors.  It reads, guards, journals and calls; whatever
+is a tensor, or was made while tracing, belongs to a `Recorder`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from jitorch.errors import Location, user_location
+
+if TYPE_CHECKING:
+    from jitorch.frontend.python.paths import Path
+    from jitorch.frontend.python.scalars import RuntimeScalar
+    from jitorch.frontend.python.state import State
+
+
+class Refuse(BaseException):
+    """This call cannot be staged: ``why`` in words, ``where`` the user's line.
+
+    Not an `Exception`, so that no handler of the user's own code swallows it.
+    """
+
+    def __init__(self, why: str, where: Location | None = None):
+        self.why = why
+        self.where = where if where is not None else user_location(columns=True)
+        super().__init__(why)
+
+    def __str__(self) -> str:
+        return self.why if self.where is None else f"{self.why} ({self.where})"
+
+
+class Recorder(Protocol):
+    """The tracer's side.  One recorder serves one run of the user's function.
+
+    ``inputs``: the paths whose values the program takes, in order; it fills while operations are
+    recorded (of a stored tensor: ``trace.path_of(tensor)``; of a run-time scalar: ``scalar.path``).
+
+    ``tensor_key_attribute``: the name of a tensor's attribute that holds ``tensor_key(tensor)``, or
+    None.  With it a guard on a tensor is one attribute read instead of a Python call.
+    """
+
+    inputs: Sequence[Path]
+    tensor_key_attribute: str | None
+
+    def begin(self, trace: State) -> None:
+        """Called once before the user's function runs: ``trace`` answers `path_of`, `guard`, `concretize`."""
+        ...
+
+    def is_tensor(self, value: Any) -> bool:
+        """Whether ``value`` is a tensor, stored (it exists outside of the trace) or traced."""
+        ...
+
+    def is_traced(self, value: Any) -> bool:
+        """Whether ``value`` was made by recorded operations in this trace: a tensor, a symbolic size, ..."""
+        ...
+
+    def is_constant(self, value: Any) -> bool:
+        """Whether ``value`` is an immutable object of the library (dtype, device), guarded by ``==``."""
+        ...
+
+    def is_internal(self, function: Any) -> bool:
+        """Whether the function or class is the library's own and is run as it is, not rewritten."""
+        ...
+
+    def unwrap(self, function: Any) -> Any:
+        """What calling ``function`` means inside of a trace: a jitted function gives what it wraps."""
+        ...
+
+    def tensor_key(self, tensor: Any) -> Hashable:
+        """What of a stored tensor the trace depends on: dtype, shape, layout class, requires_grad, ...
+
+        Called by guards on whatever stands at the path, so it must also answer (anything unequal), or
+        raise AttributeError, TypeError or ValueError, for what is no tensor.
+        """
+        ...
+
+    def tensor_attribute(self, tensor: Any, name: str) -> Any:
+        """``tensor.name``.  For plain attributes of stored tensors (``grad``) use ``trace.read_attribute``."""
+        ...
+
+    def set_tensor_attribute(self, tensor: Any, name: str, value: Any) -> None:
+        """``tensor.name = value``.  ``trace.write_attribute`` journals a plain attribute."""
+        ...
+
+    def number(self, scalar: RuntimeScalar) -> Any:
+        """What stands for a run-time scalar as the operand of a tensor."""
+        ...
+
+    def lend(self, scalar: RuntimeScalar) -> Any:
+        """What stands for a run-time scalar as an argument of a function of the library."""
+        ...
+
+    def concretize(self, value: Any, why: str) -> Any:
+        """The Python value of something traced, with a guard, or `Refuse`; ``why`` names the use."""
+        ...
+
+    def written(self) -> Sequence[Any]:
+        """The stored tensors whose contents this trace changes (asked once, at the end)."""
+        ...

@@ -1,0 +1,77 @@
+"""The driver: run a user's function once under the protocol, keep what replays it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from jitorch.frontend.python import paths
+from jitorch.frontend.python.guards import Check, Guard, TensorKey, compile_guards
+from jitorch.frontend.python.outputs import Finish, compile_outputs, distinct_guards
+from jitorch.frontend.python.paths import Path
+from jitorch.frontend.python.protocol import Trace
+from jitorch.frontend.python.recorder import Recorder, Refuse
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """One run of a function, as data.
+
+    Calling it again is: ``inputs = staged.check(args, kwargs)`` (None: this trace is not for this
+    call); run the program on ``inputs`` to get the values of ``outputs``; then
+    ``staged.finish(results, args, kwargs)`` gives what the function returns, after it has written
+    what the function wrote.  All of that is computed before the first write.
+    """
+
+    guards: tuple[Guard, ...]
+    check: Check
+    check_source: str
+    inputs: tuple[Path, ...]  # the recorder's, in order: `check` returns their values
+    outputs: tuple[Any, ...]  # traced values that the program must compute, in the order of `results`
+    finish: Finish | None  # None if refused
+    finish_source: str
+    refused: Refuse | None  # why the call cannot be staged; then `check` gives () for calls like this one
+    functions: dict[str, str]  # qualified name and place of each function traced -> digest of its code
+    seconds: float  # time spent in Python: rewriting, running, recording, compiling the guards
+
+
+def stage(
+    function: Any,
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    recorder: Recorder,
+    dynamic: frozenset[Path] = frozenset(),
+) -> Staged:
+    """Run ``function(*args, **kwargs)`` once, with ``recorder`` recording what is done to tensors.
+
+    No object that exists outside changes.  ``dynamic`` are the paths of ints that are run-time
+    scalars (see `guards.changed_ints`).  A refusal is returned, with the guards read before it; an
+    exception of the user's code is raised, and what it wrote before is dropped.
+    """
+    start = time.perf_counter()
+    trace = Trace(recorder, dynamic)
+    recorder.begin(trace)
+    refused: Refuse | None = None
+    finish, finish_source, outputs = None, "", ()
+    try:
+        returned = _run(trace, function, args, kwargs)
+        finish, finish_source, outputs = compile_outputs(trace, returned)
+        distinct_guards(trace)
+    except Refuse as refusal:
+        refused = refusal
+    inputs = () if refused is not None else tuple(recorder.inputs)
+    key = TensorKey(recorder.tensor_key, recorder.tensor_key_attribute)
+    check, check_source = compile_guards(trace.guards, len(args), kwargs, key, inputs)
+    seconds = time.perf_counter() - start
+    return Staged(
+        tuple(trace.guards), check, check_source, inputs, outputs, finish, finish_source, refused,
+        dict(trace.functions), seconds,
+    )  # fmt: skip
+
+
+def _run(trace: Trace, function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    positional = [trace.read(paths.arg(i), value) for i, value in enumerate(args)]
+    keywords = {name: trace.read(paths.kwarg(name), value) for name, value in kwargs.items()}
+    return trace.call(function, *positional, **keywords)

@@ -1,0 +1,229 @@
+"""The state of one trace: where objects came from, what was made, what is guarded.
+
+Values stay plain Python objects.  The trace remembers, by identity, the path each stored object was
+first read at, and which objects the traced code itself made.
+"""
+
+from __future__ import annotations
+
+import types
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import Any, NoReturn
+
+import numpy as np
+
+from jitorch.frontend.python import paths
+from jitorch.frontend.python.guards import FunctionKey, Guard
+from jitorch.frontend.python.journal import MISSING, Journal
+from jitorch.frontend.python.paths import Path
+from jitorch.frontend.python.recorder import Recorder, Refuse
+from jitorch.frontend.python.rewritten import is_rewritten
+from jitorch.frontend.python.scalars import RuntimeScalar
+from jitorch.frontend.python.values import IDENTITIES, is_iterator, is_plain
+
+
+class State(ABC):
+    """Reads with guards, the journal, and the objects this trace knows.
+
+    The layers above it (containers, objects, operators, calls) each add one kind of access; what the
+    lower ones need of the upper ones is abstract here.
+    """
+
+    @abstractmethod
+    def call(self, function: Any, /, *args: Any, **kwargs: Any) -> Any:
+        """``function(*args, **kwargs)`` under the protocol."""
+
+    @abstractmethod
+    def iterate(self, value: Any) -> Iterator[Any]:
+        """``iter(value)`` under the protocol."""
+
+    @abstractmethod
+    def test(self, value: Any) -> bool:
+        """``bool(value)`` under the protocol."""
+
+    @abstractmethod
+    def compare(self, name: str, a: Any, b: Any) -> Any:
+        """A comparison under the protocol; ``name`` as in `operator`, or ``in_``, ``not_in``."""
+
+    def __init__(self, recorder: Recorder, dynamic: frozenset[Path] = frozenset()):
+        self.recorder = recorder
+        self.journal = Journal()
+        self.guards: list[Guard] = []
+        self.functions: dict[str, str] = {}
+        self._dynamic = dynamic
+        self._dynamic_bases = _bases(dynamic)
+        self._guarded: set[tuple[Any, ...]] = set()
+        self._scalars: dict[Path, RuntimeScalar] = {}
+        self._origins: dict[int, Path] = {}
+        self._created: set[int] = set()
+        self._kept: list[Any] = []  # identities are only valid while the objects live
+
+    def refuse(self, why: str) -> NoReturn:
+        raise Refuse(why)
+
+    def guard(self, path: Path, kind: str, expected: Any) -> None:
+        """The trace holds only while this does; see `guards` for the kinds."""
+        if path.is_constant and kind in ("eq", "type", "is", "func", "same", "tensor"):
+            return
+        try:
+            key = (path, kind, type(expected), expected)
+            seen = key in self._guarded
+        except TypeError:  # unhashable: the object stands for itself
+            key = (path, kind, id(expected))
+            seen = key in self._guarded
+        if not seen:
+            self._guarded.add(key)
+            self.guards.append(Guard(path, kind, expected))
+
+    def adopt(self, value: Any) -> Any:
+        """Mark a mutable object as made by this trace; gives it back."""
+        if id(value) not in self._created:
+            self._created.add(id(value))
+            self._kept.append(value)
+        return value
+
+    def adopt_result(self, value: Any) -> Any:
+        """What a native call returned: every object in it that was not known is new."""
+        if type(value) in (int, float, bool, str) or value is None:
+            return value
+        if id(value) in self._origins or id(value) in self._created:
+            return value
+        if self.recorder.is_tensor(value) or is_plain(value) or isinstance(value, IDENTITIES):
+            return value
+        if isinstance(value, types.FunctionType | types.MethodType):
+            return value
+        self.adopt(value)
+        if isinstance(value, (list, tuple)):
+            for element in value:
+                self.adopt_result(element)
+        elif isinstance(value, dict):
+            for element in value.values():
+                self.adopt_result(element)
+        return value
+
+    def adopt_array(self, value: Any) -> Any:
+        """The result of an operator: a NumPy array is new, everything else looks after itself."""
+        return self.adopt(value) if type(value) is np.ndarray else value
+
+    def is_created(self, value: Any) -> bool:
+        """Whether the object was made by this trace, so that writes to it are nobody else's concern."""
+        if id(value) in self._created:
+            return True
+        if isinstance(value, tuple):  # displays of tuples are not adopted one by one
+            return id(value) not in self._origins
+        return isinstance(value, types.FunctionType) and is_rewritten(value.__code__)
+
+    def origin(self, value: Any) -> Path | None:
+        """The path that the object was read at, if it was read."""
+        return self._origins.get(id(value))
+
+    def path_of(self, value: Any) -> Path | None:
+        """Where the object is found at each call; None for what this trace made.
+
+        A stored object that no path led to (it came out of a native call) is a constant.
+        """
+        path = self._origins.get(id(value))
+        if path is not None:
+            return path
+        if self.is_created(value) or self.recorder.is_traced(value):
+            return None
+        return self.remember(value, paths.const(value))
+
+    def remember(self, value: Any, path: Path) -> Path:
+        """From now on the stored object ``value`` is found at ``path``."""
+        self._origins[id(value)] = path
+        self._kept.append(value)
+        return path
+
+    def known(self) -> list[tuple[Any, Path]]:
+        """The stored objects read so far, with their paths."""
+        return [(value, self._origins[id(value)]) for value in self._kept if id(value) in self._origins]
+
+    def read(self, path: Path | None, value: Any) -> Any:
+        """``value`` was found at ``path``: guard what it is, give what stands for it in the trace."""
+        if path is None or path.is_constant:
+            return value
+        kind = type(value)
+        if kind is float or (kind is int and path in self._dynamic):
+            return self._scalar(path, value)
+        if is_plain(value) and path not in self._dynamic_bases:
+            self.guard(path, "eq", value)
+            return value
+        if id(value) in self._created:
+            return value
+        known = self._origins.get(id(value))
+        if known is not None:
+            if known != path:
+                self.guard(path, *(("is", value) if known.is_constant else ("same", known)))
+            return value
+        self._read_object(path, value)
+        return value
+
+    def _scalar(self, path: Path, value: int | float) -> RuntimeScalar:
+        scalar = self._scalars.get(path)
+        if scalar is None:
+            self.guard(path, "type", type(value))
+            scalar = self._scalars[path] = RuntimeScalar(self, path, value)
+        return scalar
+
+    def _read_object(self, path: Path, value: Any) -> None:
+        recorder = self.recorder
+        if isinstance(value, IDENTITIES):
+            self.guard(path, "is", value)
+            self.remember(value, paths.const(value))
+        elif recorder.is_tensor(value):
+            self.remember(value, path)
+            self.guard(path, "tensor", recorder.tensor_key(value))
+        elif recorder.is_constant(value):
+            self.remember(value, paths.const(value))
+            self.guard(path, "eq", value)
+        elif type(value) is types.FunctionType:
+            self.remember(value, path)
+            self.guard(path, "func", FunctionKey.of(value))
+        else:
+            self.remember(value, path)
+            self.guard(path, "type", type(value))
+
+    def read_attribute(self, target: Any, name: str) -> Any:
+        """A plain attribute (slot, cell, ``tensor.grad``): as written by this trace, else as stored.
+
+        AttributeError or ValueError if it has no value.
+        """
+        written = self.journal.attribute(target, name)
+        if written is not MISSING:
+            return written
+        value = getattr(target, name)
+        path = self.path_of(target)
+        return value if path is None else self.read(paths.attr(path, name), value)
+
+    def write_attribute(self, target: Any, name: str, value: Any) -> None:
+        """Journal ``target.name = value``; of an object that this trace made it is done at once."""
+        if self.is_created(target):
+            setattr(target, name, value)
+            return
+        self.path_of(target)
+        self.journal.set_attribute(target, name, value)
+
+    def concretize(self, value: Any, why: str) -> Any:
+        """The Python value of a scalar or of something traced, guarded; `Refuse` if it has none."""
+        if type(value) is RuntimeScalar:
+            return value.concrete(why)
+        if self.recorder.is_traced(value) or self.recorder.is_tensor(value):
+            return self.recorder.concretize(value, why)
+        return value
+
+    def refuse_stored_iterator(self, value: Any) -> None:
+        """An iterator from outside has a position that cannot be put back."""
+        if is_iterator(value) and self.origin(value) is not None:
+            self.refuse(f"advancing a {type(value).__name__} that existed before the call")
+
+
+def _bases(dynamic: frozenset[Path]) -> set[Path]:
+    """The tuples that hold run-time scalars, at whatever depth: they are not guarded as wholes."""
+    bases: set[Path] = set()
+    for path in dynamic:
+        while path.kind == "item":
+            path = path.base
+            bases.add(path)
+    return bases

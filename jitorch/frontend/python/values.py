@@ -1,0 +1,77 @@
+"""Kinds of Python values, as the protocol tells them apart."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import enum
+import fractions
+import re
+import types
+from collections import Counter, OrderedDict, defaultdict, deque
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+DICTS = (dict, OrderedDict, defaultdict, Counter)
+LISTS = (list, deque)
+SETS = (set,)
+MUTABLE = frozenset(DICTS + LISTS + SETS)
+
+# Immutable, and without parts that a trace would look at one by one.
+PLAIN = frozenset(
+    {
+        bool, int, float, complex, str, bytes, range, type(None), type(Ellipsis), type(NotImplemented),
+        decimal.Decimal, fractions.Fraction, re.Pattern, re.Match, types.CodeType, types.GenericAlias, types.UnionType,
+        datetime.date, datetime.datetime, datetime.time, datetime.timedelta, datetime.timezone,
+    }
+)  # fmt: skip
+_PLAIN_BASES = (int, float, complex, str, bytes, enum.Enum, np.generic, np.dtype)
+
+# Objects that are themselves: guarded by identity, and the same at every call from then on.
+IDENTITIES = (type, types.ModuleType, types.BuiltinFunctionType, np.ufunc, property)
+
+ITERATORS = (
+    types.GeneratorType, type(iter([])), type(iter(())), type(iter({})), type(iter(set())), type(iter("")),
+    type(iter(range(0))), enumerate, zip, map, filter, reversed,
+)  # fmt: skip
+VIEWS = (type({}.keys()), type({}.values()), type({}.items()))
+
+
+def is_plain(value: Any) -> bool:
+    """Whether ``value`` is an immutable constant, guarded as a whole by equality."""
+    kind = type(value)
+    if kind in PLAIN or isinstance(value, _PLAIN_BASES):
+        return True
+    if kind is tuple or kind is frozenset:
+        return all(type(x) is not float and (is_plain(x) or isinstance(x, type)) for x in value)
+    if kind is slice:
+        return all(x is None or is_plain(x) for x in (value.start, value.stop, value.step))
+    return False
+
+
+def is_iterator(value: Any) -> bool:
+    return hasattr(type(value), "__next__")
+
+
+def python_function(kind: type, name: str) -> types.FunctionType | None:
+    """The special method ``name`` of a class, if it is written in Python."""
+    found = getattr(kind, name, None)
+    return found if isinstance(found, types.FunctionType) else None
+
+
+def class_entry(kind: type, name: str) -> tuple[type, Any] | None:
+    """The class of the mro that defines ``name``, and what its dictionary holds for it."""
+    for owner in kind.__mro__:
+        if name in owner.__dict__:
+            return owner, owner.__dict__[name]
+    return None
+
+
+def is_namedtuple(kind: type) -> bool:
+    return issubclass(kind, tuple) and isinstance(getattr(kind, "_fields", None), tuple)
+
+
+def any_of(values: Iterable[Any], kinds: tuple[type, ...]) -> bool:
+    return any(isinstance(x, kinds) for x in values)
