@@ -13,6 +13,7 @@ from typing import Any
 
 from jitorch.errors import CompilerBug, StagingError, user_location
 from jitorch.ir.graph import Graph, Value
+from jitorch.ir.literal import Literal
 from jitorch.ir.op import Op
 from jitorch.ir.types import PYTHON_TYPES, ScalarType, TensorType, Type
 from jitorch.ops import dispatch
@@ -53,6 +54,9 @@ class GraphBuilder:
             return self._view(op, operands[0], attrs, node.output)
         results = tuple(map(self.wrap, node.outputs))
         return results[0] if len(results) == 1 else results
+
+    def from_array(self, array: Any) -> Tensor:
+        return self.apply(OPS["literal"], (), {"value": Literal(array.copy())})
 
     def write(self, target: Tensor, value: Tensor) -> None:
         new = self.value(value)

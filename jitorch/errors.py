@@ -149,6 +149,10 @@ class AutogradError(UserError, RuntimeError):
     """A gradient was asked for that cannot be computed."""
 
 
+class StateDictError(UserError, RuntimeError):
+    """A state dict that does not fit the module or the optimiser it is loaded into."""
+
+
 class StagingError(UserError, RuntimeError):
     """`@jit` met something that it cannot stage and was told not to fall back to eager."""
 

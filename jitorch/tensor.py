@@ -117,11 +117,15 @@ class Tensor:
     def _make_subclass(cls, data: Tensor, requires_grad: bool = False) -> Any:
         """A ``cls`` that shares the memory of ``data`` and starts an autograd graph of its own."""
         tensor = cls.__new__(cls)
-        tensor._set(data._array, data._type, data._storage)
-        tensor._strides = data._strides
-        tensor._steps = data._steps
+        tensor._share(data)
         tensor._requires_grad = requires_grad
         return tensor
+
+    def _share(self, data: Tensor) -> None:
+        """Set up this tensor as one with the memory of ``data`` and no history."""
+        self._set(data._array, data._type, data._storage)
+        self._strides = data._strides
+        self._steps = data._steps
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         if id(self) in memo:
@@ -307,6 +311,14 @@ class Tensor:
     def __format__(self, spec: str) -> str:
         return format(self.item(), spec) if spec and self.ndim == 0 else format(str(self), spec)
 
+    @property
+    def _signature(self) -> tuple[Any, ...]:
+        """What of this tensor a compiled function depends on."""
+        if self._base is None:
+            return self._type, self._requires_grad, self._node is None
+        steps = tuple((op.name, *attrs.items()) for op, attrs in self._steps)
+        return self._type, self._requires_grad, self._node is None, self._base._type, steps
+
     # -- autograd --------------------------------------------------------------------------------
     @property
     def requires_grad(self) -> bool:
@@ -419,6 +431,14 @@ class Tensor:
     def copy_(self, src: Any, non_blocking: bool = False) -> Tensor:
         """Overwrite the elements with those of ``src``, cast and broadcast."""
         return self._replace(fit(src, self))
+
+    def fill_(self, value: Any) -> Tensor:
+        """Set every element to ``value``, a number or a 0-d tensor."""
+        return self._replace(fit(value, self))
+
+    def zero_(self) -> Tensor:
+        """Set every element to 0."""
+        return self.fill_(0)
 
     def __getitem__(self, key: Any) -> Tensor:
         return getitem(self, key)
@@ -569,12 +589,15 @@ def _in_place_method(name: str, entry: RegisteredOp | Function) -> Callable[...,
 
 def _attach() -> None:
     for key, entry in PUBLIC.items():
-        if "method" not in entry.places or "." in key:
+        name = key.removeprefix("Tensor.")
+        if "property" in entry.places:
+            setattr(Tensor, name, property(_method(entry)))
+        if "method" not in entry.places or "." in name:
             continue
-        if not hasattr(Tensor, key):
-            setattr(Tensor, key, _method(entry))
+        if not hasattr(Tensor, name) and entry.inplace != "only":
+            setattr(Tensor, name, _method(entry))
         if entry.inplace:
-            setattr(Tensor, f"{key}_", _in_place_method(key, entry))
+            setattr(Tensor, f"{name}_", _in_place_method(name, entry))
     for cls in (Tensor, Number):
         for symbol, name in {**_BINARY, **_COMPARE}.items():
             setattr(cls, f"__{symbol}__", _operator(OPS[name]))

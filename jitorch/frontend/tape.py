@@ -136,7 +136,7 @@ class Tape:
 
     def __init__(self, inner: Interpreter):
         self.inner = inner
-        self.version = inner.version
+        self.version, self.from_array = inner.version, inner.from_array
         self.concretize = inner.concretize
         self.get_grad, self.set_grad, self.detach = inner.get_grad, inner.set_grad, inner.detach
 

@@ -67,6 +67,18 @@ def _classify(parameter: inspect.Parameter) -> Param:
     )
 
 
+def _operands_first(function: Callable[..., Any], params: tuple[Param, ...]) -> Callable[..., Any]:
+    """``function`` as rules are called: operands by position, attributes by name, however it was declared."""
+    names = tuple(p.name for p in params if p.is_operand)
+    if names == tuple(p.name for p in params if not p.keyword_only)[: len(names)]:
+        return function
+
+    def body(*operands: Any, **attrs: Any) -> Any:
+        return function(**dict(zip(names, operands)), **attrs)
+
+    return body
+
+
 class Op:
     """See the module's docstring.  Created by the decorators of `jitorch.ops.registry`."""
 
@@ -80,7 +92,7 @@ class Op:
         self.operands = tuple(p for p in self.params if p.is_operand)
         self.attrs = tuple(p for p in self.params if not p.is_operand)
         self.variadic = next((i for i, p in enumerate(self.operands) if p.kind == "tensors"), None)
-        self.body: Callable[..., Any] | None = function if kind == COMPOSITE else None
+        self.body: Callable[..., Any] | None = _operands_first(function, self.params) if kind == COMPOSITE else None
         self.rules: dict[str, Callable[..., Any]] = {}
         self.scalar: str | None = None
         self.is_view = False

@@ -1,18 +1,38 @@
 """The ops, a file a family.  Importing this package defines them all."""
 
-from jitorch.ops import (
-    conv,
-    create,
-    gather,
-    index,
-    linalg,
-    math,
-    reduce,
-    structure,
-)
+from importlib import import_module
+
 from jitorch.ops.registry import OPS, PUBLIC, Function, Op, Sample, elementwise, function, op, primitive
 
-__all__ = [
-    "OPS", "PUBLIC", "Function", "Op", "Sample", "conv", "create", "elementwise", "function", "gather", "index",
-    "linalg", "math", "op", "primitive", "reduce", "structure",
-]  # fmt: skip
+FAMILIES = (
+    "activation",
+    "arithmetic",
+    "arrange",
+    "conv",
+    "convert",
+    "create",
+    "cross_entropy",
+    "diagonal",
+    "dropout",
+    "embedding",
+    "factory",
+    "gather",
+    "index",
+    "linalg",
+    "loss",
+    "math",
+    "normalization",
+    "parts",
+    "pooling",
+    "random",
+    "reduce",
+    "reduction",
+    "shape",
+    "softmax",
+    "structure",
+)
+
+for _family in FAMILIES:
+    import_module(f"jitorch.ops.{_family}")
+
+__all__ = ["FAMILIES", "OPS", "PUBLIC", "Function", "Op", "Sample", "elementwise", "function", "op", "primitive"]

@@ -76,7 +76,7 @@ def broadcast_shapes(name: str, shapes: Sequence[tuple[Any, ...]]) -> tuple[Any,
             if len(shape) + axis < 0:
                 continue
             d = shape[axis]
-            if isinstance(d, int) and d == 1 or d == size:
+            if (isinstance(d, int) and d == 1) or d == size:
                 continue
             if isinstance(size, int) and size == 1:
                 size = d
@@ -111,12 +111,12 @@ def normalize(op: Op, operands: Sequence[Any]) -> tuple[Any, ...]:
             )  # fmt: skip
     promoted = operands[1:] if op.scalar == "where" else operands
     dtype = _target(op, promoted)
-    if all(_rank(x)[0] == 0 for x in operands):
-        return tuple(_as_number(x, dtype) for x in operands)
-    shape = broadcast_shapes(op.name, [() if isinstance(x, PYTHON_NUMBERS) else x.type.shape for x in operands])
     wanted = [dtype] * len(operands)
     if op.scalar == "where":
         wanted[0] = dtypes.bool_
+    if all(_rank(x)[0] == 0 for x in operands):
+        return tuple(map(_as_number, operands, wanted))
+    shape = broadcast_shapes(op.name, [() if isinstance(x, PYTHON_NUMBERS) else x.type.shape for x in operands])
     return tuple(_to(x, d, shape) for x, d in zip(operands, wanted))
 
 

@@ -467,7 +467,7 @@ def _(x, *, axes):
 
 @flip_axes.numpy
 def _(x, *, axes):
-    return np.flip(x, axes)
+    return np.array(np.flip(x, axes), order="C")
 
 
 @flip_axes.pull

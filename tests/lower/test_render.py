@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from jitorch import dtypes
 from jitorch.dtypes import Category, DType
 from jitorch.errors import UnsupportedError

@@ -57,8 +57,8 @@ class CudaSource(CLike):
             self.headers[_HEADERS[dtype]] = None
         return super().type(dtype)
 
-    def prelude(self) -> list[str]:
-        return list(self.headers)
+    def prelude(self) -> str:
+        return "".join(self.headers)
 
     def integer(self, value: int, dtype: DType) -> Text:
         if value == -(2**63):
@@ -77,7 +77,9 @@ class CudaSource(CLike):
 
     def narrowed(self, x: Text, source: DType, target: DType) -> Text:
         # By way of float a double would be rounded twice.
-        return Text(_FROM_DOUBLE[target].format(x=x)) if source is dtypes.float64 else super().narrowed(x, source, target)
+        return (
+            Text(_FROM_DOUBLE[target].format(x=x)) if source is dtypes.float64 else super().narrowed(x, source, target)
+        )
 
     def barrier(self) -> str:
         return "__syncthreads();"
@@ -122,7 +124,7 @@ class CudaSource(CLike):
         line = f"const {self.type(self.index_type)} {self.define(loop.var.name)} = {kind}Idx.{'xyz'[axis]};"
         body = self.block(loop.body)
         if kind == "thread" and loop.extent != k.const(self.geometry.block[axis]):
-            test = f"if ({self.scope[loop.var.name]} < {self.index(loop.extent).within(10)}) {{"
+            test = f"if ({self.scope[loop.var.name]} < {self.extent(loop.extent).within(10)}) {{"
             body = [test, *indented(body), "}"]
         self.depth[kind] += 1
         self.scope = outer

@@ -24,8 +24,11 @@ _Getter = TypeVar("_Getter", bound=Callable[..., Any])
 _pure_getters: dict[Any, tuple[str, ...]] = {}
 
 _SLOT = types.MemberDescriptorType
-_NATIVE_DESCRIPTORS = (types.GetSetDescriptorType, types.MemberDescriptorType)
-_BOUND_BY_C = (types.WrapperDescriptorType, types.MethodDescriptorType, types.ClassMethodDescriptorType)
+# Entries of a class that C code made: they belong to it for good.
+_NATIVE_DESCRIPTORS = (
+    types.GetSetDescriptorType, types.MemberDescriptorType, types.WrapperDescriptorType,
+    types.MethodDescriptorType, types.ClassMethodDescriptorType,
+)  # fmt: skip
 
 
 def pure_getattr(*dictionaries: str) -> Callable[[_Getter], _Getter]:
@@ -95,6 +98,10 @@ class Objects(Containers):
     def _class_value(self, kind: type, name: str, value: Any) -> Any:
         """An entry of a class, as ``kind.name`` gives it, guarded."""
         path = paths.attr(paths.const(kind), name)
+        inner = self.recorder.unwrap(value)
+        if inner is not value:  # a jitted method
+            self.guard(path, "is", value)
+            return inner
         if isinstance(value, staticmethod):
             return self.read(path, value.__func__)
         if isinstance(value, classmethod):
@@ -102,7 +109,7 @@ class Objects(Containers):
             if isinstance(function, types.FunctionType):
                 self.guard(paths.attr(path, "__func__"), "func", FunctionKey.of(function))
             return types.MethodType(function, kind)
-        if isinstance(value, _BOUND_BY_C) or isinstance(value, _NATIVE_DESCRIPTORS):
+        if isinstance(value, _NATIVE_DESCRIPTORS):
             return getattr(kind, name)
         if hasattr(type(value), "__get__") and not isinstance(value, (types.FunctionType, property)):
             return getattr(kind, name)
@@ -169,7 +176,7 @@ class Objects(Containers):
             namespace = self.attribute(target, dictionary)
             box = self.journal.box(namespace)
             # Only what is found is guarded: the class keeps a name in one place.
-            if name in (box.keys() if isinstance(box, DictBox) else namespace):
+            if name in (box.order() if isinstance(box, DictBox) else namespace):
                 return self.container_item(namespace, name)
         return MISSING
 
@@ -216,9 +223,10 @@ class Objects(Containers):
     def _bind(self, target: Any, name: str, value: Any) -> Any:
         """An entry of the class that the instance does not shadow, bound to it."""
         kind = type(target)
-        if isinstance(value, types.FunctionType):
+        function = self.recorder.unwrap(value)
+        if isinstance(function, types.FunctionType):
             self._class_value(kind, name, value)
-            return types.MethodType(value, target)
+            return types.MethodType(function, target)
         if isinstance(value, (staticmethod, classmethod)):
             return self._class_value(kind, name, value)
         if isinstance(value, functools.cached_property):
@@ -254,6 +262,7 @@ class Objects(Containers):
         if isinstance(setter, types.FunctionType):
             if _is_frozen(kind):
                 raise dataclasses.FrozenInstanceError(f"cannot assign to field {name!r}")
+            self._class_value(kind, "__setattr__", setter)
             self.call(setter, target, name, value)
             return
         self.store_attribute(target, name, value)
@@ -310,6 +319,7 @@ class Objects(Containers):
         kind = type(target)
         deleter = getattr(kind, "__delattr__", None)
         if isinstance(deleter, types.FunctionType) and not self.recorder.is_tensor(target):
+            self._class_value(kind, "__delattr__", deleter)
             self.call(deleter, target, name)
             return
         self.drop_attribute(target, name)

@@ -133,9 +133,7 @@ def evaluate(path: Path, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> An
         case "const":
             return path.base
         case "op":
-            return path.key.function(
-                *[evaluate(x, args, kwargs) if isinstance(x, Path) else x for x in path.base]
-            )
+            return path.key.function(*[evaluate(x, args, kwargs) if isinstance(x, Path) else x for x in path.base])
     base = evaluate(path.base, args, kwargs)
     match path.kind:
         case "attr":

@@ -23,7 +23,7 @@ MUTABLE = frozenset(DICTS + LISTS + SETS)
 PLAIN = frozenset(
     {
         bool, int, float, complex, str, bytes, range, type(None), type(Ellipsis), type(NotImplemented),
-        decimal.Decimal, fractions.Fraction, re.Pattern, types.CodeType, types.GenericAlias, types.UnionType,
+        decimal.Decimal, fractions.Fraction, re.Pattern, re.Match, types.CodeType, types.GenericAlias, types.UnionType,
         datetime.date, datetime.datetime, datetime.time, datetime.timedelta, datetime.timezone,
     }
 )  # fmt: skip

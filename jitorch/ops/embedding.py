@@ -1,0 +1,153 @@
+"""Table lookup and one-hot codes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jitorch import dtypes
+from jitorch.errors import DTypeError, ShapeError, ValueRangeError
+from jitorch.ops.gather import put, take
+from jitorch.ops.helpers import filled, number_of, ramp, sum_over, unrecorded
+from jitorch.ops.math import abs, where
+from jitorch.ops.registry import Sample, function, op
+from jitorch.ops.structure import cast, copy, reshape_to
+
+Tensor = Any
+
+
+@op(name="embedding", places=())
+def embedding_op(weight: Tensor, index: Tensor, *, padding_idx: int | None) -> Tensor:
+    """Rows ``weight[index]``; row ``padding_idx`` gets no gradient."""
+    return take(weight, index, axis=0)
+
+
+@embedding_op.vjp
+def _(g, out, weight, index, *, padding_idx):
+    if padding_idx is not None:
+        g = where(reshape_to(index == padding_idx, shape=(*index.shape, 1)), 0.0, g)
+    return put(filled(0, g.dtype, weight.shape), index, g, axis=0, accumulate=True), None
+
+
+@embedding_op.samples
+def _(rng):
+    yield Sample(rng.normal(size=(5, 3)), rng.integers(0, 5, size=(2, 4)), padding_idx=None)
+    yield Sample(rng.normal(size=(5, 3)), rng.integers(0, 5, size=(2, 4)), padding_idx=1, grad=False)
+
+
+@function(places=("nn",))
+def embedding(
+    input: Tensor,
+    weight: Tensor,
+    padding_idx: int | None = None,
+    max_norm: float | None = None,
+    norm_type: float = 2.0,
+    scale_grad_by_freq: bool = False,
+    sparse: bool = False,
+) -> Tensor:
+    """Rows of the table ``weight`` at the integer indices ``input``: ``[*]`` to ``[*, D]``.
+
+    Row ``padding_idx`` gets no gradient.  ``max_norm`` first scales the rows looked up, in place, to
+    at most that ``norm_type`` norm.  ``scale_grad_by_freq`` divides a row's gradient by how often it
+    was looked up.  Gradients are dense, whatever ``sparse`` says.
+    """
+    if weight.ndim != 2:
+        raise ShapeError("embedding: the table has two axes, [rows, D]", actual=weight.type)
+    if input.dtype not in (dtypes.int64, dtypes.int32):
+        raise DTypeError("embedding: indices must be int64 or int32", expected="int64 or int32", actual=input.type)
+    rows = weight.shape[0]
+    if padding_idx is not None:
+        if isinstance(rows, int) and not -rows <= padding_idx < rows:
+            raise ValueRangeError("embedding: padding_idx out of range", expected=f"below {rows}", actual=padding_idx)
+        padding_idx = padding_idx + rows if padding_idx < 0 else padding_idx
+    index = from_start(input, rows)
+    if max_norm is not None:
+        _limit_norms(weight, index, max_norm, norm_type)
+    if scale_grad_by_freq:
+        ones = filled(1.0, weight.dtype, index.shape)
+        counts = put(filled(0.0, weight.dtype, (rows,)), index, ones, axis=0, accumulate=True)
+        found = take(counts, index, axis=0)
+        divisor = reshape_to(found, shape=(*index.shape, 1))
+        return divide_gradient(embedding_op(weight, index, padding_idx=padding_idx), divisor)
+    return embedding_op(weight, index, padding_idx=padding_idx)
+
+
+@embedding.samples
+def _(rng):
+    yield Sample(rng.integers(0, 5, size=(2, 4)), rng.normal(size=(5, 3)))
+    yield Sample(rng.integers(0, 5, size=(3,)), rng.normal(size=(5, 3)), max_norm=100.0)
+
+
+def from_start(index: Tensor, size: Any) -> Tensor:
+    """An index in which a negative one is out of range rather than counted from the end."""
+    return where(index < 0, number_of(size), index)
+
+
+def _limit_norms(weight: Tensor, index: Tensor, max_norm: Any, norm_type: Any) -> None:
+    with unrecorded():
+        rows = take(weight, index, axis=0)
+        norm = sum_over(abs(rows) ** norm_type, (rows.ndim - 1,)) ** (1.0 / norm_type)
+        limited = where(norm > max_norm, rows * (max_norm / (norm + 1e-7)), rows)
+        weight._replace(put(weight, index, limited, axis=0, accumulate=False))
+
+
+@op(places=())
+def divide_gradient(x: Tensor, divisor: Tensor) -> Tensor:
+    """``x`` itself; its gradient is divided by ``divisor``, which broadcasts."""
+    return copy(x)
+
+
+@divide_gradient.vjp
+def _(g, out, x, divisor):
+    return g / divisor, None
+
+
+@divide_gradient.samples
+def _(rng):
+    yield Sample(rng.normal(size=(2, 3)), rng.uniform(1, 2, size=(2, 1)), grad=False)
+
+
+@function(places=("nn",))
+def one_hot(input: Tensor, num_classes: int = -1) -> Tensor:
+    """int64 codes: 1 at the place that the element names, else 0; a new last axis of ``num_classes``.
+
+    Without ``num_classes`` it is the greatest element plus 1, which is data: eager only.
+    """
+    if input.dtype is not dtypes.int64:
+        raise DTypeError("one_hot: needs class indices of dtype int64", expected="int64", actual=input.type)
+    if num_classes == -1:
+        array = input._data("one_hot without num_classes")
+        if array.size == 0:
+            raise ValueRangeError("one_hot: the number of classes of an empty tensor is not known")
+        num_classes = int(array.max()) + 1
+    elif isinstance(num_classes, int) and num_classes < 1:
+        raise ValueRangeError("one_hot: needs at least one class", expected="num_classes > 0", actual=num_classes)
+    array = input._array
+    if array is not None and array.size and not 0 <= array.min() <= array.max() < num_classes:
+        raise ValueRangeError(
+            "one_hot: a class is out of range", expected=f"0 to {num_classes - 1}",
+            actual=f"{array.min()} to {array.max()}",
+        )  # fmt: skip
+    return one_hot_op(input, classes=num_classes)
+
+
+@one_hot.samples
+def _(rng):
+    yield Sample(rng.integers(0, 4, size=(2, 3)), 4)
+    yield Sample(rng.integers(0, 4, size=()))
+
+
+@op(name="one_hot", places=())
+def one_hot_op(index: Tensor, *, classes: int) -> Tensor:
+    """1 where the position along a new last axis is the index, else 0."""
+    column = reshape_to(index, shape=(*index.shape, 1))
+    return cast(column == ramp(classes, index.ndim, index.ndim + 1), dtype=dtypes.int64)
+
+
+@one_hot_op.vjp
+def _(g, out, index, *, classes):
+    return (None,)
+
+
+@one_hot_op.samples
+def _(rng):
+    yield Sample(rng.integers(0, 4, size=(2, 3)), classes=4)
