@@ -1,6 +1,7 @@
 """jitorch: PyTorch's programming model with a compiler, in pure Python."""
 
 from importlib import import_module as _import_module
+from typing import Any as _Any
 
 from jitorch import dtypes as _dtypes
 from jitorch.devices import Device as device
@@ -43,7 +44,7 @@ _LATE = {
 }
 
 
-def __getattr__(name: str) -> object:
+def __getattr__(name: str) -> _Any:
     # Submodules and the compiler are imported when first used: `import jitorch` stays quick.
     if name in _SUBMODULES:
         return _import_module(f"jitorch.{name}")
@@ -51,3 +52,4 @@ def __getattr__(name: str) -> object:
         module, attribute = _LATE[name]
         return getattr(_import_module(module), attribute)
     raise AttributeError(f"module 'jitorch' has no attribute {name!r}")
+from jitorch.devices import channels_last, channels_last_3d, contiguous_format, preserve_format, strided  # noqa

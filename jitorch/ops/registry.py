@@ -156,7 +156,6 @@ PREFIX = {"method": "Tensor.", "property": "Tensor.", "nn": "nn.functional.", "s
 
 def _publish(entry: Op | Function, places: tuple[str, ...], aliases: tuple[str, ...]) -> None:
     for name in (entry.name, *aliases):
-        name = name.rstrip("_")
         for place in places:
             key = name if place == "method" and "torch" in places else PREFIX.get(place, "") + name
             if PUBLIC.get(key, entry) is not entry:
