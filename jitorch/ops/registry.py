@@ -83,6 +83,7 @@ class Sample:
 class Op(OpRecord):
     """An op that can be called: the arguments are bound, promoted and handed to the interpreter in force."""
 
+    __module__: str
     promote: str | None = None
     places: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
@@ -105,7 +106,8 @@ class Function:
 
     def __init__(self, name: str, call: Callable[..., Any], places: tuple[str, ...]):
         self.name, self.call, self.places = name, call, places
-        self.doc = inspect.getdoc(call) or ""
+        self.doc = self.__doc__ = inspect.getdoc(call) or ""
+        self.__name__, self.__module__ = name, call.__module__
         self.signature = inspect.signature(call)
         self.aliases: tuple[str, ...] = ()
         self.inplace: bool | str = False
@@ -176,8 +178,10 @@ def _configure(
     aliases: tuple[str, ...],
     promote: str | None,
     inplace: bool,
+    module: str,
 ) -> Op:
     entry.places, entry.aliases, entry.promote, entry.inplace = places, aliases, promote, inplace
+    entry.__module__ = module
     _register(entry)
     _publish(entry, places, aliases)
     return entry
@@ -195,7 +199,7 @@ def op(
 
     def define(fn: Callable[..., Any]) -> Op:
         entry = Op(name or fn.__name__.rstrip("_"), COMPOSITE, fn)
-        return _configure(entry, places, aliases, None, inplace)
+        return _configure(entry, places, aliases, None, inplace, fn.__module__)
 
     return define if function is None else define(function)
 
@@ -221,7 +225,7 @@ def elementwise(
         entry.scalar = machine.name
         entry.rules["numpy"] = machine.numpy
         entry.rules["type"] = _elementwise_type(entry, machine)
-        return _configure(entry, places, aliases, promote, inplace)
+        return _configure(entry, places, aliases, promote, inplace, fn.__module__)
 
     return define if function is None else define(function)
 
@@ -254,7 +258,7 @@ def primitive(
     def define(fn: Callable[..., Any]) -> Op:
         entry = Op(name or fn.__name__.rstrip("_"), PRIMITIVE, fn, lowering)
         entry.is_view = view
-        return _configure(entry, places, aliases, promote, inplace)
+        return _configure(entry, places, aliases, promote, inplace, fn.__module__)
 
     return define if function is None else define(function)
 
