@@ -3,6 +3,7 @@
 import math as _math
 from importlib import import_module as _import_module
 from importlib.util import find_spec as _find_spec
+from typing import Any as _Any
 
 from jitorch.autograd.grad_mode import (
     enable_grad,
@@ -45,11 +46,17 @@ from jitorch.dtypes import int16 as short
 from jitorch.dtypes import int32 as int
 from jitorch.dtypes import int64 as long
 from jitorch.frontend.defaults import default_generator
+from jitorch.ops.generator import Generator
+from jitorch.printing import get_printoptions, set_printoptions
+from jitorch.tensor import Size, Tensor
 
 # -- ops, written by tools/public_names.py --
 # isort: off
 from jitorch.ops.activation import (
     celu, sigmoid as expit, hardshrink, prelu, relu_op as relu, selu, sigmoid, threshold,
+)  # fmt: skip
+from jitorch.ops.adaptive import (
+    adaptive_avg_pool1d, torch_adaptive_max_pool1d as adaptive_max_pool1d,
 )  # fmt: skip
 from jitorch.ops.arithmetic import (
     addcdiv, addcmul, clamp, clamp_max, clamp_min, clamp as clip, lerp, masked_fill, where,
@@ -62,11 +69,17 @@ from jitorch.ops.arrange import (
 from jitorch.ops.conv import (
     conv1d, conv2d, conv3d,
 )  # fmt: skip
+from jitorch.ops.conv_transpose import (
+    conv_transpose1d, conv_transpose2d, conv_transpose3d,
+)  # fmt: skip
 from jitorch.ops.diagonal import (
     diag, diag_embed, diagflat, diagonal_scatter, tril, tril_indices, triu, triu_indices,
 )  # fmt: skip
 from jitorch.ops.differences import (
     corrcoef, cov, cumulative_trapezoid, diff, fill, renorm, trapezoid, trapezoid as trapz, zero_,
+)  # fmt: skip
+from jitorch.ops.distance import (
+    cdist, cosine_similarity, pairwise_distance, pdist,
 )  # fmt: skip
 from jitorch.ops.dropout import (
     torch_dropout as dropout,
@@ -77,6 +90,10 @@ from jitorch.ops.factory import (
 )  # fmt: skip
 from jitorch.ops.generator import (
     get_rng_state, initial_seed, manual_seed, seed, set_rng_state,
+)  # fmt: skip
+from jitorch.ops.indexing import (
+    index_put, masked_scatter, masked_select, put_flat as put, select_scatter, slice_scatter, take_flat as take,
+    take_along_dim,
 )  # fmt: skip
 from jitorch.ops.linalg import (
     bmm, dot, matmul, mm, mv,
@@ -113,8 +130,14 @@ from jitorch.ops.reduction import (
 from jitorch.ops.scan import (
     cummax, cummin, cumprod, cumsum, logcumsumexp,
 )  # fmt: skip
+from jitorch.ops.scatter import (
+    gather, index_add, index_copy, index_fill, index_reduce, index_select, scatter, scatter_add, scatter_reduce,
+)  # fmt: skip
+from jitorch.ops.search import (
+    bincount, bucketize, histc, searchsorted,
+)  # fmt: skip
 from jitorch.ops.sets import (
-    allclose, argwhere, equal, isclose, isin, masked_select, nonzero, unique, unique_consecutive,
+    allclose, argwhere, equal, isclose, isin, nonzero, unique, unique_consecutive,
 )  # fmt: skip
 from jitorch.ops.shape import (
     adjoint, atleast_1d, atleast_2d, atleast_3d, broadcast_shapes, broadcast_tensors, broadcast_to_ as broadcast_to,
@@ -129,35 +152,38 @@ from jitorch.ops.sorting import (
 )  # fmt: skip
 
 __all__ = [
-    "abs", "absolute", "acos", "add", "addcdiv", "addcmul", "adjoint", "all", "allclose", "amax", "amin", "aminmax",
-    "any", "arange", "arccos", "arcsin", "arctan", "arctan2", "argmax", "argmin", "argsort", "argwhere", "as_tensor",
-    "asarray", "asin", "atan", "atan2", "atleast_1d", "atleast_2d", "atleast_3d", "avg_pool1d", "bernoulli",
-    "bitwise_and", "bitwise_left_shift", "bitwise_not", "bitwise_or", "bitwise_right_shift", "bitwise_xor",
-    "block_diag", "bmm", "broadcast_shapes", "broadcast_tensors", "broadcast_to", "can_cast", "cartesian_prod", "cat",
-    "ceil", "celu", "chunk", "clamp", "clamp_max", "clamp_min", "clip", "clone", "column_stack", "combinations",
-    "concat", "concatenate", "conv1d", "conv2d", "conv3d", "corrcoef", "cos", "cosh", "count_nonzero", "cov",
-    "cummax", "cummin", "cumprod", "cumsum", "cumulative_trapezoid", "diag", "diag_embed", "diagflat", "diagonal",
-    "diagonal_scatter", "diff", "dist", "div", "divide", "dot", "dropout", "dsplit", "dstack", "empty", "empty_like",
-    "empty_strided", "eq", "equal", "erf", "exp", "expit", "expm1", "eye", "fill", "fix", "flatten", "flip", "fliplr",
-    "flipud", "floor", "floor_divide", "fmod", "from_numpy", "frombuffer", "full", "full_like", "ge",
-    "get_default_device", "get_default_dtype", "get_num_threads", "get_rng_state", "greater", "greater_equal",
-    "group_norm", "gt", "hardshrink", "hsplit", "hstack", "initial_seed", "is_complex", "is_floating_point",
-    "is_nonzero", "is_tensor", "isclose", "isin", "kthvalue", "layer_norm", "le", "lerp", "less", "less_equal",
-    "linspace", "log", "log10", "log1p", "log2", "log_softmax", "logcumsumexp", "logical_and", "logical_not",
-    "logical_or", "logical_xor", "logspace", "logsumexp", "lt", "manual_seed", "masked_fill", "masked_select",
-    "matmul", "max", "max_pool1d", "max_pool2d", "max_pool3d", "maximum", "mean", "median", "meshgrid", "min",
-    "minimum", "mm", "mode", "moveaxis", "movedim", "msort", "mul", "multinomial", "multiply", "mv", "nanmean",
-    "nanmedian", "nanquantile", "nansum", "narrow", "ne", "neg", "negative", "nonzero", "norm", "normal", "not_equal",
-    "numel", "ones", "ones_like", "permute", "pow", "prelu", "prod", "promote_types", "quantile", "rand", "rand_like",
-    "randint", "randint_like", "randn", "randn_like", "randperm", "range", "ravel", "reciprocal", "relu", "remainder",
-    "renorm", "repeat_interleave", "reshape", "result_type", "rms_norm", "roll", "rot90", "round", "row_stack",
-    "rsqrt", "rsub", "scalar_tensor", "seed", "select", "selu", "set_default_device", "set_default_dtype",
-    "set_num_threads", "set_rng_state", "sigmoid", "sign", "sin", "sinh", "softmax", "sort", "split",
-    "split_with_sizes", "sqrt", "square", "squeeze", "stack", "std", "std_mean", "sub", "subtract", "sum", "swapaxes",
-    "swapdims", "t", "tan", "tanh", "tensor", "tensor_split", "threshold", "tile", "topk", "transpose", "trapezoid",
-    "trapz", "tril", "tril_indices", "triu", "triu_indices", "true_divide", "trunc", "unbind", "unflatten", "unique",
-    "unique_consecutive", "unsqueeze", "vander", "var", "var_mean", "vsplit", "vstack", "where", "zero_", "zeros",
-    "zeros_like",
+    "abs", "absolute", "acos", "adaptive_avg_pool1d", "adaptive_max_pool1d", "add", "addcdiv", "addcmul", "adjoint",
+    "all", "allclose", "amax", "amin", "aminmax", "any", "arange", "arccos", "arcsin", "arctan", "arctan2", "argmax",
+    "argmin", "argsort", "argwhere", "as_tensor", "asarray", "asin", "atan", "atan2", "atleast_1d", "atleast_2d",
+    "atleast_3d", "avg_pool1d", "bernoulli", "bincount", "bitwise_and", "bitwise_left_shift", "bitwise_not",
+    "bitwise_or", "bitwise_right_shift", "bitwise_xor", "block_diag", "bmm", "broadcast_shapes", "broadcast_tensors",
+    "broadcast_to", "bucketize", "can_cast", "cartesian_prod", "cat", "cdist", "ceil", "celu", "chunk", "clamp",
+    "clamp_max", "clamp_min", "clip", "clone", "column_stack", "combinations", "concat", "concatenate", "conv1d",
+    "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "corrcoef", "cos", "cosh",
+    "cosine_similarity", "count_nonzero", "cov", "cummax", "cummin", "cumprod", "cumsum", "cumulative_trapezoid",
+    "diag", "diag_embed", "diagflat", "diagonal", "diagonal_scatter", "diff", "dist", "div", "divide", "dot",
+    "dropout", "dsplit", "dstack", "empty", "empty_like", "empty_strided", "eq", "equal", "erf", "exp", "expit",
+    "expm1", "eye", "fill", "fix", "flatten", "flip", "fliplr", "flipud", "floor", "floor_divide", "fmod",
+    "from_numpy", "frombuffer", "full", "full_like", "gather", "ge", "get_default_device", "get_default_dtype",
+    "get_num_threads", "get_rng_state", "greater", "greater_equal", "group_norm", "gt", "hardshrink", "histc",
+    "hsplit", "hstack", "index_add", "index_copy", "index_fill", "index_put", "index_reduce", "index_select",
+    "initial_seed", "is_complex", "is_floating_point", "is_nonzero", "is_tensor", "isclose", "isin", "kthvalue",
+    "layer_norm", "le", "lerp", "less", "less_equal", "linspace", "log", "log10", "log1p", "log2", "log_softmax",
+    "logcumsumexp", "logical_and", "logical_not", "logical_or", "logical_xor", "logspace", "logsumexp", "lt",
+    "manual_seed", "masked_fill", "masked_scatter", "masked_select", "matmul", "max", "max_pool1d", "max_pool2d",
+    "max_pool3d", "maximum", "mean", "median", "meshgrid", "min", "minimum", "mm", "mode", "moveaxis", "movedim",
+    "msort", "mul", "multinomial", "multiply", "mv", "nanmean", "nanmedian", "nanquantile", "nansum", "narrow", "ne",
+    "neg", "negative", "nonzero", "norm", "normal", "not_equal", "numel", "ones", "ones_like", "pairwise_distance",
+    "pdist", "permute", "pow", "prelu", "prod", "promote_types", "put", "quantile", "rand", "rand_like", "randint",
+    "randint_like", "randn", "randn_like", "randperm", "range", "ravel", "reciprocal", "relu", "remainder", "renorm",
+    "repeat_interleave", "reshape", "result_type", "rms_norm", "roll", "rot90", "round", "row_stack", "rsqrt", "rsub",
+    "scalar_tensor", "scatter", "scatter_add", "scatter_reduce", "searchsorted", "seed", "select", "select_scatter",
+    "selu", "set_default_device", "set_default_dtype", "set_num_threads", "set_rng_state", "sigmoid", "sign", "sin",
+    "sinh", "slice_scatter", "softmax", "sort", "split", "split_with_sizes", "sqrt", "square", "squeeze", "stack",
+    "std", "std_mean", "sub", "subtract", "sum", "swapaxes", "swapdims", "t", "take", "take_along_dim", "tan", "tanh",
+    "tensor", "tensor_split", "threshold", "tile", "topk", "transpose", "trapezoid", "trapz", "tril", "tril_indices",
+    "triu", "triu_indices", "true_divide", "trunc", "unbind", "unflatten", "unique", "unique_consecutive",
+    "unsqueeze", "vander", "var", "var_mean", "vsplit", "vstack", "where", "zero_", "zeros", "zeros_like",
 ]  # fmt: skip
 # isort: on
 # -- end of ops --
@@ -176,7 +202,7 @@ _LATE = {
 }
 
 
-def __getattr__(name: str) -> object:
+def __getattr__(name: str) -> _Any:
     # Submodules and the compiler are imported when first used: `import jitorch` stays quick.
     if name in _SUBMODULES and _find_spec(f"jitorch.{name}") is not None:
         return _import_module(f"jitorch.{name}")

@@ -9,7 +9,7 @@ See https://docs.pytorch.org/docs/stable/tensor_attributes.html#type-promotion-d
 from __future__ import annotations
 
 from enum import IntEnum
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import ml_dtypes
@@ -125,7 +125,7 @@ def as_dtype(dtype: Any) -> DType:
     return from_numpy(dtype)
 
 
-@lru_cache(maxsize=None)
+@cache
 def promote_types(a: DType, b: DType) -> DType:
     """The smallest dtype that ``a`` and ``b`` both convert to, by PyTorch's table."""
     if a is b:

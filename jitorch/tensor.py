@@ -12,7 +12,7 @@ op's one definition is also its method.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -69,6 +69,36 @@ class Tensor:
         "__dict__", "__weakref__", "_array", "_base", "_dtype", "_grad", "_hooks", "_node", "_output", "_requires_grad",
         "_retains_grad", "_shape", "_steps", "_storage", "_strides", "_type", "_view_version",
     )  # fmt: skip
+
+    if TYPE_CHECKING:
+        # Attached from the registry below: every public op that is a method, and the operators.
+        def __getattr__(self, name: str) -> Any: ...
+
+        __add__: Any
+        __radd__: Any
+        __iadd__: Any
+        __sub__: Any
+        __rsub__: Any
+        __mul__: Any
+        __rmul__: Any
+        __truediv__: Any
+        __rtruediv__: Any
+        __floordiv__: Any
+        __mod__: Any
+        __pow__: Any
+        __rpow__: Any
+        __and__: Any
+        __or__: Any
+        __xor__: Any
+        __lt__: Any
+        __le__: Any
+        __gt__: Any
+        __ge__: Any
+        __neg__: Any
+        __abs__: Any
+        __invert__: Any
+        __matmul__: Any
+        __rmatmul__: Any
 
     _array: np.ndarray[Any, Any] | None
     _storage: Storage
@@ -302,12 +332,12 @@ class Tensor:
     def __len__(self) -> int:
         if not self._type.shape:
             raise ArgumentError("len() of a 0-d tensor")
-        return self._type.shape[0]
+        return int(self._type.shape[0])
 
     def __iter__(self) -> Iterator[Tensor]:
         if not self._type.shape:
             raise ArgumentError("iteration over a 0-d tensor")
-        return iter([self[i] for i in range(int(self._type.shape[0]))])
+        return iter([self[i] for i in range(len(self))])
 
     def __hash__(self) -> int:
         return id(self)

@@ -1,6 +1,11 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# A busy machine is no failure.
+settings.register_profile("jitorch", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("jitorch")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

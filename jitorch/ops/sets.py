@@ -17,9 +17,8 @@ from jitorch.ops import dispatch
 from jitorch.ops.arguments import axis_of, check_tensor
 from jitorch.ops.gather import take
 from jitorch.ops.math import abs as absolute
-from jitorch.ops.normalize import broadcast_shapes
 from jitorch.ops.registry import Sample, function, op
-from jitorch.ops.structure import broadcast_to, cast, copy, reshape_to
+from jitorch.ops.structure import cast, copy, reshape_to
 
 Tensor = Any
 
@@ -104,25 +103,6 @@ def argwhere(input: Tensor) -> Tensor:
 
 
 argwhere.samples(lambda rng: [Sample(np.array([[0, 2], [3, 0]]), trace=False)])
-
-
-@function
-def masked_select(input: Tensor, mask: Tensor) -> Tensor:
-    """A vector of the elements where the bool ``mask``, broadcast, holds; eager only."""
-    check_tensor("masked_select", mask)
-    if mask.dtype is not dtypes.bool_:
-        raise DTypeError("masked_select: the mask must be bool", expected="bool", actual=mask.type)
-    shape = broadcast_shapes("masked_select", [tuple(input.shape), tuple(mask.shape)])
-    x = input if tuple(input.shape) == shape else broadcast_to(input, shape=shape)
-    wide = mask if tuple(mask.shape) == shape else broadcast_to(mask, shape=shape)
-    positions = np.flatnonzero(wide._data("masked_select, whose size depends on data,"))
-    return take(reshape_to(x, shape=(dims.prod(shape),)), _tensor(positions.astype(np.int64)), axis=0)
-
-
-@masked_select.samples
-def _(rng):
-    yield Sample(rng.normal(size=(2, 3)), np.array([[True, False, True], [False, False, True]]), trace=False)
-    yield Sample(rng.normal(size=(2, 3)), np.array([True, False, True]), trace=False)
 
 
 # ---- unique ---------------------------------------------------------------------------------------------
