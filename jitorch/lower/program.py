@@ -16,7 +16,7 @@ from jitorch.ir.types import ScalarType, TensorType
 from jitorch.lower import fuse
 from jitorch.lower.contraction import convolution_kernel, matmul_kernel
 from jitorch.lower.memory import plan_memory, reuse_written_inputs
-from jitorch.lower.nests import Buffers, Scalars, map_kernel, row_reduction_kernel, scatter_kernels
+from jitorch.lower.nests import Buffers, Scalars, map_kernel, row_reduction_kernel, scan_kernel, scatter_kernels
 from jitorch.lower.pull import STATUS
 
 RECIPES = {"matmul_batched": matmul_kernel, "convolution": convolution_kernel}
@@ -34,7 +34,7 @@ def can_lower(op_name: str, lowering: str | None) -> bool:
     """Whether `program` makes kernels for a primitive."""
     if lowering == "recipe":
         return op_name in RECIPES
-    return lowering in ("scalar", "pull", "reduce", "scatter")
+    return lowering in ("scalar", "pull", "reduce", "scan", "scatter")
 
 
 def program(graph: Graph, name: str | None = None) -> host.Program:
@@ -218,6 +218,8 @@ class _Lowering:
             return (recipe(name, node, self.buffers, self.scalars),)
         if kind == "scatter":
             return scatter_kernels(name, value, node, self.buffers, self.scalars)
+        if kind == "scan":
+            return (scan_kernel(name, value, node, self.buffers, self.scalars),)
         if kind == "reduce" and fuse.keeps_last_axis(node):
             return (row_reduction_kernel(name, value, node, self.buffers, self.scalars),)
         if kind in ("scalar", "pull", "reduce"):
