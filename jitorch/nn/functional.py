@@ -13,6 +13,7 @@ avg_pool1d = PUBLIC["nn.functional.avg_pool1d"]
 avg_pool2d = PUBLIC["nn.functional.avg_pool2d"]
 avg_pool3d = PUBLIC["nn.functional.avg_pool3d"]
 batch_norm = PUBLIC["nn.functional.batch_norm"]
+bilinear = PUBLIC["nn.functional.bilinear"]
 binary_cross_entropy = PUBLIC["nn.functional.binary_cross_entropy"]
 binary_cross_entropy_with_logits = PUBLIC["nn.functional.binary_cross_entropy_with_logits"]
 celu = PUBLIC["nn.functional.celu"]
@@ -99,6 +100,7 @@ __all__ = [
     "avg_pool2d",
     "avg_pool3d",
     "batch_norm",
+    "bilinear",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "celu",

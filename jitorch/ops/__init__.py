@@ -5,12 +5,14 @@ from jitorch.ops import (
     adaptive,
     arithmetic,
     attention,
+    contraction,
     conv,
     conv_transpose,
     create,
     cross_entropy,
     distance,
     dropout,
+    einsum,
     embedding,
     fold,
     gather,
@@ -34,8 +36,9 @@ from jitorch.ops import (
 from jitorch.ops.registry import OPS, PUBLIC, Function, Op, Sample, elementwise, function, op, primitive
 
 __all__ = [
-    "OPS", "PUBLIC", "Function", "Op", "Sample", "activation", "adaptive", "arithmetic", "attention", "conv",
-    "conv_transpose", "create", "cross_entropy", "distance", "dropout", "elementwise", "embedding", "fold",
-    "function", "gather", "index", "indexing", "linalg", "loss", "math", "multihead", "normalization", "norms",
-    "op", "padding", "pooling", "primitive", "reduce", "resize", "scatter", "search", "softmax", "structure",
+    "OPS", "PUBLIC", "Function", "Op", "Sample", "activation", "adaptive", "arithmetic", "attention", "contraction",
+    "conv", "conv_transpose", "create", "cross_entropy", "distance", "dropout", "einsum", "elementwise",
+    "embedding", "fold", "function", "gather", "index", "indexing", "linalg", "loss", "math", "multihead",
+    "normalization", "norms", "op", "padding", "pooling", "primitive", "reduce", "resize", "scatter", "search",
+    "softmax", "structure",
 ]  # fmt: skip
