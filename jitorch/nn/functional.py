@@ -31,7 +31,6 @@ dropout2d = PUBLIC["nn.functional.dropout2d"]
 dropout3d = PUBLIC["nn.functional.dropout3d"]
 elu = PUBLIC["nn.functional.elu"]
 embedding = PUBLIC["nn.functional.embedding"]
-expit = PUBLIC["nn.functional.expit"]
 feature_alpha_dropout = PUBLIC["nn.functional.feature_alpha_dropout"]
 fold = PUBLIC["nn.functional.fold"]
 gaussian_nll_loss = PUBLIC["nn.functional.gaussian_nll_loss"]
@@ -118,7 +117,6 @@ __all__ = [
     "dropout3d",
     "elu",
     "embedding",
-    "expit",
     "feature_alpha_dropout",
     "fold",
     "gaussian_nll_loss",

@@ -13,8 +13,10 @@ from jitorch.ops import (
     distance,
     dropout,
     einsum,
+    elementary,
     embedding,
     fold,
+    gamma,
     gather,
     index,
     indexing,
@@ -26,19 +28,21 @@ from jitorch.ops import (
     norms,
     padding,
     pooling,
+    predicates,
     reduce,
     resize,
     scatter,
     search,
     softmax,
+    special,
     structure,
 )
 from jitorch.ops.registry import OPS, PUBLIC, Function, Op, Sample, elementwise, function, op, primitive
 
 __all__ = [
     "OPS", "PUBLIC", "Function", "Op", "Sample", "activation", "adaptive", "arithmetic", "attention", "contraction",
-    "conv", "conv_transpose", "create", "cross_entropy", "distance", "dropout", "einsum", "elementwise",
-    "embedding", "fold", "function", "gather", "index", "indexing", "linalg", "loss", "math", "multihead",
-    "normalization", "norms", "op", "padding", "pooling", "primitive", "reduce", "resize", "scatter", "search",
-    "softmax", "structure",
+    "conv", "conv_transpose", "create", "cross_entropy", "distance", "dropout", "einsum", "elementary",
+    "elementwise", "embedding", "fold", "function", "gamma", "gather", "index", "indexing", "linalg", "loss",
+    "math", "multihead", "normalization", "norms", "op", "padding", "pooling", "predicates", "primitive", "reduce",
+    "resize", "scatter", "search", "softmax", "special", "structure",
 ]  # fmt: skip

@@ -9,7 +9,7 @@ from jitorch import dtypes
 from jitorch.dims import equal, prod
 from jitorch.dtypes import Category, promote_types
 from jitorch.errors import DTypeError, ShapeError
-from jitorch.ops.helpers import narrow_to, ramp, require_rank
+from jitorch.ops.helpers import narrow_to, ramp, require_rank, sum_over
 from jitorch.ops.index import axis_of
 from jitorch.ops.linalg import bmm, matmul, mm
 from jitorch.ops.math import where
@@ -163,9 +163,14 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
     first, second = _pairs(a, b, dims)
     left = [i for i in range(a.ndim) if i not in first]
     right = [i for i in range(b.ndim) if i not in second]
+    for i, j in zip(first, second):
+        if equal(a.shape[i], b.shape[j]):
+            continue
+        if not equal(a.shape[i], 1) and not equal(b.shape[j], 1):
+            raise ShapeError("tensordot: sizes of paired axes differ", expected=a.type, actual=b.type)
+        # A size of 1 broadcasts: the other axis is summed alone.
+        a, b = (sum_over(a, (i,)), b) if equal(b.shape[j], 1) else (a, sum_over(b, (j,)))
     summed = [a.shape[i] for i in first]
-    if not all(map(equal, summed, [b.shape[i] for i in second])):
-        raise ShapeError("tensordot: sizes of paired axes differ", expected=a.type, actual=b.type)
     x = reshape_to(transpose_axes(a, perm=(*left, *first)), shape=(_prod(a, left), prod(summed)))
     y = reshape_to(transpose_axes(b, perm=(*second, *right)), shape=(prod(summed), _prod(b, right)))
     return reshape_to(mm(x, y), shape=(*(a.shape[i] for i in left), *(b.shape[i] for i in right)))

@@ -116,7 +116,7 @@ def _sizes(operands: Sequence[Tensor], terms: Sequence[Labels]) -> dict[str, Dim
         for label, d in zip(labels, x.shape):
             known = sizes.get(label, 1)
             if not equal(known, d) and not equal(known, 1) and not equal(d, 1):
-                raise ShapeError("einsum: axes of one label differ in size", expected=f"{label} of {known}", actual=x.type)
+                raise ShapeError("einsum: sizes of one label differ", expected=f"{label}: {known}", actual=x.type)
             sizes[label] = d if equal(known, 1) else known
     return sizes
 
