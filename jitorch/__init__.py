@@ -46,6 +46,9 @@ from jitorch.dtypes import int16 as short
 from jitorch.dtypes import int32 as int
 from jitorch.dtypes import int64 as long
 from jitorch.frontend.defaults import default_generator
+from jitorch.ops.generator import Generator
+from jitorch.printing import get_printoptions, set_printoptions
+from jitorch.tensor import Size, Tensor
 
 # -- ops, written by tools/public_names.py --
 # isort: off

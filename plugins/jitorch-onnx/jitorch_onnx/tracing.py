@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from jitorch import Tensor, dims
-from jitorch.builder import Cell, GraphBuilder
+from jitorch import Tensor
 from jitorch.errors import UnsupportedError, ValueRangeError
+from jitorch.frontend.capture import CapturingBuilder
 from jitorch.ir.graph import Graph
-from jitorch.ops import dispatch
 
 from jitorch_onnx.arguments import Argument, leaves, rebuilt
 
 
 @dataclass(frozen=True, slots=True)
 class Traced:
-    """The graph (arguments first, then ``parameters``), and the paths of the results that are its outputs."""
+    """``graph`` takes the arguments and then ``parameters``.
+
+    ``outputs`` are the places of its outputs in what the function returned; ``limits`` what had to be
+    assumed of the dynamic axes.
+    """
 
     graph: Graph
     parameters: list[tuple[str, Tensor]]
@@ -25,63 +29,84 @@ class Traced:
     limits: list[str]
 
 
-class _Recorder(GraphBuilder):
-    """Makes an input of each tensor with data that the function meets."""
-
-    def __init__(self, graph: Graph, names: Mapping[int, str]):
-        super().__init__(graph, locations=True)
-        self.names = names
-        self.parameters: list[tuple[str, Tensor]] = []
-        self.captured: list[Cell] = []
-
-    def capture(self, tensor: Tensor) -> Cell:
-        root = tensor if tensor._base is None else tensor._base
-        name = self.names.get(id(root), f"captured_{len(self.parameters)}")
-        self.parameters.append((name, root))
-        cell = Cell(self.graph.add_input(root.type))
-        self.captured.append(cell)
-        return cell
-
-
 def trace(
     function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], arguments: Sequence[Argument]
 ) -> Traced:
-    """Run ``function`` on tensors without data."""
-    graph = Graph(_name_of(function))
-    recorder = _Recorder(graph, _state_names(function))
-    stand_ins = iter([recorder.wrap(graph.add_input(a.type)) for a in arguments])
+    """Run ``function`` once on tensors without data; a module is left as it was."""
+    builder = CapturingBuilder(_name_of(function))
+    stand_ins = iter([builder.add_argument(a.type) for a in arguments])
     new_args, new_kwargs = rebuilt((tuple(args), dict(kwargs)), stand_ins)
-    token = dispatch.set_grad_enabled_flag(False)
-    try:
-        with dispatch.interpreting(recorder), dims.Facts() as facts:
-            results = list(leaves(function(*new_args, **new_kwargs)))
-            graph.outputs = [recorder.value(r) for _, r in results if isinstance(r, Tensor)]
-    finally:
-        dispatch.reset_grad_enabled(token)
-    written = [name for (name, _), cell in zip(recorder.parameters, recorder.captured) if cell.version]
-    if written:
-        raise UnsupportedError(
-            "export: the function writes to tensors it does not own, which an ONNX file cannot",
-            actual=", ".join(written), hint="export a module in eval mode: model.eval()",
-        )  # fmt: skip
-    fixed = [str(g) for g in facts.guards if g.relation == "=="]
+    names = _state_names(function)
+    with _unchanged(function), builder.recording():
+        results = [(path, leaf) for path, leaf in leaves(function(*new_args, **new_kwargs)) if isinstance(leaf, Tensor)]
+        graph = builder.finish([leaf for _, leaf in results])
+    parameters = [(names.get(id(t), f"captured_{i}"), t) for i, t in enumerate(builder.parameters)]
+    _refuse_writes([name for name, t in parameters if any(t is w for w in builder.written)])
+    fixed = [str(g) for g in builder.guards if g.relation == "=="]
     if fixed:
         raise ValueRangeError(
             "export: the function works for some sizes of the dynamic axes only", actual=", ".join(fixed),
-            hint="give equal axes one name, and leave fixed axes out of dynamic_axes",
+            hint="give equal axes one name, and leave axes of one size out of dynamic_axes",
         )  # fmt: skip
-    outputs = [path for path, r in results if isinstance(r, Tensor)]
-    return Traced(graph, recorder.parameters, outputs, [str(g) for g in facts.guards])
+    return Traced(graph, parameters, [path for path, _ in results], [str(g) for g in builder.guards])
 
 
 def _name_of(function: Callable[..., Any]) -> str:
     return getattr(function, "__name__", type(function).__name__).strip("<>")
 
 
+def _modules(function: Callable[..., Any]) -> dict[str, Any]:
+    """The modules in ``function`` by their path, itself first; none if it is a plain function."""
+    return dict(function.named_modules()) if hasattr(function, "named_modules") else {}  # type: ignore[attr-defined]
+
+
 def _state_names(function: Callable[..., Any]) -> dict[int, str]:
     """The names of a module's parameters and buffers, by the identity of the tensor."""
     found: dict[int, str] = {}
-    for kind in ("named_parameters", "named_buffers"):
-        for name, tensor in getattr(function, kind, dict[str, Tensor]().items)():
-            found.setdefault(id(tensor), name)
+    if _modules(function):
+        for named in (function.named_parameters(), function.named_buffers()):  # type: ignore[attr-defined]
+            for name, tensor in named:
+                found.setdefault(id(tensor), name)
     return found
+
+
+@contextmanager
+def _unchanged(function: Callable[..., Any]) -> Iterator[None]:
+    """Give modules back the attributes they had: tensors without data must not stay in them.
+
+    UnsupportedError where a parameter or buffer was replaced, for an ONNX file cannot do that.
+    """
+    before = {path: (m, dict(vars(m)), _state(m)) for path, m in _modules(function).items()}
+    try:
+        yield
+    finally:
+        replaced = []
+        for path, (module, attributes, state) in before.items():
+            replaced += [f"{path}.{name}".lstrip(".") for name in _restored(module, attributes, state)]
+    _refuse_writes(replaced)
+
+
+def _state(module: Any) -> dict[str, dict[str, Any]]:
+    """The registers of a module: parameters, buffers, submodules, ..."""
+    return {name: dict(value) for name, value in vars(module).items() if isinstance(value, dict)}
+
+
+def _restored(module: Any, attributes: dict[str, Any], state: dict[str, dict[str, Any]]) -> list[str]:
+    """Undo what was assigned; returns the tensors among what had been there."""
+    vars(module).clear()
+    vars(module).update(attributes)
+    replaced = []
+    for register, items in state.items():
+        now = attributes[register]
+        replaced += [name for name, item in items.items() if isinstance(item, Tensor) and now.get(name) is not item]
+        now.clear()
+        now.update(items)
+    return replaced
+
+
+def _refuse_writes(names: Sequence[str]) -> None:
+    if names:
+        raise UnsupportedError(
+            "export: the function writes to tensors that it does not own, which an ONNX file cannot",
+            actual=", ".join(names), hint="export in eval mode: model.eval(); random numbers cannot be exported",
+        )  # fmt: skip
