@@ -34,7 +34,7 @@ X = np.linspace(-2, 2, 12, dtype=np.float32).reshape(3, 4)
 def lowered(graph: Graph) -> Program:
     work = graph.copy()
     decompose(work)
-    return program(work)
+    return program(work, target="gpu")
 
 
 def on_gpu(p: Program) -> Program:
@@ -100,7 +100,7 @@ def test_a_region_becomes_a_cubin_for_each_architecture() -> None:
     assert sum(manifest["bytes"]) == len(artifact.payload)
     assert artifact.payload.startswith(b"\x7fELF")
     assert [launch["name"] for launch in manifest["kernels"]] == [x.name for x in lowered(graph).kernels]
-    assert all(launch["block"] == [32] for launch in manifest["kernels"])
+    assert all((launch["block"], launch["grid"]) == ([32], ["1"]) for launch in manifest["kernels"])
     assert "__global__" in artifact.sources["cuda"]
     assert type(artifact).from_bytes(artifact.to_bytes()) == artifact
 
