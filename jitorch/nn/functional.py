@@ -13,6 +13,7 @@ avg_pool1d = PUBLIC["nn.functional.avg_pool1d"]
 avg_pool2d = PUBLIC["nn.functional.avg_pool2d"]
 avg_pool3d = PUBLIC["nn.functional.avg_pool3d"]
 batch_norm = PUBLIC["nn.functional.batch_norm"]
+bilinear = PUBLIC["nn.functional.bilinear"]
 binary_cross_entropy = PUBLIC["nn.functional.binary_cross_entropy"]
 binary_cross_entropy_with_logits = PUBLIC["nn.functional.binary_cross_entropy_with_logits"]
 celu = PUBLIC["nn.functional.celu"]
@@ -30,7 +31,6 @@ dropout2d = PUBLIC["nn.functional.dropout2d"]
 dropout3d = PUBLIC["nn.functional.dropout3d"]
 elu = PUBLIC["nn.functional.elu"]
 embedding = PUBLIC["nn.functional.embedding"]
-expit = PUBLIC["nn.functional.expit"]
 feature_alpha_dropout = PUBLIC["nn.functional.feature_alpha_dropout"]
 fold = PUBLIC["nn.functional.fold"]
 gaussian_nll_loss = PUBLIC["nn.functional.gaussian_nll_loss"]
@@ -99,6 +99,7 @@ __all__ = [
     "avg_pool2d",
     "avg_pool3d",
     "batch_norm",
+    "bilinear",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "celu",
@@ -116,7 +117,6 @@ __all__ = [
     "dropout3d",
     "elu",
     "embedding",
-    "expit",
     "feature_alpha_dropout",
     "fold",
     "gaussian_nll_loss",

@@ -103,6 +103,11 @@ class Op(OpRecord):
             operands = normalize(self, operands)
         return dispatch.current().apply(self, operands, attrs)
 
+    def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        if kwargs and not self._known.issuperset(kwargs):
+            kwargs = _canonical(self._known, kwargs)
+        return super().bind(args, kwargs)
+
 
 class Function:
     """A public name that resolves its arguments and runs other ops."""
