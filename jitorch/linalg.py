@@ -2,12 +2,15 @@
 
 # -- ops, written by tools/public_names.py --
 # isort: off
+from jitorch.ops.contraction import (
+    linalg_cross as cross, multi_dot, vecdot,
+)  # fmt: skip
 from jitorch.ops.norms import (
     vector_norm,
 )  # fmt: skip
 
 __all__ = [
-    "vector_norm",
+    "cross", "multi_dot", "vecdot", "vector_norm",
 ]  # fmt: skip
 # isort: on
 # -- end of ops --

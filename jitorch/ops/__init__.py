@@ -1,6 +1,5 @@
 """The ops, a file a family.  Importing this package defines them all."""
 
-<<<<<<< HEAD
 from importlib import import_module
 
 from jitorch.ops.registry import OPS, PUBLIC, Function, Op, Sample, elementwise, function, op, primitive
@@ -11,6 +10,7 @@ FAMILIES = (
     "arithmetic",
     "arrange",
     "attention",
+    "contraction",
     "conv",
     "conv_transpose",
     "convert",
@@ -20,9 +20,12 @@ FAMILIES = (
     "differences",
     "distance",
     "dropout",
+    "einsum",
+    "elementary",
     "embedding",
     "factory",
     "fold",
+    "gamma",
     "gather",
     "generator",
     "index",
@@ -36,6 +39,7 @@ FAMILIES = (
     "padding",
     "parts",
     "pooling",
+    "predicates",
     "queries",
     "random",
     "reduce",
@@ -48,6 +52,7 @@ FAMILIES = (
     "shape",
     "softmax",
     "sorting",
+    "special",
     "structure",
 )
 
@@ -55,51 +60,3 @@ for _family in FAMILIES:
     import_module(f"jitorch.ops.{_family}")
 
 __all__ = ["FAMILIES", "OPS", "PUBLIC", "Function", "Op", "Sample", "elementwise", "function", "op", "primitive"]
-=======
-from jitorch.ops import (
-    activation,
-    adaptive,
-    arithmetic,
-    attention,
-    contraction,
-    conv,
-    conv_transpose,
-    create,
-    cross_entropy,
-    distance,
-    dropout,
-    einsum,
-    elementary,
-    embedding,
-    fold,
-    gamma,
-    gather,
-    index,
-    indexing,
-    linalg,
-    loss,
-    math,
-    multihead,
-    normalization,
-    norms,
-    padding,
-    pooling,
-    predicates,
-    reduce,
-    resize,
-    scatter,
-    search,
-    softmax,
-    special,
-    structure,
-)
-from jitorch.ops.registry import OPS, PUBLIC, Function, Op, Sample, elementwise, function, op, primitive
-
-__all__ = [
-    "OPS", "PUBLIC", "Function", "Op", "Sample", "activation", "adaptive", "arithmetic", "attention", "contraction",
-    "conv", "conv_transpose", "create", "cross_entropy", "distance", "dropout", "einsum", "elementary",
-    "elementwise", "embedding", "fold", "function", "gamma", "gather", "index", "indexing", "linalg", "loss",
-    "math", "multihead", "normalization", "norms", "op", "padding", "pooling", "predicates", "primitive", "reduce",
-    "resize", "scatter", "search", "softmax", "special", "structure",
-]  # fmt: skip
->>>>>>> ops2
