@@ -95,6 +95,9 @@ from jitorch.ops.elementary import (
     acosh, acosh as arccosh, asinh as arcsinh, atanh as arctanh, asinh, atanh, deg2rad, exp2, float_power, fmax, fmin,
     frac, gcd, hypot, lcm, ldexp, logaddexp, logaddexp2, logit, positive, rad2deg, sinc, xlogy,
 )  # fmt: skip
+from jitorch.ops.extrema import (
+    amax, amin, aminmax, argmax, argmin, max, min,
+)  # fmt: skip
 from jitorch.ops.factory import (
     arange, as_tensor, as_tensor as asarray, empty, empty_like, empty_strided, eye, from_numpy, frombuffer, full,
     full_like, linspace, logspace, ones, ones_like, closed_range as range, scalar_tensor, tensor, zeros, zeros_like,
@@ -141,8 +144,7 @@ from jitorch.ops.random import (
     bernoulli, multinomial, normal, rand, rand_like, randint, randint_like, randn, randn_like, randperm,
 )  # fmt: skip
 from jitorch.ops.reduction import (
-    all, amax, amin, aminmax, any, argmax, argmin, count_nonzero, dist, logsumexp, max, mean, min, nanmean, nansum,
-    norm, prod, std, std_mean, sum, var, var_mean,
+    all, any, count_nonzero, mean, nanmean, nansum, prod, sum,
 )  # fmt: skip
 from jitorch.ops.scan import (
     cummax, cummin, cumprod, cumsum, logcumsumexp,
@@ -169,6 +171,9 @@ from jitorch.ops.sorting import (
 )  # fmt: skip
 from jitorch.ops.special import (
     erfc, erfinv,
+)  # fmt: skip
+from jitorch.ops.spread import (
+    dist, logsumexp, norm, std, std_mean, var, var_mean,
 )  # fmt: skip
 from jitorch.ops.strided import (
     as_strided, as_strided_scatter,

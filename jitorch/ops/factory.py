@@ -156,7 +156,10 @@ def frombuffer(
     return result.requires_grad_() if requires_grad else result
 
 
-frombuffer.samples(lambda rng: [Sample(bytearray(16), dtype=dtypes.float32), Sample(bytearray(8), dtype=dtypes.int8, offset=2)])
+@frombuffer.samples
+def _(rng):
+    yield Sample(bytearray(16), dtype=dtypes.float32)
+    yield Sample(bytearray(8), dtype=dtypes.int8, offset=2)
 
 
 @function(places=("torch",))
@@ -254,7 +257,12 @@ def full(
     return _finish(filled(value, shape_of("full", (size,)), _dtype(dtype, default)), device, requires_grad)
 
 
-full.samples(lambda rng: [Sample((2, 3), 1.5), Sample((2,), 7), Sample((), True), Sample((2,), 300, dtype=dtypes.uint8)])
+@full.samples
+def _(rng):
+    yield Sample((2, 3), 1.5)
+    yield Sample((2,), 7)
+    yield Sample((), True)
+    yield Sample((2,), 300, dtype=dtypes.uint8)
 
 
 @function(places=("torch",))
@@ -285,7 +293,9 @@ new_full.samples(lambda rng: [Sample(rng.normal(size=(2,)), (2, 3), 2)])
 
 
 @function(places=("method",))
-def new_tensor(input: Tensor, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def new_tensor(
+    input: Tensor, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """A tensor with the values of ``data`` and, without ``dtype``, the dtype of ``input``."""
     return tensor(data, dtype=_dtype(dtype, input.dtype), device=device, requires_grad=requires_grad)
 
@@ -434,7 +444,12 @@ def linspace(
     return _finish(cast(_evenly("linspace", start, end, steps, wanted), dtype=wanted), device, requires_grad)
 
 
-linspace.samples(lambda rng: [Sample(0, 1, 5), Sample(3.0, -2.0, 4, dtype=dtypes.float64), Sample(1, 2, 1), Sample(0, 1, 0)])
+@linspace.samples
+def _(rng):
+    yield Sample(0, 1, 5)
+    yield Sample(3.0, -2.0, 4, dtype=dtypes.float64)
+    yield Sample(1, 2, 1)
+    yield Sample(0, 1, 0)
 
 
 @function(places=("torch",))
