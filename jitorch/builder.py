@@ -13,6 +13,7 @@ from typing import Any
 
 from jitorch.errors import CompilerBug, StagingError, user_location
 from jitorch.ir.graph import Graph, Value
+from jitorch.ir.literal import Literal
 from jitorch.ir.op import Op
 from jitorch.ir.types import PYTHON_TYPES, ScalarType, TensorType, Type
 from jitorch.ops import dispatch
@@ -54,6 +55,9 @@ class GraphBuilder:
         results = tuple(map(self.wrap, node.outputs))
         return results[0] if len(results) == 1 else results
 
+    def from_array(self, array: Any) -> Tensor:
+        return self.apply(OPS["literal"], (), {"value": Literal(array.copy())})
+
     def write(self, target: Tensor, value: Tensor) -> None:
         new = self.value(value)
         cell = self.cell(target)
@@ -68,6 +72,14 @@ class GraphBuilder:
             f"{why} needs the data of a tensor, which is not known while a graph is built",
             hint="the result of a traced computation cannot decide what Python does",
         )
+
+    def detach(self, tensor: Tensor) -> Tensor:
+        """An alias whose reads are marked, so that a later transform of the graph sees where gradients stop."""
+        alias = tensor._alias()
+        alias._base = None
+        alias._steps = (*tensor._steps, (OPS["detach"], {}))
+        alias._strides = tensor._element_strides()
+        return alias
 
     def get_grad(self, tensor: Tensor) -> Tensor | None:
         return tensor._grad

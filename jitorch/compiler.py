@@ -84,7 +84,7 @@ def available(name: str) -> Backend:
 def cache_key(graph: Graph, backend: Backend, options: Options) -> str:
     """The key of a compiled graph: its text, the backend and all it depends on, the options."""
     text = print_graph(graph, locations=False)
-    return cache.key_of("program-1", text, backend.name, backend.fingerprint(), options.key())
+    return cache.key_of("program-2", text, backend.name, backend.fingerprint(), options.key())
 
 
 def _from_cache(key: str) -> Artifact | None:

@@ -12,12 +12,13 @@ op's one definition is also its method.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jitorch import dtypes
-from jitorch.devices import CPU, Device
+from jitorch import dtypes, printing
+from jitorch.devices import CPU, Device, Layout, MemoryFormat, channels_last, channels_last_3d, strided
+from jitorch.dims import SymDim
 from jitorch.dtypes import DType
 from jitorch.errors import ArgumentError, AutogradError, DTypeError, ShapeError, UnsupportedError, ValueRangeError
 from jitorch.ir.op import Op
@@ -69,6 +70,36 @@ class Tensor:
         "_retains_grad", "_shape", "_steps", "_storage", "_strides", "_type", "_view_version",
     )  # fmt: skip
 
+    if TYPE_CHECKING:
+        # Attached from the registry below: every public op that is a method, and the operators.
+        def __getattr__(self, name: str) -> Any: ...
+
+        __add__: Any
+        __radd__: Any
+        __iadd__: Any
+        __sub__: Any
+        __rsub__: Any
+        __mul__: Any
+        __rmul__: Any
+        __truediv__: Any
+        __rtruediv__: Any
+        __floordiv__: Any
+        __mod__: Any
+        __pow__: Any
+        __rpow__: Any
+        __and__: Any
+        __or__: Any
+        __xor__: Any
+        __lt__: Any
+        __le__: Any
+        __gt__: Any
+        __ge__: Any
+        __neg__: Any
+        __abs__: Any
+        __invert__: Any
+        __matmul__: Any
+        __rmatmul__: Any
+
     _array: np.ndarray[Any, Any] | None
     _storage: Storage
     _base: Tensor | None
@@ -116,11 +147,15 @@ class Tensor:
     def _make_subclass(cls, data: Tensor, requires_grad: bool = False) -> Any:
         """A ``cls`` that shares the memory of ``data`` and starts an autograd graph of its own."""
         tensor = cls.__new__(cls)
-        tensor._set(data._array, data._type, data._storage)
-        tensor._strides = data._strides
-        tensor._steps = data._steps
+        tensor._share(data)
         tensor._requires_grad = requires_grad
         return tensor
+
+    def _share(self, data: Tensor) -> None:
+        """Set up this tensor as one with the memory of ``data`` and no history."""
+        self._set(data._array, data._type, data._storage)
+        self._strides = data._strides
+        self._steps = data._steps
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         if id(self) in memo:
@@ -176,8 +211,8 @@ class Tensor:
         return False
 
     @property
-    def layout(self) -> str:
-        return "strided"
+    def layout(self) -> Layout:
+        return strided
 
     def dim(self) -> int:
         """The number of axes."""
@@ -207,8 +242,12 @@ class Tensor:
             return tuple(s // self._array.itemsize for s in self._array.strides)
         return self._strides if self._strides is not None else contiguous_strides(self._type.shape)
 
-    def is_contiguous(self) -> bool:
-        """Whether the elements lie in row-major order without gaps."""
+    def is_contiguous(self, memory_format: MemoryFormat | None = None) -> bool:
+        """Whether the elements lie in row-major order (or that of ``memory_format``) without gaps."""
+        if memory_format in (channels_last, channels_last_3d):
+            order = (0, *range(2, self.ndim), 1)
+            expected = contiguous_strides(tuple(self.shape[i] for i in order))
+            return tuple(self._element_strides()[i] for i in order) == expected
         if self._array is not None:
             return bool(self._array.flags.c_contiguous)
         return self._strides is None or self._strides == contiguous_strides(self._type.shape)
@@ -293,18 +332,29 @@ class Tensor:
     def __len__(self) -> int:
         if not self._type.shape:
             raise ArgumentError("len() of a 0-d tensor")
-        return self._type.shape[0]
+        return int(self._type.shape[0])
 
     def __iter__(self) -> Iterator[Tensor]:
         if not self._type.shape:
             raise ArgumentError("iteration over a 0-d tensor")
-        return iter([self[i] for i in range(int(self._type.shape[0]))])
+        return iter([self[i] for i in range(len(self))])
 
     def __hash__(self) -> int:
         return id(self)
 
+    def __repr__(self) -> str:
+        return printing.tensor_text(self)
+
     def __format__(self, spec: str) -> str:
-        return format(self.item(), spec) if spec and self.ndim == 0 else format(str(self), spec)
+        return format(self.item(), spec) if self.ndim == 0 else format(str(self), spec)
+
+    @property
+    def _signature(self) -> tuple[Any, ...]:
+        """What of this tensor a compiled function depends on."""
+        if self._base is None:
+            return self._type, self._requires_grad, self._node is None
+        steps = tuple((op.name, *attrs.items()) for op, attrs in self._steps)
+        return self._type, self._requires_grad, self._node is None, self._base._type, steps
 
     # -- autograd --------------------------------------------------------------------------------
     @property
@@ -385,10 +435,12 @@ class Tensor:
 
     def detach(self) -> Tensor:
         """A tensor that shares this one's memory and is outside of its autograd graph."""
+        return dispatch.current().detach(self)
+
+    def _alias(self) -> Tensor:
+        """Another tensor object over the same memory, without history."""
         new = Tensor._make_subclass(self)
-        new._base = self._base if self._base is not None else self
-        if self._base is None:
-            new._base = None
+        new._base = self._base
         return new
 
     def detach_(self) -> Tensor:
@@ -416,6 +468,14 @@ class Tensor:
     def copy_(self, src: Any, non_blocking: bool = False) -> Tensor:
         """Overwrite the elements with those of ``src``, cast and broadcast."""
         return self._replace(fit(src, self))
+
+    def fill_(self, value: Any) -> Tensor:
+        """Set every element to ``value``, a number or a 0-d tensor."""
+        return self._replace(fit(value, self))
+
+    def zero_(self) -> Tensor:
+        """Set every element to 0."""
+        return self.fill_(0)
 
     def __getitem__(self, key: Any) -> Tensor:
         return getitem(self, key)
@@ -517,10 +577,12 @@ _UNARY = {"neg": "neg", "abs": "abs", "invert": "bitwise_not"}
 
 
 def _is_operand(x: Any) -> bool:
-    return isinstance(x, (Tensor, Number, bool, int, float, complex, np.generic))
+    return isinstance(x, (Tensor, Number, bool, int, float, complex, np.generic, SymDim))
 
 
 def _plain(x: Any) -> Any:
+    if isinstance(x, SymDim):
+        return OPS["size_of"](size=x)
     return x.item() if isinstance(x, np.generic) else x
 
 
@@ -564,12 +626,15 @@ def _in_place_method(name: str, entry: RegisteredOp | Function) -> Callable[...,
 
 def _attach() -> None:
     for key, entry in PUBLIC.items():
-        if "method" not in entry.places or "." in key:
+        name = key.removeprefix("Tensor.")
+        if "property" in entry.places:
+            setattr(Tensor, name, property(_method(entry)))
+        if "method" not in entry.places or "." in name:
             continue
-        if not hasattr(Tensor, key):
-            setattr(Tensor, key, _method(entry))
+        if not hasattr(Tensor, name) and entry.inplace != "only":
+            setattr(Tensor, name, _method(entry))
         if entry.inplace:
-            setattr(Tensor, f"{key}_", _in_place_method(key, entry))
+            setattr(Tensor, f"{name}_", _in_place_method(name, entry))
     for cls in (Tensor, Number):
         for symbol, name in {**_BINARY, **_COMPARE}.items():
             setattr(cls, f"__{symbol}__", _operator(OPS[name]))

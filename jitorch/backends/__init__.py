@@ -16,10 +16,11 @@ from jitorch.backends.base import (
     Unavailable,
     Verdict,
 )
+from jitorch.backends.kernels import ProgramExecutable, kernel_verdict, program_manifest
 from jitorch.backends.registry import get, list_backends, register_backend, set_default_backend, unregister_backend
 
 __all__ = [
     "API", "HOST_MEMORY", "Accept", "Artifact", "Available", "Backend", "Decompose", "Executable", "HostMemory",
-    "Memory", "Options", "Reject", "Unavailable", "Verdict", "get", "list_backends", "register_backend",
-    "set_default_backend", "unregister_backend",
+    "Memory", "Options", "ProgramExecutable", "Reject", "Unavailable", "Verdict", "get", "kernel_verdict",
+    "list_backends", "program_manifest", "register_backend", "set_default_backend", "unregister_backend",
 ]  # fmt: skip

@@ -74,6 +74,9 @@ class Eager:
             )
         return array
 
+    def from_array(self, array: np.ndarray[Any, Any]) -> Tensor:
+        return Tensor._from_array(array)
+
     def write(self, target: Tensor, value: Tensor) -> None:
         array = self.array(target)
         if any(s == 0 and n > 1 for s, n in zip(array.strides, array.shape)):
@@ -88,6 +91,9 @@ class Eager:
 
     def concretize(self, value: Any, why: str) -> Any:
         return self.array(value)
+
+    def detach(self, tensor: Tensor) -> Tensor:
+        return tensor._alias()
 
     def get_grad(self, tensor: Tensor) -> Tensor | None:
         return tensor._grad

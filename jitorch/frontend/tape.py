@@ -32,25 +32,26 @@ class GradNode:
     """One recorded op call; users see it as ``grad_fn``."""
 
     __slots__ = (
-        "__weakref__", "_hooks", "_name", "_retained", "attrs", "edges", "number", "op", "operands", "outputs", "types",
+        "__weakref__", "_hooks", "_retained", "attrs", "edges", "number", "op", "operands", "outputs", "owner", "types",
         "versions", "vjp",
     )  # fmt: skip
 
-    def __init__(self, op: Op, operands: Sequence[Any], attrs: dict[str, Any], vjp: Callable[..., Any]):
-        self.op, self.attrs, self.vjp = op, attrs, vjp
+    def __init__(
+        self, op: Op, operands: Sequence[Any], attrs: dict[str, Any], vjp: Callable[..., Any], owner: Interpreter
+    ):
+        self.op, self.attrs, self.vjp, self.owner = op, attrs, vjp, owner
         self.operands: tuple[Any, ...] | None = tuple(operands)
-        self.edges: tuple[Edge, ...] = tuple(map(edge_of, operands))
+        self.edges: tuple[Edge, ...] = tuple(edge_of(x, owner) for x in operands)
         self.number = next(_sequence)
         self.outputs: tuple[Tensor, ...] = ()
         self.types: tuple[Any, ...] = ()
         self.versions: tuple[int, ...] = ()
         self._hooks: dict[int, dict[int, Callable[..., Any]]] | None = None
         self._retained: dict[int, Tensor] | None = None
-        self._name = op.name
 
     def name(self) -> str:
         """As PyTorch spells it: ``MulBackward0``."""
-        return "".join(part.capitalize() for part in self._name.split("_")) + "Backward0"
+        return "".join(part.capitalize() for part in self.op.name.split("_")) + "Backward0"
 
     def __repr__(self) -> str:
         return f"<{self.name()}>"
@@ -73,7 +74,7 @@ class GradNode:
     def finish(self, outputs: Sequence[Tensor], version: Callable[[Any], int]) -> None:
         """Attach the results.  They are saved without history: a node that held its own result would never be freed."""
         self.types = tuple(t._type for t in outputs)
-        self.outputs = tuple(t.detach() for t in outputs)
+        self.outputs = tuple(t._alias() for t in outputs)
         for i, t in enumerate(outputs):
             if t._type.dtype.category >= dtypes.Category.FLOAT:
                 t._node, t._output = self, i
@@ -105,16 +106,21 @@ class GradNode:
 def _with_history(tensor: Tensor, node: GradNode, output: int) -> Tensor:
     if isinstance(tensor, StaleTensor):
         return tensor
-    tensor = tensor.detach()
+    tensor = tensor._alias()
     tensor._node, tensor._output = node, output
     return tensor
 
 
-def edge_of(operand: Any) -> Edge:
+def edge_of(operand: Any, owner: Interpreter) -> Edge:
+    """Where the gradient of ``operand`` goes.
+
+    A tensor whose history belongs to another interpreter (an eager tensor that a trace reads) is a
+    leaf here.
+    """
     if not isinstance(operand, Tensor):
         return None
     if operand._node is not None:
-        return operand._node, operand._output
+        return (operand._node, operand._output) if operand._node.owner is owner else operand
     return operand if operand._requires_grad else None
 
 
@@ -130,18 +136,18 @@ class Tape:
 
     def __init__(self, inner: Interpreter):
         self.inner = inner
-        self.version = inner.version
+        self.version, self.from_array = inner.version, inner.from_array
         self.concretize = inner.concretize
-        self.get_grad, self.set_grad = inner.get_grad, inner.set_grad
+        self.get_grad, self.set_grad, self.detach = inner.get_grad, inner.set_grad, inner.detach
 
     # -- forward ---------------------------------------------------------------------------------
     def apply(self, op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> Any:
-        if not dispatch.is_grad_enabled() or not self._requires_grad(operands):
+        if not dispatch.is_grad_enabled() or op.name == "detach" or not self._requires_grad(operands):
             return self.inner.apply(op, operands, attrs)
         vjp = op.rules.get("vjp")
         if vjp is None and op.body is not None:
             return op.body(*op.group(operands), **attrs)
-        node = GradNode(op, operands, attrs, vjp or _not_differentiable(op))
+        node = GradNode(op, operands, attrs, vjp or _not_differentiable(op), self.inner)
         with dispatch.interpreting(self.inner):
             out = self.inner.apply(op, operands, attrs)
         outputs = out if isinstance(out, tuple) else (out,)
@@ -277,13 +283,14 @@ def run_backward(
     With ``accumulate`` the results are added to ``.grad``; else those of ``inputs`` are returned.
     """
     retain = create_graph if retain_graph is None else retain_graph
+    owner = dispatch.current().inner  # type: ignore[attr-defined]
     token = dispatch.set_grad_enabled_flag(create_graph)
     try:
         run = _Run()
         for tensor, gradient in zip(outputs, gradients, strict=True):
-            run.send(edge_of(tensor), _seed(tensor, gradient))
-        edges = None if inputs is None else [edge_of(t) for t in inputs]
-        wanted = None if edges is None else _ancestors(outputs, edges)
+            run.send(edge_of(tensor, owner), _seed(tensor, gradient))
+        edges = None if inputs is None else [edge_of(t, owner) for t in inputs]
+        wanted = None if edges is None else _ancestors([edge_of(t, owner) for t in outputs], edges)
         captured = _propagate(run, edges, wanted, retain, create_graph)
         if not accumulate:
             return captured
@@ -293,12 +300,12 @@ def run_backward(
         dispatch.reset_grad_enabled(token)
 
 
-def _ancestors(outputs: Sequence[Tensor], edges: Iterable[Edge]) -> set[GradNode]:
+def _ancestors(outputs: Iterable[Edge], edges: Iterable[Edge]) -> set[GradNode]:
     """The nodes between ``outputs`` and ``edges``: only those need to run."""
     ends = {id(e) if isinstance(e, Tensor) else id(e[0]) for e in edges if e is not None}
     order: list[GradNode] = []
     seen: set[GradNode] = set()
-    stack = [e[0] for t in outputs if isinstance(e := edge_of(t), tuple)]
+    stack = [e[0] for e in outputs if isinstance(e, tuple)]
     while stack:
         node = stack.pop()
         if node not in seen:

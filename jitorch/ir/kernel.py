@@ -33,7 +33,7 @@ nothing else may.  Trees are frozen, so passes are functions ``Kernel -> Kernel`
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -428,11 +428,11 @@ def transform(tree: Tree, f: Callable[[Expr], Expr]) -> Tree:
     if not isinstance(tree, (Expr, Stmt, Kernel)):
         return tree
     changes: dict[str, Any] = {}
-    for field in fields(tree):  # type: ignore[arg-type]
-        old = getattr(tree, field.name)
+    for name in _CHILDREN[type(tree)]:
+        old = getattr(tree, name)
         new = transform(old, f)
         if new is not old and new != old:
-            changes[field.name] = new
+            changes[name] = new
     rebuilt = replace(tree, **changes) if changes else tree  # type: ignore[type-var]
     return f(rebuilt) if isinstance(rebuilt, Expr) else rebuilt  # type: ignore[return-value]
 
@@ -451,17 +451,26 @@ def substitute(tree: Tree, values: dict[Var, Expr]) -> Tree:
     return transform(tree, replace_var)
 
 
+_CHILDREN: dict[type, tuple[str, ...]] = {
+    Const: (), Var: (), Load: ("index",), Call: ("args",), Let: ("var", "value"), Local: ("var", "init"),
+    Assign: ("var", "value"), Store: ("index", "value"), For: ("var", "extent", "body"), If: ("test", "then", "orelse"),
+    Barrier: (), Kernel: ("body",),
+}  # fmt: skip
+"""The parts of each construct that hold expressions or statements, in source order."""
+
+
 def walk(tree: object) -> Iterator[Expr | Stmt]:
     """Every statement and expression of ``tree``, parents first, in source order."""
-    if isinstance(tree, tuple):
-        for item in tree:
-            yield from walk(item)
-    elif isinstance(tree, (Expr, Stmt)):
-        yield tree
-        for field in fields(tree):  # type: ignore[arg-type]
-            yield from walk(getattr(tree, field.name))
-    elif isinstance(tree, Kernel):
-        yield from walk(tree.body)
+    stack: list[Any] = [tree]
+    while stack:
+        part = stack.pop()
+        if type(part) is tuple:
+            stack.extend(reversed(part))
+            continue
+        if not isinstance(part, Kernel):
+            yield part
+        for name in reversed(_CHILDREN[type(part)]):
+            stack.append(getattr(part, name))
 
 
 def loads(tree: object) -> Iterator[Load]:

@@ -67,6 +67,10 @@ class Memory:
         self.data[index] = value
 
 
+def _undefined(buffer: Buffer) -> Memory:
+    return Memory.undefined(buffer, buffer.size or 0)
+
+
 class _Cell:
     """A mutable scalar."""
 
@@ -101,8 +105,9 @@ class _Threads:
 
     def __init__(self, kernel: Kernel):
         self.kernel = kernel
-        self.shared = [b for b in kernel.scratch if b.space == "shared"]
-        self.local = [b for b in kernel.scratch if b.space == "local"]
+        self.shared = {b for b in kernel.scratch if b.space == "shared"}
+        self.local = {b for b in kernel.scratch if b.space == "local"}
+        self.stores: dict[int, set[Buffer]] = {}
 
     def block(self, body: Sequence[k.Stmt], scope: Scope, in_threads: bool) -> Generator[None, None, None]:
         for stmt in body:
@@ -117,9 +122,9 @@ class _Threads:
                     scope[buffer.name].write(int(evaluate(index, scope)), evaluate(value, scope))
                 case k.For(_, _, _, "thread"):
                     yield from self.threads(stmt, scope, in_threads)
-                case k.For(var, extent, inner, kind):
+                case k.For(_, extent, inner):
                     for i in range(int(evaluate(extent, scope))):
-                        yield from self.block(inner, self.iteration(scope, var, i, kind), in_threads)
+                        yield from self.block(inner, self.iteration(scope, stmt, i), in_threads)
                 case k.If(test, then, orelse):
                     yield from self.block(then if evaluate(test, scope) else orelse, dict(scope), in_threads)
                 case k.Barrier():
@@ -133,26 +138,36 @@ class _Threads:
             raise CompilerBug(f"{var} is assigned inside a loop whose iterations do not own it", ir=self.kernel)
         cell.value = value
 
-    def iteration(self, scope: Scope, var: Var, i: int, kind: str) -> Scope:
-        """The scope of one iteration; an independent one owns no scalar from outside and has its own local buffers."""
+    def iteration(self, scope: Scope, loop: k.For, i: int) -> Scope:
+        """The scope of one iteration.
+
+        One that is independent owns no scalar from outside; local memory that it writes is its own,
+        undefined at first (a thread's holds what the thread had before).
+        """
         inner = dict(scope)
-        inner[var.name] = var.dtype.numpy.type(i)
-        if kind not in ("parallel", "block", "thread"):
-            return inner
-        for name, value in scope.items():
-            if isinstance(value, _Cell):
-                inner[name] = value.value
-        for buffer in self.local:
-            inner[buffer.name] = scope[buffer.name].copy()
-        if kind == "block":
+        if loop.kind in ("parallel", "block", "thread"):
+            for name, value in scope.items():
+                if isinstance(value, _Cell):
+                    inner[name] = value.value
+            for buffer in self.written(loop) & self.local:
+                is_thread = loop.kind == "thread"
+                inner[buffer.name] = scope[buffer.name].copy() if is_thread else _undefined(buffer)
+        if loop.kind == "block":
             for buffer in self.shared:
-                inner[buffer.name] = Memory.undefined(buffer, buffer.size or 0)
-        inner[var.name] = var.dtype.numpy.type(i)
+                inner[buffer.name] = _undefined(buffer)
+        inner[loop.var.name] = loop.var.dtype.numpy.type(i)
         return inner
+
+    def written(self, loop: k.For) -> set[Buffer]:
+        """The buffers that a loop stores to."""
+        key = id(loop)
+        if key not in self.stores:
+            self.stores[key] = {s.buffer for s in k.walk(loop) if isinstance(s, k.Store)}
+        return self.stores[key]
 
     def threads(self, loop: k.For, scope: Scope, in_threads: bool) -> Generator[None, None, None]:
         """All iterations in lock step from barrier to barrier; inner loops wait for the threads of the outer ones."""
-        scopes = (self.iteration(scope, loop.var, i, loop.kind) for i in range(int(evaluate(loop.extent, scope))))
+        scopes = (self.iteration(scope, loop, i) for i in range(int(evaluate(loop.extent, scope))))
         running = [self.block(loop.body, s, True) for s in scopes]
         while running:
             waiting = [thread for thread in running if next(thread, "done") is None]
@@ -168,7 +183,7 @@ def run(kernel: Kernel, args: Sequence[Any]) -> None:
     or `Memory` for buffers, numbers for scalars."""
     if len(args) != len(kernel.params):
         raise CompilerBug(f"kernel {kernel.name} takes {len(kernel.params)} arguments", actual=len(args))
-    scope: Scope = {b.name: Memory.undefined(b, b.size or 0) for b in kernel.scratch}
+    scope: Scope = {b.name: _undefined(b) for b in kernel.scratch}
     for param, arg in zip(kernel.params, args, strict=True):
         if isinstance(param, Var):
             scope[param.name] = param.dtype.numpy.type(arg)

@@ -39,12 +39,21 @@ class Literal:
         for item in items:
             if not isinstance(item, _NUMBERS[dtype.category]) or (isinstance(item, bool) and dtype is not dtypes.bool_):
                 raise TypeError(f"{item!r} is no {dtype.name}")
-        return cls(np.array(items, dtype.numpy).reshape(type.shape))
+        shape: Any = type.shape
+        with np.errstate(over="ignore"):
+            return cls(np.array(items, dtype.numpy).reshape(shape))
 
     def items(self) -> list[Any]:
-        """The elements as Python numbers, in row-major order."""
-        is_float = self.type.dtype.is_floating_point
-        return (self.array.astype(np.float64) if is_float else self.array).ravel().tolist()
+        """The elements as Python numbers, in row-major order; a NaN is the usual one, whatever its bits."""
+        dtype = self.type.dtype
+        if dtype.category < dtypes.Category.FLOAT:
+            return self.array.ravel().tolist()
+        with np.errstate(invalid="ignore"):
+            wide = self.array.ravel().astype(np.complex128 if dtype.is_complex else np.float64)
+        # A complex number is a pair of floats.
+        parts = wide.view(np.float64)
+        parts[np.isnan(parts)] = np.nan
+        return wide.tolist()
 
     @property
     def type(self) -> TensorType:

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from jitorch import dtypes
-from jitorch.dims import Dim, SymDim, Symbol, symbols
+from jitorch.dims import Dim, Symbol, SymDim, symbols
 from jitorch.dtypes import DType
 from jitorch.errors import CompilerBug, Location
 from jitorch.ir.literal import Literal

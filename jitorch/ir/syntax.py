@@ -53,7 +53,8 @@ class Place(Location):
         begin = text.rfind("\n", 0, start) + 1
         end = text.find("\n", start)
         end = len(text) if end < 0 else end
-        super().__init__("<graph>", text.count("\n", 0, start) + 1, start - begin, max(min(stop, end), start + 1) - begin)
+        stop = max(min(stop, end), start + 1)
+        super().__init__("<graph>", text.count("\n", 0, start) + 1, start - begin, stop - begin)
         self.text = text[begin:end]
 
     def __str__(self) -> str:

@@ -32,11 +32,12 @@ def verify(graph: Graph) -> Graph:
     for value in graph.outputs:
         if value not in defined:
             raise VerifyError(f"graph {graph.name}: returns a value that it does not define", ir=graph)
+    # First, so that a graph that captures a value is named rather than the value's use.
+    for inner in graph.subgraphs():
+        verify(inner)
     _verify_uses(graph, defined)
     _verify_symbols(graph)
     _verify_writes(graph)
-    for inner in graph.subgraphs():
-        verify(inner)
     return graph
 
 

@@ -20,7 +20,8 @@ from jitorch.errors import UnsupportedError
 from jitorch.ir import kernel as k
 from jitorch.ir import scalars
 from jitorch.ir.kernel import INDEX, Buffer, Call, Const, Expr, Kernel, Load, Var
-from jitorch.lower import positions, words
+from jitorch.lower import words
+from jitorch.lower.positions import COMPARISONS, Positions, is_arithmetic, is_negative_never
 from jitorch.lower.words import PRIMARY, TERNARY, UNARY
 
 _UNSIGNED = {
@@ -44,6 +45,9 @@ class Text(NamedTuple):
         return self.text if self.level > level else f"({self.text})"
 
 
+NO_POSITIONS = Positions(Kernel("", (), (), ()))
+
+
 class CLike:
     """The walk.  An object renders one source text; it collects the helpers that the kernels need."""
 
@@ -63,8 +67,7 @@ class CLike:
         self.helpers: dict[str, str] = {}
         self.scope: dict[str, str] = {}
         self.mutable: frozenset[str] = frozenset()
-        self.lets: frozenset[str] = frozenset()
-        self.loops: frozenset[str] = frozenset()
+        self.positions = NO_POSITIONS
         self.positive: frozenset[str] = frozenset()
 
     # -- words ------------------------------------------------------------------------------------
@@ -129,10 +132,11 @@ class CLike:
     def source(self, kernels: Iterable[Kernel]) -> str:
         """A whole source text: prelude, the helpers used, the kernels."""
         functions = [self.function(kernel) for kernel in kernels]
-        return "\n".join([*self.prelude(), *self.helpers.values(), *functions])
+        return "\n".join([self.prelude(), *self.helpers.values(), *functions]).lstrip("\n")
 
-    def prelude(self) -> list[str]:
-        return []
+    def prelude(self) -> str:
+        """Lines before everything else."""
+        return ""
 
     def signature(self, kernel: Kernel, name: str, params: str) -> str:
         return f"void {name}({params})"
@@ -140,14 +144,16 @@ class CLike:
     def function(self, kernel: Kernel, name: str | None = None) -> str:
         """One kernel as a function; ``name`` if it is not to have the kernel's own."""
         self.scope = {}
-        self.lets, self.loops = positions.index_lets(kernel), positions.loop_variables(kernel)
-        self.positive = self.loops
+        self.positions = Positions(kernel)
+        self.positive = self.positions.loops
         self.mutable = frozenset(s.var.name for s in k.walk(kernel) if isinstance(s, k.Local))
         stored = {s.buffer for s in k.walk(kernel) if isinstance(s, k.Store)}
         params = ", ".join(self.parameter(p, p in stored) for p in kernel.params)
         name = self.identifier(kernel.name, self.scope.values()) if name is None else name
         head = self.signature(kernel, name, params or "void")
         body = self.begin(kernel) + [self.scratch(b) for b in kernel.scratch] + self.block(kernel.body)
+        if len(head) > 117:
+            head = head.replace("(" + params, "(\n    " + params.replace(", ", ",\n    "), 1)
         lines = [f"// kernel {kernel.name}", f"{head} {{", *indented(body), "}"]
         return "\n".join(lines) + "\n"
 
@@ -193,17 +199,17 @@ class CLike:
         return self.unsupported(f"statement {type(stmt).__name__}")
 
     def let(self, var: Var, value: Expr) -> str:
-        if var.name not in self.lets:
+        if var.name not in self.positions.lets:
             text = self.expr(value)
             return f"const {self.type(var.dtype)} {self.define(var.name)} = {text};"
         text = self.index(value)
-        if positions.is_negative_never(value, self.positive):
+        if is_negative_never(value, self.positive):
             self.positive |= {var.name}
         return f"const {self.type(self.index_type)} {self.define(var.name)} = {text};"
 
     def for_(self, loop: k.For) -> list[str]:
         outer = self.scope
-        extent = self.index(loop.extent)
+        extent = self.extent(loop.extent)
         name, type_ = self.define(loop.var.name), self.type(self.index_type)
         if self.may_change(loop.extent):
             end = self.define(f"{name}_end")
@@ -221,12 +227,16 @@ class CLike:
     # -- expressions ------------------------------------------------------------------------------
 
     def index(self, e: Expr) -> Text:
-        """``e`` as a position in a buffer or an extent."""
-        return self.arithmetic(e, True) if positions.is_arithmetic(e) else self.expr(e)
+        """``e`` as a place in a buffer."""
+        return self.arithmetic(e, True) if is_arithmetic(e) else self.expr(e)
+
+    def extent(self, e: Expr) -> Text:
+        """``e`` as a number of iterations or elements, in 64 bits."""
+        return self.arithmetic(e, self.positions.is_position(e)) if is_arithmetic(e) else self.expr(e)
 
     def is_narrow(self, name: str) -> bool:
         """Whether a variable is held in `index_type` rather than in its own dtype."""
-        return name in self.lets or name in self.loops
+        return name in self.positions.lets or name in self.positions.loops
 
     def arithmetic(self, e: Expr, narrow: bool) -> Text:
         """Index arithmetic in plain operators; ``narrow`` brings other variables down to `index_type`."""
@@ -234,13 +244,18 @@ class CLike:
             case Const(value, dtype):
                 return self.integer(int(value.real), self.index_type if narrow else dtype)
             case Var(name):
-                text = Text(self.scope[name])
-                if not narrow or self.index_type is INDEX or self.is_narrow(name):
+                text, target = Text(self.scope[name]), self.index_type if narrow else INDEX
+                if self.index_type is INDEX or narrow == self.is_narrow(name):
                     return text
-                return Text(f"({self.type(self.index_type)}){text}", UNARY)
+                return Text(f"({self.type(target)}){text}", UNARY)
             case Call("add" | "sub" | "mul" as fn, (x, y)):
                 return self.infix(words.INFIX[fn], self.arithmetic(x, narrow), self.arithmetic(y, narrow))
-            case Call("floordiv" | "mod" as fn, (x, Const(int(divisor)))) if divisor > 0 and positions.is_negative_never(
+            case Call(_, args) if (
+                narrow and self.index_type is not INDEX and not all(map(self.positions.is_position, args))
+            ):
+                # What is divided or clamped must be computed in full.
+                return Text(f"({self.type(self.index_type)}){self.arithmetic(e, False).within(UNARY - 1)}", UNARY)
+            case Call("floordiv" | "mod" as fn, (x, Const(int(divisor)))) if divisor > 0 and is_negative_never(
                 x, self.positive
             ):
                 symbol = "/" if fn == "floordiv" else "%"
@@ -266,11 +281,14 @@ class CLike:
             case Call("where", (test, x, y)):
                 tested, chosen, other = self.expr(test), self.expr(x), self.expr(y)
                 return Text(f"{tested.within(TERNARY)} ? {chosen.within(TERNARY)} : {other.within(TERNARY)}", TERNARY)
-            case Call(fn, args) if fn in positions.COMPARISONS and all(
-                positions.is_position(a, self.lets | self.loops) for a in args
-            ):
-                x, y = (self.arithmetic(a, False) for a in args)
+            case Call(fn, args) if fn in COMPARISONS and all(map(self.positions.is_comparable, args)):
+                x, y = (Text(self.scope[a.name]) if isinstance(a, Var) else self.arithmetic(a, True) for a in args)
                 return self.infix(words.INFIX[fn], x, y)
+            case Call() if self.positions.is_position(e):
+                text = self.arithmetic(e, True)
+                return (
+                    text if self.index_type is INDEX else Text(f"({self.type(INDEX)}){text.within(UNARY - 1)}", UNARY)
+                )
             case Call(fn, args) if fn in scalars.TABLE:
                 return self.call(fn, args[0].dtype, [self.expr(a) for a in args])
         return self.unsupported(f"expression {e}")

@@ -26,9 +26,9 @@ _SIMPLE = frozenset(
     "add sub mul maximum minimum abs sign where eq ne lt le gt ge and or xor not shl shr floor ceil trunc round".split()
 )
 _FREE_PULLS = frozenset(
-    "broadcast_to reshape_to transpose_axes slice_axes flip_axes constant number iota size_of cast copy".split()
+    "broadcast_to reshape_to transpose_axes slice_axes flip_axes constant number iota size_of cast copy detach".split()
 )
-VIEWS = frozenset(("broadcast_to", "reshape_to", "transpose_axes", "slice_axes"))
+VIEWS = frozenset(("broadcast_to", "reshape_to", "transpose_axes", "slice_axes", "detach"))
 _MATERIALIZED = frozenset(("recipe", "scatter", "scan", "extern"))
 
 
@@ -142,6 +142,8 @@ def unit_axis(value: Value) -> int | None:
     inner = unit_axis(node.operands[0])
     if inner is None:
         return None
+    if node.op.name == "detach":
+        return inner
     if node.op.name == "transpose_axes":
         return node.attrs["perm"].index(inner)
     if node.op.name == "slice_axes":

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from math import prod
+from typing import NoReturn
 
 from jitorch.errors import ValueRangeError
 from jitorch.ir import kernel as k
@@ -56,13 +57,17 @@ def _block(kernel: Kernel, threads: list[tuple[For, ...]]) -> tuple[int, ...]:
     sizes: list[int] = []
     for nest in threads:
         for axis, loop in enumerate(reversed(nest)):
-            if not isinstance(loop.extent, Const):
-                _refuse(kernel, "the number of threads must be constant", loop.extent)
             sizes += [0] * (axis + 1 - len(sizes))
-            sizes[axis] = max(sizes[axis], int(loop.extent.value.real))
+            sizes[axis] = max(sizes[axis], _constant(kernel, loop.extent))
     if prod(sizes) > MAX_THREADS:
         _refuse(kernel, f"a block has at most {MAX_THREADS} threads", prod(sizes))
     return tuple(sizes)
+
+
+def _constant(kernel: Kernel, extent: Expr) -> int:
+    if isinstance(extent, Const):
+        return int(extent.value.real)
+    return _refuse(kernel, "the number of threads must be constant", extent)
 
 
 def nests(body: Iterable[k.Stmt], kind: str) -> list[tuple[For, ...]]:
@@ -99,5 +104,5 @@ def _check_placement(kernel: Kernel, body: Iterable[k.Stmt], around: tuple[str, 
             _check_placement(kernel, part, (*around, kind), has_threads)
 
 
-def _refuse(kernel: Kernel, what: str, actual: object) -> None:
+def _refuse(kernel: Kernel, what: str, actual: object) -> NoReturn:
     raise ValueRangeError(f"kernel {kernel.name} cannot run on a GPU: {what}", actual=actual)

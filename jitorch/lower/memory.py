@@ -21,17 +21,23 @@ def reuse_written_inputs(program: host.Program) -> host.Program:
     ``w_new[i] = w[i] - lr * g[i]; w = w_new`` becomes ``w[i] = w[i] - lr * g[i]``.
     """
     body = list(program.body)
+    # By name: a kernel's hash walks all of it.
+    stores = {s.kernel.name: _stored(s.kernel) for s in body if isinstance(s, host.Launch)}
     for copy in [s for s in body if isinstance(s, host.Copy)]:
-        _reuse(body, copy)
+        _reuse(body, copy, stores)
     return replace(program, body=tuple(body))
 
 
-def _reuse(body: list[host.Stmt], copy: host.Copy) -> None:
+def _stored(kernel: k.Kernel) -> frozenset[k.Buffer]:
+    return frozenset(s.buffer for s in k.walk(kernel) if isinstance(s, k.Store))
+
+
+def _reuse(body: list[host.Stmt], copy: host.Copy, stores: dict[str, frozenset[k.Buffer]]) -> None:
     source, target = copy.source, copy.target
     alloc = next((s for s in body if isinstance(s, host.Alloc) and s.buffer == source), None)
     if alloc is None:
         return
-    writers = [i for i, s in enumerate(body) if isinstance(s, host.Launch) and _stores(s.kernel, source)]
+    writers = [i for i, s in enumerate(body) if isinstance(s, host.Launch) and source in stores[s.kernel.name]]
     if len(writers) != 1:
         return
     at = writers[0]
@@ -43,16 +49,15 @@ def _reuse(body: list[host.Stmt], copy: host.Copy) -> None:
             continue
         if _touches(statement, target):
             return
-    if any(_stores(s.kernel, target) for s in body if isinstance(s, host.Launch)):
+    if any(target in stores[s.kernel.name] for s in body if isinstance(s, host.Launch)):
         return
     body.remove(alloc)
     body.remove(copy)
     for i, statement in enumerate(body):
-        body[i] = _rename(statement, source, target)
-
-
-def _stores(kernel: k.Kernel, buffer: k.Buffer) -> bool:
-    return any(isinstance(s, k.Store) and s.buffer == buffer for s in k.walk(kernel))
+        renamed = _rename(statement, source, target)
+        if isinstance(renamed, host.Launch) and renamed is not statement:
+            stores[renamed.kernel.name] = _stored(renamed.kernel)
+        body[i] = renamed
 
 
 def _touches(statement: host.Stmt, buffer: k.Buffer) -> bool:

@@ -1,7 +1,11 @@
 """Which integer arithmetic of a kernel only ever finds elements.
 
-Index arithmetic cannot overflow where its access is in bounds, so a target may compute it with plain
-operators, and in 32 bits if all buffers are small.  Arithmetic on the user's integers must wrap.
+Arithmetic on the user's integers must wrap.  A sum of products that finds an element cannot overflow, as the
+access is in bounds; so a target may compute it with plain operators, and in 32 bits if all buffers
+are small (modulo 2**32 the parts do not matter).
+
+A *position* is arithmetic over loop variables and constants whose value stays near the extents of the
+loops (``block * 256 + thread``): plain operators are right for it wherever it is used.
 """
 
 from __future__ import annotations
@@ -12,6 +16,9 @@ from jitorch.ir.kernel import INDEX, Call, Const, Expr, Kernel, Load, Var
 ARITHMETIC = frozenset({"add", "sub", "mul", "floordiv", "mod", "minimum", "maximum"})
 COMPARISONS = frozenset({"eq", "ne", "lt", "le", "gt", "ge"})
 
+LIMIT = 2**31 - 2**16
+"""No buffer and no extent may reach this where indices are computed in 32 bits."""
+
 
 def is_arithmetic(e: Expr) -> bool:
     """Whether ``e`` is int64 arithmetic over variables and constants, with no load."""
@@ -21,81 +28,6 @@ def is_arithmetic(e: Expr) -> bool:
         case Call(fn, args):
             return e.dtype is INDEX and fn in ARITHMETIC and all(map(is_arithmetic, args))
     return False
-
-
-def loop_variables(kernel: Kernel) -> frozenset[str]:
-    """Names that stand for loop variables and for nothing else."""
-    other = {p.name for p in kernel.params} | {s.var.name for s in k.walk(kernel) if isinstance(s, (k.Let, k.Local))}
-    return frozenset(s.var.name for s in k.walk(kernel) if isinstance(s, k.For)) - other
-
-
-def is_position(e: Expr, names: frozenset[str]) -> bool:
-    """Whether ``e`` is a bare variable or constant, or arithmetic over ``names`` alone: safe to compare as it is."""
-    if isinstance(e, (Const, Var)):
-        return e.dtype is INDEX
-    return is_arithmetic(e) and all(v.name in names for v in k.walk(e) if isinstance(v, Var))
-
-
-def index_lets(kernel: Kernel) -> frozenset[str]:
-    """Names of `Let` variables that are read only as indices, extents, or in comparisons of positions."""
-    lets = [s for s in k.walk(kernel) if isinstance(s, k.Let) and s.var.dtype is INDEX and is_arithmetic(s.value)]
-    found = frozenset(s.var.name for s in lets) - _defined_otherwise(kernel)
-    while True:
-        reader = _Reader(found, loop_variables(kernel) | found)
-        reader.block(kernel.body)
-        if not found & reader.data:
-            return found
-        found -= reader.data
-
-
-def _defined_otherwise(kernel: Kernel) -> frozenset[str]:
-    """Names that something else than an index `Let` defines too, somewhere."""
-    other = {p.name for p in kernel.params}
-    for s in k.walk(kernel):
-        match s:
-            case k.For(var) | k.Local(var):
-                other.add(var.name)
-            case k.Let(var, value) if var.dtype is not INDEX or not is_arithmetic(value):
-                other.add(var.name)
-    return frozenset(other)
-
-
-class _Reader:
-    """Collects in ``data`` the variables read as values."""
-
-    def __init__(self, lets: frozenset[str], positions: frozenset[str]):
-        self.lets, self.positions, self.data = lets, positions, set[str]()
-
-    def block(self, body: tuple[k.Stmt, ...]) -> None:
-        for stmt in body:
-            match stmt:
-                case k.Let(var, value):
-                    self.expr(value, var.name in self.lets)
-                case k.Local(_, value) | k.Assign(_, value):
-                    self.expr(value, False)
-                case k.Store(_, index, value):
-                    self.expr(index, True)
-                    self.expr(value, False)
-                case k.For(_, extent, inner):
-                    self.expr(extent, True)
-                    self.block(inner)
-                case k.If(test, then, orelse):
-                    self.expr(test, False)
-                    self.block(then)
-                    self.block(orelse)
-
-    def expr(self, e: Expr, is_index: bool) -> None:
-        match e:
-            case Var(name) if not is_index:
-                self.data.add(name)
-            case Load(_, index):
-                self.expr(index, True)
-            case Call(fn, args) if fn in COMPARISONS and all(is_position(a, self.positions) for a in args):
-                for a in args:
-                    self.expr(a, True)
-            case Call(_, args):
-                for a in args:
-                    self.expr(a, is_index and is_arithmetic(e))
 
 
 def is_negative_never(e: Expr, known: frozenset[str]) -> bool:
@@ -116,100 +48,145 @@ def is_negative_never(e: Expr, known: frozenset[str]) -> bool:
     return False
 
 
-LIMIT = 2**31 - 2**16
-"""No buffer and no extent may reach this where indices are computed in 32 bits."""
+class Positions:
+    """The index variables of one kernel.
 
-
-def fits_in_32_bits(kernel: Kernel) -> bool:
-    """Whether index arithmetic is right in 32 bits for every call whose buffers and extents stay below `LIMIT`.
-
-    A sum of products that ends in bounds is right modulo 2**32 whatever its parts are.  What is
-    divided, compared or clamped on the way must itself be small, which is proved from the extents.
+    ``loops``: names of loop variables; ``lets``: names of `Let` variables that hold positions, or that are read
+    only as indices.  Either may be held in a narrower type than int64.
     """
-    bounds = _Bounds(kernel)
-    for stmt in k.walk(kernel):
-        match stmt:
-            case Load(_, e) | k.Store(_, e) | k.For(_, e):
-                if is_arithmetic(e) and not bounds.is_safe(e):
-                    return False
-            case k.Let(var, e) if var.name in bounds.lets and not bounds.is_safe(e):
-                return False
-            case Call(fn, args) if fn in COMPARISONS and all(is_position(a, bounds.names) for a in args):
-                if not all(isinstance(a, (Const, Var)) and a.dtype is INDEX or bounds.is_small(a) for a in args):
-                    return False
-                if any(isinstance(a, Var) and a.name in bounds.lets and not bounds.is_small(a) for a in args):
-                    return False
-    return True
-
-
-class _Bounds:
-    """How great the magnitude of an index expression can become."""
 
     def __init__(self, kernel: Kernel):
-        self.lets = index_lets(kernel)
-        self.names = self.lets | loop_variables(kernel)
-        self.extents: dict[str, list[Expr]] = {}
-        self.values: dict[str, list[Expr]] = {}
+        self.magnitudes: dict[str, int] = {}
+        self.lets: frozenset[str] = frozenset()
+        others = {p.name for p in kernel.params}
+        lets: dict[str, list[Expr]] = {}
+        loops: dict[str, int] = {}
         for s in k.walk(kernel):
             match s:
                 case k.For(var, extent):
-                    self.extents.setdefault(var.name, []).append(extent)
-                case k.Let(var, value) if var.name in self.lets:
-                    self.values.setdefault(var.name, []).append(value)
+                    loops[var.name] = max(loops.get(var.name, 0), _greatest_value(extent))
+                case k.Let(var, value) if is_arithmetic(value):
+                    lets.setdefault(var.name, []).append(value)
+                case k.Let(var) | k.Local(var):
+                    others.add(var.name)
+        self.loops = frozenset(loops) - others - lets.keys()
+        self.magnitudes = {name: loops[name] for name in self.loops}
+        candidates = frozenset(lets) - others - loops.keys()
+        for name in lets:
+            if name in candidates and all(self.is_position(value) for value in lets[name]):
+                self.magnitudes[name] = max(self.magnitude(value) or 0 for value in lets[name])
+        self.lets = self._narrow_lets(kernel, candidates)
+
+    def _narrow_lets(self, kernel: Kernel, candidates: frozenset[str]) -> frozenset[str]:
+        while True:
+            reader = _Reader(self, candidates)
+            reader.block(kernel.body)
+            rejected = (candidates & reader.data) - self.magnitudes.keys()
+            if not rejected:
+                return candidates
+            candidates -= rejected
 
     def magnitude(self, e: Expr) -> int | None:
-        """An upper bound of ``abs(e)``, or None."""
+        """An upper bound of ``abs(e)`` while extents stay below `LIMIT`, or None."""
         match e:
             case Const(int(value)):
                 return abs(value)
-            case Var(name) if name in self.lets:
-                return _greatest([self.magnitude(value) for value in self.values[name]])
-            case Var(name) if name in self.names:
-                return max(map(self.extent, self.extents[name]))
-            case Call("add" | "sub" | "mul" as fn, (x, y)):
-                a, b = self.magnitude(x), self.magnitude(y)
-                if a is None or b is None:
-                    return None
-                return a * b if fn == "mul" else a + b
-            case Call("floordiv", (x, Const(int(divisor)))) if divisor > 0:
-                a = self.magnitude(x)
-                return None if a is None else a // divisor + 1
+            case Var(name):
+                return self.magnitudes.get(name)
             case Call("mod", (_, Const(int(divisor)))):
                 return abs(divisor)
-            case Call("floordiv", (x, _)):
-                a = self.magnitude(x)
-                return None if a is None else a + 1
-            case Call("minimum" | "maximum", args):
-                return _greatest([self.magnitude(a) for a in args])
+            case Call(fn, (x, y)):
+                a, b = self.magnitude(x), self.magnitude(y)
+                if a is None or (b is None and fn != "floordiv"):
+                    return None
+                return _combine(fn, a, b or 0, y)
         return None
 
-    def extent(self, extent: Expr) -> int:
-        """A loop's greatest value: an extent that is a quotient stays as far below the limit."""
-        match extent:
-            case Const(int(value)):
-                return value
-            case Call("floordiv", (_, Const(int(divisor)))) if divisor > 0:
-                return LIMIT // divisor
-        return LIMIT
-
-    def is_small(self, e: Expr) -> bool:
+    def is_position(self, e: Expr) -> bool:
+        """Whether plain operators are right for ``e``, wherever it is used."""
+        if isinstance(e, (Const, Var)):
+            return e.dtype is INDEX and (isinstance(e, Const) or e.name in self.magnitudes)
+        if not isinstance(e, Call) or not is_arithmetic(e):
+            return False
         found = self.magnitude(e)
-        return found is not None and found < 2**31
+        return found is not None and found < 2**31 and all(map(self.is_position, e.args))
 
-    def is_safe(self, e: Expr) -> bool:
-        """Whether the arithmetic of ``e`` may wrap nowhere that matters."""
+    def is_comparable(self, e: Expr) -> bool:
+        """Whether ``e`` may be compared in plain operators: a position, or any variable on its own."""
+        return (e.dtype is INDEX and isinstance(e, Var)) or self.is_position(e)
+
+
+def _greatest_value(extent: Expr) -> int:
+    """A loop variable's bound: an extent that is a quotient stays as far below the limit."""
+    match extent:
+        case Const(int(value)):
+            return max(value, 0)
+        case Call("floordiv", (_, Const(int(divisor)))) if divisor > 0:
+            return LIMIT // divisor
+    return LIMIT
+
+
+def _combine(fn: str, a: int, b: int, y: Expr) -> int | None:
+    match fn:
+        case "add" | "sub":
+            return a + b
+        case "mul":
+            return a * b
+        case "minimum" | "maximum":
+            return max(a, b)
+        case "floordiv":
+            return a // y.value + 1 if isinstance(y, Const) and isinstance(y.value, int) and y.value > 0 else a + 1
+    return None
+
+
+class _Reader:
+    """Collects in ``data`` the variables read as values, if the `Let` names ``lets`` hold indices."""
+
+    def __init__(self, positions: Positions, lets: frozenset[str]):
+        self.positions, self.lets, self.data = positions, lets, set[str]()
+
+    def block(self, body: tuple[k.Stmt, ...]) -> None:
+        for stmt in body:
+            match stmt:
+                case k.Let(var, value):
+                    self.expr(value, var.name in self.lets)
+                case k.Local(_, value) | k.Assign(_, value):
+                    self.expr(value, False)
+                case k.Store(_, index, value):
+                    self.expr(index, True)
+                    self.expr(value, False)
+                case k.For(_, extent, inner):
+                    # Extents are computed in full.
+                    self.expr(extent, False)
+                    self.block(inner)
+                case k.If(test, then, orelse):
+                    self.expr(test, False)
+                    self.block(then)
+                    self.block(orelse)
+
+    def expr(self, e: Expr, is_index: bool) -> None:
         match e:
-            case Const(int(value)):
-                return abs(value) < 2**31
-            case Call("floordiv" | "mod", (x, y)):
-                return self.is_small(x) and self.is_safe(x) and self.is_safe(y)
-            case Call("minimum" | "maximum", args):
-                return all(self.is_small(a) and self.is_safe(a) for a in args)
+            case Var(name) if not is_index:
+                self.data.add(name)
+            case Load(_, index):
+                self.expr(index, True)
             case Call(_, args):
-                return all(map(self.is_safe, args))
-        return True
+                for a in args:
+                    self.expr(a, is_index and is_arithmetic(e))
 
 
-def _greatest(bounds: list[int | None]) -> int | None:
-    known = [b for b in bounds if b is not None]
-    return max(known) if known and len(known) == len(bounds) else None
+def limited_extents(kernel: Kernel) -> tuple[Expr, ...] | None:
+    """What must be below `LIMIT`, besides the sizes of all buffers, for indices to be computed in 32 bits.
+
+    The extents of the loops, over the scalar parameters; None where one is not known before the launch.
+    """
+    positions = Positions(kernel)
+    params = {p for p in kernel.params if isinstance(p, Var)}
+    found: dict[Expr, None] = {}
+    for loop in k.walk(kernel):
+        if not isinstance(loop, k.For) or positions.is_position(loop.extent):
+            continue
+        if not all(e in params for e in k.walk(loop.extent) if isinstance(e, (Load, Var))):
+            return None
+        found[loop.extent] = None
+    return tuple(found)

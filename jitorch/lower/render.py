@@ -17,7 +17,7 @@ from jitorch.ir import kernel as k
 from jitorch.ir import program as host
 from jitorch.ir.kernel import Buffer, Kernel, Var
 from jitorch.ir.program import Program
-from jitorch.lower.clike import CLike, Text, indented
+from jitorch.lower.clike import NO_POSITIONS, CLike, Text, indented
 from jitorch.lower.words import PRIMARY, UNARY
 
 OUT_OF_MEMORY = -1
@@ -41,15 +41,15 @@ class CSource(CLike):
     linkage = ""
     """What stands before a kernel's function; `program` makes them static."""
 
-    def prelude(self) -> list[str]:
-        return ["#include <math.h>\n#include <stdbool.h>\n#include <stdint.h>\n"]
+    def prelude(self) -> str:
+        return "#include <math.h>\n#include <stdbool.h>\n#include <stdint.h>\n"
 
     def signature(self, kernel: Kernel, name: str, params: str) -> str:
         return f"{self.linkage}void {name}({params})"
 
     def integer(self, value: int, dtype: DType) -> Text:
-        if value == -(2**63):
-            return Text("INT64_MIN")
+        if value in (-(2**63), -(2**31)):
+            return Text("INT64_MIN" if value < -(2**31) else "INT32_MIN")
         if value > 2**31 - 1 or value < -(2**31) + 1:
             unsigned = "U" if value > 2**63 - 1 or not dtype.is_signed else ""
             return Text(f"{'-' if value < 0 else ''}{unsigned}INT64_C({abs(value)})", UNARY if value < 0 else PRIMARY)
@@ -110,11 +110,11 @@ class _HostText:
         body = self.body()
         includes = "#include <stdlib.h>\n#include <string.h>\n"
         main = "\n".join([f"// program {program.name}", f"{head} {{", *indented(body), "}\n"])
-        return "\n".join(["".join([*c.prelude(), includes]), *c.helpers.values(), *kernels, main])
+        return "\n".join([c.prelude() + includes, *c.helpers.values(), *kernels, main])
 
     def body(self) -> list[str]:
         c, program = self.c, self.program
-        c.scope, c.lets, c.loops, c.positive, c.mutable = {}, frozenset(), frozenset(), frozenset(), frozenset()
+        c.scope, c.positions, c.positive, c.mutable = {}, NO_POSITIONS, frozenset(), frozenset()
         taken = self.functions.values()
         lines = []
         for i, buffer in enumerate((*program.inputs, *program.outputs)):
@@ -170,10 +170,10 @@ class _HostText:
                 self.can_leave = True
                 # malloc(0) may give NULL, which here means failure.
                 failed = [f"  result = {OUT_OF_MEMORY};", "  goto done;", "}"]
-                count = c.index(size).within(13)
+                count = c.extent(size).within(13)
                 return [f"{name} = malloc({count} * sizeof *{name} + 1);", f"if ({name} == NULL) {{", *failed]
             case host.Place(buffer, _, offset):
-                return [f"{c.scope[buffer.name]} = (void *)((char *)arena + {c.index(offset).within(12)});"]
+                return [f"{c.scope[buffer.name]} = (void *)((char *)arena + {c.extent(offset).within(12)});"]
             case host.Free(buffer):
                 name = c.scope[buffer.name]
                 return [f"free({name});", f"{name} = NULL;"] if self.is_allocated(buffer) else []
@@ -182,7 +182,7 @@ class _HostText:
                 return [f"{self.functions[kernel]}({given});"]
             case host.Copy(target, source, size):
                 name = c.scope[target.name]
-                count = c.index(size).within(13)
+                count = c.extent(size).within(13)
                 return [f"memcpy({name}, {c.scope[source.name]}, {count} * sizeof *{name});"]
             case host.Scalar(var, value):
                 return [f"{c.scope[var.name]} = {c.expr(value)};"]

@@ -152,13 +152,26 @@ INFIX_BOOL = {
 UNARY, PRIMARY, TERNARY = 14, 16, 3
 """Levels of a cast or sign, of what needs no parentheses, and of ``?:``."""
 
-_RESERVED = frozenset(
-    """auto bool break case char const continue default do double else enum extern false float for goto half if inline
-    int long register restrict return short signed sizeof static struct switch true typedef union unsigned void
+_WORDS = """auto bool break case char const continue default do double else enum extern false float for goto half if
+    inline int long register restrict return short signed sizeof static struct switch true typedef union unsigned void
     volatile while class template typename this new delete operator namespace using public private protected try
-    catch throw friend virtual asm linux unix args scalars arena status done main NULL INFINITY NAN memcpy malloc
-    free calloc copysign copysignf global local kernel constant private""".split()
-) | {f"{name}{suffix}" for name in MATHS for suffix in ("", "f")}
+    catch throw friend virtual asm linux unix args scalars arena status done main NULL INFINITY NAN EOF
+    global local kernel constant"""
+
+# What <math.h>, <stdlib.h> and <string.h> declare, in C99 and as POSIX adds to it.
+_MATHS_HEADER = """acos acosh asin asinh atan atan2 atanh cbrt ceil copysign cos cosh drem erf erfc exp exp10 exp2 expm1
+    fabs fdim finite floor fma fmax fmin fmod frexp gamma hypot ilogb isinf isnan j0 j1 jn ldexp lgamma llrint llround
+    log log10 log1p log2 logb lrint lround modf nan nearbyint nextafter nexttoward pow remainder remquo rint round scalb
+    scalbln scalbn signbit significand sin sincos sinh sqrt tan tanh tgamma trunc y0 y1 yn"""
+_LIBRARY = """abort abs atexit atof atoi atol atoll bsearch calloc clearenv div drand48 erand48 exit fpclassify free
+    getenv index isfinite isgreater isgreaterequal isless islessequal islessgreater isnormal isunordered labs ldiv llabs
+    lldiv malloc mblen memccpy memchr memcmp memcpy memmove memset putenv qsort rand random realloc rindex select setenv
+    signgam srand srandom stpcpy strcat strchr strcmp strcoll strcpy strdup strerror strlen strncat strncmp strncpy
+    strpbrk strrchr strspn strstr strtod strtof strtok strtol strtoll strtoul strtoull strxfrm system unsetenv"""
+
+_RESERVED = frozenset(
+    [*_WORDS.split(), *_LIBRARY.split(), *(name + end for name in _MATHS_HEADER.split() for end in ("", "f", "l"))]
+)
 
 _DTYPE = "|".join(d.short for d in ALL)
 _HELPER_NAME = re.compile(rf"({'|'.join(scalars.TABLE)}|cast_({_DTYPE}))_({_DTYPE})")

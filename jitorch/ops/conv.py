@@ -50,6 +50,8 @@ def _(x, w, *, stride, dilation):
 def _(x, w, *, stride, dilation):
     n = len(stride)
     spatial = tuple(map(window_count, x.shape[3:], w.shape[3:], stride, dilation))
+    if np.prod(w.shape[3:]) > np.prod(spatial):
+        return _by_position(x, w, spatial, stride, dilation)
     steps = (
         *x.strides[:3],
         *(s * a for s, a in zip(x.strides[3:], stride)),
@@ -62,6 +64,19 @@ def _(x, w, *, stride, dilation):
     columns = patches.transpose(order).reshape(groups, -1, batch * int(np.prod(spatial)))
     product = np.matmul(w.reshape(groups, outputs, -1), columns)
     return np.ascontiguousarray(np.moveaxis(product.reshape(groups, outputs, batch, *spatial), 1, 2))
+
+
+def _by_position(x: Any, w: Any, spatial: tuple[int, ...], stride: Sequence[int], dilation: Sequence[int]) -> Any:
+    """A large kernel at few positions, as in a weight's gradient: one matrix product a position."""
+    groups, batch, outputs, taps = x.shape[0], x.shape[1], w.shape[1], w.shape[3:]
+    result = np.empty((groups, batch, outputs, *spatial), x.dtype)
+    rows = w.reshape(groups, outputs, -1).swapaxes(1, 2)
+    for position in np.ndindex(*spatial):
+        window = tuple(
+            slice(p * s, p * s + (t - 1) * d + 1, d) for p, s, t, d in zip(position, stride, taps, dilation)
+        )
+        result[(..., *position)] = x[(..., *window)].reshape(groups, batch, -1) @ rows
+    return result
 
 
 def _swap(x: Tensor, a: int, b: int) -> Tensor:

@@ -23,6 +23,10 @@ class Interpreter(Protocol):
         """Run ``op``; returns a tensor, or a tuple for an op with several results."""
         ...
 
+    def from_array(self, array: Any) -> Any:
+        """A new tensor that holds ``array`` (NumPy); eager takes the array itself, a graph a copy as a constant."""
+        ...
+
     def write(self, target: Any, value: Any) -> None:
         """Replace the contents of tensor ``target``; ``value`` has its dtype and shape."""
         ...
@@ -33,6 +37,10 @@ class Interpreter(Protocol):
 
     def concretize(self, value: Any, why: str) -> Any:
         """The Python number or array behind ``value``, where there is one; ``why`` is for the refusal."""
+        ...
+
+    def detach(self, tensor: Any) -> Any:
+        """A tensor over the same memory, without history."""
         ...
 
     def get_grad(self, tensor: Any) -> Any:

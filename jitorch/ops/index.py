@@ -15,6 +15,7 @@ import numpy as np
 from jitorch import dims, dtypes
 from jitorch.errors import ShapeError, TensorIndexError, UnsupportedError
 from jitorch.ir.literal import Literal
+from jitorch.ops.arguments import axis_of as axis_of
 from jitorch.ops.create import literal
 from jitorch.ops.gather import put, take
 from jitorch.ops.normalize import PYTHON_NUMBERS, broadcast_shapes
@@ -22,14 +23,6 @@ from jitorch.ops.registry import function
 from jitorch.ops.structure import broadcast_to, cast, reshape_to, slice_axes, transpose_axes
 
 Tensor = Any
-
-
-def axis_of(name: str, dim: int, rank: int) -> int:
-    """``dim`` counted from the start, within ``rank`` axes (a 0-d tensor counts as one axis)."""
-    limit = max(rank, 1)
-    if not -limit <= dim < limit:
-        raise TensorIndexError(f"{name}: axis out of range", expected=f"{-limit} to {limit - 1}", actual=dim)
-    return dim + limit if dim < 0 else dim
 
 
 def _is_integer(key: Any) -> bool:

@@ -5,8 +5,12 @@
     @primitive     structural: a type rule, a numpy meaning, a gradient, one lowering
     @function      a public name that is no node: it resolves overloads or returns views, and runs other ops
 
-``places`` says where the name is published: ``torch`` (the package), ``method`` (Tensor), ``nn``
-(``nn.functional``), ``special``, ``linalg``, ``fft``; empty for what is not public.
+``places`` says where the name is published: ``torch`` (the package), ``method`` (Tensor), ``property``
+(an attribute of Tensor), ``nn`` (``nn.functional``), ``special``, ``linalg``, ``fft``; empty for what is
+not public.
+
+Every entry takes NumPy's spelling of PyTorch's keywords (``axis``, ``keepdims``, ...) and, where it
+has no parameter of that name, ``out=``: the result is then written to that tensor.
 """
 
 from __future__ import annotations
@@ -16,7 +20,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from jitorch.errors import CompilerBug
+from jitorch import dtypes
+from jitorch.errors import ArgumentError, CompilerBug, DTypeError, ShapeError
 from jitorch.ir import scalars
 from jitorch.ir.op import COMPOSITE, ELEMENTWISE, PRIMITIVE
 from jitorch.ir.op import Op as OpRecord
@@ -24,6 +29,38 @@ from jitorch.ops import dispatch
 from jitorch.ops.normalize import elementwise_type, normalize
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+KEYWORD_ALIASES = {"axis": "dim", "keepdims": "keepdim", "x": "input", "a": "input", "x1": "input", "x2": "other"}
+"""NumPy's name of a parameter: PyTorch's name, as `torch` itself accepts them."""
+
+
+def _canonical(known: frozenset[str], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """``kwargs`` under the names that the entry has; a name that was given twice stays for the binding to refuse."""
+    renamed = {}
+    for name, value in kwargs.items():
+        target = KEYWORD_ALIASES.get(name, name)
+        renamed[name if name in known or target not in known or target in kwargs else target] = value
+    return renamed
+
+
+def store(name: str, out: Any, result: Any) -> Any:
+    """Write ``result`` (a tensor, or a tuple of them) to ``out``, cast; returns ``out``."""
+    if isinstance(result, tuple):
+        if not isinstance(out, (tuple, list)) or len(out) != len(result):
+            raise ArgumentError(f"{name}: out= must hold one tensor per result", expected=len(result), actual=out)
+        for target, part in zip(out, result):
+            store(name, target, part)
+        return result._make(out) if hasattr(result, "_make") else tuple(out)  # type: ignore[attr-defined]
+    if not hasattr(out, "requires_grad"):
+        raise ArgumentError(f"{name}: out= must be a tensor", expected="Tensor", actual=type(out).__name__)
+    if not dtypes.can_cast(result.dtype, out.dtype):
+        raise DTypeError(f"{name}: the result does not fit the dtype of out=", expected=out.dtype, actual=result.dtype)
+    if result.shape != out.shape:
+        raise ShapeError(
+            f"{name}: out= has another shape than the result", expected=result.type, actual=out.type,
+            hint="tensors are not resized; pass one of the right shape",
+        )  # fmt: skip
+    return out._replace(result if result.dtype is out.dtype else OPS["cast"](result, dtype=out.dtype))
 
 
 @dataclass(frozen=True)
@@ -46,12 +83,18 @@ class Sample:
 class Op(OpRecord):
     """An op that can be called: the arguments are bound, promoted and handed to the interpreter in force."""
 
+    __module__: str
     promote: str | None = None
     places: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     inplace: bool = False
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if kwargs and not self._known.issuperset(kwargs):
+            kwargs = _canonical(self._known, kwargs)
+            out = kwargs.pop("out", None) if "out" not in self._known else None
+            if out is not None:
+                return store(self.name, out, self(*args, **kwargs))
         operands, attrs = self.bind(args, kwargs)
         if self.promote is not None:
             operands = normalize(self, operands)
@@ -63,14 +106,32 @@ class Function:
 
     def __init__(self, name: str, call: Callable[..., Any], places: tuple[str, ...]):
         self.name, self.call, self.places = name, call, places
-        self.doc = inspect.getdoc(call) or ""
+        self.doc = self.__doc__ = inspect.getdoc(call) or ""
+        self.__name__, self.__module__ = name, call.__module__
         self.signature = inspect.signature(call)
         self.aliases: tuple[str, ...] = ()
-        self.inplace = False
+        self.inplace: bool | str = False
         self.rules: dict[str, Callable[..., Any]] = {}
+        self._known = frozenset(self.signature.parameters)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self.call(*args, **kwargs)
+        if kwargs and not self._known.issuperset(kwargs):
+            kwargs = _canonical(self._known, kwargs)
+            out = kwargs.pop("out", None) if "out" not in self._known else None
+            if out is not None:
+                return store(self.name, out, self(*args, **kwargs))
+        try:
+            return self.call(*args, **kwargs)
+        except TypeError:
+            self._check_binding(args, kwargs)
+            raise
+
+    def _check_binding(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Raise an ArgumentError if the arguments do not fit the signature."""
+        try:
+            self.signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise ArgumentError(f"{self.name}: {error}", expected=f"{self.name}{self.signature}") from None
 
     def samples(self, function: Callable[..., Any]) -> Callable[..., Any]:
         if "samples" in self.rules:
@@ -86,16 +147,19 @@ OPS: dict[str, Op] = {}
 """Every op by its name in the IR."""
 
 PUBLIC: dict[str, Op | Function] = {}
-"""Every published name.  A name that lives in ``nn`` only is stored as ``nn.functional.NAME``, and so on."""
+"""Every published name.
 
-PREFIX = {"nn": "nn.functional.", "special": "special.", "linalg": "linalg.", "fft": "fft."}
+A name that lives in ``nn`` only is stored as ``nn.functional.NAME``, and so on; one that is only a
+method or property of tensors as ``Tensor.NAME``.
+"""
+
+PREFIX = {"method": "Tensor.", "property": "Tensor.", "nn": "nn.functional.", "special": "special.", "linalg": "linalg.", "fft": "fft."}
 
 
 def _publish(entry: Op | Function, places: tuple[str, ...], aliases: tuple[str, ...]) -> None:
     for name in (entry.name, *aliases):
-        name = name.rstrip("_")
         for place in places:
-            key = PREFIX.get(place, "") + name
+            key = name if place == "method" and "torch" in places else PREFIX.get(place, "") + name
             if PUBLIC.get(key, entry) is not entry:
                 raise CompilerBug(f"two ops are published as {key!r}")
             PUBLIC[key] = entry
@@ -114,8 +178,10 @@ def _configure(
     aliases: tuple[str, ...],
     promote: str | None,
     inplace: bool,
+    module: str,
 ) -> Op:
     entry.places, entry.aliases, entry.promote, entry.inplace = places, aliases, promote, inplace
+    entry.__module__ = module
     _register(entry)
     _publish(entry, places, aliases)
     return entry
@@ -133,7 +199,7 @@ def op(
 
     def define(fn: Callable[..., Any]) -> Op:
         entry = Op(name or fn.__name__.rstrip("_"), COMPOSITE, fn)
-        return _configure(entry, places, aliases, None, inplace)
+        return _configure(entry, places, aliases, None, inplace, fn.__module__)
 
     return define if function is None else define(function)
 
@@ -159,7 +225,7 @@ def elementwise(
         entry.scalar = machine.name
         entry.rules["numpy"] = machine.numpy
         entry.rules["type"] = _elementwise_type(entry, machine)
-        return _configure(entry, places, aliases, promote, inplace)
+        return _configure(entry, places, aliases, promote, inplace, fn.__module__)
 
     return define if function is None else define(function)
 
@@ -192,7 +258,7 @@ def primitive(
     def define(fn: Callable[..., Any]) -> Op:
         entry = Op(name or fn.__name__.rstrip("_"), PRIMITIVE, fn, lowering)
         entry.is_view = view
-        return _configure(entry, places, aliases, promote, inplace)
+        return _configure(entry, places, aliases, promote, inplace, fn.__module__)
 
     return define if function is None else define(function)
 
@@ -203,9 +269,12 @@ def function(
     name: str | None = None,
     places: tuple[str, ...] = ("torch", "method"),
     aliases: tuple[str, ...] = (),
-    inplace: bool = False,
+    inplace: bool | str = False,
 ) -> Any:
-    """Publish a plain function over ops."""
+    """Publish a plain function over ops.
+
+    ``inplace``: there is a method ``name_`` too, or ``"only"`` it.
+    """
 
     def define(fn: Callable[..., Any]) -> Function:
         entry = Function(name or fn.__name__.rstrip("_"), fn, places)

@@ -95,6 +95,46 @@ def _(rng):
     yield Sample(rng.normal(size=(2, 3)))
 
 
+@primitive(name="detach", view=True)
+def stop_gradient(x: Tensor) -> Tensor:
+    """The same elements; no gradient flows back."""
+
+
+@stop_gradient.type_rule
+def _(x):
+    return x
+
+
+@stop_gradient.numpy
+def _(x):
+    return x
+
+
+@stop_gradient.rule("strides")
+def _(strides, sizes):
+    return strides
+
+
+@stop_gradient.pull
+def _(index, x):
+    return x.at(index)
+
+
+@stop_gradient.vjp
+def _(g, out, x):
+    return (None,)
+
+
+@stop_gradient.write
+def _(x, y):
+    return y
+
+
+@stop_gradient.samples
+def _(rng):
+    yield Sample(rng.normal(size=(2, 3)), grad=False)
+
+
 @primitive(view=True)
 def broadcast_to(x: Tensor, *, shape: tuple[Dim, ...]) -> Tensor:
     """Repeat size-1 and missing leading axes to reach ``shape``."""
@@ -427,7 +467,7 @@ def _(x, *, axes):
 
 @flip_axes.numpy
 def _(x, *, axes):
-    return np.flip(x, axes)
+    return np.array(np.flip(x, axes), order="C")
 
 
 @flip_axes.pull

@@ -69,6 +69,12 @@ def copy_of_a_value(x: Any) -> Any:
     return x
 
 
+@rewrite(P(op("detach"), x))
+def detach_of_a_value(x: Any) -> Any:
+    # Gradients were taken before this pass runs.
+    return x
+
+
 @rewrite(P(op("cast"), x, dtype=d, number=False))
 def cast_to_the_same(x: Any, d: Any) -> Any:
     return x if getattr(x, "dtype", None) is d else None

@@ -107,13 +107,16 @@ def graphs(draw: st.DrawFn, depth: int = 2) -> Graph:
     for _ in range(draw(st.integers(0, 4))):
         operands = draw(st.lists(st.sampled_from(values), max_size=3))
         attrs = {"value": draw(attributes(depth)), "other": draw(attributes(0))}
-        where = draw(st.none() | st.builds(Location, st.sampled_from(["a.py", "<input 1>", "x: y.py"]), st.integers(1, 999)))
+        where = draw(
+            st.none() | st.builds(Location, st.sampled_from(["a.py", "<input 1>", "x: y.py"]), st.integers(1, 999))
+        )
         node = graph.append(toys.anything, operands, attrs, draw(st.lists(all_types(), max_size=2)), where)
         values += node.outputs
     if len(values) > 1:
         graph.outputs = draw(st.lists(st.sampled_from(values[1:]), max_size=3))
-    if graph.inputs and graph.outputs and draw(st.booleans()):
-        graph.writes = ((len(graph.inputs) - 1, len(graph.outputs) - 1),)
+    pairs = [(i.index, o) for i in graph.inputs for o, value in enumerate(graph.outputs) if i.type == value.type]
+    if pairs:
+        graph.writes = tuple(draw(st.lists(st.sampled_from(pairs), max_size=2, unique_by=lambda pair: pair[0])))
     return graph
 
 

@@ -7,15 +7,26 @@ function that rebuilds what was returned and writes what was written.  Tensors a
 
 from jitorch.frontend.python.guards import (
     Failure as Failure,
+)
+from jitorch.frontend.python.guards import (
     Guard as Guard,
+)
+from jitorch.frontend.python.guards import (
     TensorKey as TensorKey,
+)
+from jitorch.frontend.python.guards import (
     changed_ints as changed_ints,
+)
+from jitorch.frontend.python.guards import (
     first_failure as first_failure,
 )
 from jitorch.frontend.python.objects import pure_getattr as pure_getattr
 from jitorch.frontend.python.paths import Path as Path
 from jitorch.frontend.python.protocol import Trace as Trace
-from jitorch.frontend.python.recorder import Recorder as Recorder, Refuse as Refuse
-from jitorch.frontend.python.rewritten import code_digest as code_digest, store as store
+from jitorch.frontend.python.recorder import Recorder as Recorder
+from jitorch.frontend.python.recorder import Refuse as Refuse
+from jitorch.frontend.python.rewritten import code_digest as code_digest
+from jitorch.frontend.python.rewritten import store as store
 from jitorch.frontend.python.scalars import RuntimeScalar as RuntimeScalar
-from jitorch.frontend.python.stage import Staged as Staged, stage as stage
+from jitorch.frontend.python.stage import Staged as Staged
+from jitorch.frontend.python.stage import stage as stage

@@ -1,12 +1,12 @@
 """Calls under the protocol: who is run rewritten, who as it is, who not at all.
 
-    a rewritten function            as it is: it asks for everything itself
-    a function of the library       as it is, on arguments made ready (`lend`)
-    a function with a handler       by its handler (builtins.py)
-    any other Python function       rewritten
-    a class                         its ``__init__`` by these same rules
-    a pure C function               as it is, on constants; on run-time scalars as an expression
-    anything else                   refused
+a rewritten function            as it is: it asks for everything itself
+a function of the library       as it is, on arguments made ready (`lend`)
+a function with a handler       by its handler (builtins.py)
+any other Python function       rewritten
+a class                         its ``__init__`` by these same rules
+a pure C function               as it is, on constants; on run-time scalars as an expression
+anything else                   refused
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import enum
 import functools
 import inspect
 import types
+import typing
 from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
@@ -23,9 +24,9 @@ from typing import Any
 import numpy as np
 
 from jitorch.frontend.python import paths, pure
+from jitorch.frontend.python.expressions import PROTOCOL, Unsupported
 from jitorch.frontend.python.journal import MISSING
 from jitorch.frontend.python.operators import Operators
-from jitorch.frontend.python.rewrite import PROTOCOL, Unsupported
 from jitorch.frontend.python.rewritten import code_digest, is_rewritten, rewritten
 from jitorch.frontend.python.scalars import NUMBERS, RuntimeScalar, apply
 from jitorch.frontend.python.source import NoSource
@@ -42,7 +43,9 @@ from jitorch.frontend.python.values import (
 Handler = Callable[..., Any]
 HANDLERS: dict[Any, Handler] = {}
 _GENERATED = "<string>"  # the file name of code that dataclasses and named tuples generate
+_GENERIC_ALIASES = (types.GenericAlias, type(list[typing.Any]), type(typing.List[int]))  # noqa: UP006
 _METHODS_OF_C = (types.BuiltinMethodType, types.MethodWrapperType)
+_HOLDERS = (types.ModuleType, type, type(None))  # what the functions of modules, classes and nothing are bound to
 _DESCRIPTORS_OF_C = (types.MethodDescriptorType, types.WrapperDescriptorType)
 
 
@@ -89,9 +92,11 @@ class Calls(Operators):
             return self.construct(function, args, kwargs)
         if isinstance(function, functools.partial):
             return self._call_partial(function, args, kwargs)
+        if isinstance(function, _GENERIC_ALIASES):  # Stack[int]()
+            return self.call(typing.get_origin(function), *args, **kwargs)
         if isinstance(function, functools._lru_cache_wrapper):  # the cache is no part of what it computes
             return self.call(function.__wrapped__, *args, **kwargs)
-        if isinstance(function, _METHODS_OF_C) and not isinstance(function.__self__, types.ModuleType | type):
+        if isinstance(function, _METHODS_OF_C) and not isinstance(function.__self__, _HOLDERS):
             return self._call_c_method(function, args, kwargs)
         if isinstance(function, _DESCRIPTORS_OF_C) and args:
             return self._call_slot(function, args, kwargs)
@@ -172,7 +177,7 @@ class Calls(Operators):
 
     def _call_generated(self, function: types.FunctionType, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Methods that `dataclasses` writes."""
-        instance = args[0] if args else None
+        instance: Any = args[0] if args else None
         if not dataclasses.is_dataclass(type(instance)):
             self.refuse(f"{function.__qualname__} has no source")
         if function.__name__ == "__init__":
@@ -187,7 +192,7 @@ class Calls(Operators):
             shown = [f.name for f in dataclasses.fields(instance) if f.repr]
             values = ", ".join(f"{n}={self.text(self.attribute(instance, n), '__repr__')}" for n in shown)
             return f"{type(instance).__qualname__}({values})"
-        self.refuse(f"{function.__qualname__} has no source")
+        return self.refuse(f"{function.__qualname__} has no source")
 
     def _call_partial(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         path = self.origin(function)
@@ -229,7 +234,9 @@ class Calls(Operators):
         name, owner = descriptor.__name__, descriptor.__objclass__
         if type(target) in MUTABLE and owner in type(target).__mro__:
             return self.container_method(target, name, tuple(rest), kwargs)
-        match name if owner in (object, type, BaseException) else None:
+        if isinstance(target, BaseException) and name in ("__init__", "with_traceback", "add_note"):
+            return descriptor(target, *[self.formattable(x) for x in rest], **kwargs)
+        match name if owner is object else None:
             case "__init__":
                 return None
             case "__setattr__":
@@ -244,7 +251,7 @@ class Calls(Operators):
                 return self.text(target, name)
         if is_plain(target) or self.recorder.is_tensor(target):
             return self.call(descriptor.__get__(target), *rest, **kwargs)
-        self.refuse(f"{owner.__name__}.{name} of a {type(target).__name__}")
+        return self.refuse(f"{owner.__name__}.{name} of a {type(target).__name__}")
 
     def call_pure(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """A function that depends on its arguments alone, or a refusal that names it."""
@@ -277,8 +284,9 @@ class Calls(Operators):
             return value.concrete(f"a call of {_name(function)}")
         if type(value) in DICTS:
             return {k: self.constant(v, function) for k, v in self.contents(value).items()}
-        if isinstance(value, tuple) and is_namedtuple(type(value)):
-            return type(value)._make(self.constant(x, function) for x in self.contents(value))
+        kind: Any = type(value)
+        if is_namedtuple(kind):
+            return kind._make(self.constant(x, function) for x in self.contents(value))
         if type(value) in MUTABLE or isinstance(value, tuple):
             return type(value)(self.constant(x, function) for x in self.contents(value))
         if isinstance(value, types.FunctionType | types.MethodType):
@@ -303,12 +311,15 @@ class Calls(Operators):
 
     def call_library(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """A function of the library, which records what it does to tensors."""
-        result = function(*[self.lend(a, function) for a in args], **{k: self.lend(v, function) for k, v in kwargs.items()})
-        return self.adopt_result(result)
+        positional = [self.lend(a, function) for a in args]
+        keywords = {k: self.lend(v, function) for k, v in kwargs.items()}
+        return self.adopt_result(function(*positional, **keywords))
 
     def lend(self, value: Any, function: Any) -> Any:
-        """An argument of the library: tensors and scalars as they are, containers read, functions under the protocol."""
-        if type(value) is RuntimeScalar or self.recorder.is_tensor(value) or self.recorder.is_traced(value):
+        """An argument of the library: tensors as they are, containers read, functions under the protocol."""
+        if type(value) is RuntimeScalar:
+            return self.recorder.lend(value)
+        if self.recorder.is_tensor(value) or self.recorder.is_traced(value):
             return value
         if type(value) in DICTS:
             return {k: self.lend(v, function) for k, v in self.contents(value).items()}
@@ -329,7 +340,7 @@ class Calls(Operators):
             return value
         if python_function(type(value), "__call__") is not None:
             return self.callback(value)
-        self.refuse(f"a {type(value).__name__} as an argument of {_name(function)}")
+        return self.refuse(f"a {type(value).__name__} as an argument of {_name(function)}")
 
     def callback(self, function: Any) -> Any:
         """A function for native code to call: it comes back to the protocol."""
@@ -373,7 +384,7 @@ class Calls(Operators):
             return self.adopt(new(kind))
         if issubclass(kind, BaseException):
             return self.adopt(new(kind, *[self.formattable(a) for a in args]))
-        self.refuse(f"construction of {kind.__module__}.{kind.__qualname__}, of which nothing is known")
+        return self.refuse(f"construction of {kind.__module__}.{kind.__qualname__}, of which nothing is known")
 
     def _fill_dataclass(self, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """What the generated ``__init__`` does, with factories and ``__post_init__`` under the protocol."""

@@ -6,7 +6,7 @@ a walk over it guards its length or keys, and a write goes to its box in the jou
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from typing import Any
 
 from jitorch.frontend.python import paths
@@ -16,7 +16,7 @@ from jitorch.frontend.python.scalars import RuntimeScalar
 from jitorch.frontend.python.state import State
 from jitorch.frontend.python.values import DICTS, LISTS, MUTABLE, is_plain
 
-_LIST_WRITES = frozenset("append extend insert pop remove clear sort reverse appendleft popleft extendleft rotate".split())
+_LIST_WRITES = frozenset("insert pop clear reverse appendleft popleft extendleft rotate".split())
 _SET_WRITES = frozenset(
     "add discard remove pop clear update difference_update intersection_update symmetric_difference_update".split()
 )
@@ -91,7 +91,7 @@ class Containers(State):
             return list(container)
         self.guard(self._stored(container), "keys", tuple(container))
         box = self.journal.box(container)
-        return box.keys() if isinstance(box, DictBox) else list(container)
+        return box.order() if isinstance(box, DictBox) else list(container)
 
     def length(self, container: Any) -> int:
         if isinstance(container, tuple):
@@ -112,7 +112,7 @@ class Containers(State):
     def dict_get(self, container: Any, key: Any) -> Any:
         """The value under ``key``, or MISSING; either way guarded."""
         if self.is_created(container):
-            return container[key] if key in container else MISSING
+            return dict.get(container, key, MISSING)
         box = self.journal.box(container)
         if isinstance(box, DictBox) and not box.from_base(key):
             return box.written.get(key, MISSING)
@@ -158,13 +158,14 @@ class Containers(State):
         self._stored(container)
         box = self.journal.list_box(container)
         if box.contents is None:
-            box.contents = type(container)(self._read_list(container, box))
+            elements = self._read_list(container, box)
+            box.contents = deque(elements, container.maxlen) if isinstance(container, deque) else elements
         return box.contents
 
     def list_append(self, container: Any, value: Any) -> None:
         """Adding at the end needs no read, so a growing list does not make the trace depend on its length."""
-        if self.is_created(container):
-            container.append(value)
+        if self.is_created(container) or (isinstance(container, deque) and container.maxlen is not None):
+            self.list_contents(container).append(value)
             return
         self._stored(container)
         box = self.journal.list_box(container)
@@ -289,7 +290,8 @@ class Containers(State):
         value, *bounds = args
         if bounds:
             self.refuse(f"{name}() with bounds")
-        matches = (i for i, x in enumerate(self.contents(container)) if x is value or self.test(self.compare("eq", x, value)))
+        elements = enumerate(self.contents(container))
+        matches = (i for i, x in elements if x is value or self.test(self.compare("eq", x, value)))
         if name == "count":
             return sum(1 for _ in matches)
         position = next(matches, None)
@@ -324,7 +326,7 @@ class Containers(State):
                 value = self.dict_get(container, key)
                 self.dict_delete(container, key)
                 return key, value
-        self.refuse(f"{type(container).__name__}.{name}")
+        return self.refuse(f"{type(container).__name__}.{name}")
 
     def _dict_access(self, container: Any, name: str, key: Any, *default: Any) -> Any:
         key = self.plain_key(key)

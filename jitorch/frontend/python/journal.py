@@ -42,7 +42,7 @@ class DictBox:
         """Whether the entry is the base's own (which may lack it too)."""
         return key not in self.written and key not in self.deleted
 
-    def keys(self) -> list[Any]:
+    def order(self) -> list[Any]:
         """All keys in the order that the dict will have."""
         kept = [key for key in self.base if key not in self.deleted]
         return kept + [key for key in self.written if key not in self.base or key in self.deleted]

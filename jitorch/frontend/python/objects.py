@@ -24,8 +24,11 @@ _Getter = TypeVar("_Getter", bound=Callable[..., Any])
 _pure_getters: dict[Any, tuple[str, ...]] = {}
 
 _SLOT = types.MemberDescriptorType
-_NATIVE_DESCRIPTORS = (types.GetSetDescriptorType, types.MemberDescriptorType)
-_BOUND_BY_C = (types.WrapperDescriptorType, types.MethodDescriptorType, types.ClassMethodDescriptorType)
+# Entries of a class that C code made: they belong to it for good.
+_NATIVE_DESCRIPTORS = (
+    types.GetSetDescriptorType, types.MemberDescriptorType, types.WrapperDescriptorType,
+    types.MethodDescriptorType, types.ClassMethodDescriptorType,
+)  # fmt: skip
 
 
 def pure_getattr(*dictionaries: str) -> Callable[[_Getter], _Getter]:
@@ -95,6 +98,10 @@ class Objects(Containers):
     def _class_value(self, kind: type, name: str, value: Any) -> Any:
         """An entry of a class, as ``kind.name`` gives it, guarded."""
         path = paths.attr(paths.const(kind), name)
+        inner = self.recorder.unwrap(value)
+        if inner is not value:  # a jitted method
+            self.guard(path, "is", value)
+            return inner
         if isinstance(value, staticmethod):
             return self.read(path, value.__func__)
         if isinstance(value, classmethod):
@@ -102,7 +109,7 @@ class Objects(Containers):
             if isinstance(function, types.FunctionType):
                 self.guard(paths.attr(path, "__func__"), "func", FunctionKey.of(function))
             return types.MethodType(function, kind)
-        if isinstance(value, _BOUND_BY_C) or isinstance(value, _NATIVE_DESCRIPTORS):
+        if isinstance(value, _NATIVE_DESCRIPTORS):
             return getattr(kind, name)
         if hasattr(type(value), "__get__") and not isinstance(value, (types.FunctionType, property)):
             return getattr(kind, name)
@@ -152,7 +159,9 @@ class Objects(Containers):
         entry = class_entry(kind, name)
         if entry is not None and hasattr(type(entry[1]), "__set__"):
             return self._data_descriptor(target, name, entry[1])
-        found = MISSING if entry is not None else self._pure_entry(target, name)
+        found = MISSING
+        if entry is None and not self._peek(getattr(target, "__dict__", None), name):
+            found = self._pure_entry(target, name)
         if found is MISSING:
             found = self._own_entry(target, name)
         if found is not MISSING:
@@ -167,11 +176,16 @@ class Objects(Containers):
             if dictionary == name:
                 return MISSING
             namespace = self.attribute(target, dictionary)
-            box = self.journal.box(namespace)
-            # Only what is found is guarded: the class keeps a name in one place.
-            if name in (box.keys() if isinstance(box, DictBox) else namespace):
+            if self._peek(namespace, name):
                 return self.container_item(namespace, name)
         return MISSING
+
+    def _peek(self, namespace: Any, name: str) -> bool:
+        """Whether the dictionary has the name, without a guard: for classes that keep a name in one place."""
+        if not isinstance(namespace, dict):
+            return False
+        box = self.journal.box(namespace)
+        return name in (box.order() if isinstance(box, DictBox) else namespace)
 
     def _own_entry(self, target: Any, name: str) -> Any:
         """The entry of the instance dictionary, or MISSING with a guard that it is missing."""
@@ -216,9 +230,10 @@ class Objects(Containers):
     def _bind(self, target: Any, name: str, value: Any) -> Any:
         """An entry of the class that the instance does not shadow, bound to it."""
         kind = type(target)
-        if isinstance(value, types.FunctionType):
+        function = self.recorder.unwrap(value)
+        if isinstance(function, types.FunctionType):
             self._class_value(kind, name, value)
-            return types.MethodType(value, target)
+            return types.MethodType(function, target)
         if isinstance(value, (staticmethod, classmethod)):
             return self._class_value(kind, name, value)
         if isinstance(value, functools.cached_property):
@@ -254,6 +269,7 @@ class Objects(Containers):
         if isinstance(setter, types.FunctionType):
             if _is_frozen(kind):
                 raise dataclasses.FrozenInstanceError(f"cannot assign to field {name!r}")
+            self._class_value(kind, "__setattr__", setter)
             self.call(setter, target, name, value)
             return
         self.store_attribute(target, name, value)
@@ -310,6 +326,7 @@ class Objects(Containers):
         kind = type(target)
         deleter = getattr(kind, "__delattr__", None)
         if isinstance(deleter, types.FunctionType) and not self.recorder.is_tensor(target):
+            self._class_value(kind, "__delattr__", deleter)
             self.call(deleter, target, name)
             return
         self.drop_attribute(target, name)

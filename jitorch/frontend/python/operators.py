@@ -7,6 +7,7 @@ read without a guard.
 
 from __future__ import annotations
 
+import enum
 import operator
 import types
 from collections.abc import Callable, Iterator
@@ -50,7 +51,7 @@ class Operators(Objects):
             return result
         if isinstance(a, _CONTAINERS) or isinstance(b, _CONTAINERS):
             return self._container_binary(name, a, b)
-        return getattr(operator, name)(self.native(a), self.native(b))
+        return self.adopt_array(getattr(operator, name)(*self.pair(a, b)))
 
     def _special(self, forward: str, a: Any, b: Any, reflected: str) -> Any:
         """Methods written in Python by the user, by Python's rules; NotImplemented if there is none."""
@@ -119,7 +120,7 @@ class Operators(Objects):
             getattr(operator, f"i{special}")(contents, self.contents(b))
             return a
         if self.recorder.is_tensor(a) or self._is_created_array(a):
-            return getattr(operator, f"i{special}")(a, b)
+            return getattr(operator, f"i{special}")(*self.pair(a, b))
         return self.binary(name, a, b)
 
     def _is_created_array(self, value: Any) -> bool:
@@ -134,13 +135,21 @@ class Operators(Objects):
         method = self.user_method(a, f"__{name}__")
         if method is not None:
             return self.call(method, a)
-        return getattr(operator, name)(self.native(a))
+        return self.adopt_array(getattr(operator, name)(self.native(a)))
 
     def native(self, value: Any) -> Any:
         """A value as C code may see it; what C code would read without a guard is refused."""
         if isinstance(value, np.ndarray) and not self.is_created(value):
             self.refuse("arithmetic on a NumPy array that existed before the call; make it a tensor outside")
         return value
+
+    def pair(self, a: Any, b: Any) -> tuple[Any, Any]:
+        """The operands of an operator, as the library or C code may see them."""
+        if type(a) is RuntimeScalar and self.recorder.is_tensor(b):
+            a = self.recorder.number(a)
+        elif type(b) is RuntimeScalar and self.recorder.is_tensor(a):
+            b = self.recorder.number(b)
+        return self.native(a), self.native(b)
 
     # -- comparison and tests
 
@@ -158,7 +167,7 @@ class Operators(Objects):
             return result
         if isinstance(a, (*_CONTAINERS, *VIEWS)) and isinstance(b, (*_CONTAINERS, *VIEWS, frozenset)):
             return self._compare_containers(name, a, b)
-        return getattr(operator, name)(self.native(a), self.native(b))
+        return self.adopt_array(getattr(operator, name)(*self.pair(a, b)))
 
     def _identical(self, a: Any, b: Any) -> bool:
         if type(a) is RuntimeScalar or type(b) is RuntimeScalar:
@@ -280,7 +289,7 @@ class Operators(Objects):
             index += 1
 
     def _iterate_object(self, value: Any) -> Iterator[Any]:
-        kind = type(value)
+        kind: Any = type(value)
         method = self.user_method(value, "__iter__")
         if method is not None:
             found = self.call(method, value)
@@ -290,11 +299,12 @@ class Operators(Objects):
         getter = self.user_method(value, "__getitem__")
         if getter is not None:
             return self._iterate_items(value, getter)
-        if isinstance(value, type) and hasattr(type(value), "__iter__"):
-            return iter(value)  # an enumeration
-        if hasattr(kind, "__iter__") and not self.recorder.is_internal(kind) and not self.is_created(value):
+        if isinstance(value, enum.EnumMeta):
+            return iter(value)
+        known = self.recorder.is_internal(kind) or self.is_created(value)
+        if hasattr(kind, "__iter__") and not known:
             self.refuse(f"iteration over a {kind.__name__}")
-        return iter(value)
+        return iter(value)  # Python's own error, if it is not iterable
 
     def _iterate_next(self, iterator: Any) -> Iterator[Any]:
         advance = type(iterator).__next__
@@ -344,12 +354,12 @@ class Operators(Objects):
         if method is not None:
             return self.call(method, target, key)
         if isinstance(target, type):  # list[int], or an enumeration
-            return target[self.plain_key(key)]
+            return operator.getitem(target, self.plain_key(key))  # pyright: ignore[reportArgumentType, reportCallIssue]
         if self._is_created_array(target) or self.recorder.is_traced(target) or self.recorder.is_internal(kind):
-            return target[self.plain_key(key)]
+            return self.adopt_array(target[self.plain_key(key)])
         if not hasattr(kind, "__getitem__"):
             raise TypeError(f"{kind.__name__!r} object is not subscriptable")
-        self.refuse(f"an item of a {kind.__name__}")
+        return self.refuse(f"an item of a {kind.__name__}")
 
     def tensor_key(self, key: Any) -> Any:
         """An index of a tensor: tensors stay, the rest becomes plain."""
@@ -363,7 +373,7 @@ class Operators(Objects):
         """``target[key] = value``"""
         kind = type(target)
         if self.recorder.is_tensor(target):
-            target[self.tensor_key(key)] = value
+            target[self.tensor_key(key)] = self.recorder.number(value) if type(value) is RuntimeScalar else value
             return
         if kind in MUTABLE:
             self.container_set_item(target, self.plain_key(key), value)

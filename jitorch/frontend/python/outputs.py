@@ -97,8 +97,8 @@ class _Outputs:
         function = value.__func__
         if isinstance(function, types.FunctionType) and is_rewritten(function.__code__):
             self.trace.refuse("a method made inside of a compiled function escapes from it")
-        owner = self.value(value.__self__)
-        return self._assign(f"{self.writer.constant(types.MethodType)}({self.writer.constant(function)}, {owner})")
+        parts = f"{self.value(function)}, {self.value(value.__self__)}"
+        return self._assign(f"{self.writer.constant(types.MethodType)}({parts})")
 
     def _shell(self, value: Any, source: str) -> str:
         """An empty mutable object, known before its contents are: it may contain itself."""
@@ -158,7 +158,8 @@ class _Outputs:
     def _object(self, value: Any) -> str:
         """An instance of a user's class, by its attributes."""
         kind = type(value)
-        if kind.__module__ == "builtins" or kind.__new__ is not object.__new__ or self._is_opaque(kind):
+        opaque = kind.__module__ == "builtins" or self.trace.recorder.is_internal(kind)
+        if opaque or issubclass(kind, (dict, list, set, BaseException, np.ndarray)):
             self.trace.refuse(f"a {kind.__name__} made inside of a compiled function escapes from it")
         constant = self.writer.constant
         name = self._shell(value, f"{constant(object.__new__)}({constant(kind)})")
@@ -169,9 +170,6 @@ class _Outputs:
                 element = self.value(getattr(value, attribute))
                 self.writer.emit(f"{constant(object.__setattr__)}({name}, {attribute!r}, {element})")
         return name
-
-    def _is_opaque(self, kind: type) -> bool:
-        return self.trace.recorder.is_internal(kind)
 
     # -- writes
 
@@ -186,9 +184,8 @@ class _Outputs:
             match box:
                 case DictBox():
                     lines += [f"del {target}[{self.value(key)}]" for key in box.deleted]
-                    for key in box.keys():
-                        if key in box.written:
-                            lines.append(f"{target}[{self.value(key)}] = {self.value(box.written[key])}")
+                    written = [key for key in box.order() if key in box.written]  # in the order of the dict
+                    lines += [f"{target}[{self.value(k)}] = {self.value(box.written[k])}" for k in written]
                 case ListBox():
                     lines.append(self._list_write(box, target))
                 case SetBox():

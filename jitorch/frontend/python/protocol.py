@@ -6,19 +6,19 @@ variables of its closure and globals.
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import sys
 import types
 from typing import Any
 
-from jitorch.frontend.python import builtins as _handlers
-from jitorch.frontend.python import paths
+from jitorch.frontend.python import builtins, paths, stdlib
 from jitorch.frontend.python.calls import Calls
 from jitorch.frontend.python.journal import MISSING, DictBox
 from jitorch.frontend.python.recorder import Refuse
 from jitorch.frontend.python.values import python_function
 
-assert _handlers.HANDLERS, "importing the handlers registers them"
+# Importing these registers their handlers with `calls`.
+HANDLER_MODULES = (builtins, stdlib)
 
 
 class Trace(Calls):

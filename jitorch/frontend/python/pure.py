@@ -9,13 +9,10 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import decimal
-import enum
 import fractions
-import functools
 import itertools
 import types
 import typing
-from collections import Counter, OrderedDict, defaultdict, deque
 from typing import Any
 
 import numpy as np
@@ -23,23 +20,22 @@ import numpy as np
 # Modules of which every function written in C is pure.
 _C_MODULES = frozenset({"math", "cmath", "_operator", "operator", "_bisect", "_heapq", "unicodedata", "binascii"})
 # Modules of which Python functions, too, run natively: their caches and regular expressions are not ours to trace.
-_PYTHON_MODULES = frozenset(
-    {"re", "string", "textwrap", "fnmatch", "fractions", "decimal", "numbers", "keyword", "typing", "inspect"}
-)
+_PYTHON_MODULES = frozenset({"re", "string", "textwrap", "fnmatch", "fractions", "decimal", "numbers", "keyword"})
 _BUILTINS = frozenset({"abs", "ascii", "bin", "chr", "divmod", "hex", "oct", "ord", "pow", "round"})
 
 ITERTOOLS = frozenset(
     getattr(itertools, name) for name in dir(itertools) if isinstance(getattr(itertools, name), type) and name != "tee"
 )
 
+_PYTHON_FUNCTIONS = frozenset({dataclasses.fields, dataclasses.is_dataclass, typing.get_origin, typing.get_args})
+
 # Classes whose construction from plain values is pure.
 PURE_CLASSES = frozenset(
     {
-        complex, bytes, slice, frozenset, decimal.Decimal, fractions.Fraction, datetime.date, datetime.datetime,
-        datetime.time, datetime.timedelta, datetime.timezone, types.SimpleNamespace, np.dtype, types.GenericAlias,
+        complex, bytes, decimal.Decimal, fractions.Fraction, datetime.date, datetime.datetime,
+        datetime.time, datetime.timedelta, datetime.timezone, np.dtype, types.GenericAlias,
     }
 )  # fmt: skip
-CONTAINER_CLASSES = (Counter, OrderedDict, defaultdict, deque)
 
 # NumPy functions that read files, state or memory of others, or change their arguments.
 _NUMPY_EFFECTS = frozenset(
@@ -94,14 +90,16 @@ def effect(function: Any) -> str | None:
         return EFFECTS.get(name)
     for prefix, why in _EFFECT_MODULES.items():
         if module == prefix or module.startswith(prefix + "."):
-            return f"{why} ({prefix}.{name})"
+            public = {"posix": "os", "nt": "os"}.get(prefix, prefix.lstrip("_"))
+            return f"{why} ({public}.{name})"
     return None
 
 
 def module_of(function: Any) -> str:
     """The module that a function, method or class belongs to."""
     owner = getattr(function, "__self__", None)
-    if isinstance(function, types.BuiltinFunctionType) and owner is not None and not isinstance(owner, types.ModuleType):
+    bound = owner is not None and not isinstance(owner, types.ModuleType)
+    if isinstance(function, types.BuiltinFunctionType) and bound:
         return (owner if isinstance(owner, type) else type(owner)).__module__
     module = getattr(function, "__module__", None)
     if isinstance(module, str):
@@ -121,10 +119,6 @@ def is_pure(function: Any) -> bool:
     if isinstance(function, types.FunctionType):
         return module in _PYTHON_MODULES or function in _PYTHON_FUNCTIONS
     if module == "builtins":
-        return name in _BUILTINS
+        # ... and the class methods of immutable classes: int.from_bytes, str.maketrans.
+        return name in _BUILTINS or getattr(function, "__self__", None) in (int, float, str, bytes)
     return module in _C_MODULES
-
-
-_PYTHON_FUNCTIONS = frozenset(
-    {dataclasses.fields, dataclasses.is_dataclass, functools.total_ordering, enum.unique, typing.get_origin, typing.get_args}
-)

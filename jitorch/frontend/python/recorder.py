@@ -13,6 +13,7 @@ from jitorch.errors import Location, user_location
 
 if TYPE_CHECKING:
     from jitorch.frontend.python.paths import Path
+    from jitorch.frontend.python.scalars import RuntimeScalar
     from jitorch.frontend.python.state import State
 
 
@@ -82,6 +83,14 @@ class Recorder(Protocol):
 
     def set_tensor_attribute(self, tensor: Any, name: str, value: Any) -> None:
         """``tensor.name = value``.  ``trace.write_attribute`` journals a plain attribute."""
+        ...
+
+    def number(self, scalar: RuntimeScalar) -> Any:
+        """What stands for a run-time scalar as the operand of a tensor."""
+        ...
+
+    def lend(self, scalar: RuntimeScalar) -> Any:
+        """What stands for a run-time scalar as an argument of a function of the library."""
         ...
 
     def concretize(self, value: Any, why: str) -> Any:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
-COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+Node = TypeVar("Node", bound=ast.AST)
 
 
 @dataclass
@@ -107,6 +107,20 @@ def _blocks(statement: ast.stmt) -> Iterable[list[ast.stmt]]:
 def parameter_names(arguments: ast.arguments) -> set[str]:
     variadic = [a for a in (arguments.vararg, arguments.kwarg) if a is not None]
     return {a.arg for a in [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, *variadic]}
+
+
+def clone(node: Node) -> Node:
+    """A deep copy of a tree, many times faster than `copy.deepcopy`; nodes without fields are shared."""
+    if not node._fields:
+        return node
+    new = node.__class__.__new__(node.__class__)
+    for name, value in node.__dict__.items():
+        if isinstance(value, list):
+            value = [clone(x) if isinstance(x, ast.AST) else x for x in value]
+        elif isinstance(value, ast.AST):
+            value = clone(value)
+        setattr(new, name, value)
+    return new
 
 
 def mangle(node: ast.AST, class_name: str) -> None:

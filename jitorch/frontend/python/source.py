@@ -5,19 +5,26 @@ on disk is what runs.
 """
 
 from __future__ import annotations
-
 import __future__
+
 import ast
+import inspect
 import linecache
+import sys
 import types
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 
 FUTURE_FLAGS = 0
 for _name in __future__.all_feature_names:
     FUTURE_FLAGS |= getattr(__future__, _name).compiler_flag
 
+# Fields that every definition has since Python 3.12.
+_TYPE_PARAMETERS: dict[str, Any] = {"type_params": []} if sys.version_info >= (3, 12) else {}
 _MAKER = "_jitorch_maker"
 # pytest rewrites the asserts of test modules before they are compiled.
 _ASSERT_REWRITING = "@pytest_ar"
@@ -39,6 +46,7 @@ class Source:
 class _File:
     lines: list[str]
     index: dict[tuple[str, int], list[Source]]
+    imported: tuple[str, ...]  # names that the module's own statements import
 
 
 _files: dict[str, _File] = {}
@@ -71,13 +79,21 @@ def _read(name: str) -> _File:
         raise NoSource(f"{name} is no longer valid Python") from error
     index: dict[tuple[str, int], list[Source]] = {}
     _index(tree, None, index)
-    _files[name] = _File(lines, index)
+    _files[name] = _File(lines, index, tuple(_imported(tree)))
     return _files[name]
+
+
+def _imported(node: ast.AST) -> Iterator[str]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, (ast.Import, ast.ImportFrom)):
+            yield from ((alias.asname or alias.name).split(".")[0] for alias in child.names if alias.name != "*")
+        elif not isinstance(child, (ast.ClassDef, ast.expr, *_FUNCTIONS)):
+            yield from _imported(child)
 
 
 def _index(node: ast.AST, class_name: str | None, index: dict[tuple[str, int], list[Source]]) -> None:
     for child in ast.iter_child_nodes(node):
-        if isinstance(child, FunctionNode):
+        if isinstance(child, _FUNCTIONS):
             decorators = getattr(child, "decorator_list", ())
             line = min([child.lineno, *(d.lineno for d in decorators)])
             index.setdefault((getattr(child, "name", "<lambda>"), line), []).append(Source(child, class_name))
@@ -86,7 +102,7 @@ def _index(node: ast.AST, class_name: str | None, index: dict[tuple[str, int], l
 
 def _search(file: _File, code: types.CodeType) -> Source | None:
     candidates = file.index.get((code.co_name, code.co_firstlineno), [])
-    matching = [s for s in candidates if _compiles_to(s, code)]
+    matching = [s for s in candidates if _compiles_to(s, code, file.imported)]
     if len(matching) > 1:  # equal lambdas on one line: it does not matter which, unless columns say so
         matching = [s for s in matching if _spans(s.node, code)] or matching
     return matching[0] if matching else None
@@ -98,16 +114,21 @@ def _spans(node: FunctionNode, code: types.CodeType) -> bool:
     return bool(columns) and node.col_offset <= min(columns) and max(columns) <= end
 
 
-def _compiles_to(candidate: Source, code: types.CodeType) -> bool:
+def _compiles_to(candidate: Source, code: types.CodeType, imported: tuple[str, ...]) -> bool:
     """Whether the tree, compiled with the function's free variables around it, is this code."""
-    body = [_without_surroundings(candidate.node)]
+    body: list[ast.stmt] = [_without_surroundings(candidate.node)]
     if candidate.class_name is not None:
         body = [class_definition(candidate.class_name, body)]
     free = [name for name in code.co_freevars if name != "__class__"]
-    maker = function_definition(_MAKER, parameters(*free), body)
-    tree = ast.fix_missing_locations(ast.copy_location(maker, candidate.node))
+    # A module's function or class sees its own name as a global, not as a variable of the maker.
+    defined = {candidate.class_name or code.co_name} - {"<lambda>", *free}
+    outer: list[ast.stmt] = [ast.Global(sorted(defined))] if defined else []
+    maker = function_definition(_MAKER, parameters(*free), outer + body)
+    # The compiler calls methods of an imported name in another way than those of other names.
+    imports = ast.Import([ast.alias("_", name) for name in imported or ("_",)])
+    module = ast.Module([ast.copy_location(imports, candidate.node), ast.copy_location(maker, candidate.node)], [])
+    ast.fix_missing_locations(module)
     try:
-        module = ast.Module([tree], [])
         compiled = compile(module, code.co_filename, "exec", code.co_flags & FUTURE_FLAGS, dont_inherit=True)
         again = nested(compiled, _MAKER)
         if candidate.class_name is not None:
@@ -144,12 +165,12 @@ def function_definition(
     kind: type[ast.FunctionDef] | type[ast.AsyncFunctionDef] = ast.FunctionDef,
 ) -> ast.FunctionDef | ast.AsyncFunctionDef:
     """A ``def`` without decorators and annotations."""
-    return kind(name=name, args=args, body=body, decorator_list=[], type_params=[])
+    return kind(name=name, args=args, body=body, decorator_list=[], **_TYPE_PARAMETERS)
 
 
 def class_definition(name: str, body: list[ast.stmt]) -> ast.ClassDef:
     """A class statement without bases."""
-    return ast.ClassDef(name=name, bases=[], keywords=[], body=body, decorator_list=[], type_params=[])
+    return ast.ClassDef(name=name, bases=[], keywords=[], body=body, decorator_list=[], **_TYPE_PARAMETERS)
 
 
 def nested(code: types.CodeType, name: str) -> types.CodeType:
@@ -172,7 +193,9 @@ def _same(a: types.CodeType, b: types.CodeType) -> bool:
 
 def _same_constant(a: object, b: object) -> bool:
     if isinstance(a, types.CodeType) and isinstance(b, types.CodeType):
-        return _same(a, b)
+        # The body of a class holds its qualified name, which the surroundings settle.
+        is_function = a.co_flags & inspect.CO_OPTIMIZED
+        return _same(a, b) if is_function else a.co_name == b.co_name
     if isinstance(a, frozenset):  # equal sets may be shown in different orders
         return a == b
     # `repr` tells 0.0 from -0.0, and 1 from True inside of tuples.
@@ -180,5 +203,5 @@ def _same_constant(a: object, b: object) -> bool:
 
 
 def _arity(code: types.CodeType) -> int:
-    variadic = bool(code.co_flags & 0x04) + bool(code.co_flags & 0x08)
+    variadic = bool(code.co_flags & inspect.CO_VARARGS) + bool(code.co_flags & inspect.CO_VARKEYWORDS)
     return code.co_argcount + code.co_kwonlyargcount + variadic

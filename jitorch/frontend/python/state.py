@@ -11,6 +11,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
+import numpy as np
+
 from jitorch.frontend.python import paths
 from jitorch.frontend.python.guards import FunctionKey, Guard
 from jitorch.frontend.python.journal import MISSING, Journal
@@ -50,7 +52,7 @@ class State(ABC):
         self.guards: list[Guard] = []
         self.functions: dict[str, str] = {}
         self._dynamic = dynamic
-        self._dynamic_bases = {path.base for path in dynamic if path.kind == "item"}
+        self._dynamic_bases = _bases(dynamic)
         self._guarded: set[tuple[Any, ...]] = set()
         self._scalars: dict[Path, RuntimeScalar] = {}
         self._origins: dict[int, Path] = {}
@@ -76,25 +78,33 @@ class State(ABC):
 
     def adopt(self, value: Any) -> Any:
         """Mark a mutable object as made by this trace; gives it back."""
-        self._created.add(id(value))
-        self._kept.append(value)
+        if id(value) not in self._created:
+            self._created.add(id(value))
+            self._kept.append(value)
         return value
 
     def adopt_result(self, value: Any) -> Any:
         """What a native call returned: every object in it that was not known is new."""
-        if type(value) in (int, float, bool, str) or value is None or id(value) in self._origins:
+        if type(value) in (int, float, bool, str) or value is None:
+            return value
+        if id(value) in self._origins or id(value) in self._created:
             return value
         if self.recorder.is_tensor(value) or is_plain(value) or isinstance(value, IDENTITIES):
             return value
         if isinstance(value, types.FunctionType | types.MethodType):
             return value
+        self.adopt(value)
         if isinstance(value, (list, tuple)):
             for element in value:
                 self.adopt_result(element)
         elif isinstance(value, dict):
             for element in value.values():
                 self.adopt_result(element)
-        return self.adopt(value)
+        return value
+
+    def adopt_array(self, value: Any) -> Any:
+        """The result of an operator: a NumPy array is new, everything else looks after itself."""
+        return self.adopt(value) if type(value) is np.ndarray else value
 
     def is_created(self, value: Any) -> bool:
         """Whether the object was made by this trace, so that writes to it are nobody else's concern."""
@@ -159,12 +169,13 @@ class State(ABC):
 
     def _read_object(self, path: Path, value: Any) -> None:
         recorder = self.recorder
-        if isinstance(value, IDENTITIES):
-            self.guard(path, "is", value)
-            self.remember(value, paths.const(value))
-        elif recorder.is_tensor(value):
+        if recorder.is_tensor(value):
             self.remember(value, path)
             self.guard(path, "tensor", recorder.tensor_key(value))
+        elif isinstance(value, IDENTITIES) or (callable(value) and recorder.is_internal(value)):
+            # A function of the library has no parts that a trace would look at.
+            self.guard(path, "is", value)
+            self.remember(value, paths.const(value))
         elif recorder.is_constant(value):
             self.remember(value, paths.const(value))
             self.guard(path, "eq", value)
@@ -205,5 +216,15 @@ class State(ABC):
 
     def refuse_stored_iterator(self, value: Any) -> None:
         """An iterator from outside has a position that cannot be put back."""
-        if is_iterator(value) and not self.is_created(value):
+        if is_iterator(value) and self.origin(value) is not None:
             self.refuse(f"advancing a {type(value).__name__} that existed before the call")
+
+
+def _bases(dynamic: frozenset[Path]) -> set[Path]:
+    """The tuples that hold run-time scalars, at whatever depth: they are not guarded as wholes."""
+    bases: set[Path] = set()
+    for path in dynamic:
+        while path.kind == "item":
+            path = path.base
+            bases.add(path)
+    return bases

@@ -1,0 +1,160 @@
+"""What backends share that make kernels of a region: whether they can, and how a program's native function is called.
+
+A kernel backend lowers a region by `jitorch.lower.program`, renders and compiles it, and gives the result to
+`ProgramExecutable` with a manifest by `program_manifest`.  The native function is
+
+    int32_t NAME(void **args, const int64_t *scalars, void *arena)
+
+``args``: the arrays that go in, then those that come out; ``scalars``: one 8-byte slot each for sizes, then Python
+numbers (bool and int as int64, float as the bits of a double); ``arena``: scratch memory, aligned to 64 bytes.  It
+returns 0, or a status that `raise_status` turns into the error eager would have raised.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from jitorch.backends.base import Accept, Decompose, Reject, Verdict
+from jitorch.dtypes import DType
+from jitorch.errors import BackendError, KernelError, TensorIndexError
+from jitorch.ir import kernel as k
+from jitorch.ir.graph import Graph, Node
+from jitorch.ir.program import Program
+from jitorch.ir.types import TensorType
+from jitorch.lower.memory import ALIGNMENT
+from jitorch.lower.program import can_lower
+from jitorch.lower.pull import OUT_OF_RANGE
+from jitorch.lower.render import OUT_OF_MEMORY
+
+NativeCall = Callable[[int, int, int], int]
+"""The native function: the addresses of its three parameters, its status."""
+
+
+def kernel_verdict(node: Node, dtypes: Collection[DType]) -> Verdict:
+    """What a backend says of ``node`` that makes kernels over ``dtypes``."""
+    if node.op.body is not None:
+        return Decompose("composite")
+    if not can_lower(node.op.name, node.op.lowering):
+        return Reject(f"no kernel recipe for {node.op.name}")
+    types = [v.type for v in (*node.operands, *node.outputs) if isinstance(v.type, TensorType)]
+    strange = next((t.dtype for t in types if t.dtype not in dtypes), None)
+    return Accept() if strange is None else Reject(f"no kernels over {strange.name}")
+
+
+def program_manifest(region: Graph, program: Program, symbol: str) -> dict[str, Any]:
+    """What `ProgramExecutable` must know of a program to call it, as JSON values."""
+    return {
+        "name": program.name,
+        "symbol": symbol,
+        "inputs": ["tensor" if isinstance(v.type, TensorType) else str(v.type) for v in region.inputs],
+        "symbols": [s.name for s in region.symbols],
+        "outputs": len(program.outputs),
+        "kernels": len(program.kernels),
+        "arena": 0 if program.arena is None else _encode(program.arena),
+    }
+
+
+class ProgramExecutable:
+    """Implements `jitorch.backends.Executable` by calling the native function of one region."""
+
+    def __init__(self, function: NativeCall, manifest: Mapping[str, Any]):
+        self._function = function
+        self.name: str = manifest["name"]
+        self._kinds: list[str] = manifest["inputs"]
+        self._symbols: list[str] = manifest["symbols"]
+        self._arena: Any = manifest["arena"]
+        tensors = sum(kind == "tensor" for kind in self._kinds)
+        self._pointers = ctypes.c_void_p * max(1, tensors + manifest["outputs"])
+        self._scalars = ctypes.c_int64 * max(1, len(self._symbols) + len(self._kinds) - tensors)
+
+    def run(
+        self,
+        inputs: Sequence[Any],
+        outputs: Sequence[np.ndarray[Any, Any]],
+        dims: Mapping[str, int],
+        stream: Any = None,
+    ) -> None:
+        addresses: list[int] = []
+        numbers: list[int] = [dims[s] for s in self._symbols]
+        for kind, value in zip(self._kinds, inputs, strict=True):
+            if kind == "tensor":
+                addresses.append(value.ctypes.data if value.size else _EMPTY.ctypes.data)
+            elif kind == "float":
+                numbers.append(np.float64(value).view(np.int64).item())
+            else:
+                numbers.append(int(value))
+        addresses.extend(array.ctypes.data for array in outputs)
+        size = self._arena if isinstance(self._arena, int) else _evaluate(self._arena, dims)
+        arena = _arenas.at_least(size)
+        pointers, scalars = self._pointers(*addresses), self._scalars(*numbers)
+        status = self._function(ctypes.addressof(pointers), ctypes.addressof(scalars), arena)
+        if status:
+            raise_status(status, self.name)
+
+
+def raise_status(status: int, name: str) -> None:
+    """Turn a program's status into the error eager would have raised."""
+    if status == OUT_OF_RANGE:
+        raise TensorIndexError(
+            "index out of range in compiled code", actual=f"program {name}",
+            hint="run the function eagerly to see the index: jitorch.jit.disable()",
+        )  # fmt: skip
+    if status == OUT_OF_MEMORY:
+        raise KernelError(f"out of memory in program {name}")
+    raise KernelError(f"program {name} stopped", actual=f"status {status}")
+
+
+class _Arenas(threading.local):
+    """Scratch memory, one piece a thread, grown to the largest program that ran in it."""
+
+    def __init__(self) -> None:
+        self.memory = np.empty(0, np.uint8)
+        self.address = 0
+
+    def at_least(self, size: int) -> int:
+        if self.memory.size < size + ALIGNMENT:
+            self.memory = np.empty(size + ALIGNMENT, np.uint8)
+            self.address = (self.memory.ctypes.data + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT
+        return self.address
+
+
+_arenas = _Arenas()
+_EMPTY = np.zeros(ALIGNMENT, np.uint8)
+"""What an input without elements points to: predicated loads may read element 0."""
+
+
+def _encode(e: k.Expr) -> Any:
+    """A size expression as JSON: a number, a name, or [function, operands]."""
+    match e:
+        case k.Const(int(value)):
+            return value
+        case k.Var(name):
+            return name
+        case k.Call(fn, args) if fn in _ARITHMETIC:
+            return [fn, *map(_encode, args)]
+    raise BackendError(f"a size cannot be computed from {e}")
+
+
+_ARITHMETIC: Mapping[str, Callable[[int, int], int]] = {
+    "add": lambda x, y: x + y,
+    "sub": lambda x, y: x - y,
+    "mul": lambda x, y: x * y,
+    "floordiv": lambda x, y: x // y,
+    "mod": lambda x, y: x % y,
+    "maximum": max,
+    "minimum": min,
+}
+
+
+def _evaluate(e: Any, dims: Mapping[str, int]) -> int:
+    if isinstance(e, int):
+        return e
+    if isinstance(e, str):
+        return dims[e]
+    fn, x, y = e
+    return _ARITHMETIC[fn](_evaluate(x, dims), _evaluate(y, dims))

@@ -1,0 +1,226 @@
+"""A graph as a differentiable function of tensors.
+
+Called with gradients wanted, it runs a forward program that also gives the residuals, and its
+gradient is a second program over residuals and cotangents.  Under ``create_graph`` the gradient is
+the graph ``vjp(f)(inputs, g)``, called in this same way: so any order works.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from jitorch.compiler import Compiled, compile_graph
+from jitorch.errors import AutogradError
+from jitorch.frontend.eager import stale_error
+from jitorch.frontend.tape import GradNode
+from jitorch.ir.graph import Graph, Value
+from jitorch.ir.types import ScalarType
+from jitorch.ops import dispatch
+from jitorch.ops.registry import Op
+from jitorch.passes import grad
+from jitorch.passes.clean import cse, dce
+from jitorch.passes.pipeline import run as run_passes
+from jitorch.passes.simplify import simplify
+from jitorch.tensor import Tensor
+
+
+def _jitted(tensors: Sequence[Tensor]) -> Any:
+    """A call of a compiled function."""
+
+
+JITTED = Op("jitted", "primitive", _jitted, None)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Forward and backward compiled apart.  ``residuals`` is how many extra outputs forward has;
+    each entry of ``sources`` is an input of backward: ("input", i), ("residual", i) or ("grad", i)."""
+
+    forward: Compiled
+    backward: Compiled
+    sources: list[tuple[str, int]]
+    wrt: list[int]
+
+
+class GraphFunction:
+    """``graph`` as a function; ``differentiable`` are the outputs that have a gradient."""
+
+    def __init__(self, graph: Graph, differentiable: Sequence[int], backend: str | None = None):
+        self.graph, self.backend = graph, backend
+        self.differentiable = list(differentiable)
+        self._pairs: dict[tuple[int, ...], Pair] = {}
+        self._derivatives: dict[tuple[int, ...], GraphFunction] = {}
+
+    @cached_property
+    def plain(self) -> Compiled:
+        """The program without gradients."""
+        return compile_graph(self.graph, self.backend)
+
+    @property
+    def compiled(self) -> list[Compiled]:
+        """The programs made so far."""
+        found = [self.__dict__["plain"]] if "plain" in self.__dict__ else []
+        for pair in self._pairs.values():
+            found += [pair.forward, pair.backward]
+        return found
+
+    # -- running ---------------------------------------------------------------------------------
+    def __call__(self, inputs: Sequence[Any]) -> list[Any]:
+        """Run on tensors and numbers; gives tensors and numbers for the outputs that are no write-back."""
+        wrt = self._wanted(inputs)
+        if not wrt:
+            return self._wrap(self.plain.graph, run_arrays(self.plain, inputs))
+        pair = self._pair(tuple(wrt))
+        results = run_arrays(pair.forward, inputs)
+        count = len(self.graph.outputs) - len(self.graph.writes)
+        outputs = self._wrap(self.graph, results[:count])
+        self._record(pair, inputs, outputs, results[count:])
+        return outputs
+
+    def _wanted(self, inputs: Sequence[Any]) -> list[int]:
+        if not self.differentiable or not dispatch.is_grad_enabled():
+            return []
+        return [i for i, x in enumerate(inputs) if isinstance(x, Tensor) and x.requires_grad]
+
+    def _wrap(self, graph: Graph, results: Sequence[Any]) -> list[Any]:
+        return [Tensor._from_array(r) if isinstance(r, np.ndarray) else r for r in results]
+
+    def _record(self, pair: Pair, inputs: Sequence[Any], outputs: Sequence[Any], residuals: Sequence[Any]) -> None:
+        tape: Any = dispatch.current()
+        tensors = [inputs[i] for i in pair.wrt]
+        made = [outputs[o] for o in self.differentiable]
+        needed = [inputs[i] for kind, i in pair.sources if kind == "input" and isinstance(inputs[i], Tensor)]
+        versions = [tape.version(t) for t in needed]
+
+        def vjp(g: Any, out: Any, operands: list[Tensor]) -> Any:
+            for t, version in zip(needed, versions):
+                if dispatch.current().version(t) != version:
+                    raise stale_error(t)
+            cotangents = g if isinstance(g, tuple) else (g,)
+            if dispatch.is_grad_enabled():
+                return (self._derivative(tuple(pair.wrt))([*inputs, *cotangents]),)
+            values: list[Any] = []
+            for kind, i in pair.sources:
+                values.append({"input": inputs, "residual": residuals, "grad": cotangents}[kind][i])
+            return ([Tensor._from_array(r) for r in run_arrays(pair.backward, values)],)
+
+        node = GradNode(JITTED, tensors, {}, vjp, tape.inner)
+        node.finish(made, tape.version)
+
+    # -- derivatives -----------------------------------------------------------------------------
+    def _derivative(self, wrt: tuple[int, ...]) -> GraphFunction:
+        """``(inputs, cotangents) -> cotangents of wrt``, itself differentiable."""
+        found = self._derivatives.get(wrt)
+        if found is None:
+            graph = grad.vjp(self.graph, wrt, self.differentiable)
+            found = self._derivatives[wrt] = GraphFunction(graph, range(len(graph.outputs)), self.backend)
+        return found
+
+    def _pair(self, wrt: tuple[int, ...]) -> Pair:
+        found = self._pairs.get(wrt)
+        if found is None:
+            found = self._pairs[wrt] = split(self.graph, wrt, self.differentiable, self.backend)
+        return found
+
+
+def run_arrays(compiled: Compiled, inputs: Sequence[Any]) -> list[Any]:
+    """Run on tensors, arrays and numbers; what a program writes reaches tensors that are not contiguous, too."""
+    interpreter = dispatch.current()
+    arrays: list[Any] = []
+    back: list[tuple[int, np.ndarray[Any, Any]]] = []
+    writes = compiled.graph.writes
+    for i, x in enumerate(inputs):
+        if isinstance(x, Tensor):
+            x = interpreter.concretize(x, "the input of a compiled function")
+        if isinstance(x, np.ndarray) and not x.flags.c_contiguous:
+            if any(target == i for target, _ in writes):
+                back.append((i, x))
+            x = np.ascontiguousarray(x)
+        arrays.append(x)
+    results = compiled.run(arrays)
+    for i, original in back:
+        np.copyto(original, arrays[i])
+    for i, _ in writes:
+        if isinstance(inputs[i], Tensor):
+            inputs[i]._storage.version += 1
+    return results
+
+
+def split(graph: Graph, wrt: Sequence[int], outputs: Sequence[int], backend: str | None) -> Pair:
+    """Forward with residuals, and backward from residuals: cut the joint graph where the cotangents enter."""
+    joint = graph.copy()
+    joint.writes = ()
+    derivative = grad.vjp(graph, wrt, outputs)
+    count = len(graph.inputs)
+    cotangents = [joint.add_input(v.type) for v in derivative.inputs[count:]]
+    inner: dict[Value, Value] = dict(zip(derivative.inputs, [*joint.inputs[:count], *cotangents]))
+    joint.paste(derivative, inner)
+    kept = len(joint.outputs)
+    joint.outputs += [inner[v] for v in derivative.outputs]
+    run_passes(joint, (simplify, cse, dce))
+    late: set[Value] = set(cotangents)
+    for node in joint.nodes:
+        if any(v in late for v in node.operands):
+            late.update(node.outputs)
+    crossing: dict[Value, None] = {}
+    for node in joint.nodes:
+        if any(v in late for v in node.outputs):
+            crossing.update((v, None) for v in node.operands if v not in late)
+    for v in joint.outputs[kept:]:
+        if v not in late:
+            crossing[v] = None
+    overwritten = {joint.inputs[i] for i, _ in graph.writes}
+    residuals = [v for v in crossing if (v.node is not None and not _is_cheap(v)) or v in overwritten]
+    forward = _part(joint, joint.inputs[:count], [*joint.outputs[:kept], *residuals], f"{graph.name}_forward")
+    # Write-backs come last among a graph's outputs; the residuals go before them.
+    written = [o for _, o in graph.writes]
+    order = [o for o in range(kept) if o not in written]
+    forward.outputs = [
+        *(forward.outputs[o] for o in order), *forward.outputs[kept:], *(forward.outputs[o] for o in written)
+    ]  # fmt: skip
+    first = len(order) + len(residuals)
+    forward.writes = tuple((i, first + n) for n, (i, _) in enumerate(graph.writes))
+    needed = [v for v in joint.inputs[:count] if v in crossing and v not in overwritten]
+    sources = (
+        [("input", joint.inputs.index(v)) for v in needed]
+        + [("residual", i) for i in range(len(residuals))]
+        + [("grad", i) for i in range(len(cotangents))]
+    )
+    entries = [*needed, *residuals, *cotangents]
+    backward = _part(joint, entries, joint.outputs[kept:], f"{graph.name}_backward")
+    if any(isinstance(v.type, ScalarType) for v in residuals):
+        raise AutogradError("a Python number computed in a compiled function is needed for its gradient")
+    return Pair(compile_graph(forward, backend), compile_graph(backward, backend), sources, list(wrt))
+
+
+def _is_cheap(value: Value) -> bool:
+    """Constants are made again rather than kept."""
+    node = value.node
+    if node is None:
+        return False
+    return isinstance(value.type, ScalarType) or (
+        node.op.name in ("constant", "number", "iota", "literal", "broadcast_to", "reshape_to")
+        and all(_is_cheap(v) for v in node.operands)
+    )
+
+
+def _part(joint: Graph, inputs: Sequence[Value], outputs: Sequence[Value], name: str) -> Graph:
+    """The nodes between ``inputs`` and ``outputs`` as a graph of their own."""
+    part = Graph(name, (v.type for v in inputs))
+    mapping: dict[Value, Value] = dict(zip(inputs, part.inputs))
+    wanted: set[Value] = set(outputs)
+    nodes = []
+    for node in reversed(joint.nodes):
+        if any(v in wanted and v not in mapping for v in node.outputs):
+            nodes.append(node)
+            wanted.update(node.operands)
+    whole = Graph("part")
+    whole.nodes = nodes[::-1]
+    part.paste(whole, mapping)
+    part.outputs = [mapping[v] for v in outputs]
+    return part

@@ -1,0 +1,345 @@
+"""The compiled function that users hold.
+
+A call looks for a trace whose guards hold, runs its program, and replays what the function wrote.
+If there is none, the function is traced again; the reason is kept for `explain`.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+import threading
+import types
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from jitorch import dims, dtypes
+from jitorch.backends import cache, registry
+from jitorch.dims import SymDim
+from jitorch.errors import CompilerBug, StagingError, UserError
+from jitorch.frontend.differentiable import GraphFunction
+from jitorch.frontend.python import Path, TensorKey, changed_ints, first_failure, store
+from jitorch.frontend.python.recorder import Refuse
+from jitorch.frontend.trace import TensorRecorder, TraceBuilder, Traced, trace
+from jitorch.ir.graph import Graph
+from jitorch.ir.types import TensorType
+from jitorch.ops import dispatch
+from jitorch.tensor import Tensor
+
+# Rewriting a function's source takes milliseconds; the result is kept beside the compiled objects.
+store.load = lambda key: cache.get(cache.key_of("rewritten", key))
+store.save = lambda key, data: cache.put(cache.key_of("rewritten", key), data)
+
+Modes = tuple[Any, ...]
+_disabled = threading.local()
+
+
+def modes() -> Modes:
+    """Global state that a trace depends on."""
+    return dispatch.is_grad_enabled(), dtypes.get_default(), registry.default_backend()
+
+
+@dataclass
+class Entry:
+    """One trace of a function."""
+
+    traced: Traced
+    modes: Modes
+    cause: str
+    function: GraphFunction | None
+    calls: int = 0
+
+    @property
+    def refused(self) -> Refuse | None:
+        return self.traced.staged.refused
+
+    def inputs(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, ...] | None:
+        """The program's inputs for this call, or None if this trace is not for it."""
+        values = self.traced.staged.check(args, kwargs)
+        if values is None or not self.traced.facts:
+            return values
+        sizes = self._sizes(values)
+        return values if all(fact.holds(sizes) for fact in self.traced.facts) else None
+
+    def _sizes(self, values: Sequence[Any]) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for value, x in zip(self.traced.graph.inputs, values):
+            if isinstance(value.type, TensorType) and isinstance(x, Tensor):
+                for d, n in zip(value.type.shape, x._type.shape):
+                    if isinstance(d, SymDim):
+                        found.setdefault(str(d), n)
+        return found
+
+    def run(self, inputs: tuple[Any, ...], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        traced, function = self.traced, self.function
+        if function is None or traced.staged.finish is None:
+            raise CompilerBug("a refused trace has no program")
+        results = function(inputs)
+        for i in traced.dead:
+            results[i]._node = _DEAD
+        self.calls += 1
+        return traced.staged.finish(results, args, kwargs)
+
+
+class _DeadNode:
+    """The history of a result that ``backward()`` used up inside of the compiled function."""
+
+    owner = operands = None
+    types = ()
+    edges = ()
+
+    def name(self) -> str:
+        return "CompiledBackward0"
+
+    def __repr__(self) -> str:
+        return "<CompiledBackward0>"
+
+
+_DEAD: Any = _DeadNode()
+
+
+@dataclass
+class Statistics:
+    """Counts of one compiled function."""
+
+    traces: int = 0
+    compiled: int = 0
+    calls: int = 0
+    native: int = 0
+    eager: int = 0
+    causes: list[str] = field(default_factory=list)
+
+
+class Jitted:
+    """A function compiled by `jitorch.jit`; call it like the function.
+
+    ``fullgraph``: what cannot be staged is an error, never run eagerly.  ``backend``: by name, else
+    the default in force.  ``dynamic``: None makes an axis symbolic when its second size is seen,
+    True all axes from the start, False none.
+    """
+
+    def __init__(
+        self, function: Any, *, fullgraph: bool = False, backend: str | None = None, dynamic: bool | None = None
+    ):
+        self.__jit_wrapped__ = function
+        self.fullgraph, self.backend, self.dynamic = fullgraph, backend, dynamic
+        self.entries: list[Entry] = []
+        self.statistics = Statistics()
+        self._dynamic_ints: frozenset[Path] = frozenset()
+        self._shapes: dict[Path, list[tuple[Any, ...]]] = {}
+        self._lock = threading.RLock()
+        if isinstance(function, (types.FunctionType, types.MethodType)):
+            functools.update_wrapper(self, function)
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return self if instance is None else types.MethodType(self, instance)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or "__jit_wrapped__" not in self.__dict__:
+            raise AttributeError(name)
+        return getattr(self.__jit_wrapped__, name)
+
+    def __repr__(self) -> str:
+        return f"<jitted {getattr(self.__jit_wrapped__, '__qualname__', self.__jit_wrapped__)!s}>"
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if _is_tracing() or getattr(_disabled, "value", False):
+            return self.__jit_wrapped__(*args, **kwargs)
+        statistics = self.statistics
+        statistics.calls += 1
+        now = modes()
+        for entry in self.entries:
+            if entry.modes == now and (inputs := entry.inputs(args, kwargs)) is not None:
+                return self._run(entry, inputs, args, kwargs)
+        with self._lock:
+            entry = self._trace(args, kwargs, now)
+        inputs = entry.inputs(args, kwargs)
+        if inputs is None:
+            raise CompilerBug(
+                "the guards of a new trace do not hold for the call that made it",
+                actual=self._why_not(entry, args, kwargs),
+            )
+        return self._run(entry, inputs, args, kwargs)
+
+    def _run(self, entry: Entry, inputs: tuple[Any, ...], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if entry.refused is not None:
+            if self.fullgraph:
+                raise self._staging_error(entry.refused)
+            self.statistics.eager += 1
+            return self.__jit_wrapped__(*args, **kwargs)
+        self.statistics.native += 1
+        return entry.run(inputs, args, kwargs)
+
+    # -- tracing ---------------------------------------------------------------------------------
+    def _trace(self, args: tuple[Any, ...], kwargs: dict[str, Any], now: Modes) -> Entry:
+        cause = self._cause(args, kwargs, now)
+        for entry in self.entries:
+            self._dynamic_ints |= changed_ints(entry.traced.staged.guards, args, kwargs)
+        traced = self._trace_symbolic(args, kwargs) or self._trace_once(args, kwargs)
+        function = None
+        if traced.staged.refused is None:
+            function = GraphFunction(traced.graph, traced.differentiable, self.backend or registry.default_backend())
+            self.statistics.compiled += 1
+        elif self.fullgraph:
+            raise self._staging_error(traced.staged.refused)
+        else:
+            self._warn(traced.staged.refused)
+        entry = Entry(traced, now, cause, function)
+        self.statistics.traces += 1
+        self.statistics.causes.append(cause)
+        self.entries.insert(0, entry)
+        return entry
+
+    def _trace_once(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Traced:
+        name = getattr(self.__jit_wrapped__, "__name__", type(self.__jit_wrapped__).__name__)
+        safe = "".join(c if c.isalnum() or c == "_" else "_" for c in name)
+        return trace(self.__jit_wrapped__, args, kwargs, self._dynamic_ints, safe)
+
+    def _trace_symbolic(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Traced | None:
+        """With stand-ins of symbolic size for arguments whose sizes were seen to change."""
+        if self.dynamic is False:
+            return None
+        symbols: dict[int, SymDim] = {}
+        stood = [self._stand_in(i, x, symbols) for i, x in enumerate(args)]
+        named = {k: self._stand_in(k, x, symbols) for k, x in kwargs.items()}
+        if not symbols:
+            return None
+        try:
+            traced = self._trace_once(tuple(stood), named)
+        except UserError:
+            # Sizes that must be known: the trace for just these sizes says so, or works.
+            return None
+        return traced if traced.staged.refused is None else None
+
+    def _stand_in(self, place: int | str, x: Any, symbols: dict[int, SymDim]) -> Any:
+        """``x`` itself, or a tensor like it in which changed sizes are symbols; equal sizes share one."""
+        if not isinstance(x, Tensor) or x._base is not None:
+            return x
+        key = Path("arg", None, place)
+        seen = self._shapes.setdefault(key, [])
+        shape = tuple(x._type.shape)
+        others = [s for s in seen if len(s) == len(shape)]
+        if shape not in seen:
+            seen.append(shape)
+        axes = [i for i, d in enumerate(shape) if d > 1 and (self.dynamic or any(s[i] != d for s in others))]
+        if not axes:
+            return x
+        sizes: list[Any] = list(shape)
+        for i in axes:
+            sizes[i] = symbols.setdefault(sizes[i], dims.symbol(f"s{len(symbols)}", 2, None, sizes[i]))  # type: ignore[arg-type]
+        stand_in = Tensor._traced(TensorType(x.dtype, tuple(sizes)))
+        stand_in._requires_grad = x.requires_grad if x._node is None else False
+        return stand_in
+
+    # -- reasons ---------------------------------------------------------------------------------
+    def _cause(self, args: tuple[Any, ...], kwargs: dict[str, Any], now: Modes) -> str:
+        if not self.entries:
+            return "first call"
+        nearest = self.entries[0]
+        if nearest.modes != now:
+            names = ("gradients enabled", "default dtype", "default backend")
+            changed = [f"{n}: {a} -> {b}" for n, a, b in zip(names, nearest.modes, now) if a != b]
+            return "; ".join(changed)
+        return self._why_not(nearest, args, kwargs)
+
+    def _why_not(self, entry: Entry, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+        key = TensorKey(TensorRecorder(TraceBuilder(Graph())).tensor_key, "_signature")
+        failure = first_failure(entry.traced.staged.guards, args, kwargs, key)
+        return str(failure) if failure is not None else "the number or names of arguments changed"
+
+    def _staging_error(self, refused: Refuse) -> StagingError:
+        return StagingError(
+            f"cannot compile {getattr(self.__jit_wrapped__, '__qualname__', 'the function')}: {refused.why}",
+            where=refused.where,
+            hint="change that line, or leave out fullgraph=True to run such calls eagerly",
+        )
+
+    def _warn(self, refused: Refuse) -> None:
+        warnings.warn(
+            f"{self.__qualname__ if hasattr(self, '__qualname__') else 'a function'} runs eagerly: {refused.why}"
+            + (f" ({refused.where})" if refused.where is not None else ""),
+            RuntimeWarning,
+            stacklevel=_depth(),
+        )
+
+    # -- looking ---------------------------------------------------------------------------------
+    @property
+    def graph(self) -> Graph:
+        """The graph of the latest trace."""
+        if not self.entries:
+            raise StagingError("the function was not called yet, so there is no graph", hint="call it once")
+        return self.entries[0].traced.graph
+
+    def explain(self) -> str:
+        """What was compiled, why each time, who runs which part, and what guards protect it."""
+        lines = [f"{self!r}: {self.statistics.traces} traces, {self.statistics.calls} calls, "
+                 f"{self.statistics.native} native, {self.statistics.eager} eager"]  # fmt: skip
+        for number, entry in enumerate(reversed(self.entries), 1):
+            lines += _explain_entry(number, entry)
+        return "\n".join(lines)
+
+    def sources(self) -> dict[str, str]:
+        """Texts of the latest program by stage: ``graph``, ``kernels``, ``program``, ``llvm`` (or the backend's own)."""
+        entry = self.entries[0] if self.entries else None
+        texts = {"graph": str(self.graph)}
+        if entry is not None and entry.function is not None:
+            for compiled in entry.function.compiled:
+                for step in compiled.steps:
+                    texts.update(step.artifact.sources)
+        return texts
+
+
+def _explain_entry(number: int, entry: Entry) -> list[str]:
+    staged = entry.traced.staged
+    lines = [f"trace {number}: {entry.cause}"]
+    if staged.refused is not None:
+        return [*lines, f"  runs eagerly: {staged.refused}"]
+    function = entry.function
+    lines.append(f"  {entry.calls} calls, {len(entry.traced.graph)} nodes, {len(staged.guards)} guards, "
+                 f"{staged.seconds * 1e3:.1f} ms to trace")  # fmt: skip
+    for compiled in function.compiled if function is not None else ():
+        origin = "from the cache" if compiled.cached else "compiled"
+        lines.append(f"  program {compiled.graph.name} ({origin}):")
+        for step in compiled.steps:
+            lines.append(f"    {step.artifact.backend}: {_step_text(step)}")
+        for name, reason in compiled.reasons.items():
+            lines.append(f"    {name}: not run by the backend asked for: {reason}")
+    return lines
+
+
+def _step_text(step: Any) -> str:
+    if step.region is None:
+        kernels = step.artifact.manifest.get("kernels")
+        return "the whole graph" + (f" as {kernels} kernels in one native function" if kernels is not None else "")
+    names: dict[str, int] = {}
+    for node in step.region.nodes:
+        names[node.op.name] = names.get(node.op.name, 0) + 1
+    return ", ".join(f"{n} x{c}" if c > 1 else n for n, c in names.items())
+
+
+def _is_tracing() -> bool:
+    current: Any = dispatch.current()
+    return isinstance(getattr(current, "inner", None), TraceBuilder)
+
+
+def _depth() -> int:
+    """How many frames up the user's call is."""
+    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+    frame, depth = sys._getframe(1), 1
+    while frame is not None and frame.f_code.co_filename.startswith(package):
+        frame, depth = frame.f_back, depth + 1  # type: ignore[assignment]
+    return depth
+
+
+class disable:
+    """``with jit.disable():`` compiled functions called in this block, by this thread, run eagerly."""
+
+    def __enter__(self) -> None:
+        self._before = getattr(_disabled, "value", False)
+        _disabled.value = True
+
+    def __exit__(self, *exc: object) -> None:
+        _disabled.value = self._before

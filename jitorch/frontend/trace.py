@@ -1,0 +1,322 @@
+"""Tracing: one run of a Python function becomes a graph.
+
+`TraceBuilder` is the graph builder that turns stored tensors into inputs; `TensorRecorder` tells the
+protocol of `jitorch.frontend.python` about tensors.  The tape runs on top, so ``backward()`` inside
+of the function is recorded like anything else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jitorch import dims
+from jitorch.builder import Cell, GraphBuilder
+from jitorch.devices import Device
+from jitorch.dims import Facts, Guard, SymDim
+from jitorch.dtypes import DType
+from jitorch.frontend.eager import StaleTensor, stale_error
+from jitorch.frontend.python import Path, RuntimeScalar, Staged, stage
+from jitorch.frontend.python.journal import MISSING
+from jitorch.frontend.python.paths import attr
+from jitorch.frontend.python.recorder import Refuse
+from jitorch.frontend.tape import Tape
+from jitorch.ir.graph import Graph, Value
+from jitorch.ir.op import Op
+from jitorch.ir.types import PYTHON_TYPES, TensorType
+from jitorch.ops import OPS, Function, dispatch
+from jitorch.ops import Op as RegisteredOp
+from jitorch.tensor import Number, Tensor
+
+TRACED_PACKAGES = ("jitorch.nn", "jitorch.optim", "jitorch.utils", "jitorch.models")
+"""Parts of jitorch that are plain Python over Tensor: they are traced like the user's own code."""
+
+
+class SymbolicKey:
+    """Equals the signature of every tensor that fits a type with symbolic sizes."""
+
+    __slots__ = ("rest", "type")
+
+    def __init__(self, type_: TensorType, rest: tuple[Any, ...]):
+        self.type, self.rest = type_, rest
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, SymbolicKey):
+            return self.type == other.type and self.rest == other.rest
+        if not isinstance(other, tuple) or other[1:] != self.rest:
+            return False
+        type_ = other[0]
+        return (
+            type_.dtype is self.type.dtype
+            and len(type_.shape) == len(self.type.shape)
+            and all(isinstance(d, SymDim) or d == n for d, n in zip(self.type.shape, type_.shape))
+        )
+
+    def __hash__(self) -> int:
+        return hash(self.rest)
+
+    def __repr__(self) -> str:
+        return f"({self.type}, {', '.join(map(repr, self.rest))})"
+
+
+class TraceBuilder(GraphBuilder):
+    """Builds the graph of a trace; stored tensors become its inputs."""
+
+    def __init__(self, graph: Graph):
+        super().__init__(graph, locations=True)
+        self.trace: Any = None
+        self.paths: list[Path] = []
+        self.roots: list[tuple[Tensor, Cell, int]] = []  # stored tensor, its cell, number of the input
+        self.numbers: dict[Path, Value] = {}
+        self.scalars: dict[Value, RuntimeScalar] = {}
+        self.stopped: set[Value] = set()  # results without gradient though an operand requires it
+        self.traced: set[int] = set()
+        self.kept: list[Any] = []
+
+    # -- interpreter -----------------------------------------------------------------------------
+    def apply(self, op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> Any:
+        out = super().apply(op, operands, attrs)
+        for t in out if isinstance(out, tuple) else (out,):
+            self.adopt(t)
+        if not dispatch.is_grad_enabled() and any(isinstance(x, Tensor) and x.requires_grad for x in operands):
+            self.stopped.update(self.graph.nodes[-1].outputs)
+        return out
+
+    def adopt(self, made: Any) -> Any:
+        """Remember that this trace made the object."""
+        self.traced.add(id(made))
+        self.kept.append(made)
+        return made
+
+    def detach(self, tensor: Tensor) -> Tensor:
+        self.cell(tensor)
+        return self.adopt(super().detach(tensor))
+
+    def is_stored(self, tensor: Any) -> bool:
+        return isinstance(tensor, Tensor) and id(tensor) not in self.traced
+
+    def write(self, target: Tensor, value: Tensor) -> None:
+        if self.is_stored(target) and value.requires_grad and dispatch.is_grad_enabled():
+            raise Refuse("a tensor from outside is overwritten by one that requires grad")
+        super().write(target, value)
+
+    def concretize(self, value: Any, why: str) -> Any:
+        if isinstance(value, RuntimeScalar):
+            return value.concrete(why)
+        if isinstance(value, Number):
+            scalar = self.scalars.get(value._value)
+            if scalar is not None:
+                return scalar.concrete(why)
+            known = value._value.node
+            if known is not None and known.op.name == "number":
+                return known.attrs["value"]
+        raise Refuse(f"{why} needs a value that is computed by the traced program")
+
+    def get_grad(self, tensor: Tensor) -> Tensor | None:
+        if not self.is_stored(tensor):
+            return tensor._grad
+        return self.trace.read_attribute(tensor, "_grad")
+
+    def set_grad(self, tensor: Tensor, grad: Tensor | None) -> None:
+        if not self.is_stored(tensor):
+            tensor._grad = grad
+            return
+        if tensor._node is not None and grad is not None:
+            raise Refuse("backward() through the history of a tensor that was computed outside")
+        self.trace.write_attribute(tensor, "_grad", grad)
+
+    # -- inputs ----------------------------------------------------------------------------------
+    def capture(self, tensor: Tensor) -> Cell:
+        if isinstance(tensor, StaleTensor):
+            raise stale_error(tensor)
+        root = tensor if tensor._base is None else tensor._base
+        path = self.trace.path_of(tensor)
+        if path is None:
+            raise Refuse("a tensor of another trace")
+        if root is not tensor:
+            path = attr(path, "_base")
+        if root._steps:
+            raise Refuse("a tensor that is a view of one that is gone")
+        value = self.graph.add_input(root._type, str(path).rpartition(".")[2])
+        cell = Cell(value)
+        self.roots.append((root, cell, len(self.graph.inputs) - 1))
+        self.paths.append(path)
+        return cell
+
+    def value(self, tensor: Tensor) -> Value:
+        found = super().value(tensor)
+        if found.type != tensor._type:
+            raise Refuse("two tensors show one memory in ways that are not views of each other")
+        return found
+
+    def number_of(self, scalar: RuntimeScalar) -> Number:
+        """A run-time scalar as an input of the graph."""
+        value = self.numbers.get(scalar.path)
+        if value is None:
+            value = self.graph.add_input(PYTHON_TYPES[scalar.python_type], "")
+            self.numbers[scalar.path] = value
+            self.scalars[value] = scalar
+            self.paths.append(scalar.path)
+        return self.adopt(Number(value, value.type))  # type: ignore[arg-type]
+
+    def lift(self, operand: Any) -> Value | None:
+        if isinstance(operand, RuntimeScalar):
+            return self.number_of(operand)._value
+        return super().lift(operand)
+
+    def written(self) -> list[tuple[Tensor, Cell, int]]:
+        return [(t, cell, i) for t, cell, i in self.roots if cell.version > 0]
+
+
+class TensorRecorder:
+    """Implements `jitorch.frontend.python.Recorder`."""
+
+    tensor_key_attribute = "_signature"
+
+    def __init__(self, builder: TraceBuilder):
+        self.builder = builder
+        self.inputs = builder.paths
+        self._trace: Any = None
+
+    def begin(self, trace: Any) -> None:
+        self._trace = self.builder.trace = trace
+
+    def is_tensor(self, value: Any) -> bool:
+        return isinstance(value, Tensor)
+
+    def is_traced(self, value: Any) -> bool:
+        return isinstance(value, (Number, SymDim)) or id(value) in self.builder.traced
+
+    def is_constant(self, value: Any) -> bool:
+        return isinstance(value, (DType, Device))
+
+    def is_internal(self, function: Any) -> bool:
+        if isinstance(function, (RegisteredOp, Function)):
+            return True
+        module = getattr(function, "__module__", None)
+        if not isinstance(module, str) or not (module == "jitorch" or module.startswith("jitorch.")):
+            return False
+        return not module.startswith(TRACED_PACKAGES)
+
+    def unwrap(self, function: Any) -> Any:
+        return getattr(function, "__jit_wrapped__", function) if not isinstance(function, type) else function
+
+    def tensor_key(self, tensor: Any) -> Hashable:
+        signature = tensor._signature
+        if any(isinstance(d, SymDim) for d in tensor._type.shape):
+            return SymbolicKey(tensor._type, signature[1:])
+        return signature
+
+    def tensor_attribute(self, tensor: Any, name: str) -> Any:
+        if name == "grad":
+            return self.builder.get_grad(tensor)
+        if name in ("device", "dtype") or not self.builder.is_stored(tensor):
+            return getattr(tensor, name)
+        if name in tensor.__dict__ or self._trace.journal.attribute(tensor, name) is not MISSING:
+            return self._trace.read_attribute(tensor, name)
+        return getattr(tensor, name)
+
+    def set_tensor_attribute(self, tensor: Any, name: str, value: Any) -> None:
+        if name == "grad":
+            tensor.grad = value
+        elif not self.builder.is_stored(tensor):
+            setattr(tensor, name, value)
+        elif name in ("data", "requires_grad"):
+            raise Refuse(f"assignment to .{name} of a tensor that exists outside")
+        else:
+            self._trace.write_attribute(tensor, name, value)
+
+    def number(self, scalar: RuntimeScalar) -> Any:
+        return self.builder.number_of(scalar)
+
+    def lend(self, scalar: RuntimeScalar) -> Any:
+        # Integers are sizes, axes and counts more often than operands: there they must be known.
+        return self.builder.number_of(scalar) if scalar.python_type is float else scalar.concrete("an argument")
+
+    def concretize(self, value: Any, why: str) -> Any:
+        if isinstance(value, SymDim):
+            return fix_size(value)
+        return self.builder.concretize(value, why)
+
+    def written(self) -> Sequence[Any]:
+        return [t for t, _, _ in self.builder.written()]
+
+
+def fix_size(dim: SymDim) -> int:
+    """The number a symbolic size stands for in this trace; the trace then holds for that number only."""
+    hints = {s.name: s.hint for s in dims.symbols(dim)}
+    size = dims.evaluate(dim, hints)  # type: ignore[arg-type]
+    dims.equal(dim, size)
+    return size
+
+
+@dataclass
+class Traced:
+    """A function as a graph: ``staged`` finds the inputs and rebuilds the results.
+
+    The graph's outputs are the results that ``staged.finish`` wants, then one for each write-back.
+    ``differentiable`` are the positions of results that still have a history, ``dead`` of those
+    whose history ``backward()`` used up inside.
+    """
+
+    graph: Graph
+    staged: Staged
+    written: list[int]
+    differentiable: list[int]
+    dead: list[int]
+    facts: tuple[Guard, ...]
+
+
+def trace(
+    function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], dynamic: frozenset[Path] = frozenset(), name: str = "main"
+) -> Traced:
+    """Run ``function`` once and record it.  Nothing outside changes."""
+    builder = TraceBuilder(Graph(name))
+    recorder = TensorRecorder(builder)
+    tape = Tape(builder)
+    token = dispatch.set_grad_enabled_flag(dispatch.is_grad_enabled())
+    try:
+        with Facts() as facts, dispatch.interpreting(tape):
+            staged = stage(function, args, kwargs, recorder, dynamic)
+            if staged.refused is not None:
+                return Traced(builder.graph, staged, [], [], [], facts.guards)
+            graph = builder.graph
+            results = [builder.lift(x) for x in staged.outputs]
+            graph.outputs = [v for v in results if v is not None]
+            written = builder.written()
+            for tensor, _, i in written:
+                graph.outputs.append(builder.value(tensor if tensor._base is None else tensor._base))
+                graph.writes = (*graph.writes, (i, len(graph.outputs) - 1))
+            alive, dead = _histories(staged.outputs)
+            if alive:
+                mark_stopped(graph, builder.stopped)
+            return Traced(graph, staged, [i for _, _, i in written], alive, dead, facts.guards)
+    finally:
+        dispatch.reset_grad_enabled(token)
+
+
+def _histories(outputs: Sequence[Any]) -> tuple[list[int], list[int]]:
+    alive: list[int] = []
+    dead: list[int] = []
+    for i, t in enumerate(outputs):
+        if isinstance(t, Tensor) and t._node is not None:
+            (dead if t._node.operands is None else alive).append(i)
+    return alive, dead
+
+
+def mark_stopped(graph: Graph, stopped: set[Value]) -> None:
+    """Put a ``detach`` after each value through which no gradient may flow."""
+    nodes = []
+    for node in graph:
+        nodes.append(node)
+        for value in node.outputs:
+            if value not in stopped or not isinstance(value.type, TensorType) or not value.uses:
+                continue
+            users = tuple(value.uses)
+            barrier = type(node)(OPS["detach"], (value,), {}, (value.type,), node.loc)
+            for user, i in users:
+                user.set_input(i, barrier.output)
+            graph.outputs = [barrier.output if v is value else v for v in graph.outputs]
+            nodes.append(barrier)
+    graph.nodes = nodes

@@ -1,0 +1,7 @@
+"""Tools around training."""
+
+from jitorch.utils import data
+
+__all__ = [
+    "data",
+]

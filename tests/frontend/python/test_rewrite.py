@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+import types
+from typing import Any
+
+import pytest
+
+from jitorch.frontend.python import rewrite as rewriting
+from jitorch.frontend.python.expressions import Unsupported
+from jitorch.frontend.python.rewrite import MAKER, rewrite
+from jitorch.frontend.python.scopes import clone
+
+
+def rewritten(source: str, free: tuple[str, ...] = (), class_name: str | None = None) -> str:
+    node = ast.parse(textwrap.dedent(source)).body[0]
+    assert isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+    _, module = rewrite(node, class_name, free)
+    compile(module, "<test>", "exec")
+    maker = module.body[0]
+    assert isinstance(maker, ast.FunctionDef) and maker.name == MAKER
+    return ast.unparse(maker.body[0])
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("return x", "return _jt.load_global('x')"),
+        ("return a", "return a"),
+        ("return c", "return _jt.cell('c')"),
+        ("a.b.c = a[1:2, 3]", "_jt.set_attribute(_jt.attribute(a, 'b'), 'c', _jt.item(a, (_jt.slice(1, 2, None), 3)))"),
+        ("a(1, *a, k=2, **a)", "_jt.call(a, 1, *_jt.iterate(a), k=2, **_jt.mapping(a))"),
+        ("return a + -a", "return _jt.binary('add', a, _jt.unary('neg', a))"),
+        ("return a < 1 < a", "return _jt.chain(('lt', 'lt'), a, lambda: 1, lambda: a)"),
+        ("return a and a or 1", "return _jt.boolean('or', _jt.boolean('and', a, lambda: a), lambda: 1)"),
+        ("return a if a else 1", "return a if _jt.test(a) else 1"),
+        ("return [a, *a]", "return _jt.adopt([a, *_jt.iterate(a)])"),
+        ("if a: pass", "if _jt.test(a):\n    pass"),
+        ("while a: pass", "while _jt.test(a):\n    pass"),
+        ("while True: pass", "while True:\n    pass"),
+        ("for i in a: pass", "for i in _jt.iterate(a):\n    pass"),
+        ("assert a, 'm'", "assert _jt.test(a), 'm'"),
+        ("a += 1", "a = _jt.inplace('add', a, 1)"),
+        ("del a[0]", "_jt.delete_item(a, 0)"),
+        ("return f'{a:>3}'", "return f\"{_jt.format(a, f'>3', -1)}\""),
+        ("return [i for i in a if i]", "return _jt.adopt([i for i in _jt.iterate(a) if _jt.test(i)])"),
+        ("global g; g = 1", "_jt.set_global('g', 1)"),
+        ("nonlocal c; c = 1", "_jt.set_cell('c', 1)"),
+        ("return super().f", "return _jt.attribute(_jt.super(__class__, a), 'f')"),
+        ("from m import n", "n = _jt.load_from('m', 0, 'n')"),
+        ("return locals()", "return _jt.refuse('locals()')"),
+        ("x: int = 1", "x = 1"),
+    ],
+)
+def test_statements(source: str, expected: str) -> None:
+    body = rewritten(f"def f(a):\n    {source}", free=("c",))
+    assert textwrap.dedent(body.partition("\n")[2]) == expected
+
+
+def test_annotations_decorators_and_defaults_are_gone() -> None:
+    source = "@d\ndef f(a: int, b: str = g(), *, c=h()) -> int: return a"
+    assert rewritten(source) == "def f(a, b=None, *, c=None):\n    return a"
+
+
+def test_inner_functions_share_variables() -> None:
+    source = """
+    def f(a):
+        n = 0
+        def g():
+            nonlocal n
+            n += a
+            return n
+        return g
+    """
+    text = rewritten(source)
+    assert "nonlocal n" in text
+    assert "n = _jt.inplace('add', n, a)" in text
+
+
+def test_what_is_refused_keeps_its_names_local() -> None:
+    text = rewritten("def f(a):\n    class K: pass\n    match a:\n        case [b]: pass\n    return K, b")
+    assert text.count("_jt.refuse(") == 2
+    assert "return (K, b)" in text
+
+
+@pytest.mark.parametrize("source", ["async def f(): pass", "def f(a):\n    return [1 for a.x in a]"])
+def test_unsupported(source: str) -> None:
+    with pytest.raises(Unsupported):
+        rewritten(source)
+
+
+def test_every_node_has_the_place_of_what_it_replaces() -> None:
+    source = inspect.getsource(rewriting)
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.FunctionDef):
+            continue
+        _, module = rewrite(clone(node), None, ())
+        last = node.end_lineno or 0
+        for new in ast.walk(module):
+            line: Any = getattr(new, "lineno", None)
+            assert line is None or node.lineno <= line <= last
+        code = next(c for c in compile(module, "<test>", "exec").co_consts if isinstance(c, types.CodeType))
+        assert {line for _, _, line in code.co_lines() if line} <= set(range(node.lineno, last + 1))
