@@ -8,6 +8,7 @@ import numpy as np
 
 from jitorch import dims, dtypes
 from jitorch.errors import DTypeError, ShapeError, TensorIndexError, ValueRangeError
+from jitorch.ir import kernel as k
 from jitorch.ops.gather import gather_axis, put, scatter_axis, take
 from jitorch.ops.helpers import at_axis, filled, narrow_to, number_of
 from jitorch.ops.index import axis_of
@@ -45,6 +46,11 @@ def _(x, index, y, *, axis, how):
     axes = np.ogrid[tuple(map(slice, index.shape))]
     ufunc.at(result, tuple(index if i == axis else a for i, a in enumerate(axes)), y)
     return result
+
+
+@scatter_extreme.rule("combine")
+def _(old, new, *, axis, how):
+    return k.call({"amax": "maximum", "amin": "minimum", "prod": "mul"}[how], old, new)
 
 
 @scatter_extreme.vjp

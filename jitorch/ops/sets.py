@@ -38,7 +38,7 @@ def equal(input: Tensor, other: Tensor) -> bool:
     return bool((input == other).all())
 
 
-equal.samples(lambda rng: [Sample(np.arange(3), np.arange(3)), Sample(np.arange(3), np.arange(2))])
+equal.samples(lambda rng: [Sample(np.arange(3), np.arange(3), trace=False), Sample(np.arange(3), np.arange(2), trace=False)])
 
 
 @op
@@ -73,7 +73,7 @@ def allclose(
     return bool(isclose(input, other, rtol, atol, equal_nan).all())
 
 
-allclose.samples(lambda rng: [Sample(np.ones(3), np.ones(3)), Sample(np.ones(3), np.zeros(3))])
+allclose.samples(lambda rng: [Sample(np.ones(3), np.full(3, v), trace=False) for v in (1.0, 2.0)])
 
 
 # ---- positions ------------------------------------------------------------------------------------------
@@ -90,7 +90,10 @@ def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
     return _tensor(np.argwhere(array).astype(np.int64))
 
 
-nonzero.samples(lambda rng: [Sample(np.array([[0, 2], [3, 0]])), Sample(np.array([0.0, 1.5]), as_tuple=True)])
+@nonzero.samples
+def _(rng):
+    yield Sample(np.array([[0, 2], [3, 0]]), trace=False)
+    yield Sample(np.array([0.0, 1.5]), as_tuple=True, trace=False)
 
 
 @function
@@ -99,7 +102,7 @@ def argwhere(input: Tensor) -> Tensor:
     return nonzero(input)
 
 
-argwhere.samples(lambda rng: [Sample(np.array([[0, 2], [3, 0]]))])
+argwhere.samples(lambda rng: [Sample(np.array([[0, 2], [3, 0]]), trace=False)])
 
 
 # ---- unique ---------------------------------------------------------------------------------------------
@@ -176,9 +179,9 @@ def unique_consecutive(
 for _entry in (unique, unique_consecutive):
     _entry.samples(
         lambda rng: [
-            Sample(np.array([[3, 1, 1], [2, 2, 1]])),
-            Sample(np.array([3, 1, 1, 2]), return_inverse=True, return_counts=True),
-            Sample(np.array([[1, 1], [1, 1], [0, 1]]), dim=0, return_inverse=True),
+            Sample(np.array([[3, 1, 1], [2, 2, 1]]), trace=False),
+            Sample(np.array([3, 1, 1, 2]), return_inverse=True, return_counts=True, trace=False),
+            Sample(np.array([[1, 1], [1, 1], [0, 1]]), dim=0, return_inverse=True, trace=False),
         ]
     )
 

@@ -63,7 +63,10 @@ def bind(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str,
 
 
 def described(
-    function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], names: Sequence[str] | None,
+    function: Callable[..., Any],
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    names: Sequence[str] | None,
     dynamic_axes: DynamicAxes,
 ) -> list[Argument]:
     """The tensors among the arguments, named, and with symbols for the sizes in ``dynamic_axes``."""
@@ -82,9 +85,7 @@ def named(parameter: str, chosen: Sequence[str] | None, found: Sequence[str]) ->
     """The names the caller chose, or else those found; each once."""
     names = list(found if chosen is None else chosen)
     if len(names) != len(found):
-        raise ArgumentError(
-            f"export: {parameter} must name every tensor", expected=f"{len(found)} names", actual=f"{len(names)}: {names}"
-        )
+        raise ArgumentError(f"export: {parameter} must name every tensor", expected=f"{len(found)} names", actual=names)
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice or "" in names:
         raise ArgumentError(f"export: {parameter} must be different and not empty", actual=names)
@@ -96,7 +97,7 @@ def _named_axes(name: str, axes: Mapping[int, str] | Sequence[int], rank: int) -
         axes = {axis: f"{name}_axis_{axis % rank if rank else axis}" for axis in axes}
     for axis in axes:
         if not -rank <= axis < rank:
-            raise TensorIndexError(f"export: dynamic_axes of {name}: no such axis", expected=f"below {rank}", actual=axis)
+            raise TensorIndexError(f"export: {name} has no such dynamic axis", expected=f"below {rank}", actual=axis)
     return {axis % rank: symbol for axis, symbol in axes.items()}
 
 

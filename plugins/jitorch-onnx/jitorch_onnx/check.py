@@ -12,10 +12,14 @@ import numpy as np
 import onnx
 import onnx.checker
 import onnx.reference
+
 from jitorch.errors import CompilerBug
 
 _TOLERANCE = {np.dtype(ml_dtypes.bfloat16): 2e-2, np.dtype(np.float16): 2e-3, np.dtype(np.float32): 1e-4}
 _TOLERANCE_OF_DOUBLES = 1e-9
+
+_FATAL = 4
+"""The severity of what onnxruntime still logs: errors reach us as exceptions."""
 
 Feeds = Mapping[str, np.ndarray[Any, Any]]
 Arrays = Sequence[np.ndarray[Any, Any]]
@@ -30,18 +34,20 @@ class Runner:
     """Runs a model in onnxruntime, or in ONNX's reference evaluator where onnxruntime lacks a kernel."""
 
     def __init__(self, model: onnx.ModelProto):
-        from onnxruntime import InferenceSession, SessionOptions
+        import onnxruntime
         from onnxruntime.capi.onnxruntime_pybind11_state import NotImplemented as NoKernel
 
-        options = SessionOptions()
-        options.log_severity_level = 4
+        options = onnxruntime.SessionOptions()  # pyright: ignore[reportAttributeAccessIssue]
+        options.log_severity_level = _FATAL
         self.missing: str | None = None
         if any(value.type.tensor_type.elem_type == onnx.TensorProto.BFLOAT16 for value in self._ends(model)):
             self.missing = "its Python interface has no bfloat16"
             self._session = onnx.reference.ReferenceEvaluator(model)
             return
         try:
-            self._session = InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+            self._session = onnxruntime.InferenceSession(
+                model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+            )
         except NoKernel as error:
             self.missing = str(error)
             self._session = onnx.reference.ReferenceEvaluator(model)
@@ -83,9 +89,8 @@ def compare(names: Sequence[str], found: Arrays, expected: Arrays, tolerance: fl
         limit = _limit(want.dtype) if tolerance is None else tolerance
         difference = _difference(got, want)
         if not difference <= limit:
-            raise CompilerBug(
-                f"output {name!r} of the ONNX file differs from jitorch's", expected=f"at most {limit:g}", actual=difference
-            )
+            what = f"output {name!r} of the ONNX file differs from jitorch's"
+            raise CompilerBug(what, expected=f"at most {limit:g}", actual=difference)
         worst = max(worst, difference)
     return worst
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
 from jitorch import dims, dtypes
 from jitorch.dims import Dim, Symbol, SymDim
 from jitorch.dtypes import DType
@@ -27,7 +28,6 @@ from jitorch.ir.graph import Graph, Node, Value
 from jitorch.ir.interpret import as_type
 from jitorch.ir.types import ArrayType
 from jitorch.passes.decompose import expand
-
 from jitorch_onnx.file import File, element_type
 from jitorch_onnx.scalars import SCALARS
 
@@ -165,6 +165,12 @@ class Context:
         if isinstance(dim, int):
             return self.constant(dim, dtypes.int64)
         return self.node("Squeeze", self.size(dim), self.integers(0))
+
+    def ramp(self, start: Dim, stop: Dim, step: int = 1) -> str:
+        """``start, start + step, ...`` up to but without ``stop``, as a 1-d int64 tensor."""
+        if isinstance(start, int) and isinstance(stop, int):
+            return self.integers(*range(start, stop, step))
+        return self.node("Range", self.scalar_size(start), self.scalar_size(stop), self.scalar_size(step))
 
     def _leaf(self, leaf: Symbol | int) -> str:
         if isinstance(leaf, int):

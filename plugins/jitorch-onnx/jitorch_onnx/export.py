@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnx.helper
+
 from jitorch import Tensor
 from jitorch.errors import ArgumentError, UnsupportedError, ValueRangeError
 from jitorch.ops import dispatch
-
-from jitorch_onnx import check, rules
-from jitorch_onnx.arguments import Argument, DynamicAxes, bind, check_dynamic_axes, described, leaves, named
+from jitorch_onnx import check
+from jitorch_onnx.arguments import Argument, DynamicAxes, bind, check_dynamic_axes, described, leaves, named, rebuilt
 from jitorch_onnx.context import Context, Known, Problem
 from jitorch_onnx.file import File
 from jitorch_onnx.tracing import Traced, trace
@@ -68,8 +69,8 @@ def export(
     """
     if opset_version not in OPSETS:
         raise ValueRangeError(
-            "export: opset_version", expected=f"{OPSETS[0]} to {OPSETS[-1]}", actual=opset_version
-        )  # fmt: skip
+            "export: unknown opset_version", expected=f"{OPSETS[0]} to {OPSETS[-1]}", actual=opset_version
+        )
     positional, keywords = _as_tuple(args), dict(kwargs or {})
     axes = dynamic_axes or {}
     arguments = described(model, positional, keywords, input_names, axes)
@@ -79,7 +80,8 @@ def export(
     result = _written(traced, arguments, outputs, opset_version)
     check.check_model(result)
     if verify:
-        _compare(result, model, [(positional, keywords), *((_as_tuple(more), keywords) for more in check_inputs)], tolerance)
+        examples = [positional, *map(_as_tuple, check_inputs)]
+        _compare(result, model, [(example, keywords) for example in examples], tolerance)
     if traced.limits:
         warnings.warn(f"the exported model is valid only where {' and '.join(traced.limits)}", stacklevel=2)
     if path is not None:
@@ -93,7 +95,7 @@ def _as_tuple(args: Any) -> tuple[Any, ...]:
 
 def _output_names(paths: Sequence[str]) -> list[str]:
     if not paths:
-        raise ArgumentError("export: the function returns no tensor", expected="a tensor, or a tuple, list or dict of them")
+        raise ArgumentError("export: the function returns no tensor", expected="tensors, also in a tuple, list or dict")
     return [f"output_{p}" if p.isdigit() else p or "output" for p in paths]
 
 
@@ -141,6 +143,9 @@ def _compare(
 
 
 def _eager(model: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[np.ndarray[Any, Any]]:
+    """The tensors that ``model`` returns, without gradients; what it writes to its arguments goes to copies."""
+    copies = (t.detach().clone() for _, t in leaves((args, kwargs)) if isinstance(t, Tensor))
+    args, kwargs = rebuilt((args, kwargs), copies)
     token = dispatch.set_grad_enabled_flag(False)
     try:
         return [leaf.numpy(force=True) for _, leaf in leaves(model(*args, **kwargs)) if isinstance(leaf, Tensor)]
@@ -156,6 +161,3 @@ def _save(model: onnx.ModelProto, path: Path) -> None:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-__all__ = ["OPSETS", "export", "rules"]

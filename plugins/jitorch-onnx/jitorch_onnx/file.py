@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 import onnx
 import onnx.shape_inference
+from onnx import TensorProto, TypeProto, helper
+
 from jitorch import dims, dtypes
 from jitorch.dims import Dim
 from jitorch.dtypes import DType
 from jitorch.errors import CompilerBug, UnsupportedError
 from jitorch.ir.types import ArrayType
-from onnx import TensorProto, TypeProto, helper
 
 _ELEMENT_TYPES = {
     dtypes.bool_: TensorProto.BOOL,
@@ -42,7 +43,7 @@ _DTYPES = {element: dtype for dtype, element in _ELEMENT_TYPES.items()}
 Shape = tuple[Dim, ...]
 
 
-def element_type(dtype: DType) -> int:
+def element_type(dtype: DType) -> TensorProto.DataType:
     """ONNX's number for ``dtype``."""
     return _ELEMENT_TYPES[dtype]
 
@@ -74,7 +75,7 @@ class File:
     # -- what is in it ---------------------------------------------------------------------------
     def dtype(self, name: str) -> DType:
         """The dtype of the tensor called ``name``."""
-        return _DTYPES[self._types[name].tensor_type.elem_type]
+        return _DTYPES[self._types[name].tensor_type.elem_type]  # pyright: ignore[reportArgumentType]
 
     def array(self, name: str) -> np.ndarray[Any, Any] | None:
         """The elements of the tensor called ``name``, if it is an initializer."""
@@ -121,7 +122,9 @@ class File:
         self._types[name] = type_proto(type)
         return name
 
-    def node(self, op_type: str, inputs: Sequence[str], outputs: int, where: str, attrs: dict[str, Any]) -> tuple[str, ...]:
+    def node(
+        self, op_type: str, inputs: Sequence[str], outputs: int, where: str, attrs: dict[str, Any]
+    ) -> tuple[str, ...]:
         """Append a node, or find the equal one; returns the names of its outputs.
 
         ``""`` is an absent optional input.  UnsupportedError if the opset lacks the operator, or
@@ -224,5 +227,5 @@ def _array_type(array: np.ndarray[Any, Any]) -> TypeProto:
 
 def _tensor(name: str, array: np.ndarray[Any, Any]) -> TensorProto:
     # ONNX stores little-endian bytes.
-    little = array.astype(array.dtype.newbyteorder("<"), copy=False)
-    return helper.make_tensor(name, element_type(dtypes.from_numpy(array.dtype)), array.shape, little.tobytes(), raw=True)
+    raw = array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
+    return helper.make_tensor(name, element_type(dtypes.from_numpy(array.dtype)), array.shape, raw, raw=True)

@@ -7,11 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from jitorch import Tensor
+from jitorch import Tensor, default_generator
 from jitorch.errors import UnsupportedError, ValueRangeError
 from jitorch.frontend.capture import CapturingBuilder
 from jitorch.ir.graph import Graph
-
 from jitorch_onnx.arguments import Argument, leaves, rebuilt
 
 
@@ -36,7 +35,7 @@ def trace(
     builder = CapturingBuilder(_name_of(function))
     stand_ins = iter([builder.add_argument(a.type) for a in arguments])
     new_args, new_kwargs = rebuilt((tuple(args), dict(kwargs)), stand_ins)
-    names = _state_names(function)
+    names = {id(default_generator.state): "the random generator"} | _state_names(function)
     with _unchanged(function), builder.recording():
         results = [(path, leaf) for path, leaf in leaves(function(*new_args, **new_kwargs)) if isinstance(leaf, Tensor)]
         graph = builder.finish([leaf for _, leaf in results])

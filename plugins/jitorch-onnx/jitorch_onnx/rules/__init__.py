@@ -6,12 +6,15 @@ from jitorch_onnx.rules import (
     convert,
     gather,
     normalization,
+    ordering,
     pooling,
     reduce,
+    running,
     shape,
     window,
 )
 
 __all__ = [
-    "activation", "contraction", "convert", "gather", "normalization", "pooling", "reduce", "shape", "window",
+    "activation", "contraction", "convert", "gather", "normalization", "ordering", "pooling", "reduce",
+    "running", "shape", "window",
 ]  # fmt: skip

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from jitorch import dtypes
 from jitorch.dtypes import Category
 from jitorch.ir.graph import Node
-
 from jitorch_onnx.context import Context
 from jitorch_onnx.rules.attach import rule
 from jitorch_onnx.rules.shape import shape_of
@@ -111,10 +110,11 @@ def _(ctx: Context, node: Node) -> str | None:
     known = [None if limit is None else ctx.value(limit) for limit in limits]
     if x is None or x.type != node.output.type or any(k is None and v is not None for k, v in zip(known, limits)):
         return None
-    if None not in known and not known[0] <= known[1]:
+    low, high = known
+    if low is not None and high is not None and not low <= high:
         return None
     name = ctx.input(x)
-    return ctx.node("Clip", name, *("" if limit is None else ctx.like(limit, name) for limit in known))
+    return ctx.node("Clip", name, *("" if limit is None else ctx.like(limit, name) for limit in (low, high)))
 
 
 def _along_axis(name: str, op_type: str) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 
 from jitorch.ir.graph import Node
 from jitorch.ops import OPS
-
 from jitorch_onnx.context import Context
 
 Rule = Callable[[Context, Node], str | Sequence[str] | None]

@@ -6,10 +6,9 @@ from typing import Any
 
 from jitorch.dims import Dim
 from jitorch.ir.graph import Node
-
 from jitorch_onnx.context import Context
 from jitorch_onnx.rules.attach import rule
-from jitorch_onnx.rules.shape import shape_of
+from jitorch_onnx.rules.shape import known_size, shape_of
 
 
 @rule("matmul_batched")
@@ -40,7 +39,7 @@ def _(ctx: Context, node: Node) -> str:
     image = ctx.reshape(moved, (batch, groups, channels, *spatial), (batch, groups * channels, *spatial))
     weight = ctx.reshape(ctx.input(w), shape_of(w), (groups * outputs, channels, *kernel))
     attrs = {"strides": list(node.attrs["stride"]), "dilations": list(node.attrs["dilation"])}
-    result = ctx.node("Conv", image, weight, group=int(groups), **attrs)  # type: ignore[arg-type]
+    result = ctx.node("Conv", image, weight, group=known_size(groups, "groups"), **attrs)
     after: list[Dim] = list(shape_of(node.output)[3:])
     split = ctx.reshape(result, (batch, groups * outputs, *after), (batch, groups, outputs, *after))
     return ctx.transpose(split, (1, 0, *range(2, n + 3)))

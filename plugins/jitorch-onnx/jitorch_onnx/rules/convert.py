@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from jitorch import dtypes
+
 from jitorch.dtypes import Category
 from jitorch.ir.graph import Node
-
 from jitorch_onnx.context import Context
 from jitorch_onnx.rules.attach import rule
 
@@ -16,9 +15,7 @@ _SATURATING_BELOW = 4
 
 @rule("iota")
 def _(ctx: Context, node: Node) -> str:
-    stop = ctx.scalar_size(node.attrs["size"])
-    ramp = ctx.node("Range", ctx.constant(0, dtypes.int64), stop, ctx.constant(1, dtypes.int64))
-    return ctx.cast(ramp, node.attrs["dtype"])
+    return ctx.cast(ctx.ramp(0, node.attrs["size"]), node.attrs["dtype"])
 
 
 @rule("size_of")

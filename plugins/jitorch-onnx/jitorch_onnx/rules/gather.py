@@ -9,13 +9,15 @@ from __future__ import annotations
 from jitorch import dtypes
 from jitorch.errors import UnsupportedError
 from jitorch.ir.graph import Node
-
 from jitorch_onnx.context import Context
 from jitorch_onnx.rules.attach import rule
 from jitorch_onnx.rules.shape import shape_of
 
 _REDUCTION = 16
 """The opset since which scatters can add."""
+
+_EXTREMES = 18
+"""The opset since which scatters can take the greater or the lesser."""
 
 
 def _accumulation(ctx: Context, node: Node) -> dict[str, str]:
@@ -42,10 +44,8 @@ def _(ctx: Context, node: Node) -> str:
     flat = ctx.reshape(x, (*lead, shape[rows], shape[columns]), (*lead, shape[rows] * shape[columns]))
     # Element i of the diagonal lies columns + 1 elements after element i - 1.
     first = ctx.size(max(-offset, 0) * shape[columns] + max(offset, 0))
-    ramp = ctx.node(
-        "Range", ctx.constant(0, dtypes.int64), ctx.scalar_size(shape_of(node.output)[-1]), ctx.constant(1, dtypes.int64)
-    )
-    positions = ctx.node("Add", first, ctx.node("Mul", ramp, ctx.size(shape[columns] + 1)))
+    count = ctx.ramp(0, shape_of(node.output)[-1])
+    positions = ctx.node("Add", first, ctx.node("Mul", count, ctx.size(shape[columns] + 1)))
     return ctx.node("Gather", flat, positions, axis=len(kept))
 
 
@@ -57,6 +57,15 @@ def _(ctx: Context, node: Node) -> str:
 @rule("scatter_axis")
 def _(ctx: Context, node: Node) -> str:
     return ctx.node("ScatterElements", *ctx.inputs(node), axis=node.attrs["axis"], **_accumulation(ctx, node))
+
+
+@rule("scatter_extreme")
+def _(ctx: Context, node: Node) -> str:
+    how = {"amax": "max", "amin": "min", "prod": "mul"}[node.attrs["how"]]
+    since = _REDUCTION if how == "mul" else _EXTREMES
+    if ctx.opset < since:
+        raise UnsupportedError(f"needs opset {since}")
+    return ctx.node("ScatterElements", *ctx.inputs(node), axis=node.attrs["axis"], reduction=how)
 
 
 @rule("put")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from jitorch.ir.graph import Node, Value
-
 from jitorch_onnx.context import Context
 from jitorch_onnx.rules.attach import rule
 from jitorch_onnx.rules.shape import shape_of

@@ -6,7 +6,6 @@ from typing import Any
 
 from jitorch import dims
 from jitorch.ir.graph import Node
-
 from jitorch_onnx.context import Context
 from jitorch_onnx.rules.attach import rule
 from jitorch_onnx.rules.shape import shape_of

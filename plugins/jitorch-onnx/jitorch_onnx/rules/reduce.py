@@ -7,7 +7,6 @@ from jitorch.dims import Dim
 from jitorch.dtypes import Category
 from jitorch.ir.graph import Node
 from jitorch.ops.helpers import axes_of
-
 from jitorch_onnx.context import Context
 from jitorch_onnx.rules.attach import rule
 from jitorch_onnx.rules.shape import shape_of
@@ -90,4 +89,3 @@ def _one_axis(ctx: Context, x: str, shape: tuple[Dim, ...], axes: tuple[int, ...
 
 _arg_reduce("reduce_argmax", "ArgMax")
 _arg_reduce("reduce_argmin", "ArgMin")
-

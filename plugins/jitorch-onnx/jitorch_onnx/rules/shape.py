@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from jitorch.dims import Dim
+from jitorch.errors import UnsupportedError
 from jitorch.ir.graph import Node, Value
-
 from jitorch_onnx.context import Context
 from jitorch_onnx.rules.attach import rule
 
@@ -17,6 +17,13 @@ _LAST = -(2**63)
 def shape_of(value: Value) -> tuple[Dim, ...]:
     """The sizes of a tensor value."""
     return value.type.shape  # type: ignore[attr-defined]
+
+
+def known_size(size: Dim, what: str) -> int:
+    """``size``, which ONNX wants as a number: UnsupportedError if it is symbolic."""
+    if not isinstance(size, int):
+        raise UnsupportedError(f"{what} of size {size}, which must be a number")
+    return size
 
 
 @rule("reshape_to")
@@ -60,7 +67,7 @@ def _(ctx: Context, node: Node) -> str:
 
 
 def _write(ctx: Context, x: str, y: str, shape: list[Dim], part: list[Dim], axes: Sequence[int], node: Node) -> str:
-    """``x``, of ``shape``, with its slice on ``axes`` replaced by ``y``, of shape ``part``: one axis after the other."""
+    """``x``, of ``shape``, with its slice on ``axes`` replaced by ``y``, of shape ``part``: axis after axis."""
     if not axes:
         return y
     axis, *rest = axes
@@ -70,15 +77,11 @@ def _write(ctx: Context, x: str, y: str, shape: list[Dim], part: list[Dim], axes
         y = _write(ctx, sliced(ctx, x, [axis], [start], [stop], [step]), y, within, part, rest, node)
     if step != 1:
         column = [part[axis], *(1 for _ in shape[axis + 1 :])]
-        positions = ctx.reshape(_ramp(ctx, start, stop, step), (part[axis],), column)
+        positions = ctx.reshape(ctx.ramp(start, stop, step), (part[axis],), column)
         return ctx.node("ScatterElements", x, ctx.node("Expand", positions, ctx.shape(within)), y, axis=axis)
     before = [] if start == 0 else [sliced(ctx, x, [axis], [0], [start], [1])]
     after = [] if stop == shape[axis] else [sliced(ctx, x, [axis], [stop], [shape[axis]], [1])]
     return ctx.node("Concat", *before, y, *after, axis=axis)
-
-
-def _ramp(ctx: Context, start: Dim, stop: Dim, step: int) -> str:
-    return ctx.node("Range", ctx.scalar_size(start), ctx.scalar_size(stop), ctx.scalar_size(step))
 
 
 @rule("flip_axes")
@@ -113,8 +116,9 @@ def _spread(ctx: Context, x: str, sizes: list[Dim], axis: int, count: int, value
     """Put ``count`` times ``value`` between neighbours along ``axis``: a new axis is padded and merged."""
     lead, size, rest = sizes[:axis], sizes[axis], sizes[axis + 1 :]
     column = ctx.reshape(x, sizes, [*lead, size, 1, *rest])
-    ends = [0] * (len(sizes) + 1)
-    filled = ctx.node("Pad", column, ctx.integers(*ends, *(count if i == axis + 1 else 0 for i in range(len(ends)))), value)
+    rank = len(sizes) + 1
+    behind = (count if i == axis + 1 else 0 for i in range(rank))
+    filled = ctx.node("Pad", column, ctx.integers(*[0] * rank, *behind), value)
     merged = ctx.reshape(filled, [*lead, size, count + 1, *rest], [*lead, size * (count + 1), *rest])
     return sliced(ctx, merged, [axis], [0], [-count], [1])
 

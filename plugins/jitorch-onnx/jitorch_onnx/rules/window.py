@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+
 from jitorch import dtypes
 from jitorch.dims import Dim
 from jitorch.ir.graph import Node
-
 from jitorch_onnx.context import Context
 from jitorch_onnx.rules.attach import rule
-from jitorch_onnx.rules.shape import padded, shape_of, sliced
+from jitorch_onnx.rules.shape import known_size, padded, shape_of, sliced
 
 
 @rule("windows")
@@ -30,8 +30,7 @@ def _window_index(ctx: Context, count: Dim, size: int, stride: int, dilation: in
     offsets = np.arange(size) * dilation
     if isinstance(count, int):
         return ctx.constant(np.arange(count)[:, None] * stride + offsets, dtypes.int64)
-    zero, one = ctx.constant(0, dtypes.int64), ctx.constant(1, dtypes.int64)
-    positions = ctx.node("Mul", ctx.node("Range", zero, ctx.scalar_size(count), one), ctx.integers(stride))
+    positions = ctx.node("Mul", ctx.ramp(0, count), ctx.integers(stride))
     return ctx.node("Add", ctx.reshape(positions, (count,), (count, 1)), ctx.constant(offsets, dtypes.int64))
 
 
@@ -45,7 +44,7 @@ def _(ctx: Context, node: Node) -> str:
     for i in range(n):
         stride, dilation, axis, window = node.attrs["strides"][i], node.attrs["dilations"][i], lead + i, lead + n + i
         parts = []
-        for offset in range(int(shape[window])):  # type: ignore[arg-type]
+        for offset in range(known_size(shape[window], "a window")):
             low = offset * dilation
             reached = low + (shape[axis] - 1) * stride + 1
             one = [1 if j == window else d for j, d in enumerate(shape)]
@@ -71,7 +70,7 @@ def _(ctx: Context, node: Node) -> str:
     for i in range(n):
         stride, dilation, axis, window = node.attrs["strides"][i], node.attrs["dilations"][i], lead + i, lead + n + i
         parts = []
-        for offset in range(int(shape[window])):  # type: ignore[arg-type]
+        for offset in range(known_size(shape[window], "a window")):
             low = offset * dilation
             stop = low + (counts[i] - 1) * stride + 1
             parts.append(sliced(ctx, x, [axis, window], [low, offset], [stop, offset + 1], [stride, 1]))
