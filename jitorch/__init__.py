@@ -131,7 +131,7 @@ from jitorch.ops.pooling import (
     avg_pool1d, max_pool1d, max_pool2d, max_pool3d,
 )  # fmt: skip
 from jitorch.ops.predicates import (
-    copysign, heaviside, isfinite, isinf, isnan, isneginf, isposinf, isreal, nan_to_num, sgn, signbit,
+    copysign, heaviside, isclose, isfinite, isinf, isnan, isneginf, isposinf, isreal, nan_to_num, sgn, signbit,
 )  # fmt: skip
 from jitorch.ops.queries import (
     can_cast, get_default_device, get_default_dtype, get_num_threads, is_complex, is_floating_point, is_nonzero,
@@ -154,7 +154,7 @@ from jitorch.ops.search import (
     bincount, bucketize, histc, searchsorted,
 )  # fmt: skip
 from jitorch.ops.sets import (
-    allclose, argwhere, equal, isclose, isin, nonzero, unique, unique_consecutive,
+    allclose, argwhere, equal, isin, nonzero, unique, unique_consecutive,
 )  # fmt: skip
 from jitorch.ops.shape import (
     adjoint, atleast_1d, atleast_2d, atleast_3d, broadcast_shapes, broadcast_tensors, broadcast_to_ as broadcast_to,

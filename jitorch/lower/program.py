@@ -20,8 +20,6 @@ from jitorch.lower.nests import Buffers, Scalars, map_kernel, row_reduction_kern
 from jitorch.lower.pull import STATUS
 
 RECIPES = {"matmul_batched": matmul_kernel, "convolution": convolution_kernel}
-SCATTERS = ("put", "scatter_axis")
-"""The scatters that `scatter_kernels` makes."""
 
 
 @dataclass
@@ -36,21 +34,15 @@ def can_lower(op_name: str, lowering: str | None) -> bool:
     """Whether `program` makes kernels for a primitive."""
     if lowering == "recipe":
         return op_name in RECIPES
-<<<<<<< HEAD
     return lowering in ("scalar", "pull", "reduce", "scan", "scatter")
-=======
-    if lowering == "scatter":
-        return op_name in SCATTERS
-    return lowering in ("scalar", "pull", "reduce")
->>>>>>> render
 
 
 def program(graph: Graph, name: str | None = None, target: str = "cpu") -> host.Program:
     """Lower ``graph``, which holds primitives only, to a host program over kernels.
 
     Inputs of tensor type become the program's inputs, outputs that are no write-back its outputs (a
-    write-back is stored into its input); sizes and Python numbers its scalars, in that order.  ``target`` is "cpu" or "gpu": what recipes
-    schedule for.
+    write-back is stored into its input); sizes and Python numbers its scalars, in that order.
+    ``target`` is "cpu" or "gpu": what recipes schedule for.
     """
     lowering = _Lowering(graph, name or graph.name, target)
     return plan_memory(reuse_written_inputs(lowering.run()))
