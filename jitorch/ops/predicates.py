@@ -10,7 +10,7 @@ import numpy as np
 
 from jitorch import dtypes
 from jitorch.dtypes import Category
-from jitorch.errors import DTypeError
+from jitorch.errors import DTypeError, ValueRangeError
 from jitorch.ops.helpers import narrow_to
 from jitorch.ops.math import abs, sign, where
 from jitorch.ops.normalize import result_type
@@ -180,3 +180,48 @@ def heaviside(input: Tensor, values: Tensor) -> Tensor:
 @heaviside.samples
 def _(rng):
     yield Sample(np.array([-1.0, 0.0, 2.0]), np.array(0.5), grad=False)
+
+
+@op(name="isclose", places=())
+def isclose_op(input: Tensor, other: Tensor, rtol: float, atol: float, *, equal_nan: bool) -> Tensor:
+    """``|input - other| <= atol + rtol * |other|``; equal infinities are close."""
+    close = input == other
+    if input.dtype.is_floating_point:
+        limit = atol + rtol * abs(other)
+        close = close | (isfinite(input) & isfinite(other) & (abs(input - other) <= limit))
+        return close | ((input != input) & (other != other)) if equal_nan else close
+    if input.dtype is dtypes.bool_:
+        return close
+    # Differences of integers are measured in double precision, which does not wrap.
+    x, y = cast(input, dtype=dtypes.float64), cast(other, dtype=dtypes.float64)
+    return close | (abs(x - y) <= atol + rtol * abs(y))
+
+
+_no_gradient(isclose_op)
+
+
+@isclose_op.samples
+def _(rng):
+    x = rng.normal(size=(2, 3))
+    yield Sample(x, x + 1e-4 * rng.normal(size=(2, 3)), 1e-5, 1e-4, equal_nan=False, grad=False)
+    yield Sample(np.array([np.nan, np.inf]), np.array([np.nan, np.inf]), 1e-5, 1e-8, equal_nan=True, grad=False)
+
+
+@function
+def isclose(
+    input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
+) -> Tensor:
+    """Whether ``|input - other| <= atol + rtol * |other|``, elementwise."""
+    if input.dtype is not other.dtype:
+        raise DTypeError("isclose: operands must have one dtype", expected=input.type, actual=other.type)
+    for name, value in (("rtol", rtol), ("atol", atol)):
+        if isinstance(value, (int, float)) and value < 0:
+            raise ValueRangeError(f"isclose: {name} must not be negative", expected="at least 0", actual=value)
+    return isclose_op(input, other, rtol, atol, equal_nan=bool(equal_nan))
+
+
+@isclose.samples
+def _(rng):
+    x = rng.normal(size=(2, 3))
+    yield Sample(x, x + 1e-4, atol=1e-3, grad=False)
+    yield Sample(rng.integers(0, 3, size=(4,)), rng.integers(0, 3, size=(4,)))
