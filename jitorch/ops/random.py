@@ -36,9 +36,13 @@ def random_bits(state: Tensor, *, size: Dim) -> Tensor:
 
 @random_bits.type_rule
 def _(state, *, size):
+    return _checked("random_bits", state).with_shape((size,))
+
+
+def _checked(name: str, state: TensorType) -> TensorType:
     if state != TensorType(dtypes.int64, (2,)):
-        raise ShapeError("random_bits: not a generator's state", expected="i64[2]", actual=state)
-    return state.with_shape((size,))
+        raise ShapeError(f"{name}: not a generator's state", expected="i64[2]", actual=state)
+    return state
 
 
 @random_bits.numpy
@@ -61,7 +65,7 @@ def random_advance(state: Tensor, *, count: Dim) -> Tensor:
 
 @random_advance.type_rule
 def _(state, *, count):
-    return state
+    return _checked("random_advance", state)
 
 
 @random_advance.numpy
