@@ -1,4 +1,4 @@
-"""Devices: where a tensor's memory is."""
+"""Devices: where a tensor's memory is; and how its elements lie there."""
 
 from __future__ import annotations
 
@@ -32,6 +32,33 @@ class Device:
 
 
 CPU = Device("cpu")
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class MemoryFormat:
+    """An order of elements in memory.  Accepted wherever PyTorch takes one; new tensors are always row-major."""
+
+    name: str
+
+    def __repr__(self) -> str:
+        return f"jitorch.{self.name}"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Layout:
+    """How elements are stored; ``strided`` is the only one."""
+
+    name: str
+
+    def __repr__(self) -> str:
+        return f"jitorch.{self.name}"
+
+
+contiguous_format = MemoryFormat("contiguous_format")
+preserve_format = MemoryFormat("preserve_format")
+channels_last = MemoryFormat("channels_last")
+channels_last_3d = MemoryFormat("channels_last_3d")
+strided = Layout("strided")
 
 
 def check(device: Device | str | None) -> Device:

@@ -12,12 +12,12 @@ op's one definition is also its method.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jitorch import dtypes
-from jitorch.devices import CPU, Device
+from jitorch import dtypes, printing
+from jitorch.devices import CPU, Device, Layout, MemoryFormat, channels_last, channels_last_3d, strided
 from jitorch.dims import SymDim
 from jitorch.dtypes import DType
 from jitorch.errors import ArgumentError, AutogradError, DTypeError, ShapeError, UnsupportedError, ValueRangeError
@@ -69,6 +69,36 @@ class Tensor:
         "__dict__", "__weakref__", "_array", "_base", "_dtype", "_grad", "_hooks", "_node", "_output", "_requires_grad",
         "_retains_grad", "_shape", "_steps", "_storage", "_strides", "_type", "_view_version",
     )  # fmt: skip
+
+    if TYPE_CHECKING:
+        # Attached from the registry below: every public op that is a method, and the operators.
+        def __getattr__(self, name: str) -> Any: ...
+
+        __add__: Any
+        __radd__: Any
+        __iadd__: Any
+        __sub__: Any
+        __rsub__: Any
+        __mul__: Any
+        __rmul__: Any
+        __truediv__: Any
+        __rtruediv__: Any
+        __floordiv__: Any
+        __mod__: Any
+        __pow__: Any
+        __rpow__: Any
+        __and__: Any
+        __or__: Any
+        __xor__: Any
+        __lt__: Any
+        __le__: Any
+        __gt__: Any
+        __ge__: Any
+        __neg__: Any
+        __abs__: Any
+        __invert__: Any
+        __matmul__: Any
+        __rmatmul__: Any
 
     _array: np.ndarray[Any, Any] | None
     _storage: Storage
@@ -181,8 +211,8 @@ class Tensor:
         return False
 
     @property
-    def layout(self) -> str:
-        return "strided"
+    def layout(self) -> Layout:
+        return strided
 
     def dim(self) -> int:
         """The number of axes."""
@@ -212,8 +242,12 @@ class Tensor:
             return tuple(s // self._array.itemsize for s in self._array.strides)
         return self._strides if self._strides is not None else contiguous_strides(self._type.shape)
 
-    def is_contiguous(self) -> bool:
-        """Whether the elements lie in row-major order without gaps."""
+    def is_contiguous(self, memory_format: MemoryFormat | None = None) -> bool:
+        """Whether the elements lie in row-major order (or that of ``memory_format``) without gaps."""
+        if memory_format in (channels_last, channels_last_3d):
+            order = (0, *range(2, self.ndim), 1)
+            expected = contiguous_strides(tuple(self.shape[i] for i in order))
+            return tuple(self._element_strides()[i] for i in order) == expected
         if self._array is not None:
             return bool(self._array.flags.c_contiguous)
         return self._strides is None or self._strides == contiguous_strides(self._type.shape)
@@ -298,18 +332,21 @@ class Tensor:
     def __len__(self) -> int:
         if not self._type.shape:
             raise ArgumentError("len() of a 0-d tensor")
-        return self._type.shape[0]
+        return int(self._type.shape[0])
 
     def __iter__(self) -> Iterator[Tensor]:
         if not self._type.shape:
             raise ArgumentError("iteration over a 0-d tensor")
-        return iter([self[i] for i in range(int(self._type.shape[0]))])
+        return iter([self[i] for i in range(len(self))])
 
     def __hash__(self) -> int:
         return id(self)
 
+    def __repr__(self) -> str:
+        return printing.tensor_text(self)
+
     def __format__(self, spec: str) -> str:
-        return format(self.item(), spec) if spec and self.ndim == 0 else format(str(self), spec)
+        return format(self.item(), spec) if self.ndim == 0 else format(str(self), spec)
 
     @property
     def _signature(self) -> tuple[Any, ...]:

@@ -217,7 +217,7 @@ def _add_writes(draw: Draw, graph: Graph) -> None:
 
 
 def run(execute: Callable[[list[Any]], list[Any]], graph: Graph, arrays: list[np.ndarray]) -> list[np.ndarray]:
-    """All outputs of ``graph`` in order, by an ``execute`` that writes inputs in place and returns the other outputs."""
+    """All outputs of ``graph`` in order; ``execute`` writes inputs in place and returns the other outputs."""
     given = [a.copy() for a in arrays]
     rest = iter(execute(given))
     written = {o: given[i] for i, o in graph.writes}

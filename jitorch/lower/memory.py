@@ -21,7 +21,8 @@ def reuse_written_inputs(program: host.Program) -> host.Program:
     ``w_new[i] = w[i] - lr * g[i]; w = w_new`` becomes ``w[i] = w[i] - lr * g[i]``.
     """
     body = list(program.body)
-    stores = {s.kernel: _stored(s.kernel) for s in body if isinstance(s, host.Launch)}
+    # By name: a kernel's hash walks all of it.
+    stores = {s.kernel.name: _stored(s.kernel) for s in body if isinstance(s, host.Launch)}
     for copy in [s for s in body if isinstance(s, host.Copy)]:
         _reuse(body, copy, stores)
     return replace(program, body=tuple(body))
@@ -31,12 +32,12 @@ def _stored(kernel: k.Kernel) -> frozenset[k.Buffer]:
     return frozenset(s.buffer for s in k.walk(kernel) if isinstance(s, k.Store))
 
 
-def _reuse(body: list[host.Stmt], copy: host.Copy, stores: dict[k.Kernel, frozenset[k.Buffer]]) -> None:
+def _reuse(body: list[host.Stmt], copy: host.Copy, stores: dict[str, frozenset[k.Buffer]]) -> None:
     source, target = copy.source, copy.target
     alloc = next((s for s in body if isinstance(s, host.Alloc) and s.buffer == source), None)
     if alloc is None:
         return
-    writers = [i for i, s in enumerate(body) if isinstance(s, host.Launch) and source in stores[s.kernel]]
+    writers = [i for i, s in enumerate(body) if isinstance(s, host.Launch) and source in stores[s.kernel.name]]
     if len(writers) != 1:
         return
     at = writers[0]
@@ -48,14 +49,14 @@ def _reuse(body: list[host.Stmt], copy: host.Copy, stores: dict[k.Kernel, frozen
             continue
         if _touches(statement, target):
             return
-    if any(target in stores[s.kernel] for s in body if isinstance(s, host.Launch)):
+    if any(target in stores[s.kernel.name] for s in body if isinstance(s, host.Launch)):
         return
     body.remove(alloc)
     body.remove(copy)
     for i, statement in enumerate(body):
         renamed = _rename(statement, source, target)
         if isinstance(renamed, host.Launch) and renamed is not statement:
-            stores[renamed.kernel] = _stored(renamed.kernel)
+            stores[renamed.kernel.name] = _stored(renamed.kernel)
         body[i] = renamed
 
 

@@ -16,7 +16,7 @@ from jitorch.ir.types import ScalarType, TensorType
 from jitorch.lower import fuse
 from jitorch.lower.contraction import convolution_kernel, matmul_kernel
 from jitorch.lower.memory import plan_memory, reuse_written_inputs
-from jitorch.lower.nests import Buffers, Scalars, map_kernel, row_reduction_kernel, scatter_kernels
+from jitorch.lower.nests import Buffers, Scalars, map_kernel, row_reduction_kernel, scan_kernel, scatter_kernels
 from jitorch.lower.pull import STATUS
 
 RECIPES = {"matmul_batched": matmul_kernel, "convolution": convolution_kernel}
@@ -34,22 +34,23 @@ def can_lower(op_name: str, lowering: str | None) -> bool:
     """Whether `program` makes kernels for a primitive."""
     if lowering == "recipe":
         return op_name in RECIPES
-    return lowering in ("scalar", "pull", "reduce", "scatter")
+    return lowering in ("scalar", "pull", "reduce", "scan", "scatter")
 
 
-def program(graph: Graph, name: str | None = None) -> host.Program:
+def program(graph: Graph, name: str | None = None, target: str = "cpu") -> host.Program:
     """Lower ``graph``, which holds primitives only, to a host program over kernels.
 
     Inputs of tensor type become the program's inputs, outputs that are no write-back its outputs (a
     write-back is stored into its input); sizes and Python numbers its scalars, in that order.
+    ``target`` is "cpu" or "gpu": what recipes schedule for.
     """
-    lowering = _Lowering(graph, name or graph.name)
+    lowering = _Lowering(graph, name or graph.name, target)
     return plan_memory(reuse_written_inputs(lowering.run()))
 
 
 class _Lowering:
-    def __init__(self, graph: Graph, name: str):
-        self.graph, self.name = graph, name
+    def __init__(self, graph: Graph, name: str, target: str):
+        self.graph, self.name, self.target = graph, name, target
         self.plan = fuse.plan(graph)
         self.buffers: Buffers = {}
         self.scalars: Scalars = {}
@@ -215,9 +216,11 @@ class _Lowering:
             recipe = RECIPES.get(node.op.name)
             if recipe is None:
                 raise BackendError(f"no recipe lowers {node.op.name}")
-            return (recipe(name, node, self.buffers, self.scalars),)
+            return (recipe(name, node, self.buffers, self.scalars, self.target),)
         if kind == "scatter":
             return scatter_kernels(name, value, node, self.buffers, self.scalars)
+        if kind == "scan":
+            return (scan_kernel(name, value, node, self.buffers, self.scalars),)
         if kind == "reduce" and fuse.keeps_last_axis(node):
             return (row_reduction_kernel(name, value, node, self.buffers, self.scalars),)
         if kind in ("scalar", "pull", "reduce"):

@@ -110,6 +110,6 @@ def number_of(name: str, value: Any) -> Any:
         if value.ndim:
             raise ValueRangeError(f"{name}: expected a number", expected="a 0-d tensor", actual=value.type)
         return value
-    if isinstance(value, SymDim) or not isinstance(value, (bool, int, float, complex)) and not hasattr(value, "type"):
+    if isinstance(value, SymDim) or (not isinstance(value, (bool, int, float, complex)) and not hasattr(value, "type")):
         raise ArgumentError(f"{name}: expected a number", expected="int, float or bool", actual=type(value).__name__)
     return value

@@ -109,3 +109,8 @@ def _(*, size):
 @size_of.pull
 def _(index, *, size):
     return size_expr(size)
+
+
+def size_number(size: Dim) -> Any:
+    """A size for arithmetic with tensors: an int, or one of run time where it is symbolic."""
+    return size if isinstance(size, int) else size_of(size=size)

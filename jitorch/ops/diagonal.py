@@ -74,7 +74,7 @@ def _onto(x: Tensor, y: Tensor, offset: int, axis1: int, axis2: int, keep: bool)
     home = tuple(x.ndim - 2 if i == axis1 else x.ndim - 1 if i == axis2 else next(kept) for i in range(x.ndim))
     full = transpose_axes(full, perm=home)
     i, j = _positions(x, axis1), _positions(x, axis2)
-    return where(j - i == offset, full, x if keep else 0)
+    return where(j - i == offset, full, x if keep else zero)
 
 
 def _positions(x: Tensor, axis: int) -> Tensor:
@@ -111,7 +111,7 @@ def tril(input: Tensor, diagonal: int = 0) -> Tensor:
     """The elements on and below a diagonal of the last two axes; the others are 0."""
     _check_matrix("tril", input)
     i, j = _positions(input, input.ndim - 2), _positions(input, input.ndim - 1)
-    return where(j - i <= diagonal, input, False if input.dtype is dtypes.bool_ else 0)
+    return where(j - i <= diagonal, input, constant(value=0, dtype=input.dtype))
 
 
 @op(inplace=True)
@@ -119,7 +119,7 @@ def triu(input: Tensor, diagonal: int = 0) -> Tensor:
     """The elements on and above a diagonal of the last two axes; the others are 0."""
     _check_matrix("triu", input)
     i, j = _positions(input, input.ndim - 2), _positions(input, input.ndim - 1)
-    return where(j - i >= diagonal, input, False if input.dtype is dtypes.bool_ else 0)
+    return where(j - i >= diagonal, input, constant(value=0, dtype=input.dtype))
 
 
 def _triangle_samples(rng: Any) -> Any:

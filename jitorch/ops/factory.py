@@ -14,7 +14,7 @@ from jitorch.errors import ArgumentError, DTypeError, ShapeError, ValueRangeErro
 from jitorch.ops import dispatch
 from jitorch.ops.arguments import check_tensor, is_tensor, number_of, one_size, shape_of, sizes_of
 from jitorch.ops.arrange import stack
-from jitorch.ops.create import constant, iota, size_of
+from jitorch.ops.create import constant, iota, size_number
 from jitorch.ops.math import where
 from jitorch.ops.normalize import category_default
 from jitorch.ops.registry import Sample, function
@@ -139,7 +139,7 @@ def from_numpy(ndarray: Any) -> Tensor:
     return dispatch.current().from_array(ndarray)
 
 
-from_numpy.samples(lambda rng: [Sample(rng.normal(size=(2, 3)))])
+from_numpy.samples(lambda rng: [Sample(rng.normal(size=(2, 3)), trace=False)])
 
 
 @function(places=("torch",))
@@ -309,9 +309,9 @@ empty_strided.samples(lambda rng: [Sample((2, 3), (1, 2))])
 
 
 # ---- ramps ------------------------------------------------------------------------------------------
-def _scalar(value: Any) -> Any:
-    """A size of a traced tensor as a run-time int; numbers as they are."""
-    return size_of(size=value) if isinstance(value, SymDim) else value
+def _number(value: Any) -> Any:
+    """A bound for arithmetic with tensors."""
+    return size_number(value) if isinstance(value, SymDim) else value
 
 
 def _bound(name: str, value: Any) -> Any:
@@ -350,9 +350,9 @@ def arange(
     exact = dtypes.float64 if wanted.category is Category.FLOAT and is_float else dtypes.int64
     ramp = iota(size=count, dtype=exact)
     if not (isinstance(step, int) and step == 1):
-        ramp = ramp * _scalar(step)
+        ramp = ramp * _number(step)
     if not (isinstance(start, int) and start == 0):
-        ramp = ramp + _scalar(start)
+        ramp = ramp + _number(start)
     return _finish(ramp if ramp.dtype is wanted else cast(ramp, dtype=wanted), device, requires_grad)
 
 
@@ -419,7 +419,7 @@ def _evenly(name: str, start: Any, end: Any, steps: Any, dtype: DType) -> Tensor
     position = iota(size=count, dtype=dtypes.float64)
     if dims.less_equal(count, 1):
         return position * 0.0 + start
-    last = _scalar(count) - 1
+    last = size_number(count) - 1
     step = (end - start) / (last * 1.0)
     return where(position * 2.0 < last, position * step + start, (position - last) * step + end)
 

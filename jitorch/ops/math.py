@@ -258,7 +258,7 @@ def _(rng):
     yield Sample(rng.normal(size=(4,)) * 4, rng.uniform(1, 2, size=(4,)), grad=False)
 
 
-@function(places=("torch", "method"), aliases=("true_divide_",))
+@function(places=("torch", "method"), inplace=True)
 def true_divide(input: Tensor, other: Any) -> Tensor:
     """``input / other`` in floating point."""
     return div(input, other)

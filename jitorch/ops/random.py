@@ -20,10 +20,13 @@ from jitorch.ir import scalars
 from jitorch.ir.sizes import size_expr
 from jitorch.ir.types import TensorType
 from jitorch.ops.arguments import check_tensor, is_tensor, shape_of
+from jitorch.ops.create import size_number
 from jitorch.ops.generator import Generator, generator_or_default
-from jitorch.ops.math import cos, log, sqrt
-from jitorch.ops.registry import Sample, function, op, primitive
-from jitorch.ops.structure import cast, reshape_to, slice_axes
+from jitorch.ops.math import cos, log, minimum, sqrt
+from jitorch.ops.registry import Sample, function, primitive
+from jitorch.ops.scan import scan_sum
+from jitorch.ops.sorting import argsort_axis
+from jitorch.ops.structure import cast, copy, reduce_sum, reshape_to, slice_axes
 
 Tensor = Operand = Any
 
@@ -36,6 +39,7 @@ def random_bits(state: Tensor, *, size: Dim) -> Tensor:
 
 @random_bits.type_rule
 def _(state, *, size):
+<<<<<<< HEAD
     return _checked("random_bits", state).with_shape((size,))
 
 
@@ -43,6 +47,11 @@ def _checked(name: str, state: TensorType) -> TensorType:
     if state != TensorType(dtypes.int64, (2,)):
         raise ShapeError(f"{name}: not a generator's state", expected="i64[2]", actual=state)
     return state
+=======
+    if state.shape != (2,) or state.dtype.category is not Category.INT:
+        raise ShapeError("random_bits: not a generator's state", expected="i64[2]", actual=state)
+    return TensorType(dtypes.int64, (size,))
+>>>>>>> main
 
 
 @random_bits.numpy
@@ -52,7 +61,8 @@ def _(state, *, size):
 
 @random_bits.pull
 def _(index, state, *, size):
-    return k.call("philox", state.at((k.const(0),)), state.at((k.const(1),)), index[0])
+    seed, offset = (k.cast(state.at((k.const(i),)), dtypes.int64) for i in range(2))
+    return k.call("philox", seed, offset, index[0])
 
 
 random_bits.samples(lambda rng: [Sample(np.array([7, 3]), size=5)])
@@ -70,12 +80,12 @@ def _(state, *, count):
 
 @random_advance.numpy
 def _(state, *, count):
-    return state + np.array([0, count])
+    return state + np.array([0, count], state.dtype)
 
 
 @random_advance.pull
 def _(index, state, *, count):
-    return state.at(index) + k.where(index[0].eq(1), size_expr(count), 0)
+    return state.at(index) + k.cast(k.where(index[0].eq(1), size_expr(count), 0), state.dtype)
 
 
 random_advance.samples(lambda rng: [Sample(np.array([7, 3]), count=5)])
@@ -233,6 +243,21 @@ def randint_like(
 randint_like.samples(lambda rng: [Sample(rng.normal(size=(2, 3)), 5)])
 
 
+@function(places=("torch",))
+def randperm(
+    n: Any, *, generator: Generator | None = None, dtype: Any = None, layout: Any = None, device: Any = None,
+    requires_grad: bool = False, pin_memory: bool = False,
+) -> Tensor:  # fmt: skip
+    """The integers below ``n`` in random order: the order of 63-bit random keys."""
+    (count,) = shape_of("randperm", (n,))
+    high, low = words((count,), generator, 2)
+    order = argsort_axis((high >> 1) << 32 | low, axis=0, descending=False)
+    return _finish(cast(order, dtype=_float(dtype, dtypes.int64)), device, requires_grad)
+
+
+randperm.samples(lambda rng: [Sample(5), Sample(0, dtype=dtypes.int32)])
+
+
 # ---- distributions ------------------------------------------------------------------------------------
 @function
 def bernoulli(input: Tensor, p: Any = None, *, generator: Generator | None = None) -> Tensor:
@@ -266,6 +291,55 @@ def normal(
 
 
 normal.samples(lambda rng: [Sample(0.0, 1.0, (2, 3)), Sample(rng.normal(size=(2, 1)), rng.uniform(size=(3,)))])
+
+
+@function
+def multinomial(
+    input: Tensor, num_samples: int, replacement: bool = False, *, generator: Generator | None = None
+) -> Tensor:
+    """``num_samples`` positions from each row of weights, as int64.
+
+    With replacement by inversion of the running sum.  Without, as the greatest of
+    ``weight / exponential``, which is sampling one after the other (Efraimidis and Spirakis, 2006).
+    """
+    check_tensor("multinomial", input)
+    if input.ndim not in (1, 2) or not input.dtype.is_floating_point:
+        raise ShapeError("multinomial: expected a vector or matrix of floating point weights", actual=input.type)
+    count = input.shape[-1]
+    if num_samples <= 0 or (not replacement and dims.less(count, num_samples)):
+        raise ValueRangeError("multinomial: num_samples out of range", expected=f"1 to {count}", actual=num_samples)
+    _check_weights(input)
+    weights = cast(input, dtype=dtypes.float64)
+    axis = input.ndim - 1
+    if replacement:
+        ends = scan_sum(weights, axis=axis)
+        total = slice_axes(
+            ends, starts=(*(0,) * axis, count - 1), stops=tuple(ends.shape), steps=(1,) * ends.ndim
+        )
+        drawn = uniform_in((*input.shape[:-1], num_samples), dtypes.float64, generator) * total
+        # How many running sums a draw has passed.
+        passed = reshape_to(ends, shape=(*ends.shape[:-1], 1, count)) <= reshape_to(drawn, shape=(*drawn.shape, 1))
+        position = reduce_sum(cast(passed, dtype=dtypes.int64), axes=(axis + 1,))
+        return minimum(position, size_number(count) - 1)
+    waiting = -log(1.0 - uniform_in(tuple(input.shape), dtypes.float64, generator)) / weights
+    order = argsort_axis(waiting, axis=axis, descending=False)
+    stops = (*order.shape[:-1], num_samples)
+    return copy(slice_axes(order, starts=(0,) * order.ndim, stops=stops, steps=(1,) * order.ndim))
+
+
+def _check_weights(weights: Tensor) -> None:
+    """An eager tensor of weights is checked; in compiled code bad weights give unspecified positions."""
+    array = weights._array
+    if array is None or not array.size:
+        return
+    wide = array.astype(np.float64)
+    if not np.isfinite(wide).all() or (wide < 0).any():
+        raise ValueRangeError("multinomial: weights must be finite and not negative")
+    if (wide.sum(-1) <= 0).any():
+        raise ValueRangeError("multinomial: the weights of a row sum to 0")
+
+
+multinomial.samples(lambda rng: [Sample(rng.uniform(size=(2, 4)), 3), Sample(rng.uniform(size=(4,)), 6, True)])
 
 
 def _fills(entry: Any) -> Any:

@@ -132,12 +132,15 @@ def _(rng):
     yield Sample(rng.normal(size=(2, 3)), axes=(1,), grad=False)
 
 
-def _arg_reduction(x: Any, better: str, start: Any) -> Reduction:
+def arg_reduction(x: Any, better: str, start: Any) -> Reduction:
+    """The position of the extremum; ``better`` is ``gt`` or ``lt``, or ``ge`` or ``le`` if of equals the last wins."""
+
     def combine(a: Any, b: Any) -> Any:
-        # NaN beats everything; of equals the first wins.
+        # NaN beats everything.
         wins = k.call(better, b[0], a[0])
         if x.dtype.category is Category.FLOAT:
-            wins = wins | (b[0].ne(b[0]) & a[0].eq(a[0]))
+            is_nan = b[0].ne(b[0])
+            wins = wins | (is_nan & a[0].eq(a[0]) if better in ("gt", "lt") else is_nan)
         wins = wins | (a[1] < 0)
         return k.where(wins, b[0], a[0]), k.where(wins, b[1], a[1])
 
@@ -171,7 +174,7 @@ def _(x, *, axes):
 
 @reduce_argmax.reduce
 def _(x, *, axes):
-    return _arg_reduction(x, "gt", lowest(x.dtype))
+    return arg_reduction(x, "gt", lowest(x.dtype))
 
 
 @reduce_argmax.samples
@@ -198,7 +201,7 @@ def _(x, *, axes):
 
 @reduce_argmin.reduce
 def _(x, *, axes):
-    return _arg_reduction(x, "lt", highest(x.dtype))
+    return arg_reduction(x, "lt", highest(x.dtype))
 
 
 @reduce_argmin.samples

@@ -14,12 +14,12 @@ from jitorch.dtypes import Category, DType
 from jitorch.errors import ArgumentError, DTypeError, TensorIndexError
 from jitorch.ops import results
 from jitorch.ops.arguments import axes_of, axis_of, check_tensor, is_tensor
-from jitorch.ops.create import iota, size_of
+from jitorch.ops.create import iota, size_number
 from jitorch.ops.math import abs as absolute
-from jitorch.ops.math import exp, log, maximum, minimum, sign, sqrt, where
+from jitorch.ops.math import exp, log, maximum, minimum, sqrt, where
 from jitorch.ops.reduce import reduce_argmax, reduce_argmin, reduce_max, reduce_min, reduce_prod
 from jitorch.ops.registry import Sample, function, op
-from jitorch.ops.structure import broadcast_to, cast, copy, expand_axes, reduce_sum, reshape_to
+from jitorch.ops.structure import broadcast_to, cast, expand_axes, reduce_sum, reshape_to
 
 Tensor = Operand = Any
 Axes = int | tuple[int, ...] | None
@@ -35,7 +35,7 @@ def kept(out: Tensor, x: Tensor, axes: tuple[int, ...], keepdim: bool) -> Tensor
 def count_of(x: Tensor, axes: tuple[int, ...]) -> Any:
     """How many elements one result is made of, as an int (of run time, if need be)."""
     count = dims.prod(x.shape[a] for a in axes)
-    return count if isinstance(count, int) else size_of(size=count)
+    return size_number(count)
 
 
 def _in(x: Tensor, dtype: DType) -> Tensor:
@@ -86,7 +86,7 @@ def sum(input: Tensor, dim: Axes = None, keepdim: bool = False, *, dtype: DType 
 def _(rng):
     yield from _axis_samples(rng)
     yield Sample(rng.normal(size=(0, 3)), 0)
-    yield Sample(rng.integers(-5, 5, size=(2, 3)), axis=0, keepdims=True)
+    yield Sample(rng.integers(-5, 5, size=(2, 3)), dim=0, keepdim=True)
 
 
 @op

@@ -13,7 +13,7 @@ def _show(self: Any) -> str:
 
 def result_type(name: str, *fields: str) -> Any:
     """A named tuple that prints as PyTorch's ``return_types`` do."""
-    cls = namedtuple(name, fields)  # type: ignore[misc]  # noqa: PYI024
+    cls = namedtuple(name, fields)  # type: ignore[misc]
     cls.__repr__ = _show  # type: ignore[method-assign]
     cls.__module__ = "jitorch.return_types"
     cls.__doc__ = f"The results of `jitorch.{name}`: {', '.join(fields)}."

@@ -137,7 +137,8 @@ def test_a_program_without_temporaries_has_an_empty_arena() -> None:
 
 def test_a_buffer_in_place_of_another() -> None:
     kernel = parse_kernel(
-        "kernel @f(x: f32*, y: f32*, n: i64) { for i in serial(n) { if i > 0 { y[i] = x[i] + y[i - 1] } else { y[i] = x[i] } } }"
+        "kernel @f(x: f32*, y: f32*, n: i64) { for i in serial(n) {"
+        "  if i > 0 { y[i] = x[i] + y[i - 1] } else { y[i] = x[i] } } }"
     )
     x, y = kernel.buffers
     renamed = rename_buffer(kernel, y, x)

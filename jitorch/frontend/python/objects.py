@@ -159,7 +159,9 @@ class Objects(Containers):
         entry = class_entry(kind, name)
         if entry is not None and hasattr(type(entry[1]), "__set__"):
             return self._data_descriptor(target, name, entry[1])
-        found = MISSING if entry is not None else self._pure_entry(target, name)
+        found = MISSING
+        if entry is None and not self._peek(getattr(target, "__dict__", None), name):
+            found = self._pure_entry(target, name)
         if found is MISSING:
             found = self._own_entry(target, name)
         if found is not MISSING:
@@ -174,11 +176,16 @@ class Objects(Containers):
             if dictionary == name:
                 return MISSING
             namespace = self.attribute(target, dictionary)
-            box = self.journal.box(namespace)
-            # Only what is found is guarded: the class keeps a name in one place.
-            if name in (box.order() if isinstance(box, DictBox) else namespace):
+            if self._peek(namespace, name):
                 return self.container_item(namespace, name)
         return MISSING
+
+    def _peek(self, namespace: Any, name: str) -> bool:
+        """Whether the dictionary has the name, without a guard: for classes that keep a name in one place."""
+        if not isinstance(namespace, dict):
+            return False
+        box = self.journal.box(namespace)
+        return name in (box.order() if isinstance(box, DictBox) else namespace)
 
     def _own_entry(self, target: Any, name: str) -> Any:
         """The entry of the instance dictionary, or MISSING with a guard that it is missing."""

@@ -170,11 +170,11 @@ def describe(path: Path) -> str:
             key = describe(path.key) if isinstance(path.key, Path) else repr(path.key)
             return f"{describe(path.base)}[{key}]"
         case "cell":
-            return f"{path.key[1]} (closure of {describe(path.base)})"
+            return path.key[1]
         case "default":
-            return f"{path.key[1]} (default of {describe(path.base)})"
+            return f"{describe(path.base)}({path.key[1]}=...)"
         case _:
-            return f"{path.key} (default of {describe(path.base)})"
+            return f"{describe(path.base)}({path.key}=...)"
 
 
 def _is_globals(value: object) -> bool:

@@ -169,12 +169,13 @@ class State(ABC):
 
     def _read_object(self, path: Path, value: Any) -> None:
         recorder = self.recorder
-        if isinstance(value, IDENTITIES):
-            self.guard(path, "is", value)
-            self.remember(value, paths.const(value))
-        elif recorder.is_tensor(value):
+        if recorder.is_tensor(value):
             self.remember(value, path)
             self.guard(path, "tensor", recorder.tensor_key(value))
+        elif isinstance(value, IDENTITIES) or (callable(value) and recorder.is_internal(value)):
+            # A function of the library has no parts that a trace would look at.
+            self.guard(path, "is", value)
+            self.remember(value, paths.const(value))
         elif recorder.is_constant(value):
             self.remember(value, paths.const(value))
             self.guard(path, "eq", value)

@@ -9,7 +9,6 @@ import fractions
 import re
 import types
 from collections import Counter, OrderedDict, defaultdict, deque
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -32,10 +31,6 @@ _PLAIN_BASES = (int, float, complex, str, bytes, enum.Enum, np.generic, np.dtype
 # Objects that are themselves: guarded by identity, and the same at every call from then on.
 IDENTITIES = (type, types.ModuleType, types.BuiltinFunctionType, np.ufunc, property)
 
-ITERATORS = (
-    types.GeneratorType, type(iter([])), type(iter(())), type(iter({})), type(iter(set())), type(iter("")),
-    type(iter(range(0))), enumerate, zip, map, filter, reversed,
-)  # fmt: skip
 VIEWS = (type({}.keys()), type({}.values()), type({}.items()))
 
 
@@ -71,7 +66,3 @@ def class_entry(kind: type, name: str) -> tuple[type, Any] | None:
 
 def is_namedtuple(kind: type) -> bool:
     return issubclass(kind, tuple) and isinstance(getattr(kind, "_fields", None), tuple)
-
-
-def any_of(values: Iterable[Any], kinds: tuple[type, ...]) -> bool:
-    return any(isinstance(x, kinds) for x in values)

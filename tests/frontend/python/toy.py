@@ -164,13 +164,14 @@ def each(function: Any, value: Tensor) -> Tensor:
     return function(function(value))
 
 
-class Module:
-    """Parameters in a dictionary of their own, read through ``__getattr__``."""
+class Elementwise:
+    """Library functions that are objects."""
 
-    training = True
+    def __init__(self, name: str):
+        self.name = name
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self.forward(*args, **kwargs)
+    def __call__(self, value: Tensor) -> Tensor:
+        return value.apply(self.name, value)
 
 
 _LIBRARY = {stack, tensor, each}
@@ -205,8 +206,8 @@ class ToyRecorder:
 
     def is_internal(self, function: Any) -> bool:
         if isinstance(function, types.FunctionType):
-            return function in _LIBRARY or function.__qualname__.startswith("Tensor.")
-        return function is Tensor
+            return function in _LIBRARY or function.__qualname__.startswith(("Tensor.", "Elementwise."))
+        return function is Tensor or isinstance(function, Elementwise)
 
     def unwrap(self, function: Any) -> Any:
         return function.function if isinstance(function, Jitted) else function

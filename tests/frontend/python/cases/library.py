@@ -14,7 +14,7 @@ import numpy as np
 
 from tests.frontend.python.cases.classes import DC, Countdown, Lin
 from tests.frontend.python.cases.registry import T, staged
-from tests.frontend.python.toy import Tensor, stack
+from tests.frontend.python.toy import Elementwise, Tensor, stack
 
 V = TypeVar("V")
 
@@ -58,6 +58,21 @@ def state_keyed_by_tensor(jit):
         return p * 1
 
     return jit(step), [(T(1, 2), 0.1), (T(1, 2), 0.1), (T(1, 2), 0.2), (T(1, 2), 0.3)], lambda: (dict(state), p)
+
+
+ELEMENTWISE = {"exp": Elementwise("exp"), "relu": Elementwise("relu")}
+
+
+@staged(2)
+def library_function_is_exchanged(jit):
+    functions = dict(ELEMENTWISE)
+    h = jit(lambda x: functions["f"](x))
+
+    def g(x, name):
+        functions["f"] = ELEMENTWISE[name]
+        return h(x)
+
+    return g, [(T(1, 2), "exp"), (T(1, 2), "relu"), (T(1, 2), "exp")], None
 
 
 @staged(1)

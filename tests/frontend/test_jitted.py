@@ -1,0 +1,336 @@
+"""`@jit` on functions: values, guards, writes, gradients, refusals."""
+
+import threading
+import warnings
+
+import numpy as np
+import pytest
+
+import jitorch
+from jitorch import errors, nn
+
+SCALE = 2.0
+COUNT = 3
+
+
+def tensor(values, requires_grad=False):
+    t = jitorch.from_numpy(np.asarray(values, np.float32))
+    return t.requires_grad_() if requires_grad else t
+
+
+def jit(function, **options):
+    return jitorch.jit(function, fullgraph=True, **options)
+
+
+def test_values_and_structure_of_results():
+    @jit
+    def f(x, y):
+        return {"sum": x + y, "pair": (x * y, [x - y]), "number": 3, "name": "f"}
+
+    x, y = tensor([1, 2]), tensor([3, 5])
+    for _ in range(2):
+        out = f(x, y)
+        assert list(out) == ["sum", "pair", "number", "name"]
+        np.testing.assert_array_equal(out["sum"].numpy(), [4, 7])
+        np.testing.assert_array_equal(out["pair"][0].numpy(), [3, 10])
+        np.testing.assert_array_equal(out["pair"][1][0].numpy(), [-2, -3])
+        assert (out["number"], out["name"]) == (3, "f")
+    assert f.statistics.traces == 1
+
+
+def test_a_float_global_is_a_run_time_value(monkeypatch):
+    @jit
+    def f(x):
+        return x * SCALE
+
+    np.testing.assert_array_equal(f(tensor([1])).numpy(), [2])
+    monkeypatch.setitem(globals(), "SCALE", 5.0)
+    np.testing.assert_array_equal(f(tensor([1])).numpy(), [5])
+    assert f.statistics.traces == 1
+
+
+def test_an_int_global_is_guarded(monkeypatch):
+    @jit
+    def f(x):
+        return x.reshape(COUNT, -1).sum(0)
+
+    x = tensor(range(6))
+    np.testing.assert_array_equal(f(x).numpy(), [6, 9])
+    monkeypatch.setitem(globals(), "COUNT", 2)
+    np.testing.assert_array_equal(f(x).numpy(), [3, 5, 7])
+    assert f.statistics.causes[1] == "COUNT was 3; now it is 2"
+
+
+def test_second_size_of_an_axis_is_symbolic():
+    @jit
+    def f(x, w):
+        return (x @ w).sum(1) / x.shape[0]
+
+    w = tensor(np.ones((3, 2)))
+    for n in (4, 5, 6, 17):
+        x = tensor(np.arange(n * 3).reshape(n, 3))
+        np.testing.assert_allclose(f(x, w).numpy(), (x.numpy() @ w.numpy()).sum(1) / n, rtol=1e-6)
+    assert f.statistics.traces == 2
+
+
+def test_size_one_is_its_own_trace():
+    @jit
+    def f(x, y):
+        return x + y
+
+    y = tensor(np.ones(3))
+    for n in (3, 1, 3, 1):
+        np.testing.assert_array_equal(f(tensor(np.ones((n, 3))), y).numpy(), np.full((n, 3), 2))
+    assert f.statistics.traces <= 2
+
+
+def test_in_place_writes_reach_the_caller():
+    @jit
+    def f(x, y):
+        x.add_(y)
+        row = x[0]
+        row.mul_(10)
+        return x.sum()
+
+    x, y = tensor([[1, 2], [3, 4]]), tensor([1, 1])
+    alias = x[1]
+    assert f(x, y).item() == 59
+    np.testing.assert_array_equal(x.numpy(), [[20, 30], [4, 5]])
+    np.testing.assert_array_equal(alias.numpy(), [4, 5])
+    assert x._version == 1
+
+
+def test_in_place_write_of_a_tensor_that_is_not_contiguous():
+    @jit
+    def f(x):
+        x.add_(1)
+
+    base = tensor([[1, 2], [3, 4]])
+    f(base.transpose(0, 1))
+    np.testing.assert_array_equal(base.numpy(), [[2, 3], [4, 5]])
+
+
+def test_attributes_and_containers_are_written_as_in_python():
+    class Holder:
+        def __init__(self):
+            self.history, self.settings = [], {"scale": 2.0}
+
+        def step(self, x):
+            y = x * self.settings["scale"]
+            self.history.append(y)
+            self.settings["steps"] = self.settings.get("steps", 0) + 1
+            self.last = y
+            return y.sum()
+
+    holder = Holder()
+    step = jit(holder.step)
+    for i in range(3):
+        step(tensor([i, i]))
+    assert [h.numpy().tolist() for h in holder.history] == [[0, 0], [2, 2], [4, 4]]
+    assert holder.settings == {"scale": 2.0, "steps": 3}
+    assert holder.last is holder.history[-1]
+
+
+def test_gradients_of_any_order_through_a_jitted_function():
+    cube = jit(lambda x: (x * x * x).sum())
+    x = tensor([1, 2, 3], requires_grad=True)
+    (first,) = jitorch.autograd.grad(cube(x), x, create_graph=True)
+    (second,) = jitorch.autograd.grad(first.sum(), x, create_graph=True)
+    (third,) = jitorch.autograd.grad(second.sum(), x)
+    np.testing.assert_allclose(first.detach().numpy(), [3, 12, 27])
+    np.testing.assert_allclose(second.detach().numpy(), [6, 12, 18])
+    np.testing.assert_allclose(third.numpy(), [6, 6, 6])
+
+
+def test_backward_from_eager_code_through_a_jitted_module():
+    jitorch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
+    x = tensor(np.ones((5, 3)), requires_grad=True)
+    (model(x) ** 2).sum().backward()
+    expected = [p.grad.numpy().copy() for p in model.parameters()] + [x.grad.numpy().copy()]
+    model.zero_grad()
+    x.grad = None
+    (jit(model)(x) ** 2).sum().backward()
+    for p, e in zip([*model.parameters(), x], expected):
+        np.testing.assert_allclose(p.grad.numpy(), e, rtol=1e-5, atol=1e-6)
+
+
+def test_detached_parts_get_no_gradient():
+    f = jit(lambda x: (x.detach() * x).sum())
+    x = tensor([2, 3], requires_grad=True)
+    (g,) = jitorch.autograd.grad(f(x), x, create_graph=True)
+    np.testing.assert_array_equal(g.detach().numpy(), [2, 3])
+    assert not g.requires_grad or jitorch.autograd.grad(g.sum(), x, allow_unused=True)[0].numpy().tolist() == [0, 0]
+
+
+def test_no_grad_inside_stops_gradients():
+    @jit
+    def f(x):
+        with jitorch.no_grad():
+            y = x * x
+        return (x * y).sum()
+
+    x = tensor([2, 3], requires_grad=True)
+    f(x).backward()
+    np.testing.assert_array_equal(x.grad.numpy(), [4, 9])
+
+
+def test_saved_input_changed_before_backward_is_an_error():
+    f = jit(lambda x, w: (x * w).sum())
+    x, w = tensor([1, 2]), tensor([3, 4], requires_grad=True)
+    loss = f(x, w)
+    x.add_(1)
+    with pytest.raises(errors.AutogradError, match="modified by an in-place operation"):
+        loss.backward()
+
+
+def test_grad_mode_is_part_of_the_signature():
+    f = jit(lambda x: x * 2)
+    x = tensor([1], requires_grad=True)
+    assert f(x).requires_grad
+    with jitorch.no_grad():
+        assert not f(x).requires_grad
+    assert f.statistics.causes[1] == "gradients enabled: True -> False"
+
+
+def test_data_dependent_branch_runs_eagerly_with_one_warning():
+    @jitorch.jit
+    def f(x):
+        if x.sum() > 0:
+            return x
+        return -x
+
+    with pytest.warns(RuntimeWarning, match="runs eagerly") as caught:
+        np.testing.assert_array_equal(f(tensor([1, 2])).numpy(), [1, 2])
+    assert caught[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        np.testing.assert_array_equal(f(tensor([-1, -2])).numpy(), [1, 2])
+    assert f.statistics.eager == 2
+
+
+def test_refusal_with_fullgraph_points_at_the_line():
+    @jit
+    def f(x):
+        return x if x.sum() > 0 else -x
+
+    with pytest.raises(errors.StagingError) as caught:
+        f(tensor([1]))
+    assert "x.sum() > 0" in str(caught.value)
+    assert "^" in str(caught.value)
+
+
+def test_a_refused_trace_writes_nothing():
+    log = []
+
+    @jitorch.jit
+    def f(x):
+        log.append("called")
+        return x.item()
+
+    with pytest.warns(RuntimeWarning):
+        assert f(tensor([4])) == 4
+    assert log == ["called"]
+
+
+def test_error_in_the_function_has_the_users_line_and_writes_nothing():
+    log = []
+
+    @jit
+    def f(x):
+        log.append(1)
+        return x @ x
+
+    with pytest.raises(errors.ShapeError) as caught:
+        f(tensor([[1, 2]]))
+    assert caught.value.where.file == __file__
+    assert "x @ x" in str(caught.value)
+    assert log == []
+
+
+def test_exceptions_of_the_function_reach_the_caller():
+    @jit
+    def f(x, flag):
+        if flag:
+            raise KeyError("flag")
+        return x
+
+    with pytest.raises(KeyError):
+        f(tensor([1]), True)
+    np.testing.assert_array_equal(f(tensor([1]), False).numpy(), [1])
+
+
+def test_nested_jitted_functions_are_one_program():
+    inner = jit(lambda x: x + 1)
+    outer = jit(lambda x: inner(x) * 2)
+    np.testing.assert_array_equal(outer(tensor([1])).numpy(), [4])
+    assert inner.statistics.calls == 0
+
+
+def test_random_numbers_are_those_of_eager():
+    f = jit(lambda x: x + jitorch.rand(3) + jitorch.randn(3))
+    x = tensor([0, 0, 0])
+    jitorch.manual_seed(7)
+    compiled = [f(x).numpy() for _ in range(3)]
+    jitorch.manual_seed(7)
+    eager = [(x + jitorch.rand(3) + jitorch.randn(3)).numpy() for _ in range(3)]
+    np.testing.assert_allclose(compiled, eager, rtol=1e-6, atol=1e-6)
+    assert not np.array_equal(compiled[0], compiled[1])
+
+
+def test_index_out_of_range_in_compiled_code():
+    f = jit(lambda x, i: x[i])
+    x = tensor([1, 2, 3])
+    np.testing.assert_array_equal(f(x, jitorch.from_numpy(np.array([0, -1]))).numpy(), [1, 3])
+    with pytest.raises(IndexError):
+        f(x, jitorch.from_numpy(np.array([0, 3])))
+
+
+def test_disable_runs_eagerly():
+    f = jit(lambda x: x + 1)
+    with jitorch.jit.disable():
+        f(tensor([1]))
+    assert f.statistics.traces == 0
+
+
+def test_two_arguments_that_become_one_object():
+    @jit
+    def f(x, y):
+        x.add_(1)
+        return y * 1
+
+    a, b = tensor([1]), tensor([1])
+    np.testing.assert_array_equal(f(a, b).numpy(), [1])
+    np.testing.assert_array_equal(f(a, a).numpy(), [3])
+
+
+def test_backend_by_name():
+    f = jit(lambda x: (x * 2).sum(), backend="reference")
+    assert f(tensor([1, 2])).item() == 6
+    assert "reference" in f.explain()
+
+
+def test_sources_show_every_stage():
+    f = jit(lambda x: jitorch.exp(x + 1))
+    f(tensor([1, 2]))
+    texts = f.sources()
+    assert "graph @" in texts["graph"]
+    assert "kernel @" in texts["kernels"]
+    assert "define" in texts["llvm"]
+
+
+def test_calls_from_several_threads():
+    f = jit(lambda x, s: (x * s).sum())
+    results = {}
+
+    def work(i):
+        x = tensor(np.full(1000, i))
+        results[i] = [f(x, float(j)).item() for j in range(20)]
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(8)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert results == {i: [1000.0 * i * j for j in range(20)] for i in range(8)}
+    assert f.statistics.traces <= 8
