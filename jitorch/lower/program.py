@@ -45,8 +45,8 @@ def program(graph: Graph, name: str | None = None, target: str = "cpu") -> host.
     """Lower ``graph``, which holds primitives only, to a host program over kernels.
 
     Inputs of tensor type become the program's inputs, outputs that are no write-back its outputs (a
-    write-back is stored into its input); sizes and Python numbers its scalars, in that order.  ``target`` is "cpu" or "gpu": what recipes
-    schedule for.
+    write-back is stored into its input); sizes and Python numbers its scalars, in that order.
+    ``target`` is "cpu" or "gpu": what recipes schedule for.
     """
     lowering = _Lowering(graph, name or graph.name, target)
     return plan_memory(reuse_written_inputs(lowering.run()))
