@@ -95,6 +95,8 @@ class Index:
             at, pending = at + width, []
         if pending:
             segments += _merge(self.shape, pending, shape[at:])
+        elif at < len(shape):
+            segments.append((len(shape) - at, const(0)))  # the source has no axes, these have size 1
         return Index(shape, segments)
 
 
