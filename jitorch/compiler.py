@@ -162,11 +162,7 @@ class _Joined:
             if region is None or step.executable is None:
                 raise CompilerBug("a joined step without a region")
             results = [allocate(v.type, dims) for v in region.graph.outputs]
-<<<<<<< HEAD
-            arrays = [_contiguous(x) if isinstance(x, np.ndarray) else x for x in (table[i] for i in step.inputs)]
-=======
             arrays = [contiguous(table[i]) for i in step.inputs]
->>>>>>> main
             symbols = {s.name: dims[s.name] for s in region.graph.symbols}
             step.executable.run(arrays, results, symbols, stream)
             for slot, result, value in zip(step.outputs, results, region.graph.outputs):
@@ -180,15 +176,9 @@ class _Joined:
             np.copyto(target, result)
 
 
-<<<<<<< HEAD
-def _contiguous(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    # np.ascontiguousarray would give an array without axes one.
-    return array if array.flags.c_contiguous else array.copy()
-=======
 def contiguous(x: Any) -> Any:
     """An array in row-major order, of the same rank (``np.ascontiguousarray`` gives 0-d arrays an axis)."""
     return x if not isinstance(x, np.ndarray) or x.flags.c_contiguous else np.ascontiguousarray(x)
->>>>>>> main
 
 
 def allocate(type_: Any, sizes: Any) -> np.ndarray[Any, Any]:
