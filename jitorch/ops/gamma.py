@@ -12,7 +12,7 @@ from typing import Any
 from jitorch import dtypes
 from jitorch.errors import ValueRangeError
 from jitorch.ops.elementary import as_floats
-from jitorch.ops.helpers import float_dtype, narrow_to, require_float
+from jitorch.ops.helpers import float_dtype, narrow_to
 from jitorch.ops.math import abs, floor, log, pow, sin, tan, where
 from jitorch.ops.registry import Sample, function, op
 from jitorch.ops.structure import cast
@@ -163,11 +163,9 @@ def _(rng):
     yield Sample(rng.uniform(0.3, 5, size=(4,)), n=3)
 
 
-@function(places=("torch", "method", "special"), inplace=True)
-def polygamma(n: Any, input: Any) -> Tensor:
-    """The n-th derivative of `digamma`; as a method, ``x.polygamma(n)``."""
-    if hasattr(n, "ndim"):
-        n, input = input, n
+@function(places=("torch", "special"))
+def polygamma(n: int, input: Tensor) -> Tensor:
+    """The n-th derivative of `digamma`."""
     if n < 0:
         raise ValueRangeError("polygamma: n must not be negative", expected="n >= 0", actual=n)
     return polygamma_op(input, n=int(n))
@@ -177,6 +175,17 @@ def polygamma(n: Any, input: Any) -> Tensor:
 def _(rng):
     yield Sample(0, rng.uniform(0.3, 5, size=(4,)))
     yield Sample(2, rng.uniform(0.3, 5, size=(4,)))
+
+
+@function(name="polygamma", places=("method",), inplace=True)
+def polygamma_method(input: Tensor, n: int) -> Tensor:
+    """The n-th derivative of `digamma`."""
+    return polygamma(n, input)
+
+
+@polygamma_method.samples
+def _(rng):
+    yield Sample(rng.uniform(0.3, 5, size=(4,)), 1)
 
 
 @op(name="zeta", places=())
@@ -232,7 +241,6 @@ for _entry in (gammaln, psi):
 @function(places=("special",))
 def multigammaln(input: Tensor, p: int) -> Tensor:
     """The logarithm of the multivariate gamma function of dimension ``p``."""
-    require_float("multigammaln", input)
     if p < 1:
         raise ValueRangeError("multigammaln: p must be positive", expected="p >= 1", actual=p)
     total: Any = 0.25 * p * (p - 1) * math.log(math.pi)

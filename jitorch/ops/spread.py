@@ -7,11 +7,13 @@ from typing import Any
 
 from jitorch import dtypes
 from jitorch.dtypes import Category
-from jitorch.errors import ArgumentError, TensorIndexError
+from jitorch.errors import ArgumentError
 from jitorch.ops.arguments import axes_of, check_tensor
 from jitorch.ops.math import abs as absolute
 from jitorch.ops.math import exp, log, maximum, sqrt, where
-from jitorch.ops.reduce import reduce_max, reduce_min
+from jitorch.ops.matrix import matrix_norm
+from jitorch.ops.norms import vector_norm
+from jitorch.ops.reduce import reduce_max
 from jitorch.ops.reduction import (
     Axes,
     any_empty,
@@ -139,57 +141,22 @@ def _(rng):
     yield Sample(rng.normal(size=(2, 3)), (0, 1), True)
 
 
-@op(places=())
-def norm_along(x: Tensor, *, p: float | int, axes: tuple[int, ...]) -> Tensor:
-    """The vector norm of order ``p`` over ``axes``, with a gradient of 0 at 0."""
-    size = absolute(in_dtype(x, wide(x.dtype)))
-    if p == math.inf:
-        out = reduce_max(size, axes=axes)
-    elif p == -math.inf:
-        out = reduce_min(size, axes=axes)
-    elif p == 0:
-        # Times 0: the result has a gradient, which is 0.
-        out = reduce_sum(where(x != 0, 1.0, size * 0.0), axes=axes)
-    elif p == 1:
-        out = reduce_sum(size, axes=axes)
-    elif p == 2:
-        out = root(reduce_sum(size * size, axes=axes))
-    else:
-        out = _safe_power(reduce_sum(_safe_power(size, p), axes=axes), 1.0 / p)
-    return in_dtype(out, x.dtype)
-
-
-def _safe_power(x: Tensor, exponent: Any) -> Tensor:
-    if exponent < 0:
-        return x**exponent
-    zero = x == 0
-    return where(zero, 0.0, where(zero, 1.0, x) ** exponent)
-
-
-@norm_along.samples
-def _(rng):
-    for p in (0, 1, 2, 3.5, -2, math.inf, -math.inf):
-        yield Sample(rng.normal(size=(2, 3)), p=p, axes=(1,))
-
-
 @function
 def norm(input: Tensor, p: Any = "fro", dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Tensor:
     """Vector norm of order ``p`` over ``dim``, or over all elements; ``"fro"`` is 2.
 
-    Matrix norms, ``"nuc"`` among them, are in `jitorch.linalg`.
+    ``"nuc"``, the sum of the singular values, is that of the matrix in two axes.
     """
     check_tensor("norm", input)
     x = input if dtype is None else in_dtype(input, dtypes.as_dtype(dtype))
     float_dtype("norm", x, None)
     if p is None or p == "fro":
         p = 2
+    if p == "nuc":
+        return matrix_norm(x, "nuc", (-2, -1) if dim is None else dim, keepdim)
     if isinstance(p, str):
-        raise ArgumentError("norm: unknown order", expected="a number or 'fro'", actual=p, hint="linalg.matrix_norm")
-    axes = axes_of("norm", dim, x.ndim)
-    order = float(p)
-    if any_empty(x, axes) and order in (math.inf, -math.inf):
-        raise TensorIndexError("norm: no elements to take the extremum of", actual=x.type)
-    return kept(norm_along(x, p=int(order) if order.is_integer() else order, axes=axes), x, axes, keepdim)
+        raise ArgumentError("norm: unknown order", expected="a number, 'fro' or 'nuc'", actual=p)
+    return vector_norm(x, p, dim, keepdim)
 
 
 @norm.samples
@@ -197,6 +164,7 @@ def _(rng):
     yield Sample(rng.normal(size=(2, 3)))
     yield Sample(rng.normal(size=(2, 3)), 1, -1)
     yield Sample(rng.normal(size=(2, 3)), math.inf, (0, 1), True)
+    yield Sample(rng.normal(size=(2, 3)), "nuc")
 
 
 @function
