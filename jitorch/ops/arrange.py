@@ -377,10 +377,10 @@ def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> T
     check_tensor("combinations", input)
     if input.ndim != 1 or not isinstance(input.shape[0], int) or r < 0:
         raise ShapeError("combinations: expected a vector of known size, and r >= 0", actual=f"{input.type}, r={r}")
-    pick = itertools.combinations_with_replacement if with_replacement else itertools.combinations
-    rows = np.asarray(list(pick(range(input.shape[0]), r)), np.int64).reshape(-1, r)
     if r == 0:
         return copy(slice_along(input, 0, 0, 0))
+    pick = itertools.combinations_with_replacement if with_replacement else itertools.combinations
+    rows = np.asarray(list(pick(range(input.shape[0]), r)), np.int64).reshape(-1, r)
     return take(input, dispatch.current().from_array(rows), axis=0)
 
 

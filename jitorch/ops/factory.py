@@ -182,15 +182,16 @@ def filled(value: Any, shape: tuple[Any, ...], dtype: DType) -> Tensor:
 
 
 def _converted(value: Any, dtype: DType) -> Any:
-    """``value`` as ``dtype``'s kind of Python number; an int out of range wraps around as in C."""
+    """``value`` as ``dtype``'s kind of Python number; a negative one becomes unsigned as in C."""
     if isinstance(value, complex) and not dtype.is_complex:
         raise DTypeError("a complex number does not fit", expected=dtype, actual=value)
     if dtype.category is not Category.INT:
         return dtypes.python_type(dtype)(value)
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueRangeError(f"{value} does not fit {dtype.name}")
-    bits = int(value) & ((1 << dtype.bits) - 1)
-    return bits - (1 << dtype.bits) if dtype.is_signed and bits >> (dtype.bits - 1) else bits
+    info = np.iinfo(dtype.numpy)
+    lowest = info.min if dtype.is_signed else -info.max
+    if not lowest <= value <= info.max:
+        raise ValueRangeError(f"{value} does not fit {dtype.name}", expected=f"{info.min} to {info.max}", actual=value)
+    return int(value) if dtype.is_signed else int(value) % (info.max + 1)
 
 
 def _finish(result: Tensor, device: Any, requires_grad: bool) -> Tensor:
@@ -262,7 +263,7 @@ def _(rng):
     yield Sample((2, 3), 1.5)
     yield Sample((2,), 7)
     yield Sample((), True)
-    yield Sample((2,), 300, dtype=dtypes.uint8)
+    yield Sample((2,), -1, dtype=dtypes.uint8)
 
 
 @function(places=("torch",))
