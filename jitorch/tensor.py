@@ -248,11 +248,11 @@ class Tensor:
         """Whether the elements lie in row-major order (or that of ``memory_format``) without gaps."""
         if memory_format in (channels_last, channels_last_3d):
             order = (0, *range(2, self.ndim), 1)
-            expected = contiguous_strides(tuple(self.shape[i] for i in order))
-            return tuple(self._element_strides()[i] for i in order) == expected
+            strides = self._element_strides()
+            return _without_gaps(tuple(self.shape[i] for i in order), tuple(strides[i] for i in order))
         if self._array is not None:
             return bool(self._array.flags.c_contiguous)
-        return self._strides is None or self._strides == contiguous_strides(self._type.shape)
+        return self._strides is None or _without_gaps(self._type.shape, self._strides)
 
     def storage_offset(self) -> int:
         """Elements from the start of the memory to the first element."""
@@ -577,6 +577,14 @@ def contiguous_strides(shape: tuple[Any, ...]) -> tuple[Any, ...]:
         strides.append(step)
         step = step * size
     return tuple(reversed(strides))
+
+
+def _without_gaps(shape: tuple[Any, ...], strides: tuple[Any, ...]) -> bool:
+    """Whether ``strides`` are row-major; those of axes with one element do not matter."""
+    return all(
+        step == expected or (isinstance(size, int) and size == 1)
+        for size, step, expected in zip(shape, strides, contiguous_strides(shape))
+    )
 
 
 def _rebuild(cls: type[Tensor], array: np.ndarray[Any, Any], requires_grad: bool) -> Tensor:

@@ -59,7 +59,7 @@ def result_type(operands: Sequence[Any]) -> DType:
         if result is None:
             result = group
         elif group.category > result.category:
-            complex_of_float = group.is_complex and priority == 0 and result.is_floating_point
+            complex_of_float = group.is_complex and result.is_floating_point
             result = dtypes.promote_types(result, dtypes.complex64) if complex_of_float else group
     if result is None:
         raise ArgumentError("result_type: no operands")

@@ -135,6 +135,8 @@ def becomes(name: str, x: Tensor, view: Tensor) -> Tensor:
         raise UnsupportedError(f"{name} of a tensor from outside while tracing", hint="use the form without underscore")
     x._array, x._type, x._strides, x._steps = view._array, view._type, view._strides, view._steps
     x._node, x._output = view._node, view._output
+    # Whatever saved `x` for backward saved it as it was.
+    x._storage.version += 1
     return x
 
 
@@ -145,7 +147,10 @@ def _in_place(entry: Any, *aliases: str) -> Any:
     def change(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         if input.is_leaf and input.requires_grad and dispatch.is_grad_enabled():
             raise AutogradError(f"{name}: a leaf that requires grad cannot be changed", hint=f"use {entry.name}()")
-        return becomes(name, input, entry(input, *args, **kwargs))
+        # The view's history must not lead to the tensor that it becomes.
+        source = input._alias()
+        source._node, source._output, source._requires_grad = input._node, input._output, input._requires_grad
+        return becomes(name, input, entry(source, *args, **kwargs))
 
     change.__doc__ = f"In-place form of `{entry.name}`: changes how ``input`` shows its memory."
     made = function(change, name=name, places=("method",), aliases=aliases)

@@ -18,7 +18,7 @@ def test_agrees_with_pytorch(values):
         agree(
             lambda lib, x: [
                 getattr(lib, name)(x), getattr(lib, name)(x, dim=last), getattr(lib, name)(x, dim=-1, keepdim=True)
-            ],  # noqa: B023
+            ],
             values,
         )  # fmt: skip
 
