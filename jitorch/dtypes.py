@@ -108,9 +108,7 @@ def from_numpy(dtype: Any) -> DType:
         pass
     found = _BY_NUMPY.get(np.dtype(dtype).newbyteorder("="))
     if found is None:
-        raise DTypeError(
-            f"NumPy dtype {np.dtype(dtype)} has no tensor dtype", expected=", ".join(d.name for d in ALL)
-        )
+        raise DTypeError(f"NumPy dtype {np.dtype(dtype)} has no tensor dtype", expected=", ".join(d.name for d in ALL))
     return found
 
 

@@ -143,9 +143,7 @@ from_numpy.samples(lambda rng: [Sample(rng.normal(size=(2, 3)), trace=False)])
 
 
 @function(places=("torch",))
-def frombuffer(
-    buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, requires_grad: bool = False
-) -> Tensor:
+def frombuffer(buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, requires_grad: bool = False) -> Tensor:
     """A vector over the memory of an object with the buffer protocol; ``offset`` is in bytes."""
     wanted = dtypes.as_dtype(dtype)
     try:

@@ -10,7 +10,15 @@ from tests.ops.oracle import agree, array
 X, Y = array(3, 5), array(3, 5, seed=1)
 
 AGREE = [
-    lambda lib, x, y: [x.diff(), x.diff(2), x.diff(dim=0), lib.diff(x, 1, 1, y, y[:, :1]), x.diff(9), (x > 0).diff(), x.diff(0)],
+    lambda lib, x, y: [
+        x.diff(),
+        x.diff(2),
+        x.diff(dim=0),
+        lib.diff(x, 1, 1, y, y[:, :1]),
+        x.diff(9),
+        (x > 0).diff(),
+        x.diff(0),
+    ],
     lambda lib, x, y: [lib.trapezoid(x), lib.trapezoid(x, dx=0.5, dim=0), lib.trapz(x, y), lib.trapezoid(x, y[0])],
     lambda lib, x, y: [lib.cumulative_trapezoid(x), lib.cumulative_trapezoid(x, y[:, 0], dim=0)],
     lambda lib, x, y: [x.cov(), x.cov(correction=0), x[0].cov(), x.cov(fweights=lib.arange(5)), x.long().cov()],

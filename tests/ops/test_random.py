@@ -131,7 +131,8 @@ def test_normal_in_all_forms():
 
 MOMENTS = [
     ("uniform_", (2.0, 4.0), 3.0, 4 / 12), ("normal_", (1.0, 2.0), 1.0, 4.0), ("exponential_", (2.0,), 0.5, 0.25),
-    ("geometric_", (0.5,), 2.0, 2.0), ("log_normal_", (0.0, 0.25), math.exp(0.03125), 0.0686), ("random_", (2, 5), 3.0, 2 / 3),
+    ("geometric_", (0.5,), 2.0, 2.0), ("log_normal_", (0.0, 0.25), math.exp(0.03125), 0.0686),
+    ("random_", (2, 5), 3.0, 2 / 3),
 ]  # fmt: skip
 
 
@@ -139,7 +140,9 @@ MOMENTS = [
 def test_filling(name, args, mean, variance):
     x = jitorch.empty(N)
     assert getattr(x, name)(*args) is x
-    assert abs(x.mean().item() - mean) < 0.05 * max(mean, 1) and abs(x.var().item() - variance) < 0.1 * max(variance, 0.3)
+    assert abs(x.mean().item() - mean) < 0.05 * max(mean, 1) and abs(x.var().item() - variance) < 0.1 * max(
+        variance, 0.3
+    )
 
 
 def test_cauchy_and_random_without_bounds():

@@ -12,7 +12,10 @@ M = np.array([[3, 0, 1, 1], [3, 0, 1, 1], [0, 0, 2, 2]])
 
 
 def test_whole_tensors():
-    agree(lambda lib, x: [lib.equal(x, x.clone()), lib.equal(x, x[:1]), x.equal(x + 1), lib.allclose(x * 1.0, x + 1e-7)], M)
+    agree(
+        lambda lib, x: [lib.equal(x, x.clone()), lib.equal(x, x[:1]), x.equal(x + 1), lib.allclose(x * 1.0, x + 1e-7)],
+        M,
+    )
     x = jitorch.ones(2)
     assert jitorch.equal(x, x) is True and jitorch.allclose(x, x * 2) is False
     with pytest.raises(ValueRangeError, match="negative"):

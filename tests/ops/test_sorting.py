@@ -28,7 +28,10 @@ def test_zero_dimensional():
 
 
 def test_topk():
-    agree(lambda lib, x: [x.topk(2), x.topk(3, 0), x.topk(2, -1, False), x.topk(0), lib.topk(x, k=5, dim=2, sorted=True)], X)
+    agree(
+        lambda lib, x: [x.topk(2), x.topk(3, 0), x.topk(2, -1, False), x.topk(0), lib.topk(x, k=5, dim=2, sorted=True)],
+        X,
+    )
     agree(lambda lib, x: x.topk(2).values, NAN)
 
 
@@ -61,7 +64,9 @@ def test_quantile(name, interpolation):
         )
 
 
-@pytest.mark.parametrize("call", [lambda t: t.sort(1).values, lambda t: t.topk(2, 0).values, lambda t: t.median(1).values])
+@pytest.mark.parametrize(
+    "call", [lambda t: t.sort(1).values, lambda t: t.topk(2, 0).values, lambda t: t.median(1).values]
+)
 def test_gradients_go_to_where_values_came_from(call):
     def gradient(lib, x):
         leaf = x.clone().requires_grad_()

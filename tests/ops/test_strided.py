@@ -11,10 +11,20 @@ from tests.samples import trace
 X = array(3, 4)
 
 AGREE = [
-    lambda lib, x: [x.as_strided((2, 2), (1, 4)), x.as_strided((3,), (2,), 5), lib.as_strided(x, (4, 3), (1, 4)), x[1:].as_strided((2,), (1,))],
+    lambda lib, x: [
+        x.as_strided((2, 2), (1, 4)),
+        x.as_strided((3,), (2,), 5),
+        lib.as_strided(x, (4, 3), (1, 4)),
+        x[1:].as_strided((2,), (1,)),
+    ],
     lambda lib, x: lib.as_strided_scatter(x, lib.zeros(2, 2).double(), (2, 2), (4, 1), 1),
     lambda lib, x: [x.clone().t_(), x.clone().transpose_(0, 1), x.clone().unsqueeze_(1), x.clone().swapaxes_(0, 1)],
-    lambda lib, x: [x[:1].clone().squeeze_(), x[:1].clone().squeeze_(0), x.clone().resize_(2, 6), x.clone().resize_as_(x[0, :1])],
+    lambda lib, x: [
+        x[:1].clone().squeeze_(),
+        x[:1].clone().squeeze_(0),
+        x.clone().resize_(2, 6),
+        x.clone().resize_as_(x[0, :1]),
+    ],
 ]
 
 
