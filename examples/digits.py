@@ -34,9 +34,9 @@ class DigitsNet(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(1, 16, 3, padding=1)
+        self.conv1 = nn.Conv2d(1, 16, 3, padding=1, bias=False)
         self.norm1 = nn.BatchNorm2d(16)
-        self.conv2 = nn.Conv2d(16, 32, 3, padding=1)
+        self.conv2 = nn.Conv2d(16, 32, 3, padding=1, bias=False)
         self.norm2 = nn.BatchNorm2d(32)
         self.dropout = nn.Dropout(0.25)
         self.linear1 = nn.Linear(32 * 2 * 2, 64)

@@ -8,11 +8,10 @@ part is new, so the graph stays pure and every alias sees the write.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import Any
 
 from jitorch.errors import CompilerBug, StagingError, user_location
-from jitorch.ir.graph import Graph, Value
+from jitorch.ir.graph import Graph, Value, identity
 from jitorch.ir.literal import Literal
 from jitorch.ir.op import Op
 from jitorch.ir.types import PYTHON_TYPES, ScalarType, TensorType, Type
@@ -193,12 +192,24 @@ def infer(op: Op, types: Sequence[Type | None], attrs: dict[str, Any]) -> tuple[
     return tuple(v.type for v in body_graph(op, tuple(types), tuple(attrs.items())).outputs)
 
 
-@lru_cache(maxsize=4096)
+_bodies: dict[tuple[Any, ...], Graph] = {}
+_BODIES_LIMIT = 4096
+
+
 def body_graph(op: Op, types: tuple[Type | None, ...], attrs: tuple[tuple[str, Any], ...]) -> Graph:
-    """The body of a composite as a graph over operands of the given types (absent operands are left out)."""
+    """The body of a composite as a graph over operands of the given types (absent operands are left out).
+
+    Kept, as composites are typed by it again and again; the caller must not change it.
+    """
     if op.body is None:
         raise CompilerBug(f"op {op.name} has no body")
-    return build(op.body, op, types, dict(attrs))
+    key = op, types, tuple((name, identity(value)) for name, value in attrs)
+    graph = _bodies.get(key)
+    if graph is None:
+        if len(_bodies) >= _BODIES_LIMIT:
+            _bodies.clear()
+        graph = _bodies[key] = build(op.body, op, types, dict(attrs))
+    return graph
 
 
 def build(function: Callable[..., Any], op: Op, types: Sequence[Type | None], attrs: dict[str, Any]) -> Graph:

@@ -9,13 +9,13 @@ See https://docs.pytorch.org/docs/stable/tensor_attributes.html#type-promotion-d
 from __future__ import annotations
 
 from enum import IntEnum
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import ml_dtypes
 import numpy as np
 
-from jitorch.errors import DTypeError
+from jitorch.errors import ArgumentError, DTypeError
 
 
 class Category(IntEnum):
@@ -125,7 +125,7 @@ def as_dtype(dtype: Any) -> DType:
     return from_numpy(dtype)
 
 
-@lru_cache(maxsize=None)
+@cache
 def promote_types(a: DType, b: DType) -> DType:
     """The smallest dtype that ``a`` and ``b`` both convert to, by PyTorch's table."""
     if a is b:
@@ -172,3 +172,51 @@ def set_default(dtype: DType) -> None:
     if not dtype.is_floating_point:
         raise DTypeError("the default dtype must be a floating point dtype", expected="float32, float64, ...", actual=dtype.name)
     _default[0] = dtype
+
+
+class finfo:
+    """The limits of a floating point dtype (the default one if none is given), as Python numbers.
+
+    ``eps``: the distance from 1 to the next number; ``tiny``: the least positive normal number;
+    ``resolution``: the decimal resolution, 10 to the power of minus the exact digits.
+    """
+
+    def __init__(self, dtype: Any = None):
+        self._dtype = get_default() if dtype is None else as_dtype(dtype)
+        if self._dtype.category < Category.FLOAT:
+            raise ArgumentError("finfo: expected a floating point dtype", actual=self._dtype.name, hint="use iinfo()")
+        info = ml_dtypes.finfo(self._dtype.numpy)
+        self.bits, self.dtype = int(info.bits), self._dtype.name
+        self.eps, self.max, self.min = float(info.eps), float(info.max), float(info.min)
+        self.tiny = self.smallest_normal = float(info.tiny)
+        self.resolution = float(f"1e-{info.precision}")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, finfo) and other._dtype is self._dtype
+
+    def __hash__(self) -> int:
+        return hash(self._dtype)
+
+    def __repr__(self) -> str:
+        names = ("resolution", "min", "max", "eps", "smallest_normal", "tiny", "dtype")
+        return f"finfo({', '.join(f'{name}={getattr(self, name)}' for name in names)})"
+
+
+class iinfo:
+    """The limits of an integer dtype: ``bits``, ``min`` and ``max``."""
+
+    def __init__(self, dtype: Any):
+        self._dtype = as_dtype(dtype)
+        if self._dtype.category is not Category.INT:
+            raise ArgumentError("iinfo: expected an integer dtype", actual=self._dtype.name, hint="use finfo()")
+        info = np.iinfo(self._dtype.numpy)
+        self.bits, self.min, self.max, self.dtype = int(info.bits), int(info.min), int(info.max), self._dtype.name
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, iinfo) and other._dtype is self._dtype
+
+    def __hash__(self) -> int:
+        return hash(self._dtype)
+
+    def __repr__(self) -> str:
+        return f"iinfo(min={self.min}, max={self.max}, dtype={self.dtype})"

@@ -14,7 +14,8 @@ import os
 import sys
 from types import CodeType, FrameType
 
-_PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_internal: tuple[str, ...] = (os.path.dirname(os.path.abspath(__file__)) + os.sep, "<jitorch")
+"""How the file names of jitorch's own code begin."""
 
 
 class Location:
@@ -55,8 +56,16 @@ class Location:
 
 
 def is_internal(code: CodeType) -> bool:
-    """Whether ``code`` is part of jitorch rather than of the user's program."""
-    return code.co_filename.startswith(_PACKAGE) or code.co_filename.startswith("<jitorch")
+    """Whether ``code`` is part of jitorch or of a plugin rather than of the user's program."""
+    return code.co_filename.startswith(_internal)
+
+
+def mark_internal(file: str) -> None:
+    """Called by a plugin with its ``__file__``: errors then point past its folder, at the user's line."""
+    global _internal
+    folder = os.path.dirname(os.path.abspath(file)) + os.sep
+    if folder not in _internal:
+        _internal = (*_internal, folder)
 
 
 def _columns(frame: FrameType) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from jitorch.nn import functional as F
 class Net(nn.Module):
     def __init__(self):
         super().__init__()
-        self.conv = nn.Conv2d(1, 4, 3, padding=1)
+        self.conv = nn.Conv2d(1, 4, 3, padding=1, bias=False)  # a bias before a norm has no gradient but noise
         self.norm = nn.BatchNorm2d(4)
         self.dropout = nn.Dropout(0.25)
         self.linear = nn.Linear(4 * 4 * 4, 10)

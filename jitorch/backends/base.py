@@ -15,7 +15,6 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from jitorch.errors import CompilerBug
 from jitorch.ir.graph import Graph, Node
 
 API = (1, 0)
@@ -101,7 +100,11 @@ class Executable(Protocol):
     """A loaded artifact; immutable and safe to call from several threads."""
 
     def run(
-        self, inputs: Sequence[Any], outputs: Sequence[np.ndarray[Any, Any]], dims: Mapping[str, int], stream: Any = None
+        self,
+        inputs: Sequence[Any],
+        outputs: Sequence[np.ndarray[Any, Any]],
+        dims: Mapping[str, int],
+        stream: Any = None,
     ) -> None:
         """Run the region.
 
@@ -173,11 +176,3 @@ class Backend(Protocol):
 
 
 MEMBERS = ("api", "name", "memory", "probe", "verdict", "compile", "load", "fingerprint")
-
-
-def check_backend(backend: Any, name: str) -> Backend:
-    """Raise `PluginError`'s cause if ``backend`` lacks a member of the contract."""
-    missing = [m for m in MEMBERS if not hasattr(backend, m)]
-    if missing:
-        raise CompilerBug(f"backend {name!r} lacks {', '.join(missing)}")
-    return backend

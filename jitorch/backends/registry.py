@@ -2,12 +2,13 @@
 
 jitorch's own are entry points like any plugin's, so the route cannot rot.  A plugin is imported when
 its backend is first asked for; one that fails to load breaks nobody else, and two that claim one
-name are an error that names both.
+name are an error that names both, for those who ask for that name.
 """
 
 from __future__ import annotations
 
 import importlib
+import warnings
 from collections.abc import Iterator
 from contextvars import ContextVar, Token
 from importlib import metadata
@@ -48,16 +49,23 @@ def _points() -> dict[str, list[tuple[str, str]]]:
     return found
 
 
-def register_backend(backend: Any, *, name: str | None = None, replace: bool = False) -> None:
-    """Make ``backend`` available in this process under its name, as an entry point would."""
+def register_backend(backend: Any, *, replace: bool = False) -> None:
+    """Make ``backend`` available in this process under its name, as an entry point would.
+
+    ``replace``: the name may be taken, even by one of ours; `unregister_backend` gives it back.
+    """
     missing = [m for m in MEMBERS if not hasattr(backend, m)]
     if missing:
-        raise PluginError("the object is no backend", expected=", ".join(MEMBERS), actual=f"without {', '.join(missing)}")
-    key = name or backend.name
-    if not replace and (key in _registered or key in _points()):
-        raise PluginError(f"a backend named {key!r} is there already", hint="choose another name, or pass replace=True")
-    _check_api(key, backend)
-    _registered[key] = backend
+        raise PluginError(
+            "the object is no backend", expected=", ".join(MEMBERS), actual=f"without {', '.join(missing)}"
+        )
+    name = backend.name
+    if not replace and (name in _registered or name in _points()):
+        raise PluginError(
+            f"a backend named {name!r} is there already", hint="choose another name, or pass replace=True"
+        )
+    _check_api(name, backend)
+    _registered[name] = backend
 
 
 def unregister_backend(name: str) -> None:
@@ -81,24 +89,34 @@ def get(name: str) -> Backend:
         return found
     claims = _points().get(name)
     if not claims:
-        raise BackendError(f"unknown backend {name!r}", expected=", ".join(sorted({*_points(), *_registered})), actual=name)
-    if len(claims) > 1:
-        raise PluginError(
-            f"two packages provide a backend named {name!r}",
-            actual=" and ".join(f"{owner} ({value})" for owner, value in claims),
-            hint="uninstall one of them",
+        raise BackendError(
+            f"unknown backend {name!r}", expected=", ".join(sorted({*_points(), *_registered})), actual=name
         )
-    owner, value = claims[0]
+    owner, value = _only(name, claims)
     backend = _load(name, owner, value)
     _loaded[name] = backend
     return backend
+
+
+def _only(name: str, claims: list[tuple[str, str]]) -> tuple[str, str]:
+    """The one claim to a name; ours stand against any other, so that no package can switch them off."""
+    if len(claims) == 1:
+        return claims[0]
+    owners = " and ".join(f"{owner} ({value})" for owner, value in claims)
+    ours = next((claim for claim in claims if claim[1] == OWN.get(name)), None)
+    if ours is None:
+        raise PluginError(f"two packages provide a backend named {name!r}", actual=owners, hint="uninstall one of them")
+    warnings.warn(
+        f"a backend named {name!r} is provided by {owners}; jitorch's own is used", RuntimeWarning, stacklevel=3
+    )
+    return ours
 
 
 def _load(name: str, owner: str, value: str) -> Backend:
     module, _, attribute = value.partition(":")
     try:
         backend = getattr(importlib.import_module(module), attribute)
-    except Exception as error:  # noqa: BLE001  (a plugin may raise anything; it becomes one named error)
+    except Exception as error:
         raise PluginError(
             f"backend {name!r} of package {owner!r} could not be loaded", actual=f"{type(error).__name__}: {error}",
             hint=f"reinstall or uninstall {owner}",
@@ -106,6 +124,12 @@ def _load(name: str, owner: str, value: str) -> Backend:
     missing = [m for m in MEMBERS if not hasattr(backend, m)]
     if missing:
         raise PluginError(f"backend {name!r} of package {owner!r} lacks {', '.join(missing)}")
+    if backend.name != name:
+        raise PluginError(
+            f"the entry point of package {owner!r} and its backend have different names",
+            expected=name,
+            actual=backend.name,
+        )
     _check_api(name, backend)
     return backend
 
@@ -120,10 +144,17 @@ def list_backends() -> dict[str, Available | Unavailable]:
     result: dict[str, Available | Unavailable] = {}
     for name in names():
         try:
-            result[name] = get(name).probe()
+            result[name] = _probe(get(name))
         except PluginError as error:
             result[name] = Unavailable(f"{error.what}: {error.actual}" if error.actual else error.what)
     return result
+
+
+def _probe(backend: Backend) -> Available | Unavailable:
+    try:
+        return backend.probe()
+    except Exception as error:  # noqa: BLE001  (a plugin that breaks its promise not to raise harms nobody else)
+        return Unavailable(f"its probe raised {type(error).__name__}: {error}")
 
 
 class set_default_backend:

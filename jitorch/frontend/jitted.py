@@ -23,7 +23,7 @@ from jitorch.errors import CompilerBug, StagingError, UserError
 from jitorch.frontend.differentiable import GraphFunction
 from jitorch.frontend.python import Path, TensorKey, changed_ints, first_failure, store
 from jitorch.frontend.python.recorder import Refuse
-from jitorch.frontend.trace import TensorRecorder, Traced, TraceBuilder, trace
+from jitorch.frontend.trace import TensorRecorder, TraceBuilder, Traced, trace
 from jitorch.ir.graph import Graph
 from jitorch.ir.types import TensorType
 from jitorch.ops import dispatch

@@ -250,6 +250,11 @@ class CLike:
                 return Text(f"({self.type(target)}){text}", UNARY)
             case Call("add" | "sub" | "mul" as fn, (x, y)):
                 return self.infix(words.INFIX[fn], self.arithmetic(x, narrow), self.arithmetic(y, narrow))
+            case Call(_, args) if (
+                narrow and self.index_type is not INDEX and not all(map(self.positions.is_position, args))
+            ):
+                # What is divided or clamped must be computed in full.
+                return Text(f"({self.type(self.index_type)}){self.arithmetic(e, False).within(UNARY - 1)}", UNARY)
             case Call("floordiv" | "mod" as fn, (x, Const(int(divisor)))) if divisor > 0 and is_negative_never(
                 x, self.positive
             ):

@@ -152,7 +152,9 @@ def _form(loop: For, access: _Access, inside: set[str]) -> _Form | None:
             isinstance(e, Load) or (isinstance(e, Var) and e.name in inside | {loop.var.name}) for e in k.walk(others)
         ):
             return None
-        if not variables:
+        if not monomial:
+            low, high = add(low, {(): factor}), add(high, {(): factor})
+        elif not variables:
             fixed = add(fixed, {monomial: factor}, 1)
         elif variables == [loop.var]:
             stride = add(stride, {others: factor}, 1)
@@ -161,7 +163,7 @@ def _form(loop: For, access: _Access, inside: set[str]) -> _Form | None:
             if any(isinstance(e, (Load, Var)) and not _is_outside(e, inside, loop) for e in k.walk(inner.extent)):
                 return None
             last = _multiply({others: factor}, add(polynomial(inner.extent), {(): 1}, -1))
-            low, high = (low, add(high, last, 1)) if factor > 0 else (add(low, last, 1), high)
+            low, high = (low, add(high, last)) if factor > 0 else (add(low, last), high)
         else:
             return None
     return _Form(stride, fixed, low, high, positive)

@@ -117,7 +117,7 @@ def keeps_last_axis(node: Node) -> bool:
 def _wants_memory(user: Node, i: int, value: Value) -> bool:
     """A recipe reads its operands many times: they are memory, or a strided view of memory."""
     kind = user.op.lowering
-    if kind in ("extern", "scan"):
+    if kind == "extern":
         return True
     if kind == "recipe":
         return not _is_view_of_memory(value) or (user.op.name == "matmul_batched" and i == 1 and not _rows_ok(user))

@@ -21,23 +21,23 @@ THREADS = 256
 WARP = 32
 
 
-def for_gpu(kernel: Kernel) -> tuple[Kernel, Geometry]:
+def for_gpu(kernel: Kernel, threads: int = THREADS) -> tuple[Kernel, Geometry]:
     """``kernel`` with its loops on blocks and threads, and the geometry to launch it with.
 
-    A kernel that has block or thread loops already is taken as it is.
+    ``threads`` is the most that a block gets.  A kernel that has block or thread loops already is taken as it is.
     """
     if any(isinstance(s, For) and s.kind in ("block", "thread") for s in k.walk(kernel)):
         return kernel, geometry(kernel)
-    scheduled = _over_a_grid(kernel)
+    scheduled = _over_a_grid(kernel, threads)
     if scheduled is None:
-        scheduled = _OneBlock(kernel).run()
+        scheduled = _OneBlock(kernel, threads).run()
     return k.verify(scheduled), geometry(scheduled)
 
 
 # -- many blocks ----------------------------------------------------------------------------------
 
 
-def _over_a_grid(kernel: Kernel) -> Kernel | None:
+def _over_a_grid(kernel: Kernel, threads: int) -> Kernel | None:
     """The kernel as one range of independent items, or None if it is not."""
     count = next((i for i, s in enumerate(kernel.body) if not isinstance(s, Let)), len(kernel.body))
     lets, rest = kernel.body[:count], kernel.body[count:]
@@ -61,9 +61,8 @@ def _over_a_grid(kernel: Kernel) -> Kernel | None:
             total = total * _at_least_zero(extent)
     item = nest[0].var if len(nest) == 1 else Var(fresh(kernel, "item"))
     body = (*_coordinates(item, nest, extents), *nest[-1].body)
-    threads = THREADS
-    if isinstance(total, Const) and total.value.real < THREADS:
-        threads = max(WARP, -(-int(total.value.real) // WARP) * WARP)
+    if isinstance(total, Const):
+        threads = min(threads, max(WARP, -(-int(total.value.real) // WARP) * WARP))
     block, thread = Var(fresh(kernel, "block")), Var(fresh(kernel, "thread"))
     guarded = (Let(item, block * threads + thread), If(item < total, body))
     grid = For(block, (total + (threads - 1)) // threads, (For(thread, k.const(threads), guarded, "thread"),), "block")
@@ -78,12 +77,12 @@ def _coordinates(item: Var, nest: list[For], extents: list[Expr]) -> tuple[Let, 
     """The loop variables of ``nest`` from the number of the item, last axis fastest."""
     if len(nest) == 1:
         return ()
-    rest: Expr = item
+    stride: Expr = k.const(1)
     found = []
     for loop, extent in list(zip(nest, extents, strict=True))[:0:-1]:
-        found.append(Let(loop.var, rest % extent))
-        rest = rest // extent
-    return (Let(nest[0].var, rest), *reversed(found))
+        found.append(Let(loop.var, item // stride % extent))
+        stride = extent * stride
+    return (Let(nest[0].var, item // stride), *reversed(found))
 
 
 def _one_loop(body: tuple[k.Stmt, ...]) -> For | None:
@@ -145,8 +144,8 @@ def _nest(loop: For) -> list[For]:
 class _OneBlock:
     """The whole kernel inside one thread loop."""
 
-    def __init__(self, kernel: Kernel):
-        self.kernel = kernel
+    def __init__(self, kernel: Kernel, threads: int):
+        self.kernel, self.threads = kernel, threads
         self.thread = Var(fresh(kernel, "thread"))
         self.turns = 0
 
@@ -154,7 +153,7 @@ class _OneBlock:
         body = self.block(self.kernel.body)
         while body and isinstance(body[-1], k.Barrier):
             body = body[:-1]
-        return replace(self.kernel, body=(For(self.thread, k.const(THREADS), body, "thread"),))
+        return replace(self.kernel, body=(For(self.thread, k.const(self.threads), body, "thread"),))
 
     def block(self, body: Iterable[k.Stmt]) -> tuple[k.Stmt, ...]:
         """Statements that all threads run alike; barriers stand around those that write."""
@@ -186,10 +185,10 @@ class _OneBlock:
         turn = Var(fresh(self.kernel, f"turn{self.turns}"))
         end = Var(fresh(self.kernel, f"end{self.turns}"))
         body = (
-            Let(loop.var, turn * THREADS + self.thread),
+            Let(loop.var, turn * self.threads + self.thread),
             If(loop.var < end, tuple(_serial(s) for s in loop.body)),
         )
-        return Let(end, loop.extent), For(turn, (end + (THREADS - 1)) // THREADS, body)
+        return Let(end, loop.extent), For(turn, (end + (self.threads - 1)) // self.threads, body)
 
 
 def _writes(stmt: k.Stmt) -> bool:

@@ -1,7 +1,8 @@
 """Which integer arithmetic of a kernel only ever finds elements.
 
-Arithmetic on the user's integers must wrap.  Index arithmetic cannot overflow where its access is in
-bounds, so a target may compute it with plain operators, and in 32 bits if all buffers are small.
+Arithmetic on the user's integers must wrap.  A sum of products that finds an element cannot overflow, as the
+access is in bounds; so a target may compute it with plain operators, and in 32 bits if all buffers
+are small (modulo 2**32 the parts do not matter).
 
 A *position* is arithmetic over loop variables and constants whose value stays near the extents of the
 loops (``block * 256 + thread``): plain operators are right for it wherever it is used.
@@ -114,22 +115,6 @@ class Positions:
         """Whether ``e`` may be compared in plain operators: a position, or any variable on its own."""
         return (e.dtype is INDEX and isinstance(e, Var)) or self.is_position(e)
 
-    def fits_in_32_bits(self, e: Expr) -> bool:
-        """Whether the index ``e`` is right when computed modulo 2**32, given that it ends in bounds.
-
-        Sums and products are, whatever their parts; what is divided or clamped must itself be small.
-        """
-        match e:
-            case Const(int(value)):
-                return abs(value) < 2**31
-            case Call("floordiv" | "mod", (x, y)):
-                return self.is_position(x) and self.fits_in_32_bits(y)
-            case Call("minimum" | "maximum", args):
-                return all(map(self.is_position, args))
-            case Call(_, args):
-                return all(map(self.fits_in_32_bits, args))
-        return True
-
 
 def _greatest_value(extent: Expr) -> int:
     """A loop variable's bound: an extent that is a quotient stays as far below the limit."""
@@ -190,13 +175,18 @@ class _Reader:
                     self.expr(a, is_index and is_arithmetic(e))
 
 
-def fits_in_32_bits(kernel: Kernel) -> bool:
-    """Whether index arithmetic is right in 32 bits for every call whose buffers and extents stay below `LIMIT`."""
+def limited_extents(kernel: Kernel) -> tuple[Expr, ...] | None:
+    """What must be below `LIMIT`, besides the sizes of all buffers, for indices to be computed in 32 bits.
+
+    The extents of the loops, over the scalar parameters; None where one is not known before the launch.
+    """
     positions = Positions(kernel)
-    for part in k.walk(kernel):
-        match part:
-            case Load(_, e) | k.Store(_, e) if is_arithmetic(e) and not positions.fits_in_32_bits(e):
-                return False
-            case k.Let(var, e) if var.name in positions.lets and not positions.fits_in_32_bits(e):
-                return False
-    return True
+    params = {p for p in kernel.params if isinstance(p, Var)}
+    found: dict[Expr, None] = {}
+    for loop in k.walk(kernel):
+        if not isinstance(loop, k.For) or positions.is_position(loop.extent):
+            continue
+        if not all(e in params for e in k.walk(loop.extent) if isinstance(e, (Load, Var))):
+            return None
+        found[loop.extent] = None
+    return tuple(found)

@@ -48,8 +48,8 @@ class CSource(CLike):
         return f"{self.linkage}void {name}({params})"
 
     def integer(self, value: int, dtype: DType) -> Text:
-        if value == -(2**63):
-            return Text("INT64_MIN")
+        if value in (-(2**63), -(2**31)):
+            return Text("INT64_MIN" if value < -(2**31) else "INT32_MIN")
         if value > 2**31 - 1 or value < -(2**31) + 1:
             unsigned = "U" if value > 2**63 - 1 or not dtype.is_signed else ""
             return Text(f"{'-' if value < 0 else ''}{unsigned}INT64_C({abs(value)})", UNARY if value < 0 else PRIMARY)

@@ -22,11 +22,12 @@ def stage(
     """Copy a tile of a global buffer into shared memory at the start of each iteration of ``loop``.
 
     The tile has the elements ``origin + sum(c[d] * strides[d])`` for ``0 <= c[d] < shape[d]``; where ``limits``
-    are given, those with ``c[d] >= limits[d]`` are not there and read as 0.  Every load of ``buffer`` in
-    the loop must be inside the tile: its index is ``origin`` plus, for each axis, ``strides[d]`` times one term
-    that is a loop variable of extent ``shape[d]`` or less.  All threads of the block copy together,
-    between two barriers, so ``loop`` must be inside the thread loops with no test around it, or outside
-    of them.
+    are given, those with ``c[d] >= limits[d]`` are not there and read as 0.  The caller vouches that
+    the others exist.  Every load of ``buffer`` in the loop must be inside the tile: its index is ``origin`` plus,
+    for each axis, ``strides[d]`` times one loop variable of extent ``shape[d]`` or less.
+
+    All threads of the block copy together, with barriers before and after the tile is read, so the serial
+    ``loop`` must be inside all thread loops, and nothing between may part the threads.
     """
     return _Staging(kernel, buffer, loop, origin, shape, strides, limits).run()
 
@@ -67,9 +68,22 @@ class _Staging:
         body = k.transform(self.loop.body, lambda e: self.load(e, inside))
         if not any(load.buffer == self.tile for load in k.loads(body)):
             refuse(self.kernel, f"a load of {self.buffer.name} in the loop", self.loop)
-        new = replace(self.loop, body=(*self.copy(), *body, k.Barrier()))
+        new = replace(self.loop, body=(*self.copy(), *self.until_all_copied(body), *body, *self.until_all_read(body)))
         scheduled = replace(self.kernel, scratch=(*self.kernel.scratch, self.tile))
         return put(scheduled, self.loop, lambda _: (new,))
+
+    def until_all_copied(self, body: tuple[k.Stmt, ...]) -> tuple[k.Stmt, ...]:
+        """A barrier, unless one stands in ``body`` before the tile is read (another tile's)."""
+        for stmt in body:
+            if isinstance(stmt, k.Barrier):
+                return ()
+            if any(load.buffer == self.tile for load in k.loads(stmt)):
+                break
+        return (k.Barrier(),)
+
+    def until_all_read(self, body: tuple[k.Stmt, ...]) -> tuple[k.Stmt, ...]:
+        """A barrier before the next iteration copies again."""
+        return () if isinstance(body[-1], k.Barrier) else (k.Barrier(),)
 
     def path(self, body: tuple[k.Stmt, ...]) -> tuple[k.Stmt, ...]:
         """The statements around the loop, outermost first."""
@@ -85,10 +99,12 @@ class _Staging:
     def threads(self) -> list[For]:
         """The thread loops around; from them on nothing may part the threads."""
         threads = [s for s in self.around if isinstance(s, For) and s.kind == "thread"]
-        after = self.around[self.around.index(threads[0]) :] if threads else ()
-        varying = {s.var for s in threads}
-        for s in after:
-            if isinstance(s, If) or (isinstance(s, For) and any(e in varying for e in k.walk(s.extent))):
+        inside = (*self.around[self.around.index(threads[0]) :], self.loop) if threads else ()
+        # Alike for all threads: parameters, and variables of loops that are not theirs.
+        alike = {p for p in self.kernel.params if isinstance(p, Var)}
+        alike |= {s.var for s in (*self.around, self.loop) if isinstance(s, For) and s.kind != "thread"}
+        for s in inside:
+            if isinstance(s, If) or (isinstance(s, For) and not _only_of(s.extent, alike)):
                 refuse(self.kernel, "no test and no differing extent between the threads and the tile", s)
             if isinstance(s, For) and s.kind not in ("thread", "serial", "unroll"):
                 refuse(self.kernel, "serial loops between the threads and the tile", s.kind)
@@ -100,7 +116,7 @@ class _Staging:
         return threads
 
     def copy(self) -> tuple[k.Stmt, ...]:
-        """All threads, one element each in turn, then a barrier."""
+        """All threads, one element each in turn."""
         number: Expr = k.const(0)
         count = 1
         for s in self.threads():
@@ -111,10 +127,10 @@ class _Staging:
         rest: Expr = place
         address = self.origin
         valid: Expr | None = None
-        for extent, stride, limit in reversed(
-            list(zip(self.shape, self.strides, self.limits or (None,) * len(self.shape), strict=True))
-        ):
-            coordinate, rest = rest % extent, rest // extent
+        limits = self.limits or (None,) * len(self.shape)
+        axes = list(zip(self.shape, self.strides, limits, strict=True))
+        for i, (extent, stride, limit) in reversed(list(enumerate(axes))):
+            coordinate, rest = (rest % extent if i else rest), rest // extent
             address = address + coordinate * stride
             if limit is not None:
                 valid = coordinate < limit if valid is None else (coordinate < limit) & valid
@@ -123,8 +139,9 @@ class _Staging:
             fill = (If(valid, fill, (k.Store(self.tile, place, k.const(0, self.tile.dtype)),)),)
         if self.size % count:
             fill = (If(place < self.size, fill),)
-        copying = For(turn, k.const(-(-self.size // count)), (Let(place, turn * count + number), *fill))
-        return copying, k.Barrier()
+        if self.size <= count:
+            return Let(place, number), *fill
+        return (For(turn, k.const(-(-self.size // count)), (Let(place, turn * count + number), *fill)),)
 
     def load(self, e: Expr, inside: dict[Var, Expr]) -> Expr:
         if not isinstance(e, Load) or e.buffer != self.buffer:
@@ -155,6 +172,10 @@ class _Staging:
         if left:
             refuse(self.kernel, f"an index of {self.buffer.name} inside the tile", index)
         return found
+
+
+def _only_of(e: Expr, known: set[Var]) -> bool:
+    return all(part in known for part in k.walk(e) if isinstance(part, (Var, Load)))
 
 
 def _contains(whole: Polynomial, part: Polynomial) -> bool:

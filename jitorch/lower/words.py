@@ -164,8 +164,8 @@ _MATHS_HEADER = """acos acosh asin asinh atan atan2 atanh cbrt ceil copysign cos
     log log10 log1p log2 logb lrint lround modf nan nearbyint nextafter nexttoward pow remainder remquo rint round scalb
     scalbln scalbn signbit significand sin sincos sinh sqrt tan tanh tgamma trunc y0 y1 yn"""
 _LIBRARY = """abort abs atexit atof atoi atol atoll bsearch calloc clearenv div drand48 erand48 exit fpclassify free
-    getenv index isfinite isgreater isgreaterequal isless islessequal islessgreater isnormal isunordered labs ldiv llabs lldiv
-    malloc mblen memccpy memchr memcmp memcpy memmove memset putenv qsort rand random realloc rindex select setenv
+    getenv index isfinite isgreater isgreaterequal isless islessequal islessgreater isnormal isunordered labs ldiv llabs
+    lldiv malloc mblen memccpy memchr memcmp memcpy memmove memset putenv qsort rand random realloc rindex select setenv
     signgam srand srandom stpcpy strcat strchr strcmp strcoll strcpy strdup strerror strlen strncat strncmp strncpy
     strpbrk strrchr strspn strstr strtod strtof strtok strtol strtoll strtoul strtoull strxfrm system unsetenv"""
 

@@ -16,7 +16,7 @@ from jitorch.tensor import Tensor
 _PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 
 
-def _check(condition: bool, what: str, expected: object, actual: object) -> None:
+def check(condition: bool, what: str, expected: object, actual: object) -> None:
     if not condition:
         raise ValueRangeError(what, expected=expected, actual=actual)
 
@@ -43,10 +43,10 @@ class _Conv(Module):
         dtype: Any = None,
     ):
         super().__init__()
-        _check(groups > 0, "groups must be a positive integer", "groups > 0", groups)
-        _check(in_channels % groups == 0, "in_channels must be divisible by groups", f"k * {groups}", in_channels)
-        _check(out_channels % groups == 0, "out_channels must be divisible by groups", f"k * {groups}", out_channels)
-        _check(padding_mode in _PADDING_MODES, "unknown padding_mode", ", ".join(_PADDING_MODES), padding_mode)
+        check(groups > 0, "groups must be a positive integer", "groups > 0", groups)
+        check(in_channels % groups == 0, "in_channels must be divisible by groups", f"k * {groups}", in_channels)
+        check(out_channels % groups == 0, "out_channels must be divisible by groups", f"k * {groups}", out_channels)
+        check(padding_mode in _PADDING_MODES, "unknown padding_mode", ", ".join(_PADDING_MODES), padding_mode)
         self.in_channels = in_channels
         self.out_channels = out_channels
         self.kernel_size = repeated(kernel_size, self.axes, "kernel_size")
@@ -55,8 +55,8 @@ class _Conv(Module):
         self.groups = groups
         self.padding_mode = padding_mode
         if isinstance(padding, str):
-            _check(padding in ("same", "valid"), "unknown padding", "same or valid", padding)
-            _check(
+            check(padding in ("same", "valid"), "unknown padding", "same or valid", padding)
+            check(
                 padding != "same" or max(self.stride) == 1,
                 "padding='same' is not supported for strided convolutions",
                 "stride 1",
@@ -135,3 +135,16 @@ class Conv2d(_Conv):
             input = F.pad(input, self._border, mode=self.padding_mode)
             padding = 0
         return F.conv2d(input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
+
+
+class Conv3d(_Conv):
+    """`Conv2d` with one more axis: x (N, C_in, D, H, W), weight (C_out, C_in / groups, KD, KH, KW)."""
+
+    axes = 3
+
+    def forward(self, input: Tensor) -> Tensor:
+        padding = self.padding
+        if self.padding_mode != "zeros":
+            input = F.pad(input, self._border, mode=self.padding_mode)
+            padding = 0
+        return F.conv3d(input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)

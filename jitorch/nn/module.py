@@ -13,6 +13,7 @@ from typing import Any, Self
 
 import jitorch
 from jitorch.errors import ArgumentError, UnsupportedError, ValueRangeError
+from jitorch.frontend.python import pure_getattr
 from jitorch.nn import state_dict as state_dicts
 from jitorch.nn.conversion import parse_to
 from jitorch.nn.hooks import add_hook
@@ -96,6 +97,7 @@ class Module:
 
     # ---- attributes
 
+    @pure_getattr(*_TABLES)
     def __getattr__(self, name: str) -> Any:
         members = self.__dict__
         for table in _TABLES:

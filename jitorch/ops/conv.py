@@ -125,7 +125,7 @@ def spread(name: str, value: int | Sequence[int], n: int) -> tuple[int, ...]:
     return tuple(value)
 
 
-def _conv(
+def convolve(
     name: str, n: int, x: Tensor, weight: Tensor, bias: Tensor | None, stride: Any, padding: Any, dilation: Any,
     groups: int,
 ) -> Tensor:  # fmt: skip
@@ -182,7 +182,7 @@ def conv1d(
     groups: int = 1,
 ) -> Tensor:  # fmt: skip
     """1-d cross-correlation: ``[N, C, L]``, ``[O, C/groups, K]`` to ``[N, O, L']``."""
-    return _conv("conv1d", 1, input, weight, bias, stride, padding, dilation, groups)
+    return convolve("conv1d", 1, input, weight, bias, stride, padding, dilation, groups)
 
 
 @conv1d.samples
@@ -196,7 +196,7 @@ def conv2d(
     groups: int = 1,
 ) -> Tensor:  # fmt: skip
     """2-d cross-correlation: ``[N, C, H, W]``, ``[O, C/groups, KH, KW]`` to ``[N, O, H', W']``."""
-    return _conv("conv2d", 2, input, weight, bias, stride, padding, dilation, groups)
+    return convolve("conv2d", 2, input, weight, bias, stride, padding, dilation, groups)
 
 
 @conv2d.samples
@@ -212,7 +212,7 @@ def conv3d(
     groups: int = 1,
 ) -> Tensor:  # fmt: skip
     """3-d cross-correlation: ``[N, C, D, H, W]``, ``[O, C/groups, KD, KH, KW]`` to ``[N, O, D', H', W']``."""
-    return _conv("conv3d", 3, input, weight, bias, stride, padding, dilation, groups)
+    return convolve("conv3d", 3, input, weight, bias, stride, padding, dilation, groups)
 
 
 @conv3d.samples

@@ -9,6 +9,8 @@ the state as any other tensor.  The streams are not PyTorch's.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,7 @@ import numpy as np
 from jitorch import devices
 from jitorch.errors import ArgumentError, CompilerBug, ShapeError
 from jitorch.ops import dispatch
+from jitorch.ops.registry import Sample, function
 from jitorch.ops.structure import copy
 
 Tensor = Any
@@ -82,7 +85,8 @@ def install_default() -> Generator:
     return _default[0]
 
 
-def default_generator() -> Generator:
+def the_default() -> Generator:
+    """The generator that random functions use where they are given none."""
     if not _default:
         raise CompilerBug("there is no default generator; import jitorch, not a part of it")
     return _default[0]
@@ -90,7 +94,57 @@ def default_generator() -> Generator:
 
 def generator_or_default(generator: Generator | None) -> Generator:
     if generator is None:
-        return default_generator()
+        return the_default()
     if not isinstance(generator, Generator):
         raise ArgumentError("not a generator", expected="jitorch.Generator", actual=type(generator).__name__)
     return generator
+
+
+# ---- the default generator, by function -------------------------------------------------------------
+@function(places=("torch",))
+def manual_seed(seed: int) -> Generator:
+    """Start the default generator from ``seed``; returns it."""
+    return the_default().manual_seed(seed)
+
+
+@function(places=("torch",))
+def seed() -> int:
+    """Start the default generator with a seed from the operating system; returns the seed."""
+    return the_default().seed()
+
+
+@function(places=("torch",))
+def initial_seed() -> int:
+    """The seed that the default generator was started with."""
+    return the_default().initial_seed()
+
+
+@function(places=("torch",))
+def get_rng_state() -> Tensor:
+    """The state of the default generator: int64 ``(seed, offset)``."""
+    return the_default().get_state()
+
+
+@function(places=("torch",))
+def set_rng_state(new_state: Tensor) -> None:
+    """Let the default generator go on from a state that `get_rng_state` gave."""
+    the_default().set_state(new_state)
+
+
+@contextmanager
+def fork_rng(devices: Any = None, enabled: bool = True, device_type: str = "cpu") -> Iterator[None]:
+    """After the block the default generator goes on as if the block had drawn nothing."""
+    if not enabled:
+        yield
+        return
+    state = get_rng_state()
+    try:
+        yield
+    finally:
+        set_rng_state(state)
+
+
+manual_seed.samples(lambda rng: [Sample(s, trace=False) for s in (7, -1, 2**63)])
+set_rng_state.samples(lambda rng: [Sample(np.array([7, 0]), trace=False)])
+for _entry in (seed, initial_seed, get_rng_state):
+    _entry.samples(lambda rng: [Sample(trace=False)])

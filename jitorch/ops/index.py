@@ -249,3 +249,14 @@ def fit_shape(value: Any, dtype: dtypes.DType, shape: tuple[Any, ...]) -> Tensor
     if value.ndim > len(shape) or broadcast_shapes("assignment", [tuple(value.shape), shape]) != shape:
         raise ShapeError("the value does not fit what it is assigned to", expected=shape, actual=value.type)
     return broadcast_to(value, shape=shape)
+
+
+def put_at(x: Tensor, key: Any, value: Any, accumulate: bool) -> Tensor:
+    """A new tensor: ``x`` with what ``key`` (it holds index arrays) names replaced, or increased, by ``value``."""
+    view, arrays = _split(x, key)
+    arrays = _resolve_masks(arrays)
+    moved, flat, axis, perm = _flatten_indexed(view, arrays)
+    part = (*moved.shape[:axis], *flat.shape, *moved.shape[axis + 1 :])
+    new = put(moved, flat, fit_shape(value, x.dtype, part), axis=axis, accumulate=accumulate)
+    new = reshape_to(new, shape=tuple(view.shape[p] for p in perm))
+    return transpose_axes(new, perm=tuple(perm.index(i) for i in range(len(perm))))

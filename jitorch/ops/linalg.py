@@ -59,7 +59,7 @@ def swap_last(x: Tensor) -> Tensor:
     return transpose_axes(x, perm=(*range(n - 2), n - 1, n - 2))
 
 
-@function(aliases=("__matmul__",))
+@function
 def matmul(input: Tensor, other: Tensor) -> Tensor:
     """Matrix product with PyTorch's rules for vectors and broadcast batch axes.
 

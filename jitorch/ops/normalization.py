@@ -8,7 +8,7 @@ from typing import Any
 from jitorch import dims
 from jitorch.errors import ArgumentError, ShapeError, ValueRangeError
 from jitorch.ops.create import constant
-from jitorch.ops.helpers import at_axis, count_over, mean_over, narrow_to, require_float, unrecorded, widen
+from jitorch.ops.helpers import at_axis, count_over, float_dtype, mean_over, narrow_to, require_float, unrecorded, widen
 from jitorch.ops.math import rsqrt
 from jitorch.ops.registry import Sample, function, op
 from jitorch.ops.structure import copy, inverse_permutation, pad_axes, reduce_sum, reshape_to, transpose_axes, windows
@@ -413,7 +413,6 @@ def local_response_norm(
 
     Krizhevsky, Sutskever, Hinton, "ImageNet classification with deep convolutional neural networks", 2012.
     """
-    require_float("local_response_norm", input)
     if input.ndim < 3:
         raise ShapeError("local_response_norm: needs at least three axes, [N, C, *]", actual=input.type)
     return local_response_norm_op(input, alpha, beta, k, size=size)
@@ -429,7 +428,7 @@ def local_response_norm_op(input: Tensor, alpha: float, beta: float, k: float, *
     """``input / (k + alpha * mean of squares over size channels) ** beta``."""
     x = widen(input)
     total = _channel_window_sum(x * x, size)
-    return narrow_to(x / (total * (1.0 / size) * alpha + k) ** beta, input.dtype)
+    return narrow_to(x / (total * (1.0 / size) * alpha + k) ** beta, float_dtype(input))
 
 
 @local_response_norm_op.samples

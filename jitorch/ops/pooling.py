@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from jitorch import dims, dtypes
+from jitorch import dims
 from jitorch.dims import Dim
-from jitorch.errors import DTypeError, ValueRangeError
+from jitorch.errors import ValueRangeError
 from jitorch.ops.conv import spread
 from jitorch.ops.create import constant
-from jitorch.ops.helpers import narrow_to, number_of, ramp, require_float, require_rank, widen
-from jitorch.ops.math import maximum, minimum, where
+from jitorch.ops.helpers import narrow_to, number_of, ramp, require_rank, require_real, widen
+from jitorch.ops.math import maximum, minimum, trunc_divide, where
 from jitorch.ops.reduce import lowest, reduce_argmax, reduce_max
 from jitorch.ops.registry import Sample, function, op
 from jitorch.ops.structure import cast, pad_axes, reduce_sum, reshape_to, slice_axes, unwindow, windows
@@ -166,8 +166,7 @@ def _max_pool(
     return_indices: bool,
 ) -> Any:  # fmt: skip
     kernel, strides, pads, dilations = _geometry(name, n, input, kernel_size, stride, padding, dilation)
-    if input.dtype.is_complex or input.dtype is dtypes.bool_:
-        raise DTypeError(f"{name}: needs real numbers", actual=input.type)
+    require_real(name, input)
     attrs: dict[str, Any] = {
         "kernel": kernel, "stride": strides, "padding": pads, "dilation": dilations, "ceil_mode": bool(ceil_mode),
     }  # fmt: skip
@@ -225,13 +224,15 @@ def avg_pool(
     total = reduce_sum(seen, axes=_inner(seen, n))
     if divisor is None and not any(padding) and not ceil_mode:
         divisor = dims.prod(kernel)
+    whole = not input.dtype.is_floating_point
     if divisor is not None:
-        return narrow_to(total * (1.0 / divisor), input.dtype)
+        return trunc_divide(total, divisor) if whole else narrow_to(total * (1.0 / divisor), input.dtype)
     lead = input.ndim - n
+    counts: Any = 1
     for i in range(n):
         size = input.shape[lead + i]
-        total = total / _counts(total, lead + i, size, kernel[i], stride[i], padding[i], count_include_pad)
-    return narrow_to(total, input.dtype)
+        counts = counts * _counts(total, lead + i, size, kernel[i], stride[i], padding[i], count_include_pad)
+    return trunc_divide(total, counts) if whole else narrow_to(total / counts, input.dtype)
 
 
 def _counts(total: Tensor, axis: int, size: Dim, kernel: int, stride: int, padding: int, include_pad: bool) -> Tensor:
@@ -259,7 +260,7 @@ def _avg_pool(
     name: str, n: int, input: Tensor, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool,
     count_include_pad: bool, divisor: int | None,
 ) -> Tensor:  # fmt: skip
-    require_float(name, input)
+    require_real(name, input)
     kernel, strides, pads, _ = _geometry(name, n, input, kernel_size, stride, padding)
     if divisor == 0:
         raise ValueRangeError(f"{name}: divisor_override must not be 0")

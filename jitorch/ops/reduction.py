@@ -86,7 +86,7 @@ def sum(input: Tensor, dim: Axes = None, keepdim: bool = False, *, dtype: DType 
 def _(rng):
     yield from _axis_samples(rng)
     yield Sample(rng.normal(size=(0, 3)), 0)
-    yield Sample(rng.integers(-5, 5, size=(2, 3)), axis=0, keepdims=True)
+    yield Sample(rng.integers(-5, 5, size=(2, 3)), dim=0, keepdim=True)
 
 
 @op

@@ -68,21 +68,25 @@ class Sample:
     """Arguments for one generated test.  Tensor operands are NumPy arrays.
 
     ``grad`` False: the point is not differentiable (or rounding hides it), so gradcheck leaves it out.
+    ``trace`` False: the call needs data or gives no tensor, so no graph can be made of it.
     """
 
     args: tuple[Any, ...]
     kwargs: dict[str, Any] = field(default_factory=dict)
     grad: bool = True
+    trace: bool = True
 
-    def __init__(self, *args: Any, grad: bool = True, **kwargs: Any):
+    def __init__(self, *args: Any, grad: bool = True, trace: bool = True, **kwargs: Any):
         object.__setattr__(self, "args", args)
         object.__setattr__(self, "kwargs", kwargs)
         object.__setattr__(self, "grad", grad)
+        object.__setattr__(self, "trace", trace)
 
 
 class Op(OpRecord):
     """An op that can be called: the arguments are bound, promoted and handed to the interpreter in force."""
 
+    __module__: str
     promote: str | None = None
     places: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
@@ -99,13 +103,19 @@ class Op(OpRecord):
             operands = normalize(self, operands)
         return dispatch.current().apply(self, operands, attrs)
 
+    def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        if kwargs and not self._known.issuperset(kwargs):
+            kwargs = _canonical(self._known, kwargs)
+        return super().bind(args, kwargs)
+
 
 class Function:
     """A public name that resolves its arguments and runs other ops."""
 
     def __init__(self, name: str, call: Callable[..., Any], places: tuple[str, ...]):
         self.name, self.call, self.places = name, call, places
-        self.doc = inspect.getdoc(call) or ""
+        self.doc = self.__doc__ = inspect.getdoc(call) or ""
+        self.__name__, self.__module__ = name, call.__module__
         self.signature = inspect.signature(call)
         self.aliases: tuple[str, ...] = ()
         self.inplace: bool | str = False
@@ -176,8 +186,10 @@ def _configure(
     aliases: tuple[str, ...],
     promote: str | None,
     inplace: bool,
+    module: str,
 ) -> Op:
     entry.places, entry.aliases, entry.promote, entry.inplace = places, aliases, promote, inplace
+    entry.__module__ = module
     _register(entry)
     _publish(entry, places, aliases)
     return entry
@@ -195,7 +207,7 @@ def op(
 
     def define(fn: Callable[..., Any]) -> Op:
         entry = Op(name or fn.__name__.rstrip("_"), COMPOSITE, fn)
-        return _configure(entry, places, aliases, None, inplace)
+        return _configure(entry, places, aliases, None, inplace, fn.__module__)
 
     return define if function is None else define(function)
 
@@ -221,7 +233,7 @@ def elementwise(
         entry.scalar = machine.name
         entry.rules["numpy"] = machine.numpy
         entry.rules["type"] = _elementwise_type(entry, machine)
-        return _configure(entry, places, aliases, promote, inplace)
+        return _configure(entry, places, aliases, promote, inplace, fn.__module__)
 
     return define if function is None else define(function)
 
@@ -254,7 +266,7 @@ def primitive(
     def define(fn: Callable[..., Any]) -> Op:
         entry = Op(name or fn.__name__.rstrip("_"), PRIMITIVE, fn, lowering)
         entry.is_view = view
-        return _configure(entry, places, aliases, promote, inplace)
+        return _configure(entry, places, aliases, promote, inplace, fn.__module__)
 
     return define if function is None else define(function)
 

@@ -71,6 +71,7 @@ def test_items_of_another_kind(dtype: dtypes.DType, item: complex, error: type[E
 def test_items_give_the_array_back(literal: Literal) -> None:
     again = Literal.of(literal.type, literal.items())
     assert again.type == literal.type
-    number = ~np.isnan(literal.array)
+    with np.errstate(invalid="ignore"):
+        number = ~np.isnan(literal.array)
     assert np.array_equal(number, ~np.isnan(again.array))
     assert again.array[number].tobytes() == literal.array[number].tobytes()

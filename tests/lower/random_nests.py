@@ -62,9 +62,14 @@ def _body(draw: st.DrawFn, number: int, out: Buffer, place: Expr, at: tuple[Var,
     return (k.Store(out, place, value),)
 
 
-def results(kernel: Kernel, n: int, m: int) -> list[np.ndarray]:
-    """What the kernel writes, from fixed inputs."""
+def inputs(n: int, m: int) -> list[np.ndarray]:
+    """Three arrays that depend on the sizes alone, of small whole numbers: every order of a sum is exact."""
     rng = np.random.default_rng(n * 8 + m)
-    arrays = [rng.integers(-20, 20, SIZE).astype(np.float32) for _ in range(3)]
+    return [rng.integers(-20, 20, SIZE).astype(np.float32) for _ in range(3)]
+
+
+def results(kernel: Kernel, n: int, m: int) -> list[np.ndarray]:
+    """What the kernel makes of `inputs`."""
+    arrays = inputs(n, m)
     run(kernel, [*arrays, n, m])
     return arrays

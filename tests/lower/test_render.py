@@ -17,6 +17,7 @@ from jitorch.ir.kernel_text import parse_kernel, parse_program
 from jitorch.lower.render import CSource
 from tests.ir.random_kernels import NATIVE, arguments, runnable, several
 from tests.lower.native import call, call_program, load
+from tests.lower.random_nests import inputs, loop_nests, results
 
 SPECIAL = [0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 2.5, -2.5, 3.0, 1e-30, 1e9, -3e9, 1e19, 1e30, np.inf, -np.inf, np.nan]
 
@@ -147,6 +148,34 @@ def test_random_kernels(tmp_path: Path, seed: int) -> None:
         call(library, kernel, actual)
         for a, b in zip(actual, expected, strict=True):
             assert_same(a, b, kernel)
+
+
+class NarrowC(CSource):
+    """C whose index arithmetic is 32 bits wide, as it may be on a GPU."""
+
+    index_type = dtypes.int32
+
+
+def test_random_kernels_with_narrow_indices(tmp_path: Path) -> None:
+    kernels = [replace(kernel, name=f"random{i}") for i, kernel in enumerate(several(runnable(), 40, 9))]
+    library = load(NarrowC().source(kernels), tmp_path)
+    for kernel in kernels:
+        expected, actual = arguments(kernel, 5), arguments(kernel, 5)
+        run(kernel, expected)
+        call(library, kernel, actual)
+        for a, b in zip(actual, expected, strict=True):
+            assert_same(a, b, kernel)
+
+
+def test_nests_with_narrow_indices(tmp_path: Path) -> None:
+    kernels = [replace(kernel, name=f"nest{i}") for i, kernel in enumerate(several(loop_nests(), 40, 9))]
+    library = load(NarrowC().source(kernels), tmp_path)
+    for kernel in kernels:
+        for n, m in [(3, 2), (4, 5)]:
+            actual = inputs(n, m)
+            call(library, kernel, [*actual, n, m])
+            for a, b in zip(actual, results(kernel, n, m), strict=True):
+                assert_same(a, b, kernel)
 
 
 def test_names_that_c_has_other_uses_for(tmp_path: Path) -> None:

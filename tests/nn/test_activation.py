@@ -12,7 +12,7 @@ CASES = [
     ("Softsign", {}), ("Hardtanh", {}), ("Hardtanh", {"min_val": -0.5, "max_val": 0.25}),
     ("Threshold", {"threshold": 0.1, "value": -7.0}), ("Softmax", {"dim": 1}), ("Softmax", {"dim": -1}),
     ("LogSoftmax", {"dim": 0}), ("Softmin", {"dim": 1}), ("PReLU", {}), ("PReLU", {"num_parameters": 6, "init": 0.1}),
-    ("GLU", {}), ("GLU", {"dim": 1}),
+    ("GLU", {}), ("GLU", {"dim": 1}), ("Tanhshrink", {}), ("Hardshrink", {}), ("Softshrink", {"lambd": 0.3}),
 ]  # fmt: skip
 
 

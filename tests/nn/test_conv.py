@@ -29,6 +29,11 @@ def test_conv2d(options):
     check_module(nn.Conv2d(4, 6, size, **options), torch.nn.Conv2d(4, 6, size, **options), numbers(2, 4, 7, 8))
 
 
+@pytest.mark.parametrize("options", [{}, {"stride": 2, "padding": 1, "groups": 2}], ids=str)
+def test_conv3d(options):
+    check_module(nn.Conv3d(4, 6, 3, **options), torch.nn.Conv3d(4, 6, 3, **options), numbers(1, 4, 5, 4, 5))
+
+
 def test_without_batch():
     check_module(nn.Conv1d(2, 3, 3), torch.nn.Conv1d(2, 3, 3), numbers(2, 6))
     check_module(nn.Conv2d(2, 3, 3), torch.nn.Conv2d(2, 3, 3), numbers(2, 6, 5))

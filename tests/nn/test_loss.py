@@ -90,6 +90,16 @@ def test_cosine_embedding(reduction):
     check("CosineEmbeddingLoss", numbers(4, 3), numbers(4, 3, seed=1), np.array([1, -1, 1, -1]), **options)
 
 
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("full", [False, True])
+def test_of_distributions(reduction, full):
+    target = np.abs(numbers(4, 3, seed=1)) * 3
+    options = {"reduction": reduction, "full": full}
+    check("PoissonNLLLoss", numbers(4, 3), target, **options)
+    check("PoissonNLLLoss", np.abs(numbers(4, 3)) + 0.1, target, log_input=False, **options)
+    check("GaussianNLLLoss", numbers(4, 3), target, np.abs(numbers(4, 3, seed=2)) + 0.1, **options)
+
+
 @pytest.mark.parametrize(
     ("old", "reduction"),
     [

@@ -5,7 +5,7 @@ import jitorch
 from jitorch import nn, optim
 from jitorch.errors import UnsupportedError, ValueRangeError
 from tests.nn.oracle import array, check_signature
-from tests.optim.trajectory import check_trajectory
+from tests.optim.trajectory import check_jitted, check_trajectory
 
 OPTIONS = [
     {},
@@ -23,6 +23,11 @@ OPTIONS = [
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_trajectory(options):
     check_trajectory("Adam", options)
+
+
+@pytest.mark.parametrize("options", [{"lr": 0.1, "amsgrad": True, "weight_decay": 0.1}], ids=str)
+def test_jitted_step(options):
+    check_jitted("Adam", options)
 
 
 def test_signature():

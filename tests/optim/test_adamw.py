@@ -3,7 +3,7 @@ import torch
 
 from jitorch import optim
 from tests.nn.oracle import check_signature
-from tests.optim.trajectory import check_trajectory
+from tests.optim.trajectory import check_jitted, check_trajectory
 
 
 @pytest.mark.parametrize(
@@ -18,6 +18,11 @@ from tests.optim.trajectory import check_trajectory
 )
 def test_trajectory(options):
     check_trajectory("AdamW", options)
+
+
+@pytest.mark.parametrize("options", [{"lr": 0.1}], ids=str)
+def test_jitted_step(options):
+    check_jitted("AdamW", options)
 
 
 def test_signature():

@@ -5,7 +5,7 @@ import jitorch
 from jitorch import nn, optim
 from jitorch.errors import UnsupportedError, ValueRangeError
 from tests.nn.oracle import array, check_signature
-from tests.optim.trajectory import check_trajectory
+from tests.optim.trajectory import check_jitted, check_trajectory
 
 OPTIONS = [
     {"lr": 0.1},
@@ -22,6 +22,11 @@ OPTIONS = [
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_trajectory(options):
     check_trajectory("SGD", options)
+
+
+@pytest.mark.parametrize("options", [OPTIONS[0], OPTIONS[2], OPTIONS[5]], ids=str)
+def test_jitted_step(options):
+    check_jitted("SGD", options)
 
 
 def test_signature():

@@ -26,8 +26,8 @@ _NAN = {dtypes.float32: "__int_as_float(0x7fc00000)", dtypes.float64: "__longlon
 class CudaSource(CLike):
     """CUDA C++.  Block loops become ``blockIdx``, thread loops ``threadIdx``, barriers ``__syncthreads``.
 
-    ``index_bits`` is 32 where `jitorch.lower.positions.fits_in_32_bits` holds and all buffers are below its
-    limit, else 64.
+    ``index_bits`` may be 32 where all buffers, and what `jitorch.lower.positions.limited_extents` gives, are
+    below `jitorch.lower.positions.LIMIT`; else it is 64.
     """
 
     name = "CUDA"
@@ -61,8 +61,9 @@ class CudaSource(CLike):
         return "".join(self.headers)
 
     def integer(self, value: int, dtype: DType) -> Text:
-        if value == -(2**63):
-            return Text("(-9223372036854775807LL - 1)")
+        if value in (-(2**63), -(2**31)):
+            # The least integer is no literal: C reads a sign and a number one too great.
+            return Text("(-9223372036854775807LL - 1)" if value < -(2**31) else "(-2147483647 - 1)")
         if -(2**31) < value < 2**31:
             return super().integer(value, dtype)
         suffix = "LL" if dtype.is_signed else "ULL"

@@ -1,0 +1,131 @@
+"""Distances and similarities of vectors."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from jitorch import dims
+from jitorch.errors import ShapeError, ValueRangeError
+from jitorch.ir.literal import Literal
+from jitorch.ops.create import literal
+from jitorch.ops.gather import take
+from jitorch.ops.helpers import require_float, require_rank, sum_over
+from jitorch.ops.index import axis_of
+from jitorch.ops.math import maximum
+from jitorch.ops.normalize import broadcast_shapes
+from jitorch.ops.norms import norm_over, without
+from jitorch.ops.registry import Sample, function, op
+from jitorch.ops.structure import broadcast_to, reshape_to
+
+Tensor = Any
+
+NN = ("nn",)
+
+
+@function(places=NN)
+def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12, out: Tensor | None = None) -> Tensor:
+    """``input / max(norm, eps)`` with the ``p``-norm along ``dim``."""
+    require_float("normalize", input)
+    axes = (axis_of("normalize", dim, input.ndim),) if isinstance(dim, int) else tuple(dim)
+    result = input / maximum(norm_over(input, p, axes if input.ndim else ()), eps)
+    return result if out is None else out._replace(result)
+
+
+@normalize.samples
+def _(rng):
+    yield Sample(rng.normal(size=(2, 3)))
+    yield Sample(rng.normal(size=(2, 3, 4)), p=1.0, dim=-1)
+    yield Sample(rng.normal(size=(4,)), p=3.0, dim=0)
+
+
+@op(name="cosine_similarity", places=())
+def cosine_similarity_op(x: Tensor, y: Tensor, eps: float, *, axis: int) -> Tensor:
+    """``x . y / (max(|x|, eps) * max(|y|, eps))`` along ``axis``, kept as size 1."""
+    x_norm, y_norm = (maximum(norm_over(v, 2, (axis,)), eps) for v in (x, y))
+    return sum_over((x / x_norm) * (y / y_norm), (axis,))
+
+
+@cosine_similarity_op.samples
+def _(rng):
+    yield Sample(rng.normal(size=(2, 3)), rng.normal(size=(2, 3)), 1e-8, axis=1)
+
+
+@function(places=("torch", "nn"))
+def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
+    """The cosine of the angle between vectors along ``dim``; ``x1`` and ``x2`` broadcast."""
+    require_float("cosine_similarity", x1, x2)
+    shape = broadcast_shapes("cosine_similarity", [tuple(x1.shape), tuple(x2.shape)])
+    axis = axis_of("cosine_similarity", dim, len(shape))
+    x1, x2 = (v if tuple(v.shape) == shape else broadcast_to(v, shape=shape) for v in (x1, x2))
+    if not shape:
+        x1, x2 = reshape_to(x1, shape=(1,)), reshape_to(x2, shape=(1,))
+    return without(cosine_similarity_op(x1, x2, eps, axis=axis), (axis,), keepdim=False)
+
+
+@cosine_similarity.samples
+def _(rng):
+    yield Sample(rng.normal(size=(2, 3)), rng.normal(size=(2, 3)))
+    yield Sample(rng.normal(size=(4, 1, 3)), rng.normal(size=(2, 3)), dim=-1)
+
+
+@function(places=("torch", "nn"))
+def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Tensor:
+    """The ``p``-norm of ``x1 - x2 + eps`` along the last axis."""
+    difference = x1 - x2 + eps
+    axis = difference.ndim - 1
+    return without(norm_over(difference, p, (axis,)), (axis,), keepdim)
+
+
+@pairwise_distance.samples
+def _(rng):
+    yield Sample(rng.normal(size=(3, 4)), rng.normal(size=(3, 4)))
+    yield Sample(rng.normal(size=(4,)), rng.normal(size=(3, 4)), p=1.0, keepdim=True)
+
+
+@function
+def cdist(
+    x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str = "use_mm_for_euclid_dist_if_necessary"
+) -> Tensor:
+    """``p``-norm distances of all pairs of rows: ``[*, P, M]``, ``[*, R, M]`` to ``[*, P, R]``.
+
+    Always from differences, never by a matrix product, whatever ``compute_mode`` says.
+    """
+    require_float("cdist", x1, x2)
+    if x1.ndim < 2 or x2.ndim < 2:
+        raise ShapeError("cdist: needs at least two axes", actual=f"{x1.type}, {x2.type}")
+    if not dims.equal(x1.shape[-1], x2.shape[-1]):
+        raise ShapeError("cdist: the vectors differ in size", expected=x1.shape[-1], actual=x2.type)
+    if isinstance(p, (int, float)) and p < 0:
+        raise ValueRangeError("cdist: p must not be negative", actual=p)
+    rows = reshape_to(x1, shape=(*x1.shape[:-1], 1, x1.shape[-1]))
+    columns = reshape_to(x2, shape=(*x2.shape[:-2], 1, *x2.shape[-2:]))
+    difference = rows - columns
+    axis = difference.ndim - 1
+    if dims.equal(difference.shape[axis], 0):
+        return sum_over(difference, (axis,))[..., 0]
+    return without(norm_over(difference, p, (axis,)), (axis,), keepdim=False)
+
+
+@cdist.samples
+def _(rng):
+    yield Sample(rng.normal(size=(3, 4)), rng.normal(size=(2, 4)))
+    yield Sample(rng.normal(size=(2, 3, 4)), rng.normal(size=(2, 5, 4)), p=1.0)
+    yield Sample(rng.normal(size=(3, 4)), rng.normal(size=(2, 4)), p=math.inf)
+
+
+@function(places=("torch", "nn"))
+def pdist(input: Tensor, p: float = 2.0) -> Tensor:
+    """``p``-norm distances of the pairs of rows ``i < j`` of ``[N, M]``, in row-major order."""
+    require_float("pdist", input)
+    require_rank("pdist", input, 2)
+    first, second = np.triu_indices(int(input.shape[0]), 1)
+    rows, columns = (take(input, literal(value=Literal(i.astype(np.int64))), axis=0) for i in (first, second))
+    return without(norm_over(rows - columns, p, (1,)), (1,), keepdim=False)
+
+
+@pdist.samples
+def _(rng):
+    yield Sample(rng.normal(size=(4, 3)))

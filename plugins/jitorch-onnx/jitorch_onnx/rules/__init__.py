@@ -1,0 +1,20 @@
+"""The ONNX rules of jitorch's ops, attached from outside when this package is imported."""
+
+from jitorch_onnx.rules import (
+    activation,
+    contraction,
+    convert,
+    gather,
+    normalization,
+    ordering,
+    pooling,
+    reduce,
+    running,
+    shape,
+    window,
+)
+
+__all__ = [
+    "activation", "contraction", "convert", "gather", "normalization", "ordering", "pooling", "reduce",
+    "running", "shape", "window",
+]  # fmt: skip
