@@ -95,6 +95,9 @@ from jitorch.ops.elementary import (
     acosh, acosh as arccosh, asinh as arcsinh, atanh as arctanh, asinh, atanh, deg2rad, exp2, float_power, fmax, fmin,
     frac, gcd, hypot, lcm, ldexp, logaddexp, logaddexp2, logit, positive, rad2deg, sinc, xlogy,
 )  # fmt: skip
+from jitorch.ops.extrema import (
+    amax, amin, aminmax, argmax, argmin, max, min,
+)  # fmt: skip
 from jitorch.ops.factory import (
     arange, as_tensor, as_tensor as asarray, empty, empty_like, empty_strided, eye, from_numpy, frombuffer, full,
     full_like, linspace, logspace, ones, ones_like, closed_range as range, scalar_tensor, tensor, zeros, zeros_like,
@@ -147,8 +150,7 @@ from jitorch.ops.random import (
     bernoulli, multinomial, normal, rand, rand_like, randint, randint_like, randn, randn_like, randperm,
 )  # fmt: skip
 from jitorch.ops.reduction import (
-    all, amax, amin, aminmax, any, argmax, argmin, count_nonzero, dist, logsumexp, max, mean, min, nanmean, nansum,
-    norm, prod, std, std_mean, sum, var, var_mean,
+    all, any, count_nonzero, mean, nanmean, nansum, prod, sum,
 )  # fmt: skip
 from jitorch.ops.scan import (
     cummax, cummin, cumprod, cumsum, logcumsumexp,
@@ -176,8 +178,11 @@ from jitorch.ops.sorting import (
 from jitorch.ops.special import (
     erfc, erfinv,
 )  # fmt: skip
+from jitorch.ops.spread import (
+    dist, logsumexp, norm, std, std_mean, var, var_mean,
+)  # fmt: skip
 from jitorch.ops.strided import (
-    as_strided, as_strided_scatter,
+    as_strided, as_strided_scatter, resize_as_,
 )  # fmt: skip
 
 __all__ = [
@@ -211,15 +216,16 @@ __all__ = [
     "numel", "ones", "ones_like", "outer", "pairwise_distance", "pdist", "permute", "pinverse", "polygamma",
     "positive", "pow", "prelu", "prod", "promote_types", "put", "qr", "quantile", "rad2deg", "rand", "rand_like",
     "randint", "randint_like", "randn", "randn_like", "randperm", "range", "ravel", "reciprocal", "relu", "remainder",
-    "renorm", "repeat_interleave", "reshape", "result_type", "rms_norm", "roll", "rot90", "round", "row_stack",
-    "rsqrt", "rsub", "scalar_tensor", "scatter", "scatter_add", "scatter_reduce", "searchsorted", "seed", "select",
-    "select_scatter", "selu", "set_default_device", "set_default_dtype", "set_num_threads", "set_rng_state", "sgn",
-    "sigmoid", "sign", "signbit", "sin", "sinc", "sinh", "slice_scatter", "slogdet", "softmax", "sort", "split",
-    "split_with_sizes", "sqrt", "square", "squeeze", "stack", "std", "std_mean", "sub", "subtract", "sum", "svd",
-    "swapaxes", "swapdims", "t", "take", "take_along_dim", "tan", "tanh", "tensor", "tensor_split", "tensordot",
-    "threshold", "tile", "topk", "trace", "transpose", "trapezoid", "trapz", "tril", "tril_indices", "triu",
-    "triu_indices", "true_divide", "trunc", "unbind", "unflatten", "unique", "unique_consecutive", "unsqueeze",
-    "vander", "var", "var_mean", "vdot", "vsplit", "vstack", "where", "xlogy", "zero_", "zeros", "zeros_like",
+    "renorm", "repeat_interleave", "reshape", "resize_as_", "result_type", "rms_norm", "roll", "rot90", "round",
+    "row_stack", "rsqrt", "rsub", "scalar_tensor", "scatter", "scatter_add", "scatter_reduce", "searchsorted", "seed",
+    "select", "select_scatter", "selu", "set_default_device", "set_default_dtype", "set_num_threads", "set_rng_state",
+    "sgn", "sigmoid", "sign", "signbit", "sin", "sinc", "sinh", "slice_scatter", "slogdet", "softmax", "sort",
+    "split", "split_with_sizes", "sqrt", "square", "squeeze", "stack", "std", "std_mean", "sub", "subtract", "sum",
+    "svd", "swapaxes", "swapdims", "t", "take", "take_along_dim", "tan", "tanh", "tensor", "tensor_split",
+    "tensordot", "threshold", "tile", "topk", "trace", "transpose", "trapezoid", "trapz", "tril", "tril_indices",
+    "triu", "triu_indices", "true_divide", "trunc", "unbind", "unflatten", "unique", "unique_consecutive",
+    "unsqueeze", "vander", "var", "var_mean", "vdot", "vsplit", "vstack", "where", "xlogy", "zero_", "zeros",
+    "zeros_like",
 ]  # fmt: skip
 # isort: on
 # -- end of ops --

@@ -24,6 +24,7 @@ FAMILIES = (
     "einsum",
     "elementary",
     "embedding",
+    "extrema",
     "factory",
     "fold",
     "gamma",
@@ -56,6 +57,7 @@ FAMILIES = (
     "softmax",
     "sorting",
     "special",
+    "spread",
     "strided",
     "structure",
 )

@@ -161,7 +161,10 @@ A name that lives in ``nn`` only is stored as ``nn.functional.NAME``, and so on;
 method or property of tensors as ``Tensor.NAME``.
 """
 
-PREFIX = {"method": "Tensor.", "property": "Tensor.", "nn": "nn.functional.", "special": "special.", "linalg": "linalg.", "fft": "fft."}
+PREFIX = {
+    "method": "Tensor.", "property": "Tensor.", "nn": "nn.functional.", "special": "special.", "linalg": "linalg.",
+    "fft": "fft.",
+}  # fmt: skip
 
 
 def _publish(entry: Op | Function, places: tuple[str, ...], aliases: tuple[str, ...]) -> None:
