@@ -12,12 +12,13 @@ from jitorch.ops.arrange import cat
 from jitorch.ops.factory import filled
 from jitorch.ops.linalg import matmul
 from jitorch.ops.math import maximum, sqrt, where
+from jitorch.ops.norms import norm_over
 from jitorch.ops.parts import slice_along
-from jitorch.ops.reduction import mean, norm_along
+from jitorch.ops.reduction import mean
 from jitorch.ops.reduction import sum as sum_of
 from jitorch.ops.registry import Sample, function
 from jitorch.ops.scan import cumsum
-from jitorch.ops.structure import cast, copy, expand_axes, reshape_to
+from jitorch.ops.structure import cast, copy, reshape_to
 
 Tensor = Any
 
@@ -168,7 +169,7 @@ def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
         raise ShapeError("renorm: expected a matrix at least, p > 0, maxnorm >= 0", actual=(input.type, p, maxnorm))
     axis = axis_of("renorm", dim, input.ndim)
     others = tuple(i for i in range(input.ndim) if i != axis)
-    size = expand_axes(norm_along(input, p=p, axes=others), input.shape, others)
+    size = norm_over(input, p, others)
     return input * where(size > maxnorm, maxnorm / (size + 1e-7), 1.0)
 
 

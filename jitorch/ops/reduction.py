@@ -18,6 +18,7 @@ from jitorch.ops.create import iota, size_number
 from jitorch.ops.math import abs as absolute
 from jitorch.ops.math import exp, log, maximum, minimum, sqrt, where
 from jitorch.ops.matrix import matrix_norm
+from jitorch.ops.norms import norm_over, without
 from jitorch.ops.reduce import reduce_argmax, reduce_argmin, reduce_max, reduce_min, reduce_prod
 from jitorch.ops.registry import Sample, function, op
 from jitorch.ops.structure import broadcast_to, cast, expand_axes, reduce_sum, reshape_to
@@ -524,38 +525,6 @@ def _(rng):
     yield Sample(rng.normal(size=(2, 3)), (0, 1), True)
 
 
-@op(places=())
-def norm_along(x: Tensor, *, p: float | int, axes: tuple[int, ...]) -> Tensor:
-    """The vector norm of order ``p`` over ``axes``, with a gradient of 0 at 0."""
-    size = absolute(_in(x, wide(x.dtype)))
-    if p == math.inf:
-        out = reduce_max(size, axes=axes)
-    elif p == -math.inf:
-        out = reduce_min(size, axes=axes)
-    elif p == 0:
-        out = cast(reduce_sum(cast(x != 0, dtype=dtypes.int64), axes=axes), dtype=size.dtype)
-    elif p == 1:
-        out = reduce_sum(size, axes=axes)
-    elif p == 2:
-        out = root(reduce_sum(size * size, axes=axes))
-    else:
-        out = _safe_power(reduce_sum(_safe_power(size, p), axes=axes), 1.0 / p)
-    return _in(out, x.dtype)
-
-
-def _safe_power(x: Tensor, exponent: Any) -> Tensor:
-    if exponent < 0:
-        return x**exponent
-    zero = x == 0
-    return where(zero, 0.0, where(zero, 1.0, x) ** exponent)
-
-
-@norm_along.samples
-def _(rng):
-    for p in (0, 1, 2, 3.5, -2, math.inf, -math.inf):
-        yield Sample(rng.normal(size=(2, 3)), p=p, axes=(1,))
-
-
 @function
 def norm(input: Tensor, p: Any = "fro", dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Tensor:
     """Vector norm of order ``p`` over ``dim``, or over all elements; ``"fro"`` is 2.
@@ -575,7 +544,7 @@ def norm(input: Tensor, p: Any = "fro", dim: Any = None, keepdim: bool = False, 
     order = float(p)
     if any_empty(x, axes) and order in (math.inf, -math.inf):
         raise TensorIndexError("norm: no elements to take the extremum of", actual=x.type)
-    return kept(norm_along(x, p=int(order) if order.is_integer() else order, axes=axes), x, axes, keepdim)
+    return without(norm_over(x, order, axes), axes, keepdim)
 
 
 @norm.samples
