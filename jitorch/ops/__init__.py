@@ -29,10 +29,12 @@ FAMILIES = (
     "gamma",
     "gather",
     "generator",
+    "grid",
     "index",
     "indexing",
     "linalg",
     "loss",
+    "margin_loss",
     "math",
     "matrix",
     "matrix_functions",
@@ -57,6 +59,7 @@ FAMILIES = (
     "sorting",
     "special",
     "structure",
+    "unpooling",
 )
 
 for _family in FAMILIES:
