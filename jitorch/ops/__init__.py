@@ -30,10 +30,12 @@ FAMILIES = (
     "gamma",
     "gather",
     "generator",
+    "grid",
     "index",
     "indexing",
     "linalg",
     "loss",
+    "margin_loss",
     "math",
     "matrix",
     "matrix_functions",
@@ -60,6 +62,7 @@ FAMILIES = (
     "spread",
     "strided",
     "structure",
+    "unpooling",
 )
 
 for _family in FAMILIES:
