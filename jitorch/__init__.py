@@ -53,7 +53,7 @@ from jitorch.tensor import Size, Tensor
 # -- ops, written by tools/public_names.py --
 # isort: off
 from jitorch.ops.activation import (
-    celu, sigmoid as expit, hardshrink, prelu, relu_op as relu, selu, sigmoid, threshold,
+    celu, hardshrink, prelu, relu_op as relu, selu, sigmoid, threshold,
 )  # fmt: skip
 from jitorch.ops.adaptive import (
     adaptive_avg_pool1d, torch_adaptive_max_pool1d as adaptive_max_pool1d,
@@ -65,6 +65,10 @@ from jitorch.ops.arrange import (
     block_diag, cartesian_prod, cat, column_stack, combinations, cat as concat, cat as concatenate, dstack, flip,
     fliplr, flipud, hstack, meshgrid, repeat_interleave, roll, rot90, vstack as row_stack, stack, tile, vander,
     vstack,
+)  # fmt: skip
+from jitorch.ops.contraction import (
+    addbmm, addmm, addmv, addr, baddbmm, bilinear, chain_matmul, cross, outer as ger, inner, kron, outer, tensordot,
+    trace, vdot,
 )  # fmt: skip
 from jitorch.ops.conv import (
     conv1d, conv2d, conv3d,
@@ -84,9 +88,19 @@ from jitorch.ops.distance import (
 from jitorch.ops.dropout import (
     torch_dropout as dropout,
 )  # fmt: skip
+from jitorch.ops.einsum import (
+    einsum,
+)  # fmt: skip
+from jitorch.ops.elementary import (
+    acosh, acosh as arccosh, asinh as arcsinh, atanh as arctanh, asinh, atanh, deg2rad, exp2, float_power, fmax, fmin,
+    frac, gcd, hypot, lcm, ldexp, logaddexp, logaddexp2, logit, positive, rad2deg, sinc, xlogy,
+)  # fmt: skip
 from jitorch.ops.factory import (
     arange, as_tensor, as_tensor as asarray, empty, empty_like, empty_strided, eye, from_numpy, frombuffer, full,
     full_like, linspace, logspace, ones, ones_like, closed_range as range, scalar_tensor, tensor, zeros, zeros_like,
+)  # fmt: skip
+from jitorch.ops.gamma import (
+    digamma, lgamma, mvlgamma, polygamma,
 )  # fmt: skip
 from jitorch.ops.generator import (
     get_rng_state, initial_seed, manual_seed, seed, set_rng_state,
@@ -100,12 +114,18 @@ from jitorch.ops.linalg import (
 )  # fmt: skip
 from jitorch.ops.math import (
     abs, abs as absolute, acos, add_ as add, acos as arccos, asin as arcsin, atan as arctan, atan2 as arctan2, asin,
-    atan, atan2, bitwise_and, bitwise_left_shift, bitwise_not, bitwise_or, bitwise_right_shift, bitwise_xor, ceil,
-    cos, cosh, div_ as div, div_ as divide, eq, erf, exp, expm1, trunc as fix, floor, floor_divide, fmod, ge,
-    gt as greater, ge as greater_equal, gt, le, lt as less, le as less_equal, log, log10, log1p, log2, logical_and,
-    logical_not, logical_or, logical_xor, lt, maximum, minimum, mul, mul as multiply, ne, neg, neg as negative,
-    ne as not_equal, pow, reciprocal, remainder, round, rsqrt, rsub, sign, sin, sinh, sqrt, square, sub_ as sub,
-    sub_ as subtract, tan, tanh, true_divide, trunc,
+    atan, atan2, bitwise_and, bitwise_left_shift, bitwise_not, bitwise_or, bitwise_right_shift, bitwise_xor,
+    ceil_ as ceil, cos, cosh, div_ as div, div_ as divide, eq, erf, exp, expm1, trunc_ as fix, floor_ as floor,
+    floor_divide, fmod, ge, gt as greater, ge as greater_equal, gt, le, lt as less, le as less_equal, log, log10,
+    log1p, log2, logical_and, logical_not, logical_or, logical_xor, lt, maximum, minimum, mul, mul as multiply, ne,
+    neg, neg as negative, ne as not_equal, pow, reciprocal, remainder, round, rsqrt, rsub, sign, sin, sinh, sqrt,
+    square, sub_ as sub, sub_ as subtract, tan, tanh, true_divide, trunc_ as trunc,
+)  # fmt: skip
+from jitorch.ops.matrix import (
+    cholesky, cholesky_inverse, cholesky_solve, det, inverse, logdet, pinverse, qr, slogdet, svd,
+)  # fmt: skip
+from jitorch.ops.matrix_functions import (
+    matrix_exp, matrix_power,
 )  # fmt: skip
 from jitorch.ops.normalization import (
     group_norm, layer_norm, rms_norm,
@@ -115,6 +135,9 @@ from jitorch.ops.parts import (
 )  # fmt: skip
 from jitorch.ops.pooling import (
     avg_pool1d, max_pool1d, max_pool2d, max_pool3d,
+)  # fmt: skip
+from jitorch.ops.predicates import (
+    copysign, heaviside, isclose, isfinite, isinf, isnan, isneginf, isposinf, isreal, nan_to_num, sgn, signbit,
 )  # fmt: skip
 from jitorch.ops.queries import (
     can_cast, get_default_device, get_default_dtype, get_num_threads, is_complex, is_floating_point, is_nonzero,
@@ -137,7 +160,7 @@ from jitorch.ops.search import (
     bincount, bucketize, histc, searchsorted,
 )  # fmt: skip
 from jitorch.ops.sets import (
-    allclose, argwhere, equal, isclose, isin, nonzero, unique, unique_consecutive,
+    allclose, argwhere, equal, isin, nonzero, unique, unique_consecutive,
 )  # fmt: skip
 from jitorch.ops.shape import (
     adjoint, atleast_1d, atleast_2d, atleast_3d, broadcast_shapes, broadcast_tensors, broadcast_to_ as broadcast_to,
@@ -150,40 +173,53 @@ from jitorch.ops.softmax import (
 from jitorch.ops.sorting import (
     argsort, kthvalue, median, mode, msort, nanmedian, nanquantile, quantile, sort, topk,
 )  # fmt: skip
+from jitorch.ops.special import (
+    erfc, erfinv,
+)  # fmt: skip
+from jitorch.ops.strided import (
+    as_strided, as_strided_scatter,
+)  # fmt: skip
 
 __all__ = [
-    "abs", "absolute", "acos", "adaptive_avg_pool1d", "adaptive_max_pool1d", "add", "addcdiv", "addcmul", "adjoint",
-    "all", "allclose", "amax", "amin", "aminmax", "any", "arange", "arccos", "arcsin", "arctan", "arctan2", "argmax",
-    "argmin", "argsort", "argwhere", "as_tensor", "asarray", "asin", "atan", "atan2", "atleast_1d", "atleast_2d",
-    "atleast_3d", "avg_pool1d", "bernoulli", "bincount", "bitwise_and", "bitwise_left_shift", "bitwise_not",
-    "bitwise_or", "bitwise_right_shift", "bitwise_xor", "block_diag", "bmm", "broadcast_shapes", "broadcast_tensors",
-    "broadcast_to", "bucketize", "can_cast", "cartesian_prod", "cat", "cdist", "ceil", "celu", "chunk", "clamp",
-    "clamp_max", "clamp_min", "clip", "clone", "column_stack", "combinations", "concat", "concatenate", "conv1d",
-    "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "corrcoef", "cos", "cosh",
-    "cosine_similarity", "count_nonzero", "cov", "cummax", "cummin", "cumprod", "cumsum", "cumulative_trapezoid",
-    "diag", "diag_embed", "diagflat", "diagonal", "diagonal_scatter", "diff", "dist", "div", "divide", "dot",
-    "dropout", "dsplit", "dstack", "empty", "empty_like", "empty_strided", "eq", "equal", "erf", "exp", "expit",
-    "expm1", "eye", "fill", "fix", "flatten", "flip", "fliplr", "flipud", "floor", "floor_divide", "fmod",
-    "from_numpy", "frombuffer", "full", "full_like", "gather", "ge", "get_default_device", "get_default_dtype",
-    "get_num_threads", "get_rng_state", "greater", "greater_equal", "group_norm", "gt", "hardshrink", "histc",
-    "hsplit", "hstack", "index_add", "index_copy", "index_fill", "index_put", "index_reduce", "index_select",
-    "initial_seed", "is_complex", "is_floating_point", "is_nonzero", "is_tensor", "isclose", "isin", "kthvalue",
-    "layer_norm", "le", "lerp", "less", "less_equal", "linspace", "log", "log10", "log1p", "log2", "log_softmax",
-    "logcumsumexp", "logical_and", "logical_not", "logical_or", "logical_xor", "logspace", "logsumexp", "lt",
-    "manual_seed", "masked_fill", "masked_scatter", "masked_select", "matmul", "max", "max_pool1d", "max_pool2d",
-    "max_pool3d", "maximum", "mean", "median", "meshgrid", "min", "minimum", "mm", "mode", "moveaxis", "movedim",
-    "msort", "mul", "multinomial", "multiply", "mv", "nanmean", "nanmedian", "nanquantile", "nansum", "narrow", "ne",
-    "neg", "negative", "nonzero", "norm", "normal", "not_equal", "numel", "ones", "ones_like", "pairwise_distance",
-    "pdist", "permute", "pow", "prelu", "prod", "promote_types", "put", "quantile", "rand", "rand_like", "randint",
-    "randint_like", "randn", "randn_like", "randperm", "range", "ravel", "reciprocal", "relu", "remainder", "renorm",
-    "repeat_interleave", "reshape", "result_type", "rms_norm", "roll", "rot90", "round", "row_stack", "rsqrt", "rsub",
-    "scalar_tensor", "scatter", "scatter_add", "scatter_reduce", "searchsorted", "seed", "select", "select_scatter",
-    "selu", "set_default_device", "set_default_dtype", "set_num_threads", "set_rng_state", "sigmoid", "sign", "sin",
-    "sinh", "slice_scatter", "softmax", "sort", "split", "split_with_sizes", "sqrt", "square", "squeeze", "stack",
-    "std", "std_mean", "sub", "subtract", "sum", "swapaxes", "swapdims", "t", "take", "take_along_dim", "tan", "tanh",
-    "tensor", "tensor_split", "threshold", "tile", "topk", "transpose", "trapezoid", "trapz", "tril", "tril_indices",
-    "triu", "triu_indices", "true_divide", "trunc", "unbind", "unflatten", "unique", "unique_consecutive",
-    "unsqueeze", "vander", "var", "var_mean", "vsplit", "vstack", "where", "zero_", "zeros", "zeros_like",
+    "abs", "absolute", "acos", "acosh", "adaptive_avg_pool1d", "adaptive_max_pool1d", "add", "addbmm", "addcdiv",
+    "addcmul", "addmm", "addmv", "addr", "adjoint", "all", "allclose", "amax", "amin", "aminmax", "any", "arange",
+    "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "argmax", "argmin", "argsort",
+    "argwhere", "as_strided", "as_strided_scatter", "as_tensor", "asarray", "asin", "asinh", "atan", "atan2", "atanh",
+    "atleast_1d", "atleast_2d", "atleast_3d", "avg_pool1d", "baddbmm", "bernoulli", "bilinear", "bincount",
+    "bitwise_and", "bitwise_left_shift", "bitwise_not", "bitwise_or", "bitwise_right_shift", "bitwise_xor",
+    "block_diag", "bmm", "broadcast_shapes", "broadcast_tensors", "broadcast_to", "bucketize", "can_cast",
+    "cartesian_prod", "cat", "cdist", "ceil", "celu", "chain_matmul", "cholesky", "cholesky_inverse",
+    "cholesky_solve", "chunk", "clamp", "clamp_max", "clamp_min", "clip", "clone", "column_stack", "combinations",
+    "concat", "concatenate", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
+    "copysign", "corrcoef", "cos", "cosh", "cosine_similarity", "count_nonzero", "cov", "cross", "cummax", "cummin",
+    "cumprod", "cumsum", "cumulative_trapezoid", "deg2rad", "det", "diag", "diag_embed", "diagflat", "diagonal",
+    "diagonal_scatter", "diff", "digamma", "dist", "div", "divide", "dot", "dropout", "dsplit", "dstack", "einsum",
+    "empty", "empty_like", "empty_strided", "eq", "equal", "erf", "erfc", "erfinv", "exp", "exp2", "expm1", "eye",
+    "fill", "fix", "flatten", "flip", "fliplr", "flipud", "float_power", "floor", "floor_divide", "fmax", "fmin",
+    "fmod", "frac", "from_numpy", "frombuffer", "full", "full_like", "gather", "gcd", "ge", "ger",
+    "get_default_device", "get_default_dtype", "get_num_threads", "get_rng_state", "greater", "greater_equal",
+    "group_norm", "gt", "hardshrink", "heaviside", "histc", "hsplit", "hstack", "hypot", "index_add", "index_copy",
+    "index_fill", "index_put", "index_reduce", "index_select", "initial_seed", "inner", "inverse", "is_complex",
+    "is_floating_point", "is_nonzero", "is_tensor", "isclose", "isfinite", "isin", "isinf", "isnan", "isneginf",
+    "isposinf", "isreal", "kron", "kthvalue", "layer_norm", "lcm", "ldexp", "le", "lerp", "less", "less_equal",
+    "lgamma", "linspace", "log", "log10", "log1p", "log2", "log_softmax", "logaddexp", "logaddexp2", "logcumsumexp",
+    "logdet", "logical_and", "logical_not", "logical_or", "logical_xor", "logit", "logspace", "logsumexp", "lt",
+    "manual_seed", "masked_fill", "masked_scatter", "masked_select", "matmul", "matrix_exp", "matrix_power", "max",
+    "max_pool1d", "max_pool2d", "max_pool3d", "maximum", "mean", "median", "meshgrid", "min", "minimum", "mm", "mode",
+    "moveaxis", "movedim", "msort", "mul", "multinomial", "multiply", "mv", "mvlgamma", "nan_to_num", "nanmean",
+    "nanmedian", "nanquantile", "nansum", "narrow", "ne", "neg", "negative", "nonzero", "norm", "normal", "not_equal",
+    "numel", "ones", "ones_like", "outer", "pairwise_distance", "pdist", "permute", "pinverse", "polygamma",
+    "positive", "pow", "prelu", "prod", "promote_types", "put", "qr", "quantile", "rad2deg", "rand", "rand_like",
+    "randint", "randint_like", "randn", "randn_like", "randperm", "range", "ravel", "reciprocal", "relu", "remainder",
+    "renorm", "repeat_interleave", "reshape", "result_type", "rms_norm", "roll", "rot90", "round", "row_stack",
+    "rsqrt", "rsub", "scalar_tensor", "scatter", "scatter_add", "scatter_reduce", "searchsorted", "seed", "select",
+    "select_scatter", "selu", "set_default_device", "set_default_dtype", "set_num_threads", "set_rng_state", "sgn",
+    "sigmoid", "sign", "signbit", "sin", "sinc", "sinh", "slice_scatter", "slogdet", "softmax", "sort", "split",
+    "split_with_sizes", "sqrt", "square", "squeeze", "stack", "std", "std_mean", "sub", "subtract", "sum", "svd",
+    "swapaxes", "swapdims", "t", "take", "take_along_dim", "tan", "tanh", "tensor", "tensor_split", "tensordot",
+    "threshold", "tile", "topk", "trace", "transpose", "trapezoid", "trapz", "tril", "tril_indices", "triu",
+    "triu_indices", "true_divide", "trunc", "unbind", "unflatten", "unique", "unique_consecutive", "unsqueeze",
+    "vander", "var", "var_mean", "vdot", "vsplit", "vstack", "where", "xlogy", "zero_", "zeros", "zeros_like",
 ]  # fmt: skip
 # isort: on
 # -- end of ops --

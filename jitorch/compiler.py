@@ -156,7 +156,7 @@ class _Joined:
             if region is None or step.executable is None:
                 raise CompilerBug("a joined step without a region")
             results = [allocate(v.type, dims) for v in region.graph.outputs]
-            arrays = [np.ascontiguousarray(x) if isinstance(x, np.ndarray) else x for x in (table[i] for i in step.inputs)]
+            arrays = [contiguous(table[i]) for i in step.inputs]
             symbols = {s.name: dims[s.name] for s in region.graph.symbols}
             step.executable.run(arrays, results, symbols, stream)
             for slot, result, value in zip(step.outputs, results, region.graph.outputs):
@@ -168,6 +168,11 @@ class _Joined:
             np.copyto(target, table[self.outputs[o]])
         for target, result in staged:
             np.copyto(target, result)
+
+
+def contiguous(x: Any) -> Any:
+    """An array in row-major order, of the same rank (``np.ascontiguousarray`` gives 0-d arrays an axis)."""
+    return x if not isinstance(x, np.ndarray) or x.flags.c_contiguous else np.ascontiguousarray(x)
 
 
 def allocate(type_: Any, sizes: Any) -> np.ndarray[Any, Any]:

@@ -3,7 +3,13 @@
 # -- ops, written by tools/public_names.py --
 # isort: off
 from jitorch.ops.activation import (
-    sigmoid as expit, sigmoid,
+    sigmoid,
+)  # fmt: skip
+from jitorch.ops.elementary import (
+    exp2, expit, special_expm1 as expm1, special_log1p as log1p, logit, sinc, xlog1py, xlogy,
+)  # fmt: skip
+from jitorch.ops.gamma import (
+    psi as digamma, gammaln, multigammaln, polygamma, psi, zeta,
 )  # fmt: skip
 from jitorch.ops.math import (
     erf,
@@ -14,9 +20,14 @@ from jitorch.ops.reduction import (
 from jitorch.ops.softmax import (
     log_softmax, softmax,
 )  # fmt: skip
+from jitorch.ops.special import (
+    entr, erfc, erfcx, erfinv, log_ndtr, ndtr, ndtri,
+)  # fmt: skip
 
 __all__ = [
-    "erf", "expit", "log_softmax", "logsumexp", "sigmoid", "softmax",
+    "digamma", "entr", "erf", "erfc", "erfcx", "erfinv", "exp2", "expit", "expm1", "gammaln", "log1p", "log_ndtr",
+    "log_softmax", "logit", "logsumexp", "multigammaln", "ndtr", "ndtri", "polygamma", "psi", "sigmoid", "sinc",
+    "softmax", "xlog1py", "xlogy", "zeta",
 ]  # fmt: skip
 # isort: on
 # -- end of ops --

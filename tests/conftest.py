@@ -1,7 +1,12 @@
 from __future__ import annotations
 
+import os
+
 import pytest
 from hypothesis import HealthCheck, settings
+
+# Graphs are checked after every pass, in processes that tests start as well.
+os.environ.setdefault("JITORCH_VERIFY", "1")
 
 # A busy machine is no failure.
 settings.register_profile("jitorch", deadline=None, suppress_health_check=[HealthCheck.too_slow])

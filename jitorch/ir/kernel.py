@@ -403,9 +403,10 @@ def simplify(e: Call) -> Expr:
             return x * c + y * c
         case Call("mod", (_, Const(1))):
             return const(0, e.dtype)
-        case Call("floordiv", (x, Const(int(b)))) if b > 0 and (quotient := _multiple(x, b)) is not None:
-            return quotient
-        case Call("mod", (x, Const(int(b)))) if b > 0 and _multiple(x, b) is not None:
+        # Indices do not overflow; a multiple of any other integer may have wrapped.
+        case Call("floordiv", (x, Const(int(b)))) if e.dtype is INDEX and b > 0 and (q := _multiple(x, b)) is not None:
+            return q
+        case Call("mod", (x, Const(int(b)))) if e.dtype is INDEX and b > 0 and _multiple(x, b) is not None:
             return const(0, e.dtype)
         case Call("add", (Call("mul", (Call("floordiv", (x, Const(a))), Const(b))), Call("mod", (y, Const(c))))) if (
             a == b == c and x == y

@@ -9,6 +9,7 @@ interpreter, pass and backend reads the rules it needs, and a plugin attaches it
     vjp      (g, out, *operands, **attrs) -> one cotangent (or None) per tensor operand
     pull     (index, *operands, **attrs) -> Expr: what output element ``index`` is
     reduce   (**attrs) -> Reduction: the monoid that folds an axis
+    combine  (old, new, **attrs) -> Expr: what a scatter stores
     write    (x, y, **attrs) -> x with the part this view shows replaced by y
     samples  (rng) -> iterable of Sample: feeds every generated test
 

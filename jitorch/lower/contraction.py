@@ -55,7 +55,7 @@ class Contraction:
     dtype: DType
 
 
-def matmul_kernel(name: str, node: Node, buffers: Buffers, scalars: Scalars) -> k.Kernel:
+def matmul_kernel(name: str, node: Node, buffers: Buffers, scalars: Scalars, target: str = "cpu") -> k.Kernel:
     """``[*B, M, K] @ [*B, K, N]``."""
     x, y = node.operands
     shape = node.output.type.shape  # type: ignore[union-attr]
@@ -76,10 +76,10 @@ def matmul_kernel(name: str, node: Node, buffers: Buffers, scalars: Scalars) -> 
     along_m = unit_axis(y) != y.type.rank - 1 and unit_axis(x) == x.type.rank - 2  # type: ignore[union-attr]
     rows, lanes, a, b = (n, m, load_y, load_x) if along_m else (m, n, load_x, load_y)
     contraction = Contraction(batch, rows, lanes, (kk,), a, b, place, node.output.type.dtype)  # type: ignore[union-attr]
-    return _kernel(name, contraction, buffers[node.output])
+    return _kernel(name, contraction, buffers[node.output], target)
 
 
-def convolution_kernel(name: str, node: Node, buffers: Buffers, scalars: Scalars) -> k.Kernel:
+def convolution_kernel(name: str, node: Node, buffers: Buffers, scalars: Scalars, target: str = "cpu") -> k.Kernel:
     """``x: [G, N, C, *S]``, ``w: [G, O, C, *K]`` to ``[G, N, O, *S']``: lanes along the last of S', rows along O."""
     x, w = node.operands
     stride, dilation = node.attrs["stride"], node.attrs["dilation"]
@@ -108,7 +108,7 @@ def convolution_kernel(name: str, node: Node, buffers: Buffers, scalars: Scalars
     short = spatial[-1].size
     if isinstance(short, int) and short < 4:
         return _scalar_kernel(name, contraction, buffers[node.output])
-    return _kernel(name, contraction, buffers[node.output])
+    return _kernel(name, contraction, buffers[node.output], target)
 
 
 def _load(puller: Puller, value: Value, coordinates: Sequence[k.Expr]) -> k.Expr:
@@ -121,7 +121,10 @@ def _nest(axes: Sequence[Axis], body: tuple[k.Stmt, ...], first: str = "parallel
     return body
 
 
-def _kernel(name: str, c: Contraction, out: k.Buffer) -> k.Kernel:
+def _kernel(name: str, c: Contraction, out: k.Buffer, target: str) -> k.Kernel:
+    if target != "cpu":
+        # A GPU has a thread for each element, not a tile of registers.
+        return _scalar_kernel(name, c, out)
     width = max(1, VECTOR_BYTES // c.dtype.itemsize)
     if not isinstance(c.rows.size, int) or not isinstance(c.lanes.size, int) or c.dtype.category is Category.COMPLEX:
         return _scalar_kernel(name, c, out)
@@ -181,7 +184,7 @@ def _tile(
 
 
 def _scalar_kernel(name: str, c: Contraction, out: k.Buffer) -> k.Kernel:
-    """One sum at a time: for sizes that are symbols, and rows too short for vectors."""
+    """One sum at a time: for sizes that are symbols, rows too short for vectors, and GPUs."""
     at: dict[k.Var, k.Expr] = {a.var: a.var for a in (*c.outer, c.rows, c.lanes, *c.reduced)}
     total = k.Var("total", c.dtype)
     product = k.call("mul", c.a(at), c.b(at))

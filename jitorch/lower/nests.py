@@ -138,9 +138,9 @@ def row_reduction_kernel(name: str, value: Value, node: Node, buffers: Buffers, 
 
 
 def scatter_kernels(name: str, value: Value, node: Node, buffers: Buffers, scalars: Scalars) -> tuple[k.Kernel, ...]:
-    """``put`` and ``scatter_axis``: fill the result with the base, then write element by element, in order."""
+    """``put`` and its like: fill the result with the base, then combine element by element, in order."""
     base, index, source = node.operands
-    axis, accumulate = node.attrs["axis"], node.attrs["accumulate"]
+    axis, combine = node.attrs["axis"], node.op.rules["combine"]
     out = buffers[value]
     own = {v: b for v, b in buffers.items() if v is not value}
     fill = Puller(own, scalars)
@@ -165,9 +165,7 @@ def scatter_kernels(name: str, value: Value, node: Node, buffers: Buffers, scala
         position = puller.pull(index, Index.of(index.type.shape, where))  # type: ignore[union-attr]
         inner = target.checked(position, axis)
         place = Index.of(shape, (*variables[:axis], inner, *variables[axis + count :])).flat()
-        new = puller.pull(source, at)
-        if accumulate:
-            new = k.call("add", k.Load(out, place), new)
+        new = combine(k.Load(out, place), puller.pull(source, at), **node.attrs)
         puller.emit(k.Store(out, place, new))
 
     def nest(j: int) -> None:
@@ -185,6 +183,40 @@ class _Target:
 
     def __init__(self, puller: Puller, value: Value):
         self.checked = Operand(puller, value).checked
+
+
+def scan_kernel(name: str, value: Value, node: Node, buffers: Buffers, scalars: Scalars) -> k.Kernel:
+    """A running reduction along one axis: every line on its own, its elements in order."""
+    reduction = reduction_of(node)
+    puller = Puller({v: b for v, b in buffers.items() if v is not value}, scalars)
+    operand, axis = node.operands[0], node.attrs["axis"]
+    shape = operand.type.shape  # type: ignore[union-attr]
+    variables = [k.Var(f"i{j}") for j in range(len(shape))]
+    index = Index.of(shape, variables)
+    lines = [a for a in range(len(shape)) if a != axis]
+
+    def step(state: tuple[k.Var, ...]) -> None:
+        element = puller.pull(operand, index)
+        combined = [puller.let(e) for e in reduction.combine(state, reduction.item(element, variables[axis]))]
+        for var, e in zip(state, combined):
+            puller.emit(k.Assign(var, e))
+        puller.emit(k.Store(buffers[value], index.flat(), reduction.result(tuple(combined))[0]))
+
+    def line() -> None:
+        state = tuple(k.Var(puller.fresh("acc"), c.dtype) for c in reduction.init)
+        for var, init in zip(state, reduction.init):
+            puller.emit(k.Local(var, init))
+        puller.loop(variables[axis], size_expr(shape[axis]), lambda: step(state))
+
+    def nest(j: int) -> None:
+        if j == len(lines):
+            line()
+        else:
+            kind = "parallel" if j == 0 else "serial"
+            puller.loop(variables[lines[j]], size_expr(shape[lines[j]]), lambda: nest(j + 1), kind)
+
+    nest(0)
+    return finish(name, puller)
 
 
 def finish(name: str, puller: Puller) -> k.Kernel:

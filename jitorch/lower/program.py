@@ -16,7 +16,7 @@ from jitorch.ir.types import ScalarType, TensorType
 from jitorch.lower import fuse
 from jitorch.lower.contraction import convolution_kernel, matmul_kernel
 from jitorch.lower.memory import plan_memory, reuse_written_inputs
-from jitorch.lower.nests import Buffers, Scalars, map_kernel, row_reduction_kernel, scatter_kernels
+from jitorch.lower.nests import Buffers, Scalars, map_kernel, row_reduction_kernel, scan_kernel, scatter_kernels
 from jitorch.lower.pull import STATUS
 
 RECIPES = {"matmul_batched": matmul_kernel, "convolution": convolution_kernel}
@@ -34,22 +34,23 @@ def can_lower(op_name: str, lowering: str | None) -> bool:
     """Whether `program` makes kernels for a primitive."""
     if lowering == "recipe":
         return op_name in RECIPES
-    return lowering in ("scalar", "pull", "reduce", "scatter")
+    return lowering in ("scalar", "pull", "reduce", "scan", "scatter")
 
 
-def program(graph: Graph, name: str | None = None) -> host.Program:
+def program(graph: Graph, name: str | None = None, target: str = "cpu") -> host.Program:
     """Lower ``graph``, which holds primitives only, to a host program over kernels.
 
     Inputs of tensor type become the program's inputs, outputs that are no write-back its outputs (a
     write-back is stored into its input); sizes and Python numbers its scalars, in that order.
+    ``target`` is "cpu" or "gpu": what recipes schedule for.
     """
-    lowering = _Lowering(graph, name or graph.name)
+    lowering = _Lowering(graph, name or graph.name, target)
     return plan_memory(reuse_written_inputs(lowering.run()))
 
 
 class _Lowering:
-    def __init__(self, graph: Graph, name: str):
-        self.graph, self.name = graph, name
+    def __init__(self, graph: Graph, name: str, target: str):
+        self.graph, self.name, self.target = graph, name, target
         self.plan = fuse.plan(graph)
         self.buffers: Buffers = {}
         self.scalars: Scalars = {}
@@ -215,9 +216,11 @@ class _Lowering:
             recipe = RECIPES.get(node.op.name)
             if recipe is None:
                 raise BackendError(f"no recipe lowers {node.op.name}")
-            return (recipe(name, node, self.buffers, self.scalars),)
+            return (recipe(name, node, self.buffers, self.scalars, self.target),)
         if kind == "scatter":
             return scatter_kernels(name, value, node, self.buffers, self.scalars)
+        if kind == "scan":
+            return (scan_kernel(name, value, node, self.buffers, self.scalars),)
         if kind == "reduce" and fuse.keeps_last_axis(node):
             return (row_reduction_kernel(name, value, node, self.buffers, self.scalars),)
         if kind in ("scalar", "pull", "reduce"):
@@ -229,18 +232,31 @@ class _Lowering:
 
 
 def _order_copies(copies: list[host.Stmt]) -> list[host.Stmt]:
-    """Copies that read a buffer come before the copy that overwrites it."""
+    """Copies that read a buffer come before the copy that overwrites it; a circle of them is cut by one more copy."""
     ordered: list[host.Stmt] = []
     pending = list(copies)
     while pending:
-        for i, one in enumerate(pending):
-            target = one.target if isinstance(one, host.Copy) else None
-            blocked = target is not None and any(
-                other is not one and isinstance(other, host.Copy) and other.source == target for other in pending
-            )
-            if not blocked:
-                ordered.append(pending.pop(i))
-                break
-        else:
-            raise CompilerBug("write-backs exchange the contents of inputs in a circle; copy one of them first")
+        free = next((s for s in pending if not _overwrites_a_source(s, pending)), None)
+        if free is None:
+            free, pending = _cut(pending, ordered)
+        ordered.append(free)
+        pending.remove(free)
     return ordered
+
+
+def _overwrites_a_source(statement: host.Stmt, pending: list[host.Stmt]) -> bool:
+    if not isinstance(statement, host.Copy):
+        return False
+    return any(s is not statement and isinstance(s, host.Copy) and s.source == statement.target for s in pending)
+
+
+def _cut(pending: list[host.Stmt], ordered: list[host.Stmt]) -> tuple[host.Copy, list[host.Stmt]]:
+    """Save what the first copy overwrites, for those that read it."""
+    first = next(s for s in pending if isinstance(s, host.Copy))
+    saved = k.Buffer(f"old_{first.target.name}", first.target.dtype)
+    ordered += [host.Alloc(saved, first.size), host.Copy(saved, first.target, first.size)]
+    rest: list[host.Stmt] = []
+    for s in pending:
+        reads = isinstance(s, host.Copy) and s.source == first.target
+        rest.append(host.Copy(s.target, saved, s.size) if reads else s)
+    return first, rest

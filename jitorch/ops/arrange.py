@@ -222,7 +222,7 @@ def _indices_of_counts(counts: Tensor, output_size: Any) -> Tensor:
 def _(rng):
     yield Sample(rng.normal(size=(2, 3)), 2)
     yield Sample(rng.normal(size=(2, 3)), 3, dim=-1)
-    yield Sample(rng.normal(size=(3, 2)), np.array([1, 0, 2]), dim=0)
+    yield Sample(rng.normal(size=(3, 2)), np.array([1, 0, 2]), dim=0, trace=False)
 
 
 # ---- reordering -------------------------------------------------------------------------------------

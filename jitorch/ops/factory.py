@@ -139,7 +139,7 @@ def from_numpy(ndarray: Any) -> Tensor:
     return dispatch.current().from_array(ndarray)
 
 
-from_numpy.samples(lambda rng: [Sample(rng.normal(size=(2, 3)))])
+from_numpy.samples(lambda rng: [Sample(rng.normal(size=(2, 3)), trace=False)])
 
 
 @function(places=("torch",))

@@ -13,6 +13,7 @@ import numpy as np
 from jitorch import dims, dtypes
 from jitorch.dtypes import Category
 from jitorch.errors import DTypeError, ShapeError, TensorIndexError
+from jitorch.ir import kernel as k
 from jitorch.ops.create import constant
 from jitorch.ops.registry import Sample, primitive
 from jitorch.ops.structure import broadcast_to
@@ -95,6 +96,13 @@ def _(x, index, y, *, axis, accumulate):
     else:
         result[where] = y
     return result
+
+
+def _add_or_replace(old, new, *, axis, accumulate):
+    return k.call("add", old, new) if accumulate else new
+
+
+put.rule("combine")(_add_or_replace)
 
 
 @put.vjp
@@ -187,6 +195,9 @@ def _(x, index, y, *, axis, accumulate):
     else:
         result[where] = y
     return result
+
+
+scatter_axis.rule("combine")(_add_or_replace)
 
 
 @scatter_axis.vjp

@@ -144,7 +144,7 @@ def fork_rng(devices: Any = None, enabled: bool = True, device_type: str = "cpu"
         set_rng_state(state)
 
 
-manual_seed.samples(lambda rng: [Sample(7), Sample(-1), Sample(2**63)])
-set_rng_state.samples(lambda rng: [Sample(np.array([7, 0]))])
+manual_seed.samples(lambda rng: [Sample(s, trace=False) for s in (7, -1, 2**63)])
+set_rng_state.samples(lambda rng: [Sample(np.array([7, 0]), trace=False)])
 for _entry in (seed, initial_seed, get_rng_state):
-    _entry.samples(lambda rng: [Sample()])
+    _entry.samples(lambda rng: [Sample(trace=False)])

@@ -39,9 +39,13 @@ def random_bits(state: Tensor, *, size: Dim) -> Tensor:
 
 @random_bits.type_rule
 def _(state, *, size):
+    return _checked("random_bits", state).with_shape((size,))
+
+
+def _checked(name: str, state: TensorType) -> TensorType:
     if state != TensorType(dtypes.int64, (2,)):
-        raise ShapeError("random_bits: not a generator's state", expected="i64[2]", actual=state)
-    return state.with_shape((size,))
+        raise ShapeError(f"{name}: not a generator's state", expected="i64[2]", actual=state)
+    return state
 
 
 @random_bits.numpy
@@ -51,7 +55,8 @@ def _(state, *, size):
 
 @random_bits.pull
 def _(index, state, *, size):
-    return k.call("philox", state.at((k.const(0),)), state.at((k.const(1),)), index[0])
+    seed, offset = (k.cast(state.at((k.const(i),)), dtypes.int64) for i in range(2))
+    return k.call("philox", seed, offset, index[0])
 
 
 random_bits.samples(lambda rng: [Sample(np.array([7, 3]), size=5)])
@@ -64,17 +69,17 @@ def random_advance(state: Tensor, *, count: Dim) -> Tensor:
 
 @random_advance.type_rule
 def _(state, *, count):
-    return state
+    return _checked("random_advance", state)
 
 
 @random_advance.numpy
 def _(state, *, count):
-    return state + np.array([0, count])
+    return state + np.array([0, count], state.dtype)
 
 
 @random_advance.pull
 def _(index, state, *, count):
-    return state.at(index) + k.where(index[0].eq(1), size_expr(count), 0)
+    return state.at(index) + k.cast(k.where(index[0].eq(1), size_expr(count), 0), state.dtype)
 
 
 random_advance.samples(lambda rng: [Sample(np.array([7, 3]), count=5)])

@@ -68,16 +68,19 @@ class Sample:
     """Arguments for one generated test.  Tensor operands are NumPy arrays.
 
     ``grad`` False: the point is not differentiable (or rounding hides it), so gradcheck leaves it out.
+    ``trace`` False: the call needs data or gives no tensor, so no graph can be made of it.
     """
 
     args: tuple[Any, ...]
     kwargs: dict[str, Any] = field(default_factory=dict)
     grad: bool = True
+    trace: bool = True
 
-    def __init__(self, *args: Any, grad: bool = True, **kwargs: Any):
+    def __init__(self, *args: Any, grad: bool = True, trace: bool = True, **kwargs: Any):
         object.__setattr__(self, "args", args)
         object.__setattr__(self, "kwargs", kwargs)
         object.__setattr__(self, "grad", grad)
+        object.__setattr__(self, "trace", trace)
 
 
 class Op(OpRecord):
@@ -99,6 +102,11 @@ class Op(OpRecord):
         if self.promote is not None:
             operands = normalize(self, operands)
         return dispatch.current().apply(self, operands, attrs)
+
+    def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        if kwargs and not self._known.issuperset(kwargs):
+            kwargs = _canonical(self._known, kwargs)
+        return super().bind(args, kwargs)
 
 
 class Function:

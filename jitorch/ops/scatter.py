@@ -8,11 +8,13 @@ import numpy as np
 
 from jitorch import dims, dtypes
 from jitorch.errors import DTypeError, ShapeError, TensorIndexError, ValueRangeError
+from jitorch.ir import kernel as k
 from jitorch.ops.gather import gather_axis, put, scatter_axis, take
-from jitorch.ops.helpers import filled, narrow_to, number_of
+from jitorch.ops.helpers import at_axis, filled, narrow_to, number_of
 from jitorch.ops.index import axis_of
 from jitorch.ops.math import where
 from jitorch.ops.normalize import PYTHON_NUMBERS
+from jitorch.ops.padding import part
 from jitorch.ops.reduce import highest, lowest
 from jitorch.ops.registry import Sample, function, primitive
 from jitorch.ops.structure import broadcast_to, cast, copy, reshape_to, slice_axes
@@ -46,19 +48,33 @@ def _(x, index, y, *, axis, how):
     return result
 
 
+@scatter_extreme.rule("combine")
+def _(old, new, *, axis, how):
+    return k.call({"amax": "maximum", "amin": "minimum", "prod": "mul"}[how], old, new)
+
+
 @scatter_extreme.vjp
 def _(g, out, x, index, y, *, axis, how):
     if how == "prod":
-        # Each factor gets the product over it; a single 0 among the factors is left to the other factors' product.
-        over_x = where(x == 0, 0.0, out / where(x == 0, 1.0, x))
-        found = gather_axis(out, index, axis=axis)
-        over_y = where(y == 0, 0.0, found / where(y == 0, 1.0, y))
-        return g * over_x, None, gather_axis(g, index, axis=axis) * over_y
+        zero_x, zero_y = x == 0, y == 0
+        safe_x, safe_y = where(zero_x, 1.0, x), where(zero_y, 1.0, y)
+        product = scatter_extreme(safe_x, index, safe_y, axis=axis, how="prod")
+        counted = (cast(z, dtype=dtypes.int64) for z in (zero_x, zero_y))
+        zeros = scatter_axis(next(counted), index, next(counted), axis=axis, accumulate=True)
+        found = gather_axis(zeros, index, axis=axis)
+        grad_y = gather_axis(g * product, index, axis=axis)
+        return _over(g * product, safe_x, zero_x, zeros), None, _over(grad_y, safe_y, zero_y, found)
     wins_x = cast(x == out, dtype=g.dtype)
     wins_y = cast(y == gather_axis(out, index, axis=axis), dtype=g.dtype)
     winners = scatter_axis(wins_x, index, wins_y, axis=axis, accumulate=True)
     share = g / winners
     return share * wins_x, None, gather_axis(share, index, axis=axis) * wins_y
+
+
+def _over(product: Tensor, factor: Tensor, is_zero: Tensor, zeros: Tensor) -> Tensor:
+    """What a factor's gradient is: the product of the others, 0 if a 0 is among them."""
+    others = zeros - cast(is_zero, dtype=dtypes.int64)
+    return where(others == 0, product / factor, 0.0)
 
 
 @scatter_extreme.samples
@@ -94,7 +110,8 @@ def _like(result: Tensor, input: Tensor) -> Tensor:
 def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False) -> Tensor:
     """One element an index: ``out[i][j] = input[index[i][j]][j]`` for ``dim`` 0.  Gradients are dense."""
     if dims.equal(index.numel(), 0):
-        return filled(0, input.dtype, index.shape)
+        nothing = part(reshape_to(input, shape=(input.numel(),)), 0, 0, 0)
+        return reshape_to(nothing, shape=tuple(index.shape))
     x, at, axis = _along("gather", input, dim, index)
     out = gather_axis(x, at, axis=axis)
     return out if out.ndim == index.ndim else reshape_to(out, shape=tuple(index.shape))
@@ -139,7 +156,14 @@ def scatter(
         raise ValueRangeError("scatter: unknown reduction", expected="None, 'add' or 'multiply'", actual=reduce)
     if reduce == "multiply":
         return _like(scatter_extreme(x, at, y, axis=axis, how="prod"), input)
-    return _like(scatter_axis(x, at, y, axis=axis, accumulate=reduce == "add"), input)
+    return _like(_added(x, at, y, axis) if reduce else scatter_axis(x, at, y, axis=axis, accumulate=False), input)
+
+
+def _added(x: Tensor, at: Tensor, y: Tensor, axis: int) -> Tensor:
+    """``y`` added at the indices; for bool, or-ed."""
+    if x.dtype is dtypes.bool_:
+        return scatter_extreme(x, at, y, axis=axis, how="amax")
+    return scatter_axis(x, at, y, axis=axis, accumulate=True)
 
 
 @scatter.samples
@@ -155,7 +179,7 @@ def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     x, at, axis = _along("scatter_add", input, dim, index)
     if dims.equal(index.numel(), 0):
         return copy(input)
-    return _like(scatter_axis(x, at, _source("scatter_add", input, at, src, axis), axis=axis, accumulate=True), input)
+    return _like(_added(x, at, _source("scatter_add", input, at, src, axis), axis), input)
 
 
 @scatter_add.samples
@@ -189,7 +213,7 @@ def _combined(x: Tensor, at: Tensor, y: Tensor, axis: int, how: str, include_sel
         x = scatter_axis(x, at, filled(neutral, x.dtype, y.shape), axis=axis, accumulate=False)
     if how in ("amax", "amin", "prod"):
         return scatter_extreme(x, at, y, axis=axis, how=how)
-    total = scatter_axis(x, at, y, axis=axis, accumulate=True)
+    total = _added(x, at, y, axis)
     if how == "sum":
         return total
     ones, nothing = filled(1, x.dtype, y.shape), filled(int(include_self), x.dtype, x.shape)
@@ -283,9 +307,9 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
     x, at, axis = _slices("index_fill", input, dim, index)
     if hasattr(value, "ndim") and value.ndim:
         raise ShapeError("index_fill: the value must be a number or a 0-d tensor", actual=value.type)
-    shape = (*x.shape[:axis], at.shape[0], *x.shape[axis + 1 :])
-    y = broadcast_to(cast(value, dtype=x.dtype), shape=shape)
-    return _like(put(x, at, y, axis=axis, accumulate=False), input)
+    size = (x.shape[axis],)
+    named = put(filled(False, dtypes.bool_, size), at, filled(True, dtypes.bool_, at.shape), axis=0, accumulate=False)
+    return _like(where(at_axis(named, axis, x.ndim), cast(value, dtype=x.dtype), x), input)
 
 
 @index_fill.samples

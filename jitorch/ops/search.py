@@ -38,8 +38,10 @@ def _(sequence, values, *, right, dtype):
     side = "right" if right else "left"
     if sequence.ndim == 1:
         return np.searchsorted(sequence, values, side).astype(dtype.numpy)
+    if values.size == 0 or sequence.size == 0:
+        return np.zeros(values.shape, dtype.numpy)
     rows = sequence.reshape(-1, sequence.shape[-1])
-    each = values.reshape(len(rows), -1) if len(rows) else values.reshape(0, 0)
+    each = values.reshape(len(rows), -1)
     found = [np.searchsorted(row, value, side) for row, value in zip(rows, each)]
     return np.array(found, dtype.numpy).reshape(values.shape)
 

@@ -5,20 +5,18 @@ What depends on data runs in eager only; a trace refuses it with the reason.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 
 from jitorch import dims, dtypes
-from jitorch.dtypes import Category
-from jitorch.errors import ArgumentError, DTypeError, ShapeError, ValueRangeError
+from jitorch.errors import ArgumentError, ShapeError, ValueRangeError
 from jitorch.ops import dispatch
 from jitorch.ops.arguments import axis_of, check_tensor
 from jitorch.ops.gather import take
-from jitorch.ops.math import abs as absolute
-from jitorch.ops.registry import Sample, function, op
-from jitorch.ops.structure import cast, copy, reshape_to
+from jitorch.ops.predicates import isclose
+from jitorch.ops.registry import Sample, function
+from jitorch.ops.structure import copy, reshape_to
 
 Tensor = Any
 
@@ -38,29 +36,7 @@ def equal(input: Tensor, other: Tensor) -> bool:
     return bool((input == other).all())
 
 
-equal.samples(lambda rng: [Sample(np.arange(3), np.arange(3)), Sample(np.arange(3), np.arange(2))])
-
-
-@op
-def isclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> Tensor:
-    """``|input - other| <= atol + rtol * |other|``, or equal (infinities), or both NaN if ``equal_nan``."""
-    if input.dtype is not other.dtype:
-        raise DTypeError("isclose: dtypes differ", expected=input.dtype, actual=other.dtype)
-    if input.dtype.category < Category.FLOAT:
-        # Integers are compared in double precision, so that differences do not wrap around.
-        x, y = cast(input, dtype=dtypes.float64), cast(other, dtype=dtypes.float64)
-    else:
-        x, y = input, other
-    close = (absolute(x - y) <= absolute(y) * rtol + atol) & (absolute(y) != math.inf)
-    close = close | (input == other)
-    return close | ((x != x) & (y != y)) if equal_nan else close
-
-
-@isclose.samples
-def _(rng):
-    x = rng.normal(size=(2, 3))
-    yield Sample(x, x + 1e-9)
-    yield Sample(np.array([1.0, np.nan, np.inf]), np.array([1.1, np.nan, np.inf]), atol=0.2, equal_nan=True)
+equal.samples(lambda rng: [Sample(np.arange(3), np.arange(3), trace=False), Sample(np.arange(3), np.arange(2), trace=False)])
 
 
 @function
@@ -73,7 +49,7 @@ def allclose(
     return bool(isclose(input, other, rtol, atol, equal_nan).all())
 
 
-allclose.samples(lambda rng: [Sample(np.ones(3), np.ones(3)), Sample(np.ones(3), np.zeros(3))])
+allclose.samples(lambda rng: [Sample(np.ones(3), np.full(3, v), trace=False) for v in (1.0, 2.0)])
 
 
 # ---- positions ------------------------------------------------------------------------------------------
@@ -90,7 +66,10 @@ def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
     return _tensor(np.argwhere(array).astype(np.int64))
 
 
-nonzero.samples(lambda rng: [Sample(np.array([[0, 2], [3, 0]])), Sample(np.array([0.0, 1.5]), as_tuple=True)])
+@nonzero.samples
+def _(rng):
+    yield Sample(np.array([[0, 2], [3, 0]]), trace=False)
+    yield Sample(np.array([0.0, 1.5]), as_tuple=True, trace=False)
 
 
 @function
@@ -99,7 +78,7 @@ def argwhere(input: Tensor) -> Tensor:
     return nonzero(input)
 
 
-argwhere.samples(lambda rng: [Sample(np.array([[0, 2], [3, 0]]))])
+argwhere.samples(lambda rng: [Sample(np.array([[0, 2], [3, 0]]), trace=False)])
 
 
 # ---- unique ---------------------------------------------------------------------------------------------
@@ -176,9 +155,9 @@ def unique_consecutive(
 for _entry in (unique, unique_consecutive):
     _entry.samples(
         lambda rng: [
-            Sample(np.array([[3, 1, 1], [2, 2, 1]])),
-            Sample(np.array([3, 1, 1, 2]), return_inverse=True, return_counts=True),
-            Sample(np.array([[1, 1], [1, 1], [0, 1]]), dim=0, return_inverse=True),
+            Sample(np.array([[3, 1, 1], [2, 2, 1]]), trace=False),
+            Sample(np.array([3, 1, 1, 2]), return_inverse=True, return_counts=True, trace=False),
+            Sample(np.array([[1, 1], [1, 1], [0, 1]]), dim=0, return_inverse=True, trace=False),
         ]
     )
 

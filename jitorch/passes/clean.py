@@ -31,18 +31,12 @@ def cse(graph: Graph) -> bool:
     seen: dict[tuple[Any, ...], Node] = {}
     changed = False
     for node in graph:
-        first = seen.setdefault(_key(node), node)
+        first = seen.setdefault(node.key(), node)
         if first is not node:
             for old, new in zip(node.outputs, first.outputs):
                 graph.replace(old, new)
             changed = True
     return changed | (dce(graph) if changed else False)
-
-
-def _key(node: Node) -> tuple[Any, ...]:
-    # 1, 1.0 and True are equal in Python but not as attributes; -0.0 == 0.0, too.
-    attrs = tuple((k, type(v), repr(v) if isinstance(v, float) else v) for k, v in sorted(node.attrs.items()))
-    return node.op, node.inputs, attrs
 
 
 def fold(graph: Graph) -> bool:

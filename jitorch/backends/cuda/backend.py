@@ -43,7 +43,7 @@ class CudaBackend:
         return kernel_verdict(node, CudaSource.types)
 
     def compile(self, region: Graph, options: Options) -> Artifact:
-        lowered = program(region, region.name)
+        lowered = program(region, region.name, "gpu")
         kernels = [for_gpu(kernel) for kernel in lowered.kernels]
         text = CudaSource(index_bits(lowered)).source([kernel for kernel, _ in kernels])
         cubins = [nvrtc().compile(text, arch) for arch in ARCHITECTURES]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jitorch import dtypes
-from jitorch.backends import Decompose, Options, Unavailable, list_backends
+from jitorch.backends import Decompose, Options, Reject, Unavailable, list_backends
 from jitorch.backends.cuda import backend
 from jitorch.backends.cuda.backend import ARCHITECTURES, index_bits
 from jitorch.backends.cuda.nvrtc import compile
@@ -34,7 +34,7 @@ X = np.linspace(-2, 2, 12, dtype=np.float32).reshape(3, 4)
 def lowered(graph: Graph) -> Program:
     work = graph.copy()
     decompose(work)
-    return program(work)
+    return program(work, target="gpu")
 
 
 def on_gpu(p: Program) -> Program:
@@ -47,10 +47,24 @@ def on_gpu(p: Program) -> Program:
     return replace(p, body=block(p.body))
 
 
-@pytest.mark.parametrize("name", with_samples())
+# A generator's state is int64 alone, where samples are tried in narrow dtypes too.
+NAMES = [name for name in with_samples() if not name.startswith("random_")]
+
+
+def refused(graph: Graph) -> list[str]:
+    """Why nodes of a graph of primitives have no kernels."""
+    work = graph.copy()
+    decompose(work)
+    return [v.reason for node in work.nodes if isinstance(v := backend.verdict(node), Reject)]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_every_sample_computes_the_same_on_blocks_and_threads(name: str) -> None:
     """The kernels as scheduled for a GPU, run by the kernel interpreter, against the graph's."""
     graph, inputs = graph_of_samples(name)
+    if reasons := refused(graph):
+        assert all("no kernel" in reason for reason in reasons)
+        return
     expected = [np.ascontiguousarray(e) for e in interpret(graph.copy(), inputs, expand)]
     scheduled = on_gpu(verify_program(lowered(graph)))
     outputs = [np.empty_like(e) for e in expected]
@@ -61,8 +75,8 @@ def test_every_sample_computes_the_same_on_blocks_and_threads(name: str) -> None
 def scheduled_kernels() -> list[k.Kernel]:
     """Every kernel of every sample, for a GPU, each with a name of its own."""
     found: dict[k.Kernel, None] = {}
-    for name in with_samples():
-        for kernel in lowered(graph_of_samples(name)[0]).kernels:
+    for graph in (graph_of_samples(name)[0] for name in NAMES):
+        for kernel in () if refused(graph) else lowered(graph).kernels:
             found[replace(for_gpu(kernel)[0], name="k")] = None
     return [replace(kernel, name=f"k{i}") for i, kernel in enumerate(found)]
 
@@ -74,7 +88,7 @@ def test_every_sample_compiles() -> None:
 
 
 def softmax_of_product() -> Graph:
-    return trace(lambda x: OPS["softmax"](OPS["matmul"](x, OPS["exp"](x).mT), dim=1), [X])
+    return trace(lambda x: OPS["softmax"](x @ OPS["exp"](x).mT, axis=1), [X])
 
 
 def test_a_region_becomes_a_cubin_for_each_architecture() -> None:
@@ -86,7 +100,7 @@ def test_a_region_becomes_a_cubin_for_each_architecture() -> None:
     assert sum(manifest["bytes"]) == len(artifact.payload)
     assert artifact.payload.startswith(b"\x7fELF")
     assert [launch["name"] for launch in manifest["kernels"]] == [x.name for x in lowered(graph).kernels]
-    assert all(launch["block"] == [32] for launch in manifest["kernels"])
+    assert all((launch["block"], launch["grid"]) == ([32], ["1"]) for launch in manifest["kernels"])
     assert "__global__" in artifact.sources["cuda"]
     assert type(artifact).from_bytes(artifact.to_bytes()) == artifact
 
