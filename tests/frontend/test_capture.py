@@ -82,3 +82,14 @@ def test_no_gradients_are_recorded():
         assert not jitorch.is_grad_enabled()
     assert not y.requires_grad
     assert jitorch.is_grad_enabled()
+
+
+def test_a_jitted_function_is_what_it_wraps():
+    double = jitorch.jit(lambda x: x * 2)
+    builder = CapturingBuilder("jitted")
+    x = builder.add_argument(f32(2))
+    with builder.recording():
+        y = double(x)
+    graph = builder.finish([y])
+    assert [node.op.name for node in graph.nodes][-1] == "mul"
+    assert double.statistics.traces == 0

@@ -85,6 +85,14 @@ def test_classifier_keeps_its_layers_whole():
     assert [d.dim_value for d in rest] == [1, 8, 8]
 
 
+def test_a_jitted_model_is_exported_like_the_model():
+    model = Classifier().eval()
+    plain = export(model, floats(2, 1, 8, 8))
+    jitted = export(jitorch.jit(model), floats(2, 1, 8, 8))
+    assert operators(plain) == operators(jitted)
+    assert [i.name for i in plain.graph.initializer] == [i.name for i in jitted.graph.initializer]
+
+
 def test_parameters_have_their_state_dict_names():
     model = Classifier().eval()
     exported = export(model, floats(2, 1, 8, 8))
