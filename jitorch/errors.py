@@ -146,7 +146,7 @@ class ArgumentError(UserError, TypeError):
     """A missing, unknown or wrongly typed argument."""
 
 
-class ValueRangeError(UserError, ValueError):
+class ValueRangeError(UserError, ValueError, RuntimeError):
     """An argument of the right type with a value outside of what is allowed."""
 
 

@@ -28,7 +28,12 @@ BEGIN = "# -- ops, written by tools/public_names.py --"
 END = "# -- end of ops --"
 WIDTH = 118
 
-TARGETS = {"": "jitorch/__init__.py", "linalg.": "jitorch/linalg.py", "special.": "jitorch/special.py"}
+TARGETS = {
+    "": "jitorch/__init__.py",
+    "linalg.": "jitorch/linalg.py",
+    "special.": "jitorch/special.py",
+    "nn.functional.": "jitorch/nn/functional.py",
+}
 """Prefix of the published names: the module that publishes them."""
 
 

@@ -53,6 +53,7 @@ FAMILIES = (
     "softmax",
     "sorting",
     "special",
+    "strided",
     "structure",
 )
 

@@ -163,11 +163,9 @@ def _(rng):
     yield Sample(rng.uniform(0.3, 5, size=(4,)), n=3)
 
 
-@function(places=("torch", "method", "special"), inplace=True)
-def polygamma(n: Any, input: Any) -> Tensor:
-    """The n-th derivative of `digamma`; as a method, ``x.polygamma(n)``."""
-    if hasattr(n, "ndim"):
-        n, input = input, n
+@function(places=("torch", "special"))
+def polygamma(n: int, input: Tensor) -> Tensor:
+    """The n-th derivative of `digamma`."""
     if n < 0:
         raise ValueRangeError("polygamma: n must not be negative", expected="n >= 0", actual=n)
     return polygamma_op(input, n=int(n))
@@ -177,6 +175,17 @@ def polygamma(n: Any, input: Any) -> Tensor:
 def _(rng):
     yield Sample(0, rng.uniform(0.3, 5, size=(4,)))
     yield Sample(2, rng.uniform(0.3, 5, size=(4,)))
+
+
+@function(name="polygamma", places=("method",), inplace=True)
+def polygamma_method(input: Tensor, n: int) -> Tensor:
+    """The n-th derivative of `digamma`."""
+    return polygamma(n, input)
+
+
+@polygamma_method.samples
+def _(rng):
+    yield Sample(rng.uniform(0.3, 5, size=(4,)), 1)
 
 
 @op(name="zeta", places=())

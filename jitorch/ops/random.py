@@ -39,9 +39,13 @@ def random_bits(state: Tensor, *, size: Dim) -> Tensor:
 
 @random_bits.type_rule
 def _(state, *, size):
-    if state.shape != (2,) or state.dtype.category is not Category.INT:
-        raise ShapeError("random_bits: not a generator's state", expected="i64[2]", actual=state)
-    return TensorType(dtypes.int64, (size,))
+    return _checked("random_bits", state).with_shape((size,))
+
+
+def _checked(name: str, state: TensorType) -> TensorType:
+    if state != TensorType(dtypes.int64, (2,)):
+        raise ShapeError(f"{name}: not a generator's state", expected="i64[2]", actual=state)
+    return state
 
 
 @random_bits.numpy
@@ -65,7 +69,7 @@ def random_advance(state: Tensor, *, count: Dim) -> Tensor:
 
 @random_advance.type_rule
 def _(state, *, count):
-    return state
+    return _checked("random_advance", state)
 
 
 @random_advance.numpy

@@ -127,12 +127,45 @@ def _(g, out, x):
 
 @stop_gradient.write
 def _(x, y):
-    return y
+    # A write through a detached alias changes what everybody reads and nobody's history.
+    return overwritten(x, y)
 
 
 @stop_gradient.samples
 def _(rng):
     yield Sample(rng.normal(size=(2, 3)), grad=False)
+
+
+@primitive
+def overwritten(x: Tensor, y: Tensor) -> Tensor:
+    """The elements of ``y`` with the history of ``x``: what a write that is not recorded leaves behind."""
+
+
+@overwritten.type_rule
+def _(x, y):
+    if x != y:
+        raise ShapeError("overwritten: the types differ", expected=x, actual=y)
+    return y
+
+
+@overwritten.numpy
+def _(x, y):
+    return y.copy()
+
+
+@overwritten.pull
+def _(index, x, y):
+    return y.at(index)
+
+
+@overwritten.vjp
+def _(g, out, x, y):
+    return g, None
+
+
+@overwritten.samples
+def _(rng):
+    yield Sample(rng.normal(size=(2, 3)), rng.normal(size=(2, 3)), grad=False)
 
 
 @primitive(view=True)

@@ -13,7 +13,7 @@ from jitorch.ir.graph import Graph, Node
 from jitorch.ir.interpret import interpret
 from jitorch.ir.verify import verify
 from jitorch.ops import OPS, dispatch
-from jitorch.ops.registry import Op, Sample
+from jitorch.ops.registry import Op, Sample, _canonical
 from jitorch.tensor import Tensor
 
 COMPOSITE = "composite"
@@ -38,7 +38,7 @@ def tensors(value: Any) -> Any:
 
 def bound(op: Op, sample: Sample) -> tuple[list[Any], dict[str, Any]]:
     """The sample's flat operands, as tensors and numbers, and its attributes."""
-    kwargs = {name: tensors(v) for name, v in sample.kwargs.items()}
+    kwargs = _canonical(op._known, {name: tensors(v) for name, v in sample.kwargs.items()})
     operands, attrs = op.bind(tuple(tensors(v) for v in sample.args), kwargs)
     return list(operands), attrs
 
