@@ -162,6 +162,10 @@ class StateDictError(UserError, RuntimeError):
     """A state dict that does not fit the module or the optimiser it is loaded into."""
 
 
+class LinAlgError(UserError, RuntimeError):
+    """A matrix without the inverse or the factors that were asked for."""
+
+
 class StagingError(UserError, RuntimeError):
     """`@jit` met something that it cannot stage and was told not to fall back to eager."""
 
