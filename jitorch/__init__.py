@@ -5,6 +5,7 @@ from importlib import import_module as _import_module
 from importlib.util import find_spec as _find_spec
 from typing import Any as _Any
 
+from jitorch import plugins as _plugins
 from jitorch.autograd.grad_mode import (
     enable_grad,
     inference_mode,
@@ -46,6 +47,7 @@ from jitorch.dtypes import int16 as short
 from jitorch.dtypes import int32 as int
 from jitorch.dtypes import int64 as long
 from jitorch.frontend.defaults import default_generator
+from jitorch.ops import PUBLIC as _PUBLIC
 from jitorch.ops.generator import Generator
 from jitorch.printing import get_printoptions, set_printoptions
 from jitorch.tensor import Size, Tensor
@@ -258,7 +260,19 @@ def __getattr__(name: str) -> _Any:
     if name in _LATE:
         module, attribute = _LATE[name]
         return getattr(_import_module(module), attribute)
-    raise AttributeError(f"module 'jitorch' has no attribute {name!r}")
+    found = None if name.startswith("_") else _late_op(name)
+    if found is None:
+        raise AttributeError(f"module 'jitorch' has no attribute {name!r}")
+    globals()[name] = found
+    return found
+
+
+def _late_op(name: str) -> _Any:
+    """An op that was defined after this package was imported, or that an installed package provides."""
+    entry = _PUBLIC.get(name)
+    if entry is not None and "torch" in entry.places:
+        return entry
+    return _plugins.find(_plugins.OPS, name)
 
 
 __all__ += [

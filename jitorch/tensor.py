@@ -23,7 +23,7 @@ from jitorch.dtypes import DType
 from jitorch.errors import ArgumentError, AutogradError, DTypeError, ShapeError, UnsupportedError, ValueRangeError
 from jitorch.ir.op import Op
 from jitorch.ir.types import BOOL, INT, ScalarType, TensorType
-from jitorch.ops import PUBLIC, Function, dispatch
+from jitorch.ops import PUBLIC, Function, dispatch, registry
 from jitorch.ops.index import fit, getitem, setitem
 from jitorch.ops.registry import OPS
 from jitorch.ops.registry import Op as RegisteredOp
@@ -656,17 +656,23 @@ def _in_place_method(name: str, entry: RegisteredOp | Function) -> Callable[...,
     return method
 
 
+def attach(key: str, entry: RegisteredOp | Function) -> None:
+    """Give `Tensor` the methods that ``entry``, published as ``key``, asks for."""
+    name = key.removeprefix("Tensor.")
+    if "property" in entry.places:
+        setattr(Tensor, name, property(_method(entry)))
+    if "method" not in entry.places or "." in name:
+        return
+    if not hasattr(Tensor, name) and entry.inplace != "only":
+        setattr(Tensor, name, _method(entry))
+    if entry.inplace:
+        setattr(Tensor, f"{name}_", _in_place_method(name, entry))
+
+
 def _attach() -> None:
     for key, entry in PUBLIC.items():
-        name = key.removeprefix("Tensor.")
-        if "property" in entry.places:
-            setattr(Tensor, name, property(_method(entry)))
-        if "method" not in entry.places or "." in name:
-            continue
-        if not hasattr(Tensor, name) and entry.inplace != "only":
-            setattr(Tensor, name, _method(entry))
-        if entry.inplace:
-            setattr(Tensor, f"{name}_", _in_place_method(name, entry))
+        attach(key, entry)
+    registry.listeners.append(attach)
     for cls in (Tensor, Number):
         for symbol, name in {**_BINARY, **_COMPARE}.items():
             setattr(cls, f"__{symbol}__", _operator(OPS[name]))

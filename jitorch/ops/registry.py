@@ -167,6 +167,10 @@ PREFIX = {
 }  # fmt: skip
 
 
+listeners: list[Callable[[str, Op | Function], None]] = []
+"""Told of every name that is published: how an op that is defined late becomes a method too."""
+
+
 def _publish(entry: Op | Function, places: tuple[str, ...], aliases: tuple[str, ...]) -> None:
     for name in (entry.name, *aliases):
         for place in places:
@@ -174,6 +178,8 @@ def _publish(entry: Op | Function, places: tuple[str, ...], aliases: tuple[str, 
             if PUBLIC.get(key, entry) is not entry:
                 raise CompilerBug(f"two ops are published as {key!r}")
             PUBLIC[key] = entry
+            for listener in listeners:
+                listener(key, entry)
 
 
 def _register(entry: Op) -> Op:
