@@ -66,13 +66,7 @@ def _compile_regions(
         for v in region.outputs:
             slots.setdefault(v, len(slots))
         steps.append(
-            Step(
-                artifact,
-                backend.load(artifact),
-                [slots[v] for v in region.inputs],
-                [slots[v] for v in region.outputs],
-                region,
-            )
+            Step(artifact, backend.load(artifact), [slots[v] for v in region.inputs], [slots[v] for v in region.outputs], region)
         )
     joined = _Joined(steps, work, [slots[v] for v in work.outputs], len(slots))
     return Compiled(graph, literals, joined, steps, verdicts.reasons)

@@ -150,7 +150,7 @@ class ArgumentError(UserError, TypeError):
     """A missing, unknown or wrongly typed argument."""
 
 
-class ValueRangeError(UserError, ValueError):
+class ValueRangeError(UserError, ValueError, RuntimeError):
     """An argument of the right type with a value outside of what is allowed."""
 
 
@@ -164,6 +164,10 @@ class AutogradError(UserError, RuntimeError):
 
 class StateDictError(UserError, RuntimeError):
     """A state dict that does not fit the module or the optimiser it is loaded into."""
+
+
+class LinAlgError(UserError, RuntimeError):
+    """A matrix without the inverse or the factors that were asked for."""
 
 
 class StagingError(UserError, RuntimeError):

@@ -5,12 +5,22 @@
 from jitorch.ops.contraction import (
     linalg_cross as cross, multi_dot, vecdot,
 )  # fmt: skip
+from jitorch.ops.matrix import (
+    linalg_cholesky as cholesky, cholesky_ex, cond, det, eigh, eigvalsh, inv, inv_ex, lstsq, matrix_norm, matrix_rank,
+    norm, pinv, linalg_qr as qr, linalg_slogdet as slogdet, solve, solve_ex, solve_triangular, linalg_svd as svd,
+    svdvals, tensorinv, tensorsolve,
+)  # fmt: skip
+from jitorch.ops.matrix_functions import (
+    matrix_exp, matrix_power,
+)  # fmt: skip
 from jitorch.ops.norms import (
     vector_norm,
 )  # fmt: skip
 
 __all__ = [
-    "cross", "multi_dot", "vecdot", "vector_norm",
+    "cholesky", "cholesky_ex", "cond", "cross", "det", "eigh", "eigvalsh", "inv", "inv_ex", "lstsq", "matrix_exp",
+    "matrix_norm", "matrix_power", "matrix_rank", "multi_dot", "norm", "pinv", "qr", "slogdet", "solve", "solve_ex",
+    "solve_triangular", "svd", "svdvals", "tensorinv", "tensorsolve", "vecdot", "vector_norm",
 ]  # fmt: skip
 # isort: on
 # -- end of ops --

@@ -92,7 +92,7 @@ class Eager:
 
     def write(self, target: Tensor, value: Tensor) -> None:
         array = self.array(target)
-        if any(s == 0 and n > 1 for s, n in zip(array.strides, array.shape)):
+        if array.size and any(s == 0 and n > 1 for s, n in zip(array.strides, array.shape)):
             raise ShapeError(
                 "cannot write to a tensor whose elements share memory", actual=target.type, hint="clone() it first"
             )

@@ -16,6 +16,7 @@ FAMILIES = (
     "convert",
     "create",
     "cross_entropy",
+    "decompositions",
     "diagonal",
     "differences",
     "distance",
@@ -33,6 +34,8 @@ FAMILIES = (
     "linalg",
     "loss",
     "math",
+    "matrix",
+    "matrix_functions",
     "multihead",
     "normalization",
     "norms",
@@ -53,6 +56,7 @@ FAMILIES = (
     "softmax",
     "sorting",
     "special",
+    "strided",
     "structure",
 )
 

@@ -9,17 +9,17 @@ from jitorch.dtypes import Category
 from jitorch.errors import DTypeError, ShapeError, ValueRangeError
 from jitorch.ops.arguments import axis_of, check_tensor, is_tensor, number_of
 from jitorch.ops.arrange import cat
-from jitorch.ops.factory import filled
+from jitorch.ops.create import constant
 from jitorch.ops.linalg import matmul
 from jitorch.ops.math import maximum, sqrt, where
 from jitorch.ops.parts import slice_along
 from jitorch.ops.reduction import mean, norm_along
 from jitorch.ops.reduction import sum as sum_of
-from jitorch.ops.registry import Sample, function
+from jitorch.ops.registry import Sample, function, op
 from jitorch.ops.scan import cumsum
-from jitorch.ops.structure import cast, copy, expand_axes, reshape_to
+from jitorch.ops.structure import broadcast_to, cast, copy, expand_axes, reshape_to
 
-Tensor = Any
+Tensor = Operand = Any
 
 
 def _ends(x: Tensor, axis: int) -> tuple[Tensor, Tensor]:
@@ -175,17 +175,33 @@ def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
 renorm.samples(lambda rng: [Sample(rng.normal(size=(3, 4)), 2, 0, 1.0)])
 
 
+@op(places=())
+def filled_like(x: Tensor, value: Operand) -> Tensor:
+    """``value`` in the shape and dtype of ``x``."""
+    scalar = cast(value, dtype=x.dtype)
+    return copy(broadcast_to(scalar, shape=tuple(x.shape)))
+
+
+@filled_like.vjp
+def _(g, out, x, value):
+    by_value = cast(sum_of(g), dtype=value.dtype) if is_tensor(value) and value.dtype.is_floating_point else None
+    return broadcast_to(constant(value=0, dtype=g.dtype), shape=tuple(x.shape)), by_value
+
+
+filled_like.samples(lambda rng: [Sample(rng.normal(size=(2, 3)), rng.normal(size=())), Sample(rng.normal(size=(2,)), 3)])
+
+
 @function(inplace=True)
 def fill(input: Tensor, value: Any) -> Tensor:
     """``value`` (a number or a 0-d tensor) in the shape and dtype of ``input``."""
     check_tensor("fill", input)
-    return filled(number_of("fill", value), tuple(input.shape), input.dtype)
+    return filled_like(input, number_of("fill", value))
 
 
 @function(name="zero_")
 def zero_(input: Tensor) -> Tensor:
     """Overwrite all elements with 0."""
-    return input._replace(filled(0, tuple(input.shape), input.dtype))
+    return input._replace(filled_like(input, 0))
 
 
 fill.samples(lambda rng: [Sample(rng.normal(size=(2, 3)), 1.5)])

@@ -12,7 +12,7 @@ from typing import Any
 from jitorch import dtypes
 from jitorch.errors import ValueRangeError
 from jitorch.ops.elementary import as_floats
-from jitorch.ops.helpers import float_dtype, narrow_to, require_float
+from jitorch.ops.helpers import float_dtype, narrow_to
 from jitorch.ops.math import abs, floor, log, pow, sin, tan, where
 from jitorch.ops.registry import Sample, function, op
 from jitorch.ops.structure import cast
@@ -241,7 +241,6 @@ for _entry in (gammaln, psi):
 @function(places=("special",))
 def multigammaln(input: Tensor, p: int) -> Tensor:
     """The logarithm of the multivariate gamma function of dimension ``p``."""
-    require_float("multigammaln", input)
     if p < 1:
         raise ValueRangeError("multigammaln: p must be positive", expected="p >= 1", actual=p)
     total: Any = 0.25 * p * (p - 1) * math.log(math.pi)

@@ -84,6 +84,11 @@ def floor_divide(input: Operand, other: Operand) -> Tensor:
     """``floor(input / other)``; an integer divisor of 0 gives 0."""
 
 
+@floor_divide.vjp
+def _(g, out, x, y):
+    return None, None
+
+
 @floor_divide.samples
 def _(rng):
     yield Sample(rng.normal(size=(2, 3)), rng.uniform(1, 2, size=(3,)), grad=False)
@@ -514,8 +519,8 @@ reciprocal.samples(_positive)
 
 @op(inplace=True)
 def square(input: Tensor) -> Tensor:
-    """``input * input``."""
-    return input * input
+    """``input * input``; bool becomes int64."""
+    return pow(input, 2) if input.dtype is dtypes.bool_ else input * input
 
 
 square.samples(_normal)
@@ -665,17 +670,17 @@ def _(g, out, x):
 erf.samples(_normal)
 
 
-@elementwise
+@elementwise(places=())
 def floor(input: Operand) -> Tensor:
     """Round towards minus infinity."""
 
 
-@elementwise
+@elementwise(places=())
 def ceil(input: Operand) -> Tensor:
     """Round towards plus infinity."""
 
 
-@elementwise(aliases=("fix",))
+@elementwise(places=())
 def trunc(input: Operand) -> Tensor:
     """Round towards zero."""
 
@@ -688,6 +693,36 @@ def round_half_even(x: Operand) -> Tensor:
 for _entry in (floor, ceil, trunc, round_half_even):
     _entry.vjp(lambda g, out, x: (None,))
     _entry.samples(_rounding)
+
+
+def _rounded(input: Tensor, entry: Any) -> Tensor:
+    """Integers are round already; bool is refused by the op."""
+    return copy(input) if input.dtype.category is Category.INT else entry(input)
+
+
+@function(name="floor", inplace=True)
+def floor_(input: Tensor) -> Tensor:
+    """Round towards minus infinity; integers stay as they are."""
+    return _rounded(input, floor)
+
+
+@function(name="ceil", inplace=True)
+def ceil_(input: Tensor) -> Tensor:
+    """Round towards plus infinity; integers stay as they are."""
+    return _rounded(input, ceil)
+
+
+@function(name="trunc", aliases=("fix",), inplace=True)
+def trunc_(input: Tensor) -> Tensor:
+    """Round towards zero; integers stay as they are."""
+    return _rounded(input, trunc)
+
+
+for _entry in (floor_, ceil_, trunc_):
+    @_entry.samples
+    def _(rng):
+        yield Sample(rng.normal(size=(2, 3)) * 5, grad=False)
+        yield Sample(rng.integers(-3, 4, size=(3,)))
 
 
 @function(inplace=True)

@@ -101,7 +101,8 @@ def without(x: Tensor, axes: Sequence[int], keepdim: bool) -> Tensor:
     return reshape_to(x, shape=tuple(d for i, d in enumerate(x.shape) if i not in axes))
 
 
-def _floating(name: str, x: Tensor, dtype: DType | None) -> Tensor:
+def as_floating(name: str, x: Tensor, dtype: DType | None) -> Tensor:
+    """``x``, which must be floating point, in ``dtype`` if given."""
     if not x.dtype.is_floating_point:
         raise DTypeError(f"{name}: needs a floating point tensor", expected="a floating point dtype", actual=x.type)
     if dtype is None:
@@ -116,7 +117,7 @@ def vector_norm(
     x: Tensor, ord: float = 2, dim: Any = None, keepdim: bool = False, *, dtype: DType | None = None
 ) -> Tensor:
     """The ``ord``-norm of the vectors along ``dim`` (of all elements, if None)."""
-    x = _floating("linalg.vector_norm", x, dtype)
+    x = as_floating("linalg.vector_norm", x, dtype)
     axes = axes_of("linalg.vector_norm", dim, x.ndim)
     count = dims.prod([x.shape[a] for a in axes])
     if dims.equal(count, 0) and isinstance(ord, (int, float)) and (ord < 0 or ord == math.inf):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from jitorch import dims
@@ -96,7 +97,7 @@ def _fixed(name: str, size: Any) -> int:
 
 def cut(x: Tensor, axis: int, points: Sequence[Any]) -> tuple[Tensor, ...]:
     """Slices between consecutive ``points`` along ``axis``."""
-    return tuple(slice_along(x, axis, a, b) for a, b in zip(points, points[1:]))
+    return tuple(slice_along(x, axis, a, b) for a, b in pairwise(points))
 
 
 @function

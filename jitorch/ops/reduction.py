@@ -17,6 +17,7 @@ from jitorch.ops.arguments import axes_of, axis_of, check_tensor, is_tensor
 from jitorch.ops.create import iota, size_number
 from jitorch.ops.math import abs as absolute
 from jitorch.ops.math import exp, log, maximum, minimum, sqrt, where
+from jitorch.ops.matrix import matrix_norm
 from jitorch.ops.reduce import reduce_argmax, reduce_argmin, reduce_max, reduce_min, reduce_prod
 from jitorch.ops.registry import Sample, function, op
 from jitorch.ops.structure import broadcast_to, cast, expand_axes, reduce_sum, reshape_to
@@ -559,15 +560,17 @@ def _(rng):
 def norm(input: Tensor, p: Any = "fro", dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Tensor:
     """Vector norm of order ``p`` over ``dim``, or over all elements; ``"fro"`` is 2.
 
-    Matrix norms, ``"nuc"`` among them, are in `jitorch.linalg`.
+    ``"nuc"``, the sum of the singular values, is that of the matrix in two axes.
     """
     check_tensor("norm", input)
     x = input if dtype is None else _in(input, dtypes.as_dtype(dtype))
     _float_dtype("norm", x, None)
     if p is None or p == "fro":
         p = 2
+    if p == "nuc":
+        return matrix_norm(x, "nuc", (-2, -1) if dim is None else dim, keepdim)
     if isinstance(p, str):
-        raise ArgumentError("norm: unknown order", expected="a number or 'fro'", actual=p, hint="see linalg.matrix_norm")
+        raise ArgumentError("norm: unknown order", expected="a number, 'fro' or 'nuc'", actual=p)
     axes = axes_of("norm", dim, x.ndim)
     order = float(p)
     if any_empty(x, axes) and order in (math.inf, -math.inf):

@@ -153,7 +153,7 @@ def _(rng):
     yield Sample(rng.normal(size=(4, 3)), -2, (2, 2))
 
 
-@function(inplace=False)
+@function
 def unsqueeze(input: Tensor, dim: int) -> Tensor:
     """A new axis of size 1 at ``dim``."""
     axis = axis_of("unsqueeze", dim, input.ndim + 1)
