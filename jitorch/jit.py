@@ -23,12 +23,13 @@ def jit(
     """Compile a function, a Module or a whole training step; also a decorator, with or without arguments.
 
     The Python runs once per signature and is recorded; later calls run one native program as long as everything the
-    trace read is unchanged: shapes, dtypes and flags of tensors, attributes, items, globals, lengths, identities.  Floats
-    are run-time values.  Writes are replayed after each call.  What cannot be staged runs eagerly with one warning.
+    trace read is unchanged: shapes, dtypes and flags of tensors, attributes, items, globals, lengths, identities.
+    Floats are run-time values.  Writes are replayed after each call.  What cannot be staged runs eagerly with one
+    warning.
 
-    ``fullgraph``: what cannot be staged is a `StagingError` instead.  ``backend``: by name; an unknown one, or one that
-    cannot run here, is a `BackendError` at the first call.  ``dynamic``: None makes an axis symbolic when its second size
-    is seen, True all axes longer than 1 from the start, False none.
+    ``fullgraph``: what cannot be staged is a `StagingError` instead.  ``backend``: by name; an unknown one, or one
+    that cannot run here, is a `BackendError` at the first call.  ``dynamic``: None makes an axis symbolic when its
+    second size is seen, True all axes longer than 1 from the start, False none.
 
     The result is called like the function, and has ``graph``, ``sources()``, ``statistics`` and ``explain()``::
 

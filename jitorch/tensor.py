@@ -405,7 +405,7 @@ class Tensor:
 
     @property
     def is_leaf(self) -> bool:
-        """Whether no recorded operation made this tensor; `backward` fills ``.grad`` of leaves that require gradients."""
+        """Whether no recorded operation made this tensor; `backward` fills ``.grad`` of such tensors only."""
         if self._base is not None and self._view_version != self._base._view_version:
             return self.grad_fn is None
         return self._node is None

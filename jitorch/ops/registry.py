@@ -192,7 +192,8 @@ def _configure(
 ) -> Op:
     entry.places, entry.aliases, entry.promote, entry.inplace = places, aliases, promote, inplace
     # What help() and editors look at.
-    entry.__name__, entry.__module__, entry.__doc__, entry.__signature__ = entry.name, module, entry.doc, entry.signature
+    entry.__name__, entry.__module__, entry.__doc__ = entry.name, module, entry.doc
+    entry.__signature__ = entry.signature
     _register(entry)
     _publish(entry, places, aliases)
     return entry
