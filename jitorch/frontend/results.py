@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from jitorch import dims
 from jitorch.dims import SymDim
+from jitorch.errors import CompilerBug
+from jitorch.frontend.differentiable import JITTED
+from jitorch.frontend.tape import GradNode
 from jitorch.ir.graph import Value
 from jitorch.ops import dispatch
 from jitorch.tensor import Step, Storage, Tensor
@@ -24,21 +27,15 @@ _WHOLE = frozenset(("reshape_to", "transpose_axes", "broadcast_to"))
 """Views that show all of their operand: computing the operand instead costs nothing, and keeps the strides."""
 
 
-class _DeadNode:
-    """The history of a result that ``backward()`` used up inside of the compiled function."""
-
-    owner = operands = None
-    types = ()
-    edges = ()
-
-    def name(self) -> str:
-        return "CompiledBackward0"
-
-    def __repr__(self) -> str:
-        return "<CompiledBackward0>"
+def _used_up(tensor: Tensor) -> None:
+    """Give ``tensor`` the history of a result whose ``backward()`` ran inside of the compiled function."""
+    node = GradNode(JITTED, (), {}, _no_vjp, dispatch.current().inner)  # type: ignore[attr-defined]
+    node.finish((tensor,), lambda _: 0)
+    node.release()
 
 
-_DEAD: Any = _DeadNode()
+def _no_vjp(*args: Any, **attrs: Any) -> Any:
+    raise CompilerBug("the gradient of a history that was released")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +61,7 @@ class Output:
             finally:
                 dispatch.reset_grad_enabled(token)
         if self.history == "dead":
-            made._node = _DEAD
+            _used_up(made)
         elif self.history == "leaf":
             made._requires_grad = True
         return made

@@ -193,15 +193,14 @@ class TraceBuilder(GraphBuilder):
     def _check_alias(self, tensor: Tensor) -> None:
         """A stored tensor whose memory came in through another one: both must be views of one root, now and later."""
         self.checked[id(tensor)] = tensor
-        root = self.roots.get(tensor._storage)
-        if root is None or root.tensor is tensor:
+        root, path = self.roots.get(tensor._storage), self.trace.path_of(tensor)
+        if root is None or root.path == path:
             return
         depth = root.cell.depth
         if tensor._steps[:depth] != root.tensor._steps[:depth]:
             raise Refuse("two tensors show one memory in ways that are not views of each other")
         if tensor.requires_grad != root.tensor.requires_grad:
             raise Refuse("two tensors share memory, and only one of them requires grad")
-        path = self.trace.path_of(tensor)
         self.trace.guard(attr(path, "_storage"), "same", attr(root.path, "_storage"))
 
     def value(self, tensor: Tensor) -> Value:
@@ -305,6 +304,9 @@ class TensorRecorder:
 
     def written(self) -> Sequence[Any]:
         """Writes go by memory, not by object: the guard is that all memories are still different ones."""
+        for value, _ in self._trace.known():
+            if isinstance(value, Tensor) and any(isinstance(d, SymDim) for d in value._type.shape):
+                self.builder.cell(value)  # an input for its sizes at least
         roots = list(self.builder.roots.values())
         if self.builder.written() and len(roots) > 1:
             first, *rest = (attr(root.path, "_storage") for root in roots if not root.path.is_constant)

@@ -30,10 +30,12 @@ FAMILIES = (
     "gamma",
     "gather",
     "generator",
+    "grid",
     "index",
     "indexing",
     "linalg",
     "loss",
+    "margin_loss",
     "math",
     "matrix",
     "matrix_functions",
@@ -56,10 +58,11 @@ FAMILIES = (
     "shape",
     "softmax",
     "sorting",
-    "spread",
     "special",
+    "spread",
     "strided",
     "structure",
+    "unpooling",
 )
 
 for _family in FAMILIES:

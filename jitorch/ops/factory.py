@@ -234,7 +234,7 @@ def _filler(name: str, value: Any, doc: str) -> Any:
 
 
 def _document(entry: Any, doc: str) -> None:
-    entry.doc = entry.call.__doc__ = doc
+    entry.doc = entry.__doc__ = entry.call.__doc__ = doc
 
 
 zeros, zeros_like, new_zeros = _filler("zeros", 0, "filled with 0")
