@@ -154,10 +154,9 @@ def test_symbolic_sizes():
     batch = dims.symbol("B", low=2)
 
     def step(x: Tensor) -> Any:
-        return (
-            x.view(batch, -1), x.flatten(), x.unsqueeze(0).squeeze(0), x.transpose(0, 1).reshape(-1, 2),
-            x.chunk(2, 1)[0], x.expand(3, batch, 4, 6), x.unflatten(2, (2, 3)), x.narrow(0, 1, batch - 1), x.select(0, -1), x[:, 0].t(),
-        )  # fmt: skip
+        reshaped = x.view(batch, -1), x.flatten(), x.unsqueeze(0).squeeze(0), x.transpose(0, 1).reshape(-1, 2)
+        parts = x.chunk(2, 1)[0], x.expand(3, batch, 4, 6), x.unflatten(2, (2, 3)), x.narrow(0, 1, batch - 1)
+        return *reshaped, *parts, x.select(0, -1), x[:, 0].t()
 
     graph = trace_types(step, [TensorType(jitorch.float32, (batch, 4, 6))])
     assert [str(v.type) for v in graph.outputs] == [
