@@ -181,10 +181,10 @@ def filled(value: Any, shape: tuple[Any, ...], dtype: DType) -> Tensor:
 
 def _converted(value: Any, dtype: DType) -> Any:
     """``value`` as ``dtype``'s kind of Python number; a negative one becomes unsigned as in C."""
-    if isinstance(value, complex) and not dtype.is_complex:
-        raise DTypeError("a complex number does not fit", expected=dtype, actual=value)
-    if dtype.category is not Category.INT:
+    if dtype.is_complex or (not isinstance(value, complex) and dtype.category is not Category.INT):
         return dtypes.python_type(dtype)(value)
+    if isinstance(value, complex):
+        raise DTypeError("a complex number does not fit", expected=dtype, actual=value)
     info = np.iinfo(dtype.numpy)
     lowest = info.min if dtype.is_signed else -info.max
     if not lowest <= value <= info.max:
@@ -323,14 +323,19 @@ def _number(value: Any) -> Any:
     return size_number(value) if isinstance(value, SymDim) else value
 
 
+def _of_dtype(value: Any) -> int | float:
+    """A tensor, run-time number or NumPy scalar as the Python number that its dtype stands for."""
+    kind = (value.type if hasattr(value, "type") else value).dtype
+    is_float = kind.category is Category.FLOAT if isinstance(kind, DType) else kind.kind == "f"
+    return float(value) if is_float else value.__index__()
+
+
 def _bound(name: str, value: Any) -> Any:
     """A bound of a ramp: a Python number or a size."""
     if isinstance(value, (int, float, SymDim)) and not isinstance(value, bool):
         return value
     if is_tensor(value) or hasattr(value, "type") or isinstance(value, np.generic):
-        kind = (value.type if hasattr(value, "type") else value).dtype
-        is_float = kind.category is Category.FLOAT if isinstance(kind, DType) else kind.kind == "f"
-        return float(value) if is_float else value.__index__()
+        return _of_dtype(value)
     if isinstance(value, bool):
         return int(value)
     raise ArgumentError(f"{name}: expected a number", expected="int or float", actual=type(value).__name__)
@@ -368,7 +373,7 @@ def arange(
 def _arange_count(start: Any, end: Any, step: Any, dtype: DType | None) -> Any:
     if isinstance(step, (int, float)) and step == 0:
         raise ValueRangeError("arange: step must not be 0", actual=step)
-    if any(isinstance(v, float) for v in (start, end, step)):
+    if isinstance(start, float) or isinstance(end, float) or isinstance(step, float):
         values = [float(v) for v in (start, end, step)]
         if not all(map(math.isfinite, values)):
             raise ValueRangeError("arange: bounds and step must be finite", actual=values)

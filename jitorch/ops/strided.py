@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from jitorch.errors import AutogradError, ShapeError, UnsupportedError, ValueRan
 from jitorch.ir import kernel as k
 from jitorch.ir.sizes import size_expr
 from jitorch.ops import dispatch
-from jitorch.ops.arguments import check_tensor, one_size, shape_of, sizes_of
+from jitorch.ops.arguments import check_tensor, ints_of, one_size, shape_of
 from jitorch.ops.create import constant, iota
 from jitorch.ops.gather import put
 from jitorch.ops.registry import Sample, function, primitive
@@ -90,9 +89,9 @@ def as_strided(input: Tensor, size: Any, stride: Any, storage_offset: Any = None
     The memory must be row-major, as that of every tensor jitorch makes is.
     """
     check_tensor("as_strided", input)
-    shape, steps = shape_of("as_strided", (size,)), sizes_of("as_strided", (stride,))
-    if len(shape) != len(steps) or any(dims.less(s, 0) for s in steps):
-        raise ShapeError("as_strided: one stride >= 0 an axis", expected=f"{len(shape)} strides", actual=steps)
+    shape, steps = ints_of("as_strided", (size,)), ints_of("as_strided", (stride,))
+    if len(shape) != len(steps) or min(*shape, *steps, 0, 0) < 0:
+        raise ShapeError("as_strided: one stride >= 0 an axis", expected=f"{len(shape)} strides", actual=(shape, steps))
     base = input if input._base is None else input._base
     if not base.is_contiguous():
         raise UnsupportedError("as_strided of memory that is not row-major", hint="call contiguous() first")
@@ -116,7 +115,7 @@ def _(rng):
 def as_strided_scatter(input: Tensor, src: Tensor, size: Any, stride: Any, storage_offset: Any = None) -> Tensor:
     """A copy of ``input`` in which ``as_strided(size, stride, storage_offset)`` is ``src``."""
     check_tensor("as_strided_scatter", input)
-    shape, steps = shape_of("as_strided_scatter", (size,)), sizes_of("as_strided_scatter", (stride,))
+    shape, steps = ints_of("as_strided_scatter", (size,)), ints_of("as_strided_scatter", (stride,))
     flat = reshape_to(copy(input), shape=(input.numel(),))
     part = strided_view(flat, size=shape, stride=steps, offset=storage_offset or 0)
     if part.type != src.type:
@@ -174,13 +173,13 @@ def resize_(input: Tensor, *sizes: Any, size: Any = None, memory_format: Any = N
     shape = shape_of("resize_", sizes, size)
     if input.requires_grad:
         raise UnsupportedError("resize_ of a tensor that requires grad", hint="use reshape()")
-    if input.numel() == math.prod(shape) and input.is_contiguous():
+    if dims.equal(input.numel(), dims.prod(shape)) and input.is_contiguous():
         return becomes("resize_", input, reshape_to(input, shape=shape))
     array = input._data("resize_ to another number of elements")
-    resized = np.zeros(math.prod(shape), array.dtype)
+    resized = np.zeros(shape, array.dtype)  # type: ignore[arg-type]
     count = min(resized.size, array.size)
-    resized[:count] = array.ravel()[:count]
-    input.data = type(input)._from_array(resized.reshape(shape))
+    resized.ravel()[:count] = array.ravel()[:count]
+    input.data = type(input)._from_array(resized)
     return input
 
 
