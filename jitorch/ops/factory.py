@@ -110,6 +110,29 @@ def _(rng):
     yield Sample(rng.normal(size=(2, 3)), dtype=dtypes.float16)
 
 
+def constructed(*args: Any, dtype: Any = None, device: Any = None) -> Tensor:
+    """What ``Tensor(...)`` means: data (float if no dtype is given), or sizes of an `empty` tensor."""
+    wanted = _dtype(dtype, dtypes.get_default())
+    if all(type(a) is int or isinstance(a, SymDim) for a in args):
+        return empty(tuple(args) if args else (0,), dtype=wanted, device=device)
+    if len(args) != 1:
+        raise ArgumentError("Tensor: expected data, or sizes", expected="Tensor(data) or Tensor(2, 3)", actual=args)
+    data = args[0]
+    if hasattr(data, "numel") and not is_tensor(data):
+        # A Size.
+        return empty(data, dtype=wanted, device=device)
+    return tensor(data, dtype=wanted, device=device)
+
+
+@function(places=("method",), name="new")
+def new_like(input: Tensor, *args: Any, dtype: Any = None, device: Any = None) -> Tensor:
+    """``Tensor(...)`` in the dtype of ``input``: of data, or an `empty` one of the given sizes."""
+    return constructed(*args, dtype=_dtype(dtype, input.dtype), device=device)
+
+
+new_like.samples(lambda rng: [Sample(rng.normal(size=(2,)), 2, 3), Sample(rng.normal(size=(2,)), [1.5])])
+
+
 @function(places=("torch",), aliases=("asarray",))
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     """``data`` as a tensor, sharing its memory where it is a tensor or NumPy array of that dtype already."""

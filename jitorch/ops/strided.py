@@ -92,11 +92,14 @@ def as_strided(input: Tensor, size: Any, stride: Any, storage_offset: Any = None
     shape, steps = ints_of("as_strided", (size,)), ints_of("as_strided", (stride,))
     if len(shape) != len(steps) or min(*shape, *steps, 0, 0) < 0:
         raise ShapeError("as_strided: one stride >= 0 an axis", expected=f"{len(shape)} strides", actual=(shape, steps))
-    base = input if input._base is None else input._base
+    base = input if input._root is None else input._root
+    if input._base is None and input._root is not None:
+        # A detached view of something has nothing to do with its history.
+        base = base.detach()
     if not base.is_contiguous():
         raise UnsupportedError("as_strided of memory that is not row-major", hint="call contiguous() first")
     if storage_offset is None:
-        offset = input.storage_offset() if base is not input else 0
+        offset = input.storage_offset() if input._root is not None else 0
     else:
         offset = one_size("as_strided", storage_offset)
     if dims.less(offset, 0):
