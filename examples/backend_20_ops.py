@@ -2,7 +2,8 @@
 
     python examples/backend_20_ops.py
 
-The model is that of `examples/digits.py`, with random weights; no data is needed.  docs/backends.md explains the backend.
+The model is that of `examples/digits.py`, with random weights; no data is needed.  docs/backends.md explains the
+backend.
 """
 
 from __future__ import annotations
