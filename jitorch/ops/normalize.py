@@ -67,7 +67,8 @@ def result_type(operands: Sequence[Any]) -> DType:
         if result is None:
             result = group
         elif group.category > result.category:
-            complex_of_float = group.is_complex and priority == 0 and result.is_floating_point
+            # A float keeps its width where it becomes complex.
+            complex_of_float = group.is_complex and result.is_floating_point
             result = dtypes.promote_types(result, dtypes.complex64) if complex_of_float else group
     if result is None:
         raise ArgumentError("result_type: no operands")
