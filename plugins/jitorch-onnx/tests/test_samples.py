@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from jitorch_onnx import export
+from jitorch_onnx import OPSETS, export
 from jitorch_onnx.arguments import bind, leaves
 
 import jitorch
@@ -49,13 +49,17 @@ WITHOUT_KERNEL = {
 NEEDS_NUMBERS = {"corrcoef", "cov", "nn.functional.pdist", "pdist"}
 """Ops that compute with sizes in Python."""
 
+ROUNDS_INTEGERS = {"op.norm_along"}
+"""Ops that truncate a float to an integer: a last digit decides."""
+
 
 def as_argument(value: Any, dtype: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return type(value)(as_argument(item, dtype) for item in value)
     if not isinstance(value, np.ndarray):
         return value
-    return jitorch.from_numpy(np.array(value, dtype if value.dtype.kind == "f" else None, order="C"))
+    with np.errstate(invalid="ignore"):
+        return jitorch.from_numpy(np.array(value, dtype if value.dtype.kind == "f" else None, order="C"))
 
 
 def calls(name: str, dtype: Any) -> Iterator[tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]]:
@@ -86,21 +90,41 @@ def test_sample(name, dtype):
     for function, args, kwargs in calls(name, dtype):
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            try:
-                export(function, args, kwargs=kwargs)
-            except UserError as error:
-                reasons = [reason for reason, names in REFUSED.items() if reason in str(error)]
-                if not reasons and extern_without_counterpart(error):
-                    continue
-                assert reasons, error
-                assert name in REFUSED[reasons[0]].split(), error
+            error = refusal(function, args, kwargs)
+        if error is not None and not extern_without_counterpart(error):
+            reasons = [reason for reason in REFUSED if reason in str(error)]
+            assert reasons, error
+            assert name in REFUSED[reasons[0]].split(), error
         assert missing_kernel(caught) <= (WITHOUT_KERNEL if dtype is np.float64 else set())
+
+
+def refusal(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], **options: Any
+) -> UserError | None:
+    """The error that exporting gives, if any."""
+    try:
+        export(function, args, kwargs=kwargs, **options)
+    except UserError as error:
+        return error
+    return None
 
 
 def extern_without_counterpart(error: UserError) -> bool:
     """Whether all that could not be written are routines of a library."""
     names = re.findall(r"^  (\w+): has no counterpart in ONNX$", error.what, re.MULTILINE)
     return bool(names) and all(OPS[name].lowering == "extern" for name in names)
+
+
+@pytest.mark.parametrize("dtype", [np.bool_, np.int32, np.int64, np.float16], ids=lambda d: d.__name__)
+@pytest.mark.parametrize("name", [n for n in SAMPLED if n.startswith("op.") and n not in ROUNDS_INTEGERS])
+def test_sample_in_another_dtype(name, dtype):
+    for function, args, kwargs in calls(name, dtype):
+        if not is_valid(function, args, kwargs):
+            continue
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)
+            error = refusal(function, args, kwargs)
+        assert error is None or isinstance(error, UnsupportedError)
 
 
 def grown(tree: Any, size: int) -> Any:
@@ -116,6 +140,14 @@ def grown(tree: Any, size: int) -> Any:
         if d == size:
             array = np.take(array, np.minimum(np.arange(d + 1), d - 1), axis)
     return jitorch.from_numpy(np.array(array, order="C"))
+
+
+@pytest.mark.parametrize("opset", [OPSETS[0], OPSETS[-1]])
+@pytest.mark.parametrize("name", [n for n in SAMPLED if n.startswith("op.")])
+def test_sample_in_the_oldest_and_the_newest_opset(name, opset):
+    for function, args, kwargs in calls(name, np.float32):
+        error = refusal(function, args, kwargs, opset_version=opset)
+        assert error is None or isinstance(error, UnsupportedError)
 
 
 def is_valid(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
@@ -175,6 +207,6 @@ ALWAYS_SYMBOLIC = set(
 
 
 def test_tables_name_ops_that_exist():
-    listed = {name for names in REFUSED.values() for name in names.split()} | NEEDS_NUMBERS
+    listed = {name for names in REFUSED.values() for name in names.split()} | NEEDS_NUMBERS | ROUNDS_INTEGERS
     assert listed <= set(SAMPLED)
     assert {f"op.{name}" for name in ALWAYS_SYMBOLIC} <= set(SAMPLED)
