@@ -20,6 +20,7 @@ FAMILIES = (
     "diagonal",
     "differences",
     "distance",
+    "draws",
     "dropout",
     "einsum",
     "elementary",
