@@ -322,9 +322,7 @@ def multinomial(
     axis = input.ndim - 1
     if replacement:
         ends = scan_sum(weights, axis=axis)
-        total = slice_axes(
-            ends, starts=(*(0,) * axis, count - 1), stops=tuple(ends.shape), steps=(1,) * ends.ndim
-        )
+        total = slice_axes(ends, starts=(*(0,) * axis, count - 1), stops=tuple(ends.shape), steps=(1,) * ends.ndim)
         drawn = uniform_in((*input.shape[:-1], num_samples), dtypes.float64, generator) * total
         # How many running sums a draw has passed.
         passed = reshape_to(ends, shape=(*ends.shape[:-1], 1, count)) <= reshape_to(drawn, shape=(*drawn.shape, 1))
