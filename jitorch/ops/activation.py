@@ -39,7 +39,7 @@ def _real_line(rng: Any) -> Any:
 
 
 # ---- sigmoid and its relatives ----------------------------------------------------------------------
-@op(inplace=True, places=("torch", "method", "nn", "special"))
+@op(inplace=True, places=("torch", "method", "nn"))
 def sigmoid(input: Tensor) -> Tensor:
     """``1 / (1 + exp(-input))``; integers become the default float dtype."""
     return narrow_to(1.0 / (1.0 + exp(-as_float(input))), float_dtype(input))

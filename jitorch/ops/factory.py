@@ -254,7 +254,7 @@ def full(
     return _finish(filled(value, shape_of("full", (size,)), _dtype(dtype, default)), device, requires_grad)
 
 
-full.samples(lambda rng: [Sample((2, 3), 1.5), Sample((2,), 7), Sample((), True), Sample((2,), 300, dtype=dtypes.uint8)])
+full.samples(lambda rng: [Sample((2, 3), 1.5), Sample((2,), 7), Sample((), True), Sample((2,), 200, dtype=dtypes.uint8)])
 
 
 @function(places=("torch",))
