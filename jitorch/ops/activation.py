@@ -487,7 +487,8 @@ def glu_op(input: Tensor, *, dim: int) -> Tensor:
     starts = tuple(half if i == dim else 0 for i in range(input.ndim))
     stops = tuple(half if i == dim else d for i, d in enumerate(input.shape))
     first = slice_axes(input, starts=zeros, stops=stops, steps=ones)
-    second = slice_axes(input, starts=starts, stops=tuple(input.shape), steps=ones)
+    stops = tuple(half + half if i == dim else d for i, d in enumerate(input.shape))
+    second = slice_axes(input, starts=starts, stops=stops, steps=ones)
     return first * sigmoid(second)
 
 

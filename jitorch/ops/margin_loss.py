@@ -25,7 +25,7 @@ NN = ("nn",)
 
 
 def _signs(rng: Any, *shape: int) -> Any:
-    return rng.choice([-1.0, 1.0], size=shape)
+    return rng.choice([-1, 1], size=shape)
 
 
 # ---- two inputs and a sign ----------------------------------------------------------------------------------

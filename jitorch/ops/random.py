@@ -39,7 +39,7 @@ def random_bits(state: Tensor, *, size: Dim) -> Tensor:
 
 @random_bits.type_rule
 def _(state, *, size):
-    if state.shape != (2,) or state.dtype.category is not Category.INT:
+    if state.rank != 1 or not dims.equal(state.shape[0], 2) or state.dtype.category is not Category.INT:
         raise ShapeError("random_bits: not a generator's state", expected="i64[2]", actual=state)
     return TensorType(dtypes.int64, (size,))
 

@@ -6,6 +6,7 @@ gives every intermediate state.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -126,8 +127,14 @@ def _(x, *, axis):
 @scan_logaddexp.vjp
 def _(g, out, x, *, axis):
     # sum over j >= i of g[j] * exp(x[i] - out[j]), in logarithms for either sign of g.
+    # Where all so far is minus infinity, so is x[i]: its exponential is 0 whatever out is.
+    nothing = out == -math.inf
+    total = where(nothing, 0.0, out)
+
     def part(weight: Tensor) -> Tensor:
-        backwards = flip_axes(log(weight) - out, axes=(axis,))
+        zero = weight == 0
+        logarithm = where(zero, -math.inf, log(where(zero, 1.0, weight)))
+        backwards = flip_axes(logarithm - total, axes=(axis,))
         return exp(flip_axes(scan_logaddexp(backwards, axis=axis), axes=(axis,)) + x)
 
     positive, negative = g > 0, g < 0
