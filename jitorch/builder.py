@@ -22,12 +22,16 @@ from jitorch.tensor import Number, Step, Storage, Tensor
 
 
 class Cell:
-    """The value a storage has now, and the values its views had at this version."""
+    """The value a storage has now, and the values its views had at this version.
 
-    __slots__ = ("value", "version", "views")
+    ``depth``: how many view steps lead from the whole storage to what the cell stands for (a part, where only
+    a part of a storage is known).
+    """
 
-    def __init__(self, value: Value):
-        self.value, self.version = value, 0
+    __slots__ = ("depth", "value", "version", "views")
+
+    def __init__(self, value: Value, depth: int = 0):
+        self.value, self.version, self.depth = value, 0, depth
         self.views: dict[tuple[Any, ...], Value] = {}
 
     def set(self, value: Value) -> None:
@@ -60,7 +64,7 @@ class GraphBuilder:
     def write(self, target: Tensor, value: Tensor) -> None:
         new = self.value(value)
         cell = self.cell(target)
-        cell.set(self._write_through(cell.value, target._steps, new))
+        cell.set(self._write_through(cell.value, target._steps[cell.depth :], new))
 
     def version(self, tensor: Tensor) -> int:
         cell = self.cells.get(tensor._storage)
@@ -75,10 +79,19 @@ class GraphBuilder:
     def detach(self, tensor: Tensor) -> Tensor:
         """An alias whose reads are marked, so that a later transform of the graph sees where gradients stop."""
         alias = tensor._alias()
-        alias._base = None
+        alias._root = tensor if tensor._root is None else tensor._root
         alias._steps = (*tensor._steps, (OPS["detach"], {}))
         alias._strides = tensor._element_strides()
         return alias
+
+    def alter(self, tensor: Tensor, what: str) -> None:
+        if what == "detach_()":
+            # Reads of this tensor are marked from now on; those of its aliases are not.
+            tensor._root = tensor if tensor._root is None else tensor._root
+            tensor._steps = (*tensor._steps, (OPS["detach"], {}))
+
+    def call(self, function: Callable[..., Any], *args: Any) -> Any:
+        return function(*args)
 
     def get_grad(self, tensor: Tensor) -> Tensor | None:
         return tensor._grad
@@ -128,7 +141,7 @@ class GraphBuilder:
     def value(self, tensor: Tensor) -> Value:
         """The value ``tensor`` has now."""
         cell = self.cell(tensor)
-        return self._look_through(cell, tensor._steps)
+        return self._look_through(cell, tensor._steps[cell.depth :])
 
     def _look_through(self, cell: Cell, steps: tuple[Step, ...]) -> Value:
         if not steps:
@@ -152,7 +165,7 @@ class GraphBuilder:
         if strides is not None:
             tensor._strides = strides(source._element_strides(), source.type.shape, **attrs)
         cell = self.cell(source)
-        cell.views[tuple((o, tuple(a.items())) for o, a in tensor._steps)] = value
+        cell.views[tuple((o, tuple(a.items())) for o, a in tensor._steps[cell.depth :])] = value
         return tensor
 
     def _write_through(self, old: Value, steps: tuple[Step, ...], new: Value) -> Value:

@@ -23,7 +23,7 @@ from jitorch.dtypes import DType
 from jitorch.errors import ArgumentError, AutogradError, DTypeError, ShapeError, UnsupportedError, ValueRangeError
 from jitorch.ir.op import Op
 from jitorch.ir.types import BOOL, INT, ScalarType, TensorType
-from jitorch.ops import PUBLIC, Function, dispatch
+from jitorch.ops import PUBLIC, Function, dispatch, registry
 from jitorch.ops.index import fit, getitem, setitem
 from jitorch.ops.registry import OPS
 from jitorch.ops.registry import Op as RegisteredOp
@@ -67,7 +67,7 @@ class Tensor:
 
     __slots__ = (
         "__dict__", "__weakref__", "_array", "_base", "_dtype", "_grad", "_hooks", "_node", "_output", "_requires_grad",
-        "_retains_grad", "_shape", "_steps", "_storage", "_strides", "_type", "_view_version",
+        "_retains_grad", "_root", "_shape", "_steps", "_storage", "_strides", "_type", "_view_version",
     )  # fmt: skip
 
     if TYPE_CHECKING:
@@ -102,7 +102,8 @@ class Tensor:
 
     _array: np.ndarray[Any, Any] | None
     _storage: Storage
-    _base: Tensor | None
+    _root: Tensor | None  # the tensor from whose memory ``_steps`` lead to this one; None: itself
+    _base: Tensor | None  # the tensor whose history this view follows; a detached alias follows none
     _steps: tuple[Step, ...]
     _node: Any
     _hooks: dict[int, Callable[..., Any]] | None
@@ -116,7 +117,7 @@ class Tensor:
     def _set(self, array: np.ndarray[Any, Any] | None, type_: TensorType, storage: Storage) -> None:
         self._array, self._type, self._storage = array, type_, storage
         self._strides: tuple[Any, ...] | None = None
-        self._base, self._steps = None, ()
+        self._root, self._base, self._steps = None, None, ()
         self._requires_grad = self._retains_grad = False
         self._grad: Tensor | None = None
         self._node, self._output, self._hooks = None, 0, None
@@ -139,6 +140,7 @@ class Tensor:
     def _as_view_of(self, source: Tensor, op: Op, attrs: dict[str, Any]) -> Tensor:
         """Mark this tensor as ``op(source, **attrs)``, sharing its memory."""
         self._storage = source._storage
+        self._root = source if source._root is None else source._root
         self._base = source if source._base is None else source._base
         self._steps = (*source._steps, (op, attrs))
         return self
@@ -155,7 +157,7 @@ class Tensor:
         """Set up this tensor as one with the memory of ``data`` and no history."""
         self._set(data._array, data._type, data._storage)
         self._strides = data._strides
-        self._steps = data._steps
+        self._root, self._steps = data._root, data._steps
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         if id(self) in memo:
@@ -184,34 +186,42 @@ class Tensor:
 
     @property
     def shape(self) -> Size:
+        """The sizes of the axes; under `@jit` some may be symbolic."""
         return Size(self._type.shape)
 
     @property
     def dtype(self) -> DType:
+        """The type of the elements, such as `jitorch.float32`."""
         return self._type.dtype
 
     @property
     def device(self) -> Device:
+        """Where the elements are: always ``cpu`` so far."""
         return CPU
 
     @property
     def ndim(self) -> int:
+        """The number of axes."""
         return len(self._type.shape)
 
     @property
     def itemsize(self) -> int:
+        """Bytes of one element."""
         return self._type.dtype.itemsize
 
     @property
     def nbytes(self) -> Any:
+        """Bytes of all elements."""
         return self.numel() * self.itemsize
 
     @property
     def is_cuda(self) -> bool:
+        """Whether the elements are on a GPU: never so far."""
         return False
 
     @property
     def layout(self) -> Layout:
+        """How elements are laid out: always `jitorch.strided`."""
         return strided
 
     def dim(self) -> int:
@@ -254,20 +264,23 @@ class Tensor:
 
     def storage_offset(self) -> int:
         """Elements from the start of the memory to the first element."""
-        array, base = self._data("storage_offset"), self if self._base is None else self._base
-        return (array.ctypes.data - base._data("storage_offset").ctypes.data) // array.itemsize
+        array, root = self._data("storage_offset"), self if self._root is None else self._root
+        return (array.ctypes.data - root._data("storage_offset").ctypes.data) // array.itemsize
 
     def data_ptr(self) -> int:
         """The address of the first element."""
         return self._data("data_ptr").ctypes.data
 
     def is_floating_point(self) -> bool:
+        """Whether the elements are floating-point numbers, complex ones excluded."""
         return self.dtype.is_floating_point
 
     def is_complex(self) -> bool:
+        """Whether the elements are complex numbers."""
         return self.dtype.is_complex
 
     def is_signed(self) -> bool:
+        """Whether the dtype has negative numbers."""
         return self.dtype.is_signed
 
     @property
@@ -351,15 +364,24 @@ class Tensor:
     @property
     def _signature(self) -> tuple[Any, ...]:
         """What of this tensor a compiled function depends on."""
-        if self._base is None:
-            return self._type, self._requires_grad, self._node is None
+        hooks = tuple(self._hooks.values()) if self._hooks else None
+        root = self._root
+        if root is None:
+            return self._type, self._requires_grad, self.is_leaf, hooks, self._layout
         steps = tuple((op.name, *attrs.items()) for op, attrs in self._steps)
-        return self._type, self._requires_grad, self._node is None, self._base._type, steps
+        return self._type, self._requires_grad, self.is_leaf, hooks, root._layout, root._type, steps
+
+    @property
+    def _layout(self) -> tuple[int, ...] | None:
+        """The strides in bytes of stored elements that are not in row-major order, else None."""
+        array = self._array
+        return None if array is None or array.flags.c_contiguous else array.strides
 
     # -- autograd --------------------------------------------------------------------------------
     @property
     def requires_grad(self) -> bool:
-        return self._requires_grad or self._node is not None
+        """Whether operations on this tensor are recorded for `backward`."""
+        return self._requires_grad or not self.is_leaf
 
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None:
@@ -367,11 +389,13 @@ class Tensor:
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Mark this leaf as one whose gradient is wanted."""
-        if self._node is not None and not requires_grad:
+        if not self.is_leaf and not requires_grad:
             raise AutogradError("requires_grad can only be switched off on leaf tensors", hint="use x.detach()")
         if requires_grad and self.dtype.category < dtypes.Category.FLOAT:
             raise AutogradError("only floating point and complex tensors can require gradients", actual=self.dtype.name)
-        self._requires_grad = requires_grad
+        if requires_grad != self.requires_grad:
+            dispatch.current().alter(self, "requires_grad")
+            self._requires_grad = requires_grad
         return self
 
     @property
@@ -381,6 +405,9 @@ class Tensor:
 
     @property
     def is_leaf(self) -> bool:
+        """Whether no recorded operation made this tensor; `backward` fills ``.grad`` of such tensors only."""
+        if self._base is not None and self._view_version != self._base._view_version:
+            return self.grad_fn is None
         return self._node is None
 
     @property
@@ -411,6 +438,7 @@ class Tensor:
         """Call ``hook(grad)`` when this tensor's gradient is computed; a result replaces it."""
         if not self.requires_grad:
             raise AutogradError("cannot register a hook on a tensor that does not require grad")
+        dispatch.current().alter(self, "a hook")
         hooks = self._node.hooks_of(self._output) if self._node is not None else self._own_hooks()
         handle = RemovableHandle(hooks)
         hooks[handle.id] = hook
@@ -426,11 +454,13 @@ class Tensor:
         if not self.requires_grad:
             raise AutogradError("can't retain_grad on a tensor that does not require grad")
         if self._node is not None and not self._retains_grad:
+            dispatch.current().alter(self, "retain_grad()")
             self._retains_grad = True
             self._node.retain(self)
 
     @property
     def retains_grad(self) -> bool:
+        """Whether `retain_grad` was called on this tensor, which is no leaf."""
         return self._retains_grad
 
     def detach(self) -> Tensor:
@@ -439,13 +469,15 @@ class Tensor:
 
     def _alias(self) -> Tensor:
         """Another tensor object over the same memory, without history."""
-        new = Tensor._make_subclass(self)
-        new._base = self._base
-        return new
+        return Tensor._make_subclass(self)
 
     def detach_(self) -> Tensor:
         """Take this tensor out of its autograd graph."""
-        self._node, self._output, self._requires_grad = None, 0, False
+        if self._base is not None and not self.is_leaf:
+            raise AutogradError("a view cannot be detached in place", hint="use detach(), which gives a new tensor")
+        if self.requires_grad:
+            dispatch.current().alter(self, "detach_()")
+            self._node, self._output, self._requires_grad = None, 0, False
         return self
 
     @property
@@ -458,6 +490,7 @@ class Tensor:
         if self._array is None or value._array is None:
             raise UnsupportedError("assignment to .data of a traced tensor", hint="use x.copy_(value) under no_grad()")
         self._array, self._type, self._storage = value._array, value._type, value._storage
+        self._strides, self._root, self._steps, self._base = None, value._root, value._steps, None
 
     # -- assignment ------------------------------------------------------------------------------
     def _replace(self, value: Tensor) -> Tensor:
@@ -616,25 +649,44 @@ def in_place(name: str, target: Tensor, result: Tensor) -> Tensor:
     return target._replace(result if result.dtype is target.dtype else OPS["cast"](result, dtype=target.dtype))
 
 
+_READ_NOTHING = frozenset(("add", "sub"))
+"""Operations whose gradient does not depend on the tensor that their in-place form overwrites."""
+
+
+def _before_the_write(target: Tensor, others: tuple[Any, ...]) -> Tensor:
+    """What an in-place operation computes from: a copy if a gradient may ask for it after the write."""
+    if not dispatch.is_grad_enabled():
+        return target
+    recorded = target.requires_grad or any(isinstance(x, Tensor) and x.requires_grad for x in others)
+    return OPS["copy"](target) if recorded else target
+
+
 def _in_place_method(name: str, entry: RegisteredOp | Function) -> Callable[..., Any]:
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return in_place(name, self, entry(self, *args, **kwargs))
+        before = self if name in _READ_NOTHING else _before_the_write(self, args)
+        return in_place(name, self, entry(before, *args, **kwargs))
 
     method.__doc__, method.__name__ = f"In-place form of `{name}`.", f"{name}_"
     return method
 
 
+def attach(key: str, entry: RegisteredOp | Function) -> None:
+    """Give `Tensor` the methods that ``entry``, published as ``key``, asks for."""
+    name = key.removeprefix("Tensor.")
+    if "property" in entry.places:
+        setattr(Tensor, name, property(_method(entry)))
+    if "method" not in entry.places or "." in name:
+        return
+    if not hasattr(Tensor, name) and entry.inplace != "only":
+        setattr(Tensor, name, _method(entry))
+    if entry.inplace:
+        setattr(Tensor, f"{name}_", _in_place_method(name, entry))
+
+
 def _attach() -> None:
     for key, entry in PUBLIC.items():
-        name = key.removeprefix("Tensor.")
-        if "property" in entry.places:
-            setattr(Tensor, name, property(_method(entry)))
-        if "method" not in entry.places or "." in name:
-            continue
-        if not hasattr(Tensor, name) and entry.inplace != "only":
-            setattr(Tensor, name, _method(entry))
-        if entry.inplace:
-            setattr(Tensor, f"{name}_", _in_place_method(name, entry))
+        attach(key, entry)
+    registry.listeners.append(attach)
     for cls in (Tensor, Number):
         for symbol, name in {**_BINARY, **_COMPARE}.items():
             setattr(cls, f"__{symbol}__", _operator(OPS[name]))

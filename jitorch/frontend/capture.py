@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from jitorch.builder import Cell, GraphBuilder
 from jitorch.dims import Facts, Guard
 from jitorch.errors import UnsupportedError
+from jitorch.frontend.jitted import disable
 from jitorch.ir.graph import Graph
 from jitorch.ir.types import TensorType
 from jitorch.ops import dispatch
@@ -60,10 +61,10 @@ class CapturingBuilder(GraphBuilder):
 
     @contextmanager
     def recording(self) -> Iterator[None]:
-        """Record, without gradients, the operations of this block."""
+        """Record, without gradients, the operations of this block; jitted functions run as what they wrap."""
         token = dispatch.set_grad_enabled_flag(False)
         try:
-            with self._facts, dispatch.interpreting(self):
+            with self._facts, disable(), dispatch.interpreting(self):
                 yield
         finally:
             dispatch.reset_grad_enabled(token)

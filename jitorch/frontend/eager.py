@@ -14,19 +14,27 @@ import numpy as np
 from jitorch.errors import AutogradError, CompilerBug, ShapeError
 from jitorch.ir.op import Op
 from jitorch.ir.types import PYTHON_TYPES, ScalarType, Type
-from jitorch.tensor import Tensor
+from jitorch.tensor import Storage, Tensor
 
 
 class StaleTensor(Tensor):
-    """Stands for a saved tensor whose memory was overwritten since: it has a type but no data."""
+    """Stands for a saved tensor whose memory was overwritten since: it has a type but no data.
+
+    What is computed from it is stale, too; only a gradient that somebody needs may not be.
+    """
 
     __slots__ = ()
 
     @classmethod
-    def of(cls, tensor: Tensor) -> StaleTensor:
+    def of(cls, type_: Type) -> StaleTensor:
         stale = cls.__new__(cls)
-        stale._set(None, tensor._type, tensor._storage)
+        stale._set(None, type_, Storage())  # type: ignore[arg-type]
         return stale
+
+    @classmethod
+    def results(cls, types: Type | tuple[Type, ...]) -> Any:
+        """Stale results of the given types."""
+        return tuple(map(cls.of, types)) if isinstance(types, tuple) else cls.of(types)
 
 
 def stale_error(tensor: Tensor) -> AutogradError:
@@ -54,7 +62,14 @@ class Eager:
                 raise CompilerBug(f"op {op.name} has neither a body nor a numpy rule")
             return op.body(*op.group(operands), **attrs)
         types = rules["type"](*op.group([type_of(x) for x in operands]), **attrs)
-        arrays = [self.array(x) if isinstance(x, Tensor) else x for x in operands]
+        arrays: list[Any] = []
+        for x in operands:
+            if isinstance(x, Tensor):
+                if x._array is None and isinstance(x, StaleTensor):
+                    return StaleTensor.results(types)
+                arrays.append(self.array(x))
+            else:
+                arrays.append(x)
         with np.errstate(all="ignore"):
             result = rule(*op.group(arrays), **attrs)
         if isinstance(types, tuple):
@@ -69,9 +84,7 @@ class Eager:
         if array is None:
             if isinstance(tensor, StaleTensor):
                 raise stale_error(tensor)
-            raise CompilerBug(
-                "a tensor of a trace that is over has no data", actual=tensor.type
-            )
+            raise CompilerBug("a tensor of a trace that is over has no data", actual=tensor.type)
         return array
 
     def from_array(self, array: np.ndarray[Any, Any]) -> Tensor:
@@ -79,10 +92,12 @@ class Eager:
 
     def write(self, target: Tensor, value: Tensor) -> None:
         array = self.array(target)
-        if any(s == 0 and n > 1 for s, n in zip(array.strides, array.shape)):
+        if array.size and any(s == 0 and n > 1 for s, n in zip(array.strides, array.shape)):
             raise ShapeError(
                 "cannot write to a tensor whose elements share memory", actual=target.type, hint="clone() it first"
             )
+        if not array.flags.writeable:
+            raise ShapeError("cannot write to memory that is read-only", actual=target.type, hint="clone() it first")
         np.copyto(array, self.array(value), casting="unsafe")
         target._storage.version += 1
 
@@ -94,6 +109,12 @@ class Eager:
 
     def detach(self, tensor: Tensor) -> Tensor:
         return tensor._alias()
+
+    def alter(self, tensor: Tensor, what: str) -> None:
+        return
+
+    def call(self, function: Any, *args: Any) -> Any:
+        return function(*args)
 
     def get_grad(self, tensor: Tensor) -> Tensor | None:
         return tensor._grad

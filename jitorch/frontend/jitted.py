@@ -59,46 +59,38 @@ class Entry:
     def inputs(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, ...] | None:
         """The program's inputs for this call, or None if this trace is not for it."""
         values = self.traced.staged.check(args, kwargs)
-        if values is None or not self.traced.facts:
+        if values is None or not self.symbolic:
             return values
         sizes = self._sizes(values)
-        return values if all(fact.holds(sizes) for fact in self.traced.facts) else None
+        return values if sizes is not None and all(fact.holds(sizes) for fact in self.traced.facts) else None
 
-    def _sizes(self, values: Sequence[Any]) -> dict[str, int]:
+    @functools.cached_property
+    def symbolic(self) -> list[tuple[int, int, str]]:
+        """Input, axis and symbol of every symbolic size."""
+        return [
+            (i, axis, str(d))
+            for i, value in enumerate(self.traced.graph.inputs)
+            for axis, d in enumerate(getattr(value.type, "shape", ()))
+            if isinstance(d, SymDim)
+        ]
+
+    def _sizes(self, values: Sequence[Any]) -> dict[str, int] | None:
+        """The symbolic sizes of the inputs ``values``; None if one symbol would have two sizes, or a size below 2."""
         found: dict[str, int] = {}
-        for value, x in zip(self.traced.graph.inputs, values):
-            if isinstance(value.type, TensorType) and isinstance(x, Tensor):
-                for d, n in zip(value.type.shape, x._type.shape):
-                    if isinstance(d, SymDim):
-                        found.setdefault(str(d), n)
+        for i, axis, name in self.symbolic:
+            size = values[i]._type.shape[axis]
+            if size < 2 or found.setdefault(name, size) != size:
+                return None
         return found
 
     def run(self, inputs: tuple[Any, ...], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         traced, function = self.traced, self.function
         if function is None or traced.staged.finish is None:
             raise CompilerBug("a refused trace has no program")
-        results = function(inputs)
-        for i in traced.dead:
-            results[i]._node = _DEAD
+        computed = function(inputs)
+        results = [output.make(computed, inputs, lambda: self._sizes(inputs) or {}) for output in traced.outputs]
         self.calls += 1
         return traced.staged.finish(results, args, kwargs)
-
-
-class _DeadNode:
-    """The history of a result that ``backward()`` used up inside of the compiled function."""
-
-    owner = operands = None
-    types = ()
-    edges = ()
-
-    def name(self) -> str:
-        return "CompiledBackward0"
-
-    def __repr__(self) -> str:
-        return "<CompiledBackward0>"
-
-
-_DEAD: Any = _DeadNode()
 
 
 @dataclass
@@ -178,7 +170,10 @@ class Jitted:
         cause = self._cause(args, kwargs, now)
         for entry in self.entries:
             self._dynamic_ints |= changed_ints(entry.traced.staged.guards, args, kwargs)
-        traced = self._trace_symbolic(args, kwargs) or self._trace_once(args, kwargs)
+        traced = self._trace_symbolic(args, kwargs)
+        if traced is None or traced.staged.check(args, kwargs) is None:
+            # Stand-ins are objects of their own: they do not serve arguments that share memory with something else.
+            traced = self._trace_once(args, kwargs)
         function = None
         if traced.staged.refused is None:
             function = GraphFunction(traced.graph, traced.differentiable, self.backend or registry.default_backend())
@@ -203,6 +198,9 @@ class Jitted:
         if self.dynamic is False:
             return None
         symbols: dict[int, SymDim] = {}
+        tensors = [x for x in (*args, *kwargs.values()) if isinstance(x, Tensor)]
+        if len({id(x._storage) for x in tensors}) != len(tensors):
+            return None
         stood = [self._stand_in(i, x, symbols) for i, x in enumerate(args)]
         named = {k: self._stand_in(k, x, symbols) for k, x in kwargs.items()}
         if not symbols:
@@ -216,7 +214,7 @@ class Jitted:
 
     def _stand_in(self, place: int | str, x: Any, symbols: dict[int, SymDim]) -> Any:
         """``x`` itself, or a tensor like it in which changed sizes are symbols; equal sizes share one."""
-        if not isinstance(x, Tensor) or x._base is not None:
+        if not isinstance(x, Tensor) or x._root is not None or x._layout is not None:
             return x
         key = Path("arg", None, place)
         seen = self._shapes.setdefault(key, [])

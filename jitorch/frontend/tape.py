@@ -14,7 +14,7 @@ from typing import Any
 
 from jitorch import dtypes
 from jitorch.errors import AutogradError, CompilerBug
-from jitorch.frontend.eager import StaleTensor
+from jitorch.frontend.eager import StaleTensor, stale_error
 from jitorch.ir.op import Op
 from jitorch.ops import dispatch
 from jitorch.ops.create import constant
@@ -95,7 +95,7 @@ class GradNode:
         saved: list[Any] = [*self.operands, *self.outputs]
         for i, (t, version) in enumerate(zip(saved, self.versions)):
             if isinstance(t, Tensor) and interpreter.version(t) != version:
-                saved[i] = StaleTensor.of(t)
+                saved[i] = StaleTensor.of(t._type)
         n = len(self.operands)
         operands, outputs = saved[:n], saved[n:]
         if keep_history:
@@ -139,6 +139,7 @@ class Tape:
         self.version, self.from_array = inner.version, inner.from_array
         self.concretize = inner.concretize
         self.get_grad, self.set_grad, self.detach = inner.get_grad, inner.set_grad, inner.detach
+        self.alter, self.call = inner.alter, inner.call
 
     # -- forward ---------------------------------------------------------------------------------
     def apply(self, op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> Any:
@@ -191,7 +192,7 @@ class Tape:
         if target is base:
             base._node, base._output = value._node, value._output
         else:
-            result = _write_through(base, target._steps, value)
+            result = _write_through(base, _steps_from(base, target), value)
             base._node, base._output = result._node, result._output
         base._view_version += 1
         if target is not base:
@@ -205,10 +206,11 @@ class Tape:
         view._view_version = base._view_version
         token = dispatch.set_grad_enabled_flag(True)
         try:
-            with dispatch.interpreting(self):
+            # The history of a stored tensor is eager's, even where a trace is the first to ask for it.
+            with dispatch.interpreting(self if base._array is None else dispatch.installed()):
                 again = base
-                for op, attrs in view._steps:
-                    again = self.apply(op, (again,), attrs)
+                for op, attrs in _steps_from(base, view):
+                    again = op(again, **attrs)
         finally:
             dispatch.reset_grad_enabled(token)
         view._node, view._output = again._node, again._output
@@ -219,6 +221,11 @@ class Tape:
     ) -> None:
         wanted = None if inputs is None else [inputs] if isinstance(inputs, Tensor) else list(inputs)
         run_backward([tensor], [gradient], retain_graph, create_graph, wanted, accumulate=True)
+
+
+def _steps_from(base: Tensor, view: Tensor) -> tuple[Step, ...]:
+    """The steps that lead from ``base``, which may be a part of a storage itself, to ``view``."""
+    return view._steps[len(base._steps) :]
 
 
 def _write_through(old: Tensor, steps: tuple[Step, ...], new: Tensor) -> Tensor:
@@ -254,10 +261,18 @@ class _Run:
         self.pending: dict[GradNode, list[Any]] = {}
         self.heap: list[tuple[int, GradNode]] = []
         self.leaves: dict[int, tuple[Tensor, Tensor]] = {}
+        self.shared: dict[int, Tensor] = {}  # gradients that somebody else holds, by identity
+
+    def share(self, grad: Tensor) -> Tensor:
+        """Remember that others hold ``grad``: it cannot become the ``.grad`` of a leaf."""
+        self.shared[id(grad)] = grad
+        return grad
 
     def send(self, edge: Edge, grad: Tensor) -> None:
         if edge is None:
             return
+        if isinstance(grad, StaleTensor):
+            raise stale_error(grad)
         if isinstance(edge, Tensor):
             known = self.leaves.get(id(edge))
             self.leaves[id(edge)] = (edge, grad if known is None else known[1] + grad)
@@ -288,7 +303,7 @@ def run_backward(
     try:
         run = _Run()
         for tensor, gradient in zip(outputs, gradients, strict=True):
-            run.send(edge_of(tensor, owner), _seed(tensor, gradient))
+            run.send(edge_of(tensor, owner), run.share(_seed(tensor, gradient)))
         edges = None if inputs is None else [edge_of(t, owner) for t in inputs]
         wanted = None if edges is None else _ancestors([edge_of(t, owner) for t in outputs], edges)
         captured = _propagate(run, edges, wanted, retain, create_graph)
@@ -328,7 +343,7 @@ def _propagate(
     captured: list[Tensor | None] = [None] * len(edges or ())
     while run.heap:
         _, node = heapq.heappop(run.heap)
-        grads = _through_hooks(node, run.pending.pop(node))
+        grads = _through_hooks(run, node, run.pending.pop(node))
         for i, edge in enumerate(edges or ()):
             if isinstance(edge, tuple) and edge[0] is node:
                 captured[i] = grads[edge[1]]
@@ -339,7 +354,7 @@ def _propagate(
         if not retain:
             node.release()
     for leaf, grad in list(run.leaves.values()):
-        run.leaves[id(leaf)] = (leaf, _call_hooks(leaf._hooks, grad))
+        run.leaves[id(leaf)] = (leaf, _call_hooks(run, leaf._hooks, grad))
     for i, edge in enumerate(edges or ()):
         if isinstance(edge, Tensor) and id(edge) in run.leaves:
             captured[i] = run.leaves[id(edge)][1]
@@ -369,29 +384,39 @@ def call_vjp(node: GradNode, grads: list[Any], create_graph: bool) -> list[Any]:
     return flat
 
 
-def _through_hooks(node: GradNode, grads: list[Any]) -> list[Any]:
+def _through_hooks(run: _Run, node: GradNode, grads: list[Any]) -> list[Any]:
     if node._hooks is not None:
         for output, hooks in node._hooks.items():
             if grads[output] is not None:
-                grads[output] = _call_hooks(hooks, grads[output])
+                grads[output] = _call_hooks(run, hooks, grads[output])
     if node._retained is not None:
         for output, tensor in node._retained.items():
             if grads[output] is not None:
-                _add_grad(tensor, grads[output])
+                _add_grad(tensor, run.share(grads[output]))
     return grads
 
 
-def _call_hooks(hooks: dict[int, Callable[..., Any]] | None, grad: Tensor) -> Tensor:
+def _call_hooks(run: _Run, hooks: dict[int, Callable[..., Any]] | None, grad: Tensor) -> Tensor:
     for hook in tuple((hooks or {}).values()):
-        replaced = hook(grad)
-        grad = grad if replaced is None else replaced
+        replaced = dispatch.current().call(hook, run.share(grad))
+        if replaced is None:
+            continue
+        if not isinstance(replaced, Tensor) or replaced.type != grad.type:
+            actual = replaced.type if isinstance(replaced, Tensor) else type(replaced).__name__
+            raise AutogradError(
+                "a hook must return None or a gradient of the type it got", expected=grad.type, actual=actual
+            )
+        grad = run.share(replaced)
     return grad
 
 
 def _add_grad(tensor: Tensor, grad: Tensor) -> None:
     interpreter = dispatch.current()
     old = interpreter.get_grad(tensor)
-    interpreter.set_grad(tensor, grad if old is None else old + grad)
+    if old is not None and not dispatch.is_grad_enabled():
+        interpreter.write(old, old + grad)  # whoever holds the gradient sees the sum, as in PyTorch
+    else:
+        interpreter.set_grad(tensor, grad if old is None else old + grad)
 
 
 def _accumulate(run: _Run, inputs: Sequence[Tensor] | None, captured: list[Tensor | None]) -> None:
@@ -400,8 +425,8 @@ def _accumulate(run: _Run, inputs: Sequence[Tensor] | None, captured: list[Tenso
     for tensor, grad in pairs:
         if grad is None:
             continue
-        if id(grad) in given or grad._base is not None:
-            # A vjp may hand one tensor to two operands; each leaf owns its gradient.
+        if id(grad) in given or id(grad) in run.shared or grad._root is not None:
+            # A vjp may hand one tensor to two operands, or a part of another; each leaf owns its gradient.
             grad = copy(grad)
         given.add(id(grad))
         _add_grad(tensor, grad)

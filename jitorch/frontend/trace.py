@@ -8,11 +8,11 @@ of the function is recorded like anything else.
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from jitorch import dims
-from jitorch.builder import Cell, GraphBuilder
+from jitorch.builder import Cell, GraphBuilder, infer
 from jitorch.devices import Device
 from jitorch.dims import Facts, Guard, SymDim
 from jitorch.dtypes import DType
@@ -21,13 +21,15 @@ from jitorch.frontend.python import Path, RuntimeScalar, Staged, stage
 from jitorch.frontend.python.journal import MISSING
 from jitorch.frontend.python.paths import attr
 from jitorch.frontend.python.recorder import Refuse
+from jitorch.frontend.results import Output, plan_outputs
 from jitorch.frontend.tape import Tape
+from jitorch.errors import Location, user_location
 from jitorch.ir.graph import Graph, Value
 from jitorch.ir.op import Op
 from jitorch.ir.types import PYTHON_TYPES, TensorType
 from jitorch.ops import OPS, Function, dispatch
 from jitorch.ops import Op as RegisteredOp
-from jitorch.tensor import Number, Tensor
+from jitorch.tensor import Number, Storage, Tensor
 
 TRACED_PACKAGES = ("jitorch.nn", "jitorch.optim", "jitorch.utils", "jitorch.models")
 """Parts of jitorch that are plain Python over Tensor: they are traced like the user's own code."""
@@ -60,6 +62,16 @@ class SymbolicKey:
         return f"({self.type}, {', '.join(map(repr, self.rest))})"
 
 
+@dataclass(frozen=True, slots=True)
+class Root:
+    """A stored tensor whose memory is input ``number`` of the graph."""
+
+    tensor: Tensor
+    cell: Cell
+    number: int
+    path: Path
+
+
 class TraceBuilder(GraphBuilder):
     """Builds the graph of a trace; stored tensors become its inputs."""
 
@@ -67,21 +79,31 @@ class TraceBuilder(GraphBuilder):
         super().__init__(graph, locations=True)
         self.trace: Any = None
         self.paths: list[Path] = []
-        self.roots: list[tuple[Tensor, Cell, int]] = []  # stored tensor, its cell, number of the input
+        self.roots: dict[Storage, Root] = {}
+        self.checked: dict[int, Tensor] = {}  # stored tensors known to agree with the root of their storage
         self.numbers: dict[Path, Value] = {}
         self.scalars: dict[Value, RuntimeScalar] = {}
         self.stopped: set[Value] = set()  # results without gradient though an operand requires it
         self.traced: set[int] = set()
         self.kept: list[Any] = []
+        self.watched: Location | None = None  # where a traced tensor got a hook, keeps its gradient or became a leaf
 
     # -- interpreter -----------------------------------------------------------------------------
     def apply(self, op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> Any:
+        if any(isinstance(x, StaleTensor) for x in operands):
+            return StaleTensor.results(self._stale_types(op, operands, attrs))
         out = super().apply(op, operands, attrs)
         for t in out if isinstance(out, tuple) else (out,):
             self.adopt(t)
         if not dispatch.is_grad_enabled() and any(isinstance(x, Tensor) and x.requires_grad for x in operands):
             self.stopped.update(self.graph.nodes[-1].outputs)
         return out
+
+    def _stale_types(self, op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> Any:
+        values = [None if x is None or isinstance(x, StaleTensor) else self.lift(x) for x in operands]
+        types = [x._type if isinstance(x, StaleTensor) else v and v.type for x, v in zip(operands, values)]
+        found = infer(op, types, attrs)
+        return found if len(found) > 1 else found[0]
 
     def adopt(self, made: Any) -> Any:
         """Remember that this trace made the object."""
@@ -97,9 +119,32 @@ class TraceBuilder(GraphBuilder):
         return isinstance(tensor, Tensor) and id(tensor) not in self.traced
 
     def write(self, target: Tensor, value: Tensor) -> None:
-        if self.is_stored(target) and value.requires_grad and dispatch.is_grad_enabled():
-            raise Refuse("a tensor from outside is overwritten by one that requires grad")
+        cell, old = self.cell(target), self.cell(target).value
+        if dispatch.is_grad_enabled():
+            if value.requires_grad:
+                self._refuse_history(target)
+            super().write(target, value)
+            return
         super().write(target, value)
+        # Eager would change the elements and leave every history as it is.
+        cell.set(self._emit(OPS["overwritten"], [old, cell.value], {}))
+
+    def _refuse_history(self, target: Tensor) -> None:
+        """Writes of tensors that require grad change the history of all that shows the memory."""
+        if target._storage in self.roots:
+            raise Refuse("a tensor from outside is overwritten by one that requires grad")
+        if any(op.name == "detach" for op, _ in target._steps):
+            raise Refuse("a detached alias is overwritten by a tensor that requires grad")
+
+    def alter(self, tensor: Tensor, what: str) -> None:
+        if self.is_stored(tensor):
+            raise Refuse(f"{what} of a tensor that exists outside is set")
+        if what != "detach_()":
+            self.watched = self.watched or user_location()
+        super().alter(tensor, what)
+
+    def call(self, function: Any, *args: Any) -> Any:
+        return self.trace.call(function, *args)
 
     def concretize(self, value: Any, why: str) -> Any:
         if isinstance(value, RuntimeScalar):
@@ -130,22 +175,38 @@ class TraceBuilder(GraphBuilder):
     def capture(self, tensor: Tensor) -> Cell:
         if isinstance(tensor, StaleTensor):
             raise stale_error(tensor)
-        root = tensor if tensor._base is None else tensor._base
         path = self.trace.path_of(tensor)
         if path is None:
             raise Refuse("a tensor of another trace")
-        if root is not tensor:
-            path = attr(path, "_base")
-        if root._steps:
-            raise Refuse("a tensor that is a view of one that is gone")
+        root = tensor
+        # A part that has a gradient of its own, or is cut off from that of the whole, is an input of its own.
+        if tensor._root is not None and tensor._root.requires_grad == tensor.requires_grad:
+            if not tensor._requires_grad or tensor._root._requires_grad:
+                root, path = tensor._root, attr(path, "_root")
         value = self.graph.add_input(root._type, str(path).rpartition(".")[2])
-        cell = Cell(value)
-        self.roots.append((root, cell, len(self.graph.inputs) - 1))
+        cell = Cell(value, len(root._steps))
+        self.roots[root._storage] = Root(root, cell, len(self.graph.inputs) - 1, path)
+        self.checked[id(tensor)] = tensor
         self.paths.append(path)
         return cell
 
+    def _check_alias(self, tensor: Tensor) -> None:
+        """A stored tensor whose memory came in through another one: both must be views of one root, now and later."""
+        self.checked[id(tensor)] = tensor
+        root, path = self.roots.get(tensor._storage), self.trace.path_of(tensor)
+        if root is None or root.path == path:
+            return
+        depth = root.cell.depth
+        if tensor._steps[:depth] != root.tensor._steps[:depth]:
+            raise Refuse("two tensors show one memory in ways that are not views of each other")
+        if tensor.requires_grad != root.tensor.requires_grad:
+            raise Refuse("two tensors share memory, and only one of them requires grad")
+        self.trace.guard(attr(path, "_storage"), "same", attr(root.path, "_storage"))
+
     def value(self, tensor: Tensor) -> Value:
         found = super().value(tensor)
+        if id(tensor) not in self.checked and self.is_stored(tensor):
+            self._check_alias(tensor)
         if found.type != tensor._type:
             raise Refuse("two tensors show one memory in ways that are not views of each other")
         return found
@@ -163,10 +224,12 @@ class TraceBuilder(GraphBuilder):
     def lift(self, operand: Any) -> Value | None:
         if isinstance(operand, RuntimeScalar):
             return self.number_of(operand)._value
+        if isinstance(operand, SymDim):
+            return OPS["size_of"](size=operand)._value
         return super().lift(operand)
 
-    def written(self) -> list[tuple[Tensor, Cell, int]]:
-        return [(t, cell, i) for t, cell, i in self.roots if cell.version > 0]
+    def written(self) -> list[Root]:
+        return [root for root in self.roots.values() if root.cell.version > 0]
 
 
 class TensorRecorder:
@@ -240,7 +303,16 @@ class TensorRecorder:
         return self.builder.concretize(value, why)
 
     def written(self) -> Sequence[Any]:
-        return [t for t, _, _ in self.builder.written()]
+        """Writes go by memory, not by object: the guard is that all memories are still different ones."""
+        for value, _ in self._trace.known():
+            if isinstance(value, Tensor) and any(isinstance(d, SymDim) for d in value._type.shape):
+                self.builder.cell(value)  # an input for its sizes at least
+        roots = list(self.builder.roots.values())
+        if self.builder.written() and len(roots) > 1:
+            first, *rest = (attr(root.path, "_storage") for root in roots if not root.path.is_constant)
+            if rest:
+                self._trace.guard(first, "distinct", tuple(rest))
+        return ()
 
 
 def fix_size(dim: SymDim) -> int:
@@ -255,16 +327,14 @@ def fix_size(dim: SymDim) -> int:
 class Traced:
     """A function as a graph: ``staged`` finds the inputs and rebuilds the results.
 
-    The graph's outputs are the results that ``staged.finish`` wants, then one for each write-back.
-    ``differentiable`` are the positions of results that still have a history, ``dead`` of those
-    whose history ``backward()`` used up inside.
+    The graph's outputs are what ``outputs`` makes the results of ``staged.finish`` from, then one for
+    each write-back.  ``differentiable`` are the positions of graph outputs with a history.
     """
 
     graph: Graph
     staged: Staged
-    written: list[int]
+    outputs: list[Output]
     differentiable: list[int]
-    dead: list[int]
     facts: tuple[Guard, ...]
 
 
@@ -280,29 +350,21 @@ def trace(
         with Facts() as facts, dispatch.interpreting(tape):
             staged = stage(function, args, kwargs, recorder, dynamic)
             if staged.refused is not None:
-                return Traced(builder.graph, staged, [], [], [], facts.guards)
+                return Traced(builder.graph, staged, [], [], facts.guards)
             graph = builder.graph
-            results = [builder.lift(x) for x in staged.outputs]
-            graph.outputs = [v for v in results if v is not None]
-            written = builder.written()
-            for tensor, _, i in written:
-                graph.outputs.append(builder.value(tensor if tensor._base is None else tensor._base))
-                graph.writes = (*graph.writes, (i, len(graph.outputs) - 1))
-            alive, dead = _histories(staged.outputs)
+            graph.outputs, outputs = plan_outputs(staged.outputs, builder)
+            for root in builder.written():
+                graph.outputs.append(root.cell.value)
+                graph.writes = (*graph.writes, (root.number, len(graph.outputs) - 1))
+            alive = {o.source for o in outputs if o.history == "alive" and not o.stored}
+            if alive and builder.watched:
+                why = "a hook, retain_grad() or requires_grad_() inside, with a gradient that is computed outside"
+                return Traced(graph, replace(staged, refused=Refuse(why, builder.watched)), [], [], facts.guards)
             if alive:
                 mark_stopped(graph, builder.stopped)
-            return Traced(graph, staged, [i for _, _, i in written], alive, dead, facts.guards)
+            return Traced(graph, staged, outputs, sorted(alive), facts.guards)
     finally:
         dispatch.reset_grad_enabled(token)
-
-
-def _histories(outputs: Sequence[Any]) -> tuple[list[int], list[int]]:
-    alive: list[int] = []
-    dead: list[int] = []
-    for i, t in enumerate(outputs):
-        if isinstance(t, Tensor) and t._node is not None:
-            (dead if t._node.operands is None else alive).append(i)
-    return alive, dead
 
 
 def mark_stopped(graph: Graph, stopped: set[Value]) -> None:

@@ -26,7 +26,7 @@ class Type:
     __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class TensorType(Type):
     """A row-major array of ``dtype`` whose axes have the sizes ``shape``."""
 
@@ -53,6 +53,8 @@ class TensorType(Type):
 
     def __str__(self) -> str:
         return f"{self.dtype.short}[{', '.join(map(str, self.shape))}]"
+
+    __repr__ = __str__
 
 
 @dataclass(frozen=True, slots=True)

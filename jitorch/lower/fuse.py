@@ -49,6 +49,8 @@ def plan(graph: Graph) -> Plan:
     decided: set[Value] = {v for v in graph.outputs if v.node is not None}
     readers: dict[Value, dict[Value, bool]] = {}  # kernel root -> whether it reads an element more than once
     for node in reversed(graph.nodes):
+        if node.op.lowering == "recipe":
+            decided.update(v for v in map(_behind_views, node.operands) if v.node is not None)
         for value in node.outputs:
             if _must_store(value, node) or _worth_storing(value, node, readers.get(value, {}), cost):
                 decided.add(value)
@@ -131,6 +133,13 @@ def _is_view_of_memory(value: Value) -> bool:
     if node.op.lowering in _MATERIALIZED or node.op.lowering == "reduce":
         return True
     return node.op.name in VIEWS and _is_view_of_memory(node.operands[0])
+
+
+def _behind_views(value: Value) -> Value:
+    """What a chain of views shows: a recipe reads it often, so it is stored."""
+    while value.node is not None and value.node.op.name in VIEWS:
+        value = value.node.operands[0]
+    return value
 
 
 def unit_axis(value: Value) -> int | None:

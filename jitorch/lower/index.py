@@ -58,14 +58,16 @@ class Index:
         raise IndexError(i)
 
     def _split(self, flat: Expr, start: int, count: int) -> list[Expr]:
-        """The coordinates of one segment, innermost by remainder, outermost what is left."""
-        result: list[Expr] = []
-        for i in reversed(range(start + 1, start + count)):
-            size = self.shape[i]
-            result.append(const(0) if size == 1 else flat % size_expr(size))
-            flat = flat if size == 1 else flat // size_expr(size)
-        result.append(const(0) if self.shape[start] == 1 else flat)
-        return result[::-1]
+        """The coordinates of one segment, innermost by remainder, outermost what is left; 0 along axes of size 1."""
+        result: list[Expr] = [const(0)] * count
+        wide = [i for i in range(start, start + count) if self.shape[i] != 1]
+        for i in reversed(wide[1:]):
+            size = size_expr(self.shape[i])
+            result[i - start] = flat % size
+            flat = flat // size
+        if wide:
+            result[wide[0] - start] = flat
+        return result
 
     def flat(self) -> Expr:
         """The row-major position in the whole shape."""
@@ -95,6 +97,8 @@ class Index:
             at, pending = at + width, []
         if pending:
             segments += _merge(self.shape, pending, shape[at:])
+        elif at < len(shape):  # axes of size 1 behind an index without axes
+            segments.append((len(shape) - at, const(0)))
         return Index(shape, segments)
 
 

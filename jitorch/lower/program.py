@@ -232,18 +232,31 @@ class _Lowering:
 
 
 def _order_copies(copies: list[host.Stmt]) -> list[host.Stmt]:
-    """Copies that read a buffer come before the copy that overwrites it."""
+    """Copies that read a buffer come before the copy that overwrites it; a circle of them is cut by one more copy."""
     ordered: list[host.Stmt] = []
     pending = list(copies)
     while pending:
-        for i, one in enumerate(pending):
-            target = one.target if isinstance(one, host.Copy) else None
-            blocked = target is not None and any(
-                other is not one and isinstance(other, host.Copy) and other.source == target for other in pending
-            )
-            if not blocked:
-                ordered.append(pending.pop(i))
-                break
-        else:
-            raise CompilerBug("write-backs exchange the contents of inputs in a circle; copy one of them first")
+        free = next((s for s in pending if not _overwrites_a_source(s, pending)), None)
+        if free is None:
+            free, pending = _cut(pending, ordered)
+        ordered.append(free)
+        pending.remove(free)
     return ordered
+
+
+def _overwrites_a_source(statement: host.Stmt, pending: list[host.Stmt]) -> bool:
+    if not isinstance(statement, host.Copy):
+        return False
+    return any(s is not statement and isinstance(s, host.Copy) and s.source == statement.target for s in pending)
+
+
+def _cut(pending: list[host.Stmt], ordered: list[host.Stmt]) -> tuple[host.Copy, list[host.Stmt]]:
+    """Save what the first copy overwrites, for those that read it."""
+    first = next(s for s in pending if isinstance(s, host.Copy))
+    saved = k.Buffer(f"old_{first.target.name}", first.target.dtype)
+    ordered += [host.Alloc(saved, first.size), host.Copy(saved, first.target, first.size)]
+    rest: list[host.Stmt] = []
+    for s in pending:
+        reads = isinstance(s, host.Copy) and s.source == first.target
+        rest.append(host.Copy(s.target, saved, s.size) if reads else s)
+    return first, rest

@@ -24,6 +24,7 @@ FAMILIES = (
     "einsum",
     "elementary",
     "embedding",
+    "extrema",
     "factory",
     "fold",
     "gamma",
@@ -58,6 +59,8 @@ FAMILIES = (
     "softmax",
     "sorting",
     "special",
+    "spread",
+    "strided",
     "structure",
     "unpooling",
 )

@@ -9,18 +9,18 @@ from jitorch.dtypes import Category
 from jitorch.errors import DTypeError, ShapeError, ValueRangeError
 from jitorch.ops.arguments import axis_of, check_tensor, is_tensor, number_of
 from jitorch.ops.arrange import cat
-from jitorch.ops.factory import filled
+from jitorch.ops.create import constant
 from jitorch.ops.linalg import matmul
 from jitorch.ops.math import maximum, sqrt, where
 from jitorch.ops.norms import norm_over
 from jitorch.ops.parts import slice_along
 from jitorch.ops.reduction import mean
 from jitorch.ops.reduction import sum as sum_of
-from jitorch.ops.registry import Sample, function
+from jitorch.ops.registry import Sample, function, op
 from jitorch.ops.scan import cumsum
-from jitorch.ops.structure import cast, copy, reshape_to
+from jitorch.ops.structure import broadcast_to, cast, copy, reshape_to
 
-Tensor = Any
+Tensor = Operand = Any
 
 
 def _ends(x: Tensor, axis: int) -> tuple[Tensor, Tensor]:
@@ -106,7 +106,9 @@ for _entry in (trapezoid, cumulative_trapezoid):
 
 
 @function
-def cov(input: Tensor, *, correction: int = 1, fweights: Tensor | None = None, aweights: Tensor | None = None) -> Tensor:
+def cov(
+    input: Tensor, *, correction: int = 1, fweights: Tensor | None = None, aweights: Tensor | None = None
+) -> Tensor:
     """Covariance matrix of the rows of ``input``; columns are observations.
 
     ``fweights``: how often each observation counts; ``aweights``: its relative weight.
@@ -123,6 +125,11 @@ def cov(input: Tensor, *, correction: int = 1, fweights: Tensor | None = None, a
     for name, w in (("fweights", fweights), ("aweights", aweights)):
         if w is not None and (w.ndim > 1 or not dims.equal(w.numel(), count)):
             raise ShapeError(f"cov: {name} must have one entry an observation", expected=count, actual=w.type)
+        if w is not None and (w.dtype.is_floating_point is (name == "fweights") or w.dtype is dtypes.bool_):
+            kind = "an integer" if name == "fweights" else "a floating point"
+            raise DTypeError(f"cov: {name} must have {kind} dtype", actual=w.type)
+        if w is not None and w._array is not None and w.numel() and w._array.min() < 0:
+            raise ValueRangeError(f"cov: {name} must not be negative", actual=w._array.min())
     weights = fweights if aweights is None else aweights if fweights is None else fweights * aweights
     if weights is None:
         total: Any = None
@@ -176,17 +183,36 @@ def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
 renorm.samples(lambda rng: [Sample(rng.normal(size=(3, 4)), 2, 0, 1.0)])
 
 
+@op(places=())
+def filled_like(x: Tensor, value: Operand) -> Tensor:
+    """``value`` in the shape and dtype of ``x``."""
+    scalar = cast(value, dtype=x.dtype)
+    return copy(broadcast_to(scalar, shape=tuple(x.shape)))
+
+
+@filled_like.vjp
+def _(g, out, x, value):
+    by_value = cast(sum_of(g), dtype=value.dtype) if is_tensor(value) and value.dtype.is_floating_point else None
+    return broadcast_to(constant(value=0, dtype=g.dtype), shape=tuple(x.shape)), by_value
+
+
+@filled_like.samples
+def _(rng):
+    yield Sample(rng.normal(size=(2, 3)), rng.normal(size=()))
+    yield Sample(rng.normal(size=(2,)), 3)
+
+
 @function(inplace=True)
 def fill(input: Tensor, value: Any) -> Tensor:
     """``value`` (a number or a 0-d tensor) in the shape and dtype of ``input``."""
     check_tensor("fill", input)
-    return filled(number_of("fill", value), tuple(input.shape), input.dtype)
+    return filled_like(input, number_of("fill", value))
 
 
 @function(name="zero_")
 def zero_(input: Tensor) -> Tensor:
     """Overwrite all elements with 0."""
-    return input._replace(filled(0, tuple(input.shape), input.dtype))
+    return input._replace(filled_like(input, 0))
 
 
 fill.samples(lambda rng: [Sample(rng.normal(size=(2, 3)), 1.5)])

@@ -43,6 +43,14 @@ class Interpreter(Protocol):
         """A tensor over the same memory, without history."""
         ...
 
+    def alter(self, tensor: Any, what: str) -> None:
+        """Called before flags, hooks or history of ``tensor`` (not its contents) change; a trace may refuse."""
+        ...
+
+    def call(self, function: Any, *args: Any) -> Any:
+        """Call a user's function, such as a hook; a trace runs it like the rest of the user's code."""
+        ...
+
     def get_grad(self, tensor: Any) -> Any:
         """``tensor.grad``"""
         ...
@@ -61,13 +69,16 @@ def install(interpreter: Interpreter) -> None:
     _installed[:] = [interpreter]
 
 
-def current() -> Interpreter:
-    interpreter = _slot.get(None)
-    if interpreter is not None:
-        return interpreter
+def installed() -> Interpreter:
+    """The interpreter of contexts that entered none: it runs ops at once."""
     if not _installed:
         raise CompilerBug("no interpreter is installed; import jitorch, not a part of it")
     return _installed[0]
+
+
+def current() -> Interpreter:
+    interpreter = _slot.get(None)
+    return installed() if interpreter is None else interpreter
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -150,7 +151,8 @@ def arg_reduction(x: Any, better: str, start: Any) -> Reduction:
 
 def _arg_numpy(x: Any, axes: tuple[int, ...], fn: Any) -> Any:
     kept = [i for i in range(x.ndim) if i not in axes]
-    moved = np.transpose(x, (*kept, *axes)).reshape(*(x.shape[i] for i in kept), -1)
+    count = math.prod(x.shape[i] for i in axes)
+    moved = np.transpose(x, (*kept, *axes)).reshape(*(x.shape[i] for i in kept), count)
     return fn(moved, -1)
 
 

@@ -71,7 +71,7 @@ def view(input: Tensor, *sizes: Any, size: Any = None, dtype: Any = None) -> Ten
     if not _viewable(input, shape):
         raise ShapeError(
             "view: the strides cannot show this shape without a copy", expected="axes that lie next to each other",
-            actual=f"{input.type} with strides {input.stride()} as {shape}", hint="use reshape(), or contiguous() first",
+            actual=f"{input.type} with strides {input.stride()} as {shape}", hint="use reshape()",
         )  # fmt: skip
     return reshape_to(input, shape=shape)
 
@@ -153,7 +153,7 @@ def _(rng):
     yield Sample(rng.normal(size=(4, 3)), -2, (2, 2))
 
 
-@function(inplace=False)
+@function
 def unsqueeze(input: Tensor, dim: int) -> Tensor:
     """A new axis of size 1 at ``dim``."""
     axis = axis_of("unsqueeze", dim, input.ndim + 1)

@@ -36,6 +36,7 @@ APART = {
 """Names, or modules, that cannot be compared so, and why."""
 
 GRADIENT = {
+    "as_strided_scatter": "PyTorch's fails PyTorch's own gradcheck",
     "cholesky_inverse": "PyTorch gives the other triangle, which is not read, a gradient",
     "cholesky_solve": "PyTorch gives the other triangle, which is not read, a gradient",
 }
@@ -151,7 +152,7 @@ def test_values_and_gradients(key: str, sample: Sample) -> None:
         outputs = [(g, w) for g, w in zip(leaves(got), leaves(want)) if w.requires_grad]
         seeds, grads = reference_gradients([w for _, w in outputs], reference)
     except RuntimeError as error:
-        if isinstance(error, UserError) or not re.search("not differentiable|derivative for|in-?place", str(error)):
+        if isinstance(error, UserError) or not re.search("not differentiable|derivative for|in-?place|cannot resize", str(error)):
             raise
         # PyTorch has no gradient here: values alone.
         got, want, _, _ = call_both(key, sample, "float64", False)

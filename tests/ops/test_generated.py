@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from jitorch import dims
-from jitorch.builder import GraphBuilder, body_graph, infer
+from jitorch.builder import GraphBuilder, body_graph
 from jitorch.dims import Facts
 from jitorch.frontend.tape import run_backward
 from jitorch.ir.graph import Graph, Node
@@ -37,7 +37,10 @@ def samples_of(op: Any) -> Iterator[Sample]:
 
 def cases(wanted: Callable[[Op, Sample], bool]) -> list[Any]:
     return [
-        pytest.param(op, s, id=f"{name}-{i}") for name, op in OPS.items() for i, s in enumerate(samples_of(op)) if wanted(op, s)
+        pytest.param(op, sample, id=f"{name}-{i}")
+        for name, op in OPS.items()
+        for i, sample in enumerate(samples_of(op))
+        if wanted(op, sample)
     ]
 
 

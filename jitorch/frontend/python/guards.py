@@ -244,6 +244,11 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
+def _key_text(key: Any) -> str:
+    """A tensor's key by the texts of its parts (``f32[3]``), not by their longer representations."""
+    return f"({', '.join(map(str, key))})" if isinstance(key, tuple) else str(key)
+
+
 def _describe(guard: Guard) -> str:
     path, expected = paths.describe(guard.path), guard.expected
     match guard.kind:
@@ -256,7 +261,7 @@ def _describe(guard: Guard) -> str:
         case "func":
             return f"{path} was the function {expected.name}"
         case "tensor":
-            return f"{path} was a tensor with {_short(expected)}"
+            return f"{path} was a tensor with {_key_text(expected)}"
         case "same":
             return f"{path} was the same object as {paths.describe(expected)}"
         case "distinct":
@@ -282,7 +287,7 @@ def _actual(guard: Guard, args: tuple[Any, ...], kwargs: Mapping[str, Any], tens
             case "type":
                 return f"it is of type {type(value).__name__}"
             case "tensor":
-                return f"it has {_short(tensor_key.function(value))}"
+                return f"it has {_key_text(tensor_key.function(value))}"
             case "len":
                 return f"it is {len(value)}"
             case "keys":

@@ -8,6 +8,7 @@ from typing import Any
 import jitorch_c
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
 from jitorch_c.compiler import ZIG, Compiler
 
 from jitorch import config, dtypes
@@ -18,6 +19,7 @@ from jitorch.errors import BackendError, TensorIndexError
 from jitorch.ir.graph import Graph
 from jitorch.ir.types import FLOAT, TensorType
 from jitorch.ops import OPS
+from tests.random_calls import assert_same_results, calls
 from tests.samples import assert_backend_is_the_interpreter, assert_close, trace, trace_types, with_samples
 
 X = np.arange(12, dtype=np.float32).reshape(3, 4)
@@ -26,6 +28,13 @@ X = np.arange(12, dtype=np.float32).reshape(3, 4)
 @pytest.mark.parametrize("name", with_samples())
 def test_every_sample_is_as_interpreted(name: str) -> None:
     assert_backend_is_the_interpreter(name, "c")
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@given(calls() | calls(symbolic=True))
+def test_random_graphs(case: tuple[Graph, list[np.ndarray], dict[str, int]]) -> None:
+    graph, arrays, _ = case
+    assert_same_results(graph, arrays, "c")
 
 
 def symbolic() -> Graph:

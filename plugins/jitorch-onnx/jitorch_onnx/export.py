@@ -76,7 +76,8 @@ def export(
     arguments = described(model, positional, keywords, input_names, axes)
     traced = trace(model, positional, keywords, arguments)
     outputs = named("output_names", output_names, _output_names(traced.outputs))
-    check_dynamic_axes(axes, [*(a.name for a in arguments), *outputs])
+    tensors = named("input_names and output_names", None, [*(a.name for a in arguments), *outputs])
+    check_dynamic_axes(axes, tensors)
     result = _written(traced, arguments, outputs, opset_version)
     check.check_model(result)
     if verify:

@@ -45,7 +45,6 @@ for _name, _op_type in {
     "sub": "Sub", "div": "Div", "pow": "Pow", "eq": "Equal", "neg": "Neg", "floor": "Floor", "ceil": "Ceil",
     "round": "Round", "sqrt": "Sqrt", "exp": "Exp", "log": "Log", "sin": "Sin", "cos": "Cos", "tan": "Tan",
     "asin": "Asin", "acos": "Acos", "atan": "Atan", "sinh": "Sinh", "cosh": "Cosh", "tanh": "Tanh", "erf": "Erf",
-    "where": "Where",
 }.items():  # fmt: skip
     _direct(_name, _op_type)
 
@@ -83,6 +82,15 @@ def _ne(ctx: Context, x: str, y: str) -> str:
     return ctx.node("Not", ctx.node("Equal", x, y))
 
 
+@scalar("where")
+def _where(ctx: Context, condition: str, x: str, y: str) -> str:
+    if not _is_bool(ctx, x):
+        return ctx.node("Where", condition, x, y)
+    # Runtimes select numbers only.
+    chosen = ctx.node("And", condition, x)
+    return ctx.node("Or", chosen, ctx.node("And", ctx.node("Not", condition), y))
+
+
 def _order(name: str, op_type: str, negated: int, bool_op_type: str) -> None:
     """An order relation; of bools it is ``bool_op_type`` with operand ``negated`` negated."""
 
@@ -109,43 +117,52 @@ _unless_bool("sign", "Sign")
 
 
 # ---- division with remainder ----------------------------------------------------------------------
-def _divisor(ctx: Context, y: str) -> tuple[str, Callable[[str], str]]:
-    """An integer divisor without zeros, and what makes the result 0 where ``y`` was 0."""
+def _divisor(ctx: Context, y: str) -> tuple[str, str | None]:
+    """An integer divisor that cannot trap, and where ``y`` is one that can: 0, or -1 (the least integer overflows).
+
+    There the divisor is 1, so that the remainder is 0.
+    """
     array = ctx.file.array(y)
-    if array is not None and array.all():
-        return y, lambda result: result
-    is_zero = ctx.node("Equal", y, ctx.like(0, y))
-    safe = ctx.node("Where", is_zero, ctx.like(1, y), y)
-    return safe, lambda result: ctx.node("Where", is_zero, ctx.like(0, y), result)
+    if array is not None and array.all() and (array != -1).all():
+        return y, None
+    traps = ctx.node("Equal", y, ctx.like(0, y))
+    if ctx.file.dtype(y).is_signed:
+        traps = ctx.node("Or", traps, ctx.node("Equal", y, ctx.like(-1, y)))
+    return ctx.node("Where", traps, ctx.like(1, y), y), traps
+
+
+def _signs_differ(ctx: Context, x: str, y: str) -> str:
+    zero = ctx.like(0, x)
+    return ctx.node("Xor", ctx.node("Less", x, zero), ctx.node("Less", y, zero))
 
 
 @scalar("floordiv")
 def _floordiv(ctx: Context, x: str, y: str) -> str:
     if not _is_integer(ctx, x):
         return ctx.node("Floor", ctx.node("Div", x, y))
-    safe, restore = _divisor(ctx, y)
-    # The remainder has the sign of the divisor, so the division of what is left is exact.
-    return restore(ctx.node("Div", ctx.node("Sub", x, ctx.node("Mod", x, safe)), safe))
+    safe, traps = _divisor(ctx, y)
+    # ONNX truncates: one too much where the division leaves a rest and the signs differ.
+    quotient = ctx.node("Div", x, safe)
+    has_rest = ctx.node("Not", ctx.node("Equal", ctx.node("Mod", x, safe), ctx.like(0, x)))
+    too_much = ctx.node("And", has_rest, _signs_differ(ctx, x, safe))
+    result = ctx.node("Where", too_much, ctx.node("Sub", quotient, ctx.like(1, x)), quotient)
+    # x // 0 is 0 and x // -1 is -x.
+    return result if traps is None else ctx.node("Where", traps, ctx.node("Mul", x, y), result)
 
 
 @scalar("mod")
 def _mod(ctx: Context, x: str, y: str) -> str:
     if _is_integer(ctx, x):
-        safe, restore = _divisor(ctx, y)
-        return restore(ctx.node("Mod", x, safe))
+        return ctx.node("Mod", x, _divisor(ctx, y)[0])
     rest = ctx.node("Mod", x, y, fmod=1)
-    zero = ctx.like(0, x)
-    signs_differ = ctx.node("Xor", ctx.node("Less", rest, zero), ctx.node("Less", y, zero))
-    moves = ctx.node("And", signs_differ, ctx.node("Not", ctx.node("Equal", rest, zero)))
+    is_zero = ctx.node("Equal", rest, ctx.like(0, x))
+    moves = ctx.node("And", _signs_differ(ctx, rest, y), ctx.node("Not", is_zero))
     return ctx.node("Where", moves, ctx.node("Add", rest, y), rest)
 
 
 @scalar("fmod")
 def _fmod(ctx: Context, x: str, y: str) -> str:
-    if not _is_integer(ctx, x):
-        return ctx.node("Mod", x, y, fmod=1)
-    safe, restore = _divisor(ctx, y)
-    return restore(ctx.node("Mod", x, safe, fmod=1))
+    return ctx.node("Mod", x, _divisor(ctx, y)[0] if _is_integer(ctx, x) else y, fmod=1)
 
 
 # ---- shifts ---------------------------------------------------------------------------------------
@@ -219,6 +236,10 @@ def _log10(ctx: Context, x: str) -> str:
 
 @scalar("atan2")
 def _atan2(ctx: Context, y: str, x: str) -> str:
+    # Of two infinite coordinates only the signs count.
+    infinite = ctx.like(np.inf, x)
+    both = ctx.node("And", *(ctx.node("Equal", ctx.node("Abs", c), infinite) for c in (x, y)))
+    y, x = (ctx.node("Where", both, ctx.node("Sign", c), c) for c in (y, x))
     zero = ctx.like(0, x)
     below = ctx.node("Less", y, zero)
     half_plane = ctx.node("Where", below, ctx.like(-math.pi, x), ctx.like(math.pi, x))

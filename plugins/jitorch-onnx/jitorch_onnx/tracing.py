@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from jitorch import Tensor, default_generator
-from jitorch.errors import UnsupportedError, ValueRangeError
+from jitorch.dims import Guard
+from jitorch.errors import ShapeError, UnsupportedError, ValueRangeError
 from jitorch.frontend.capture import CapturingBuilder
 from jitorch.ir.graph import Graph
 from jitorch_onnx.arguments import Argument, leaves, rebuilt
@@ -36,18 +37,34 @@ def trace(
     stand_ins = iter([builder.add_argument(a.type) for a in arguments])
     new_args, new_kwargs = rebuilt((tuple(args), dict(kwargs)), stand_ins)
     names = {id(default_generator.state): "the random generator"} | _state_names(function)
-    with _unchanged(function), builder.recording():
-        results = [(path, leaf) for path, leaf in leaves(function(*new_args, **new_kwargs)) if isinstance(leaf, Tensor)]
-        graph = builder.finish([leaf for _, leaf in results])
+    try:
+        results = _results(function, new_args, new_kwargs, builder)
+    except ShapeError:
+        # Where sizes must be equal that are so by accident, what follows fails: the cause is the better message.
+        _refuse_fixed(builder.guards)
+        raise
+    _refuse_fixed(builder.guards)
+    graph = builder.finish([leaf for _, leaf in results])
     parameters = [(names.get(id(t), f"captured_{i}"), t) for i, t in enumerate(builder.parameters)]
     _refuse_writes([name for name, t in parameters if any(t is w for w in builder.written)])
-    fixed = [str(g) for g in builder.guards if g.relation == "=="]
+    return Traced(graph, parameters, [path for path, _ in results], [str(g) for g in builder.guards])
+
+
+def _results(
+    function: Callable[..., Any], args: Any, kwargs: Any, builder: CapturingBuilder
+) -> list[tuple[str, Tensor]]:
+    """What ``function`` returns, by place."""
+    with _unchanged(function), builder.recording():
+        return [(path, leaf) for path, leaf in leaves(function(*args, **kwargs)) if isinstance(leaf, Tensor)]
+
+
+def _refuse_fixed(guards: Sequence[Guard]) -> None:
+    fixed = [str(g) for g in guards if g.relation == "=="]
     if fixed:
         raise ValueRangeError(
             "export: the function works for some sizes of the dynamic axes only", actual=", ".join(fixed),
             hint="give equal axes one name, and leave axes of one size out of dynamic_axes",
         )  # fmt: skip
-    return Traced(graph, parameters, [path for path, _ in results], [str(g) for g in builder.guards])
 
 
 def _name_of(function: Callable[..., Any]) -> str:

@@ -130,7 +130,7 @@ def test_the_form_of_the_call_is_checked() -> None:
     [
         (Guard(paths.attr(A, "n"), "eq", 3), (Thing(n=4),), "arg0.n was 3; now it is 4"),
         (Guard(A, "type", float), (4,), "arg0 was of type float; now it is of type int"),
-        (Guard(A, "tensor", ("f32", 3)), (t,), "arg0 was a tensor with ('f32', 3); now it has ('f32', 2)"),
+        (Guard(A, "tensor", ("f32", 3)), (t,), "arg0 was a tensor with (f32, 3); now it has (f32, 2)"),
         (Guard(A, "len", 2), ([1],), "arg0 had length 2; now it is 1"),
         (Guard(A, "keys", ("a",)), ({"b": 1},), "arg0 had the keys ['a']; now they are ['b']"),
         (Guard(A, "lacks", "a"), ({"a": 1},), "arg0 had no key 'a'; now it has one"),

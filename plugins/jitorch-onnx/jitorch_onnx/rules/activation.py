@@ -8,8 +8,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+import numpy as np
+
 from jitorch import dtypes
-from jitorch.dtypes import Category
+from jitorch.dtypes import Category, DType
 from jitorch.ir.graph import Node
 from jitorch_onnx.context import Context
 from jitorch_onnx.rules.attach import rule
@@ -58,7 +60,9 @@ def _parametrised(name: str) -> Callable[[Callable[..., str | None]], None]:
         @rule(name)
         def _(ctx: Context, node: Node) -> str | None:
             known = _parameters(ctx, node)
-            return None if known is None else emit(ctx, known[0], *known[1])
+            if known is None or node.output.type != node.operands[0].type:
+                return None
+            return emit(ctx, known[0], *known[1])
 
     return attach
 
@@ -104,6 +108,13 @@ def _(ctx: Context, node: Node) -> str:
     return ctx.node("Gelu", ctx.input(node.operands[0]), approximate=node.attrs["approximate"])
 
 
+def _holds(dtype: DType, number: float) -> bool:
+    """Whether ``number`` is one of ``dtype``, up to the rounding of floats."""
+    if dtype.is_floating_point:
+        return True
+    return isinstance(number, int) and np.iinfo(dtype.numpy).min <= number <= np.iinfo(dtype.numpy).max
+
+
 @rule("hardtanh", "clamp")
 def _(ctx: Context, node: Node) -> str | None:
     x, *limits = node.inputs
@@ -111,9 +122,11 @@ def _(ctx: Context, node: Node) -> str | None:
     if x is None or x.type != node.output.type or any(k is None and v is not None for k, v in zip(known, limits)):
         return None
     low, high = known
+    name = ctx.input(x)
     if low is not None and high is not None and not low <= high:
         return None
-    name = ctx.input(x)
+    if not all(limit is None or _holds(ctx.file.dtype(name), limit) for limit in known):
+        return None
     return ctx.node("Clip", name, *("" if limit is None else ctx.like(limit, name) for limit in (low, high)))
 
 

@@ -22,7 +22,8 @@ def _(ctx: Context, node: Node) -> str | None:
     if x is None or weight is None or len(shape_of(x)) < 2 or len(shape_of(weight)) != 2:
         return None
     names = [name for name in ctx.inputs(node) if name]
-    if len(shape_of(x)) == 2:
+    # Runtimes multiply integers by MatMul only.
+    if len(shape_of(x)) == 2 and ctx.file.dtype(names[0]).is_floating_point:
         return ctx.node("Gemm", *names, transB=1)
     product = ctx.node("MatMul", names[0], ctx.transpose(names[1], (1, 0)))
     return product if bias is None else ctx.node("Add", product, names[2])

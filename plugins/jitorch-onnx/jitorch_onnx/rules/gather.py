@@ -7,6 +7,7 @@ the last.
 from __future__ import annotations
 
 from jitorch import dtypes
+from jitorch.dtypes import DType
 from jitorch.errors import UnsupportedError
 from jitorch.ir.graph import Node
 from jitorch_onnx.context import Context
@@ -26,6 +27,13 @@ def _accumulation(ctx: Context, node: Node) -> dict[str, str]:
     if ctx.opset < _REDUCTION:
         raise UnsupportedError(f"needs opset {_REDUCTION} to add to what is there")
     return {"reduction": "add"}
+
+
+def _wide(dtype: DType) -> DType:
+    """What ``dtype`` is combined in: runtimes lack halves and bool."""
+    if dtype is dtypes.bool_:
+        return dtypes.int32
+    return dtypes.float32 if dtype in (dtypes.float16, dtypes.bfloat16) else dtype
 
 
 @rule("take")
@@ -56,7 +64,11 @@ def _(ctx: Context, node: Node) -> str:
 
 @rule("scatter_axis")
 def _(ctx: Context, node: Node) -> str:
-    return ctx.node("ScatterElements", *ctx.inputs(node), axis=node.attrs["axis"], **_accumulation(ctx, node))
+    x, index, y = ctx.inputs(node)
+    attrs = _accumulation(ctx, node)
+    dtype = ctx.file.dtype(x)
+    x, y = (ctx.cast(name, _wide(dtype)) if attrs else name for name in (x, y))
+    return ctx.cast(ctx.node("ScatterElements", x, index, y, axis=node.attrs["axis"], **attrs), dtype)
 
 
 @rule("scatter_extreme")
@@ -65,7 +77,10 @@ def _(ctx: Context, node: Node) -> str:
     since = _REDUCTION if how == "mul" else _EXTREMES
     if ctx.opset < since:
         raise UnsupportedError(f"needs opset {since}")
-    return ctx.node("ScatterElements", *ctx.inputs(node), axis=node.attrs["axis"], reduction=how)
+    x, index, y = ctx.inputs(node)
+    dtype = ctx.file.dtype(x)
+    x, y = ctx.cast(x, _wide(dtype)), ctx.cast(y, _wide(dtype))
+    return ctx.cast(ctx.node("ScatterElements", x, index, y, axis=node.attrs["axis"], reduction=how), dtype)
 
 
 @rule("put")
@@ -78,7 +93,8 @@ def _(ctx: Context, node: Node) -> str:
     index_first = (*range(axis, axis + count), *range(axis), *range(axis + count, rank - 1 + count))
     back = (*range(1, axis + 1), 0, *range(axis + 1, rank))
     index = ctx.node("Unsqueeze", ctx.cast(index, dtypes.int64), ctx.integers(-1))
-    written = ctx.node(
-        "ScatterND", ctx.transpose(x, to_front), index, ctx.transpose(y, index_first), **_accumulation(ctx, node)
-    )
-    return ctx.transpose(written, back)
+    attrs = _accumulation(ctx, node)
+    dtype = ctx.file.dtype(x)
+    x, y = (ctx.cast(name, _wide(dtype)) if attrs else name for name in (x, y))
+    written = ctx.node("ScatterND", ctx.transpose(x, to_front), index, ctx.transpose(y, index_first), **attrs)
+    return ctx.cast(ctx.transpose(written, back), dtype)

@@ -1,0 +1,108 @@
+"""What is stored; whole graphs are in ``tests/passes/cases/fuse``."""
+
+from __future__ import annotations
+
+import pytest
+
+from jitorch.ir.graph import Graph
+from jitorch.lower.fuse import keeps_last_axis, plan, unit_axis
+from tests.lower.graphs import parse
+
+
+def stored(text: str) -> list[str]:
+    """The ops whose results are stored, in order."""
+    return [v.node.op.name for v in plan(parse(text)).stored if v.node is not None]
+
+
+def test_inputs_have_memory_and_are_not_in_the_plan() -> None:
+    graph = parse("graph @main(%x: f32[4], %s: float) { %0: f32[4] = exp(%x) return %0 }")
+    decided = plan(graph)
+    assert decided.is_stored(graph.inputs[0])
+    assert not decided.is_stored(graph.inputs[1])
+    assert list(decided.stored) == [graph.outputs[0]]
+
+
+def test_a_chain_of_elementwise_ops_is_one_kernel() -> None:
+    text = """graph @main(%x: f32[4]) {
+      %0: f32[4] = exp(%x)
+      %1: f32[4] = sin(%0)
+      %2: f32[4] = add(%1, %0)
+      return %2
+    }"""
+    assert stored(text) == ["add"]
+
+
+def test_what_is_dear_and_read_in_two_kernels_is_stored() -> None:
+    text = """graph @main(%x: f32[4, 8]) {{
+      %0: f32[4, 8] = {op}(%x)
+      %1: f32[4] = reduce_sum(%0, axes=(1,))
+      %2: f32[8, 4] = transpose_axes(%0, perm=(1, 0))
+      return %1, %2
+    }}"""
+    assert stored(text.format(op="exp")) == ["exp", "reduce_sum", "transpose_axes"]
+    assert stored(text.format(op="neg")) == ["reduce_sum", "transpose_axes"]
+
+
+def test_a_reduction_over_outer_axes_is_stored() -> None:
+    text = """graph @main(%x: f32[8, 16]) {{
+      %0: f32[{kept}] = reduce_sum(%x, axes=({axis},))
+      %1: f32[{kept}] = neg(%0)
+      return %1
+    }}"""
+    assert stored(text.format(kept=16, axis=0)) == ["reduce_sum", "neg"]
+    assert stored(text.format(kept=8, axis=1)) == ["neg"]
+
+
+def test_a_scatter_is_stored() -> None:
+    text = """graph @main(%x: f32[5], %i: i64[2], %y: f32[2]) {
+      %0: f32[5] = put(%x, %i, %y, axis=0, accumulate=True)
+      %1: f32[5] = neg(%0)
+      return %1
+    }"""
+    assert stored(text) == ["put", "neg"]
+
+
+def test_a_matrix_product_reads_views_of_memory_in_place() -> None:
+    text = """graph @main(%x: f32[8, 4], %y: f32[8, 3]) {
+      %0: f32[4, 8] = transpose_axes(%x, perm=(1, 0))
+      %1: f32[4, 3] = matmul_batched(%0, %y)
+      return %1
+    }"""
+    assert stored(text) == ["matmul_batched"]
+
+
+def reduction(shape: str, kept: str, axes: str, op: str = "reduce_sum", dtype: str = "f32") -> Graph:
+    return parse(f"graph @main(%x: f32[{shape}]) {{ %0: {dtype}[{kept}] = {op}(%x, axes={axes}) return %0 }}")
+
+
+@pytest.mark.parametrize(
+    ("graph", "expected"),
+    [
+        (reduction("8, 16", "16", "(0,)"), True),
+        (reduction("8, 16", "8", "(1,)"), False),
+        (reduction("8, 16", "", "(0, 1)"), False),
+        (reduction("8, 3", "3", "(0,)"), False),
+        (reduction("8, 16", "16", "(0,)", "reduce_argmax", "i64"), False),
+        (reduction("2, 8, 16", "8, 16", "(0,)", "reduce_max"), True),
+    ],
+    ids=["outer", "inner", "all", "short rows", "argmax", "maximum"],
+)
+def test_which_reductions_run_over_rows(graph: Graph, expected: bool) -> None:
+    assert keeps_last_axis(graph.nodes[0]) is expected
+
+
+@pytest.mark.parametrize(
+    ("node", "axis"),
+    [
+        ("%0: f32[4, 2, 3] = transpose_axes(%x, perm=(2, 0, 1))", 0),
+        ("%0: f32[2, 3, 2] = slice_axes(%x, starts=(0, 0, 0), stops=(2, 3, 4), steps=(1, 1, 2))", None),
+        ("%0: f32[2, 2, 4] = slice_axes(%x, starts=(0, 0, 0), stops=(2, 3, 4), steps=(1, 2, 1))", 2),
+        ("%0: f32[5, 2, 3, 4] = broadcast_to(%x, shape=(5, 2, 3, 4))", 3),
+        ("%0: f32[6, 4] = reshape_to(%x, shape=(6, 4))", 1),
+        ("%0: f32[4, 6] = reshape_to(%x, shape=(4, 6))", None),
+        ("%0: f32[2, 3, 4] = neg(%x)", 2),
+    ],
+)
+def test_the_axis_along_which_elements_are_neighbours(node: str, axis: int | None) -> None:
+    graph = parse(f"graph @main(%x: f32[2, 3, 4]) {{ {node} return %0 }}")
+    assert unit_axis(graph.outputs[0]) == axis
