@@ -5,6 +5,7 @@ from importlib import import_module as _import_module
 from importlib.util import find_spec as _find_spec
 from typing import Any as _Any
 
+from jitorch import plugins as _plugins
 from jitorch.autograd.grad_mode import (
     enable_grad,
     inference_mode,
@@ -46,6 +47,7 @@ from jitorch.dtypes import int16 as short
 from jitorch.dtypes import int32 as int
 from jitorch.dtypes import int64 as long
 from jitorch.frontend.defaults import default_generator
+from jitorch.ops import PUBLIC as _PUBLIC
 from jitorch.ops.generator import Generator
 from jitorch.printing import get_printoptions, set_printoptions
 from jitorch.tensor import Size, Tensor
@@ -95,6 +97,9 @@ from jitorch.ops.elementary import (
     acosh, acosh as arccosh, asinh as arcsinh, atanh as arctanh, asinh, atanh, deg2rad, exp2, float_power, fmax, fmin,
     frac, gcd, hypot, lcm, ldexp, logaddexp, logaddexp2, logit, positive, rad2deg, sinc, xlogy,
 )  # fmt: skip
+from jitorch.ops.extrema import (
+    amax, amin, aminmax, argmax, argmin, max, min,
+)  # fmt: skip
 from jitorch.ops.factory import (
     arange, as_tensor, as_tensor as asarray, empty, empty_like, empty_strided, eye, from_numpy, frombuffer, full,
     full_like, linspace, logspace, ones, ones_like, closed_range as range, scalar_tensor, tensor, zeros, zeros_like,
@@ -111,6 +116,9 @@ from jitorch.ops.indexing import (
 )  # fmt: skip
 from jitorch.ops.linalg import (
     bmm, dot, matmul, mm, mv,
+)  # fmt: skip
+from jitorch.ops.margin_loss import (
+    cosine_embedding_loss, hinge_embedding_loss, margin_ranking_loss, triplet_margin_loss,
 )  # fmt: skip
 from jitorch.ops.math import (
     abs, abs as absolute, acos, add_ as add, acos as arccos, asin as arcsin, atan as arctan, atan2 as arctan2, asin,
@@ -147,8 +155,7 @@ from jitorch.ops.random import (
     bernoulli, multinomial, normal, rand, rand_like, randint, randint_like, randn, randn_like, randperm,
 )  # fmt: skip
 from jitorch.ops.reduction import (
-    all, amax, amin, aminmax, any, argmax, argmin, count_nonzero, dist, logsumexp, max, mean, min, nanmean, nansum,
-    norm, prod, std, std_mean, sum, var, var_mean,
+    all, any, count_nonzero, mean, nanmean, nansum, prod, sum,
 )  # fmt: skip
 from jitorch.ops.scan import (
     cummax, cummin, cumprod, cumsum, logcumsumexp,
@@ -176,8 +183,14 @@ from jitorch.ops.sorting import (
 from jitorch.ops.special import (
     erfc, erfinv,
 )  # fmt: skip
+from jitorch.ops.spread import (
+    dist, logsumexp, norm, std, std_mean, var, var_mean,
+)  # fmt: skip
 from jitorch.ops.strided import (
-    as_strided, as_strided_scatter,
+    as_strided, as_strided_scatter, resize_as_,
+)  # fmt: skip
+from jitorch.ops.unpooling import (
+    channel_shuffle, pixel_shuffle, pixel_unshuffle,
 )  # fmt: skip
 
 __all__ = [
@@ -188,38 +201,40 @@ __all__ = [
     "atleast_1d", "atleast_2d", "atleast_3d", "avg_pool1d", "baddbmm", "bernoulli", "bilinear", "bincount",
     "bitwise_and", "bitwise_left_shift", "bitwise_not", "bitwise_or", "bitwise_right_shift", "bitwise_xor",
     "block_diag", "bmm", "broadcast_shapes", "broadcast_tensors", "broadcast_to", "bucketize", "can_cast",
-    "cartesian_prod", "cat", "cdist", "ceil", "celu", "chain_matmul", "cholesky", "cholesky_inverse",
-    "cholesky_solve", "chunk", "clamp", "clamp_max", "clamp_min", "clip", "clone", "column_stack", "combinations",
-    "concat", "concatenate", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
-    "copysign", "corrcoef", "cos", "cosh", "cosine_similarity", "count_nonzero", "cov", "cross", "cummax", "cummin",
-    "cumprod", "cumsum", "cumulative_trapezoid", "deg2rad", "det", "diag", "diag_embed", "diagflat", "diagonal",
-    "diagonal_scatter", "diff", "digamma", "dist", "div", "divide", "dot", "dropout", "dsplit", "dstack", "einsum",
-    "empty", "empty_like", "empty_strided", "eq", "equal", "erf", "erfc", "erfinv", "exp", "exp2", "expm1", "eye",
-    "fill", "fix", "flatten", "flip", "fliplr", "flipud", "float_power", "floor", "floor_divide", "fmax", "fmin",
-    "fmod", "frac", "from_numpy", "frombuffer", "full", "full_like", "gather", "gcd", "ge", "ger",
-    "get_default_device", "get_default_dtype", "get_num_threads", "get_rng_state", "greater", "greater_equal",
-    "group_norm", "gt", "hardshrink", "heaviside", "histc", "hsplit", "hstack", "hypot", "index_add", "index_copy",
-    "index_fill", "index_put", "index_reduce", "index_select", "initial_seed", "inner", "inverse", "is_complex",
+    "cartesian_prod", "cat", "cdist", "ceil", "celu", "chain_matmul", "channel_shuffle", "cholesky",
+    "cholesky_inverse", "cholesky_solve", "chunk", "clamp", "clamp_max", "clamp_min", "clip", "clone", "column_stack",
+    "combinations", "concat", "concatenate", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d",
+    "conv_transpose3d", "copysign", "corrcoef", "cos", "cosh", "cosine_embedding_loss", "cosine_similarity",
+    "count_nonzero", "cov", "cross", "cummax", "cummin", "cumprod", "cumsum", "cumulative_trapezoid", "deg2rad",
+    "det", "diag", "diag_embed", "diagflat", "diagonal", "diagonal_scatter", "diff", "digamma", "dist", "div",
+    "divide", "dot", "dropout", "dsplit", "dstack", "einsum", "empty", "empty_like", "empty_strided", "eq", "equal",
+    "erf", "erfc", "erfinv", "exp", "exp2", "expm1", "eye", "fill", "fix", "flatten", "flip", "fliplr", "flipud",
+    "float_power", "floor", "floor_divide", "fmax", "fmin", "fmod", "frac", "from_numpy", "frombuffer", "full",
+    "full_like", "gather", "gcd", "ge", "ger", "get_default_device", "get_default_dtype", "get_num_threads",
+    "get_rng_state", "greater", "greater_equal", "group_norm", "gt", "hardshrink", "heaviside",
+    "hinge_embedding_loss", "histc", "hsplit", "hstack", "hypot", "index_add", "index_copy", "index_fill",
+    "index_put", "index_reduce", "index_select", "initial_seed", "inner", "inverse", "is_complex",
     "is_floating_point", "is_nonzero", "is_tensor", "isclose", "isfinite", "isin", "isinf", "isnan", "isneginf",
     "isposinf", "isreal", "kron", "kthvalue", "layer_norm", "lcm", "ldexp", "le", "lerp", "less", "less_equal",
     "lgamma", "linspace", "log", "log10", "log1p", "log2", "log_softmax", "logaddexp", "logaddexp2", "logcumsumexp",
     "logdet", "logical_and", "logical_not", "logical_or", "logical_xor", "logit", "logspace", "logsumexp", "lt",
-    "manual_seed", "masked_fill", "masked_scatter", "masked_select", "matmul", "matrix_exp", "matrix_power", "max",
-    "max_pool1d", "max_pool2d", "max_pool3d", "maximum", "mean", "median", "meshgrid", "min", "minimum", "mm", "mode",
-    "moveaxis", "movedim", "msort", "mul", "multinomial", "multiply", "mv", "mvlgamma", "nan_to_num", "nanmean",
-    "nanmedian", "nanquantile", "nansum", "narrow", "ne", "neg", "negative", "nonzero", "norm", "normal", "not_equal",
-    "numel", "ones", "ones_like", "outer", "pairwise_distance", "pdist", "permute", "pinverse", "polygamma",
-    "positive", "pow", "prelu", "prod", "promote_types", "put", "qr", "quantile", "rad2deg", "rand", "rand_like",
-    "randint", "randint_like", "randn", "randn_like", "randperm", "range", "ravel", "reciprocal", "relu", "remainder",
-    "renorm", "repeat_interleave", "reshape", "result_type", "rms_norm", "roll", "rot90", "round", "row_stack",
-    "rsqrt", "rsub", "scalar_tensor", "scatter", "scatter_add", "scatter_reduce", "searchsorted", "seed", "select",
-    "select_scatter", "selu", "set_default_device", "set_default_dtype", "set_num_threads", "set_rng_state", "sgn",
-    "sigmoid", "sign", "signbit", "sin", "sinc", "sinh", "slice_scatter", "slogdet", "softmax", "sort", "split",
-    "split_with_sizes", "sqrt", "square", "squeeze", "stack", "std", "std_mean", "sub", "subtract", "sum", "svd",
-    "swapaxes", "swapdims", "t", "take", "take_along_dim", "tan", "tanh", "tensor", "tensor_split", "tensordot",
-    "threshold", "tile", "topk", "trace", "transpose", "trapezoid", "trapz", "tril", "tril_indices", "triu",
-    "triu_indices", "true_divide", "trunc", "unbind", "unflatten", "unique", "unique_consecutive", "unsqueeze",
-    "vander", "var", "var_mean", "vdot", "vsplit", "vstack", "where", "xlogy", "zero_", "zeros", "zeros_like",
+    "manual_seed", "margin_ranking_loss", "masked_fill", "masked_scatter", "masked_select", "matmul", "matrix_exp",
+    "matrix_power", "max", "max_pool1d", "max_pool2d", "max_pool3d", "maximum", "mean", "median", "meshgrid", "min",
+    "minimum", "mm", "mode", "moveaxis", "movedim", "msort", "mul", "multinomial", "multiply", "mv", "mvlgamma",
+    "nan_to_num", "nanmean", "nanmedian", "nanquantile", "nansum", "narrow", "ne", "neg", "negative", "nonzero",
+    "norm", "normal", "not_equal", "numel", "ones", "ones_like", "outer", "pairwise_distance", "pdist", "permute",
+    "pinverse", "pixel_shuffle", "pixel_unshuffle", "polygamma", "positive", "pow", "prelu", "prod", "promote_types",
+    "put", "qr", "quantile", "rad2deg", "rand", "rand_like", "randint", "randint_like", "randn", "randn_like",
+    "randperm", "range", "ravel", "reciprocal", "relu", "remainder", "renorm", "repeat_interleave", "reshape",
+    "resize_as_", "result_type", "rms_norm", "roll", "rot90", "round", "row_stack", "rsqrt", "rsub", "scalar_tensor",
+    "scatter", "scatter_add", "scatter_reduce", "searchsorted", "seed", "select", "select_scatter", "selu",
+    "set_default_device", "set_default_dtype", "set_num_threads", "set_rng_state", "sgn", "sigmoid", "sign",
+    "signbit", "sin", "sinc", "sinh", "slice_scatter", "slogdet", "softmax", "sort", "split", "split_with_sizes",
+    "sqrt", "square", "squeeze", "stack", "std", "std_mean", "sub", "subtract", "sum", "svd", "swapaxes", "swapdims",
+    "t", "take", "take_along_dim", "tan", "tanh", "tensor", "tensor_split", "tensordot", "threshold", "tile", "topk",
+    "trace", "transpose", "trapezoid", "trapz", "tril", "tril_indices", "triplet_margin_loss", "triu", "triu_indices",
+    "true_divide", "trunc", "unbind", "unflatten", "unique", "unique_consecutive", "unsqueeze", "vander", "var",
+    "var_mean", "vdot", "vsplit", "vstack", "where", "xlogy", "zero_", "zeros", "zeros_like",
 ]  # fmt: skip
 # isort: on
 # -- end of ops --
@@ -245,7 +260,19 @@ def __getattr__(name: str) -> _Any:
     if name in _LATE:
         module, attribute = _LATE[name]
         return getattr(_import_module(module), attribute)
-    raise AttributeError(f"module 'jitorch' has no attribute {name!r}")
+    found = None if name.startswith("_") else _late_op(name)
+    if found is None:
+        raise AttributeError(f"module 'jitorch' has no attribute {name!r}")
+    globals()[name] = found
+    return found
+
+
+def _late_op(name: str) -> _Any:
+    """An op that was defined after this package was imported, or that an installed package provides."""
+    entry = _PUBLIC.get(name)
+    if entry is not None and "torch" in entry.places:
+        return entry
+    return _plugins.find(_plugins.OPS, name)
 
 
 __all__ += [

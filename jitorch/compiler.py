@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from jitorch import config, dims
+from jitorch import config, dims, plugins
 from jitorch.backends import cache, registry
 from jitorch.backends.base import Accept, Artifact, Backend, Decompose, Executable, Options, Unavailable
 from jitorch.dims import SymDim
 from jitorch.errors import BackendError, CompilerBug
 from jitorch.ir.graph import Graph, Node, Value
+from jitorch.ir.op import Op
 from jitorch.ir.printer import print_graph
 from jitorch.ir.types import ScalarType, TensorType
 from jitorch.passes import pipeline
@@ -35,20 +36,24 @@ def compile_graph(graph: Graph, backend: str | None = None, options: Options | N
     """Compile ``graph`` for ``backend`` (default: the one in force); the graph itself is not changed."""
     chosen = available(backend or registry.default_backend())
     options = options or Options()
+    extra = plugins.passes(config.current().passes)
     work = graph.copy()
     literals = lift_literals(work)
-    key = cache_key(work, chosen, options)
+    verdicts = Verdicts(chosen)
+    # An op of somebody else's is known by its body, not by its name: the body may change under it.
+    decompose(work, keep=lambda node: is_own(node.op) or verdicts.takes_whole(node))
+    key = cache_key(work, chosen, options, [text for text, _ in extra])
     artifact = _from_cache(key)
     if artifact is not None:
         steps = [Step(artifact, None, list(range(len(work.inputs))), list(range(len(work.outputs))))]
         return Compiled(graph, literals, chosen.load(artifact), steps, cached=True)
-    verdicts = Verdicts(chosen)
-    pipeline.run(work, (dce, simplify, fold, cse))
+    pipeline.run(work, (dce, simplify, fold, cse, *(change for _, change in extra)))
     decompose(work, keep=verdicts.takes_whole)
     pipeline.run(work, (simplify, fold, cse, dce))
     if all(verdicts.of(node) == chosen.name for node in work.nodes):
         artifact = chosen.compile(work, options)
-        cache.put(key, artifact.to_bytes())
+        if key is not None:
+            cache.put(key, artifact.to_bytes())
         steps = [Step(artifact, None, list(range(len(work.inputs))), list(range(len(work.outputs))))]
         return Compiled(graph, literals, chosen.load(artifact), steps)
     return _compile_regions(graph, work, literals, verdicts, options)
@@ -81,14 +86,26 @@ def available(name: str) -> Backend:
     return backend
 
 
-def cache_key(graph: Graph, backend: Backend, options: Options) -> str:
-    """The key of a compiled graph: its text, the backend and all it depends on, the options."""
+def is_own(op: Op) -> bool:
+    """Whether ``op`` is one of jitorch's, which stay the same while the package does."""
+    return getattr(op, "__module__", "").startswith("jitorch.ops.")
+
+
+def cache_key(graph: Graph, backend: Backend, options: Options, passes: Sequence[str] = ()) -> str | None:
+    """The key of a compiled graph: its text, the backend and all it depends on, options, passes of packages.
+
+    None if it holds an op of somebody else's, whose rules may change.
+    """
+    if not all(is_own(node.op) for node in graph):
+        return None
     text = print_graph(graph, locations=False)
-    return cache.key_of("program-2", text, backend.name, backend.fingerprint(), options.key())
+    return cache.key_of(
+        cache.stamp(), text, backend.name, backend.fingerprint(), options.key(), *passes
+    )
 
 
-def _from_cache(key: str) -> Artifact | None:
-    data = cache.get(key)
+def _from_cache(key: str | None) -> Artifact | None:
+    data = None if key is None else cache.get(key)
     return None if data is None else Artifact.from_bytes(data)
 
 

@@ -6,6 +6,7 @@
     JITORCH_NUM_THREADS=n       threads of one program (default: the processors this process may use)
     JITORCH_DUMP=llvm,assembly  stages whose text is written to standard error; ``all`` for each
     JITORCH_VERIFY=1            check the IR after every pass
+    JITORCH_PASSES=a,b          passes of installed packages to run, in this order (see `jitorch.plugins`)
 
 The environment is read once, at first use.  `override` changes settings for a ``with`` block of
 this thread or task, `set_default` for the process.
@@ -37,6 +38,7 @@ class Config:
     num_threads: int
     dump: frozenset[str]
     verify: bool
+    passes: tuple[str, ...] = ()
 
     def dumps(self, stage: str) -> bool:
         """Whether the text of ``stage`` is asked for."""
@@ -46,14 +48,14 @@ class Config:
 def read(environ: Mapping[str, str]) -> Config:
     """The settings that ``environ`` asks for; raises `ValueRangeError` for a value that cannot be read."""
     directory = environ.get("JITORCH_CACHE_DIR")
-    stages = environ.get("JITORCH_DUMP", "").split(",")
     return Config(
         cache=_flag(environ, "JITORCH_CACHE", True),
         cache_dir=Path(directory).expanduser() if directory else _user_cache_dir(environ),
         cache_size=_count(environ, "JITORCH_CACHE_SIZE_MB", 512) << 20,
         num_threads=_count(environ, "JITORCH_NUM_THREADS", _processors()),
-        dump=frozenset(stage.strip() for stage in stages if stage.strip()),
+        dump=frozenset(_names(environ, "JITORCH_DUMP")),
         verify=_flag(environ, "JITORCH_VERIFY", False),
+        passes=tuple(_names(environ, "JITORCH_PASSES")),
     )
 
 
@@ -105,6 +107,10 @@ def _flag(environ: Mapping[str, str], name: str, default: bool) -> bool:
     if text not in _FLAGS:
         raise ValueRangeError(f"environment variable {name} is not a switch", expected="0 or 1", actual=text)
     return _FLAGS[text]
+
+
+def _names(environ: Mapping[str, str], name: str) -> list[str]:
+    return [part.strip() for part in environ.get(name, "").split(",") if part.strip()]
 
 
 def _count(environ: Mapping[str, str], name: str, default: int) -> int:

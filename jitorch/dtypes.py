@@ -170,7 +170,7 @@ def get_default() -> DType:
 
 def set_default(dtype: DType) -> None:
     if not dtype.is_floating_point:
-        raise DTypeError("the default dtype must be a floating point dtype", expected="float32, float64, ...", actual=dtype.name)
+        raise DTypeError("the default dtype must be a floating point one", expected="float32, ...", actual=dtype.name)
     _default[0] = dtype
 
 

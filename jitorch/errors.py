@@ -9,13 +9,17 @@ Each user error is also the built-in exception that PyTorch raises in its place 
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import linecache
 import os
 import sys
 from types import CodeType, FrameType
 
-_internal: tuple[str, ...] = (os.path.dirname(os.path.abspath(__file__)) + os.sep, "<jitorch")
-"""How the file names of jitorch's own code begin."""
+_internal: tuple[str, ...] = (
+    os.path.dirname(os.path.abspath(__file__)) + os.sep, "<jitorch", functools.__file__, contextlib.__file__,
+)  # fmt: skip
+"""How the file names of jitorch's own code begin, and those between it and the user's: cached properties, ``with``."""
 
 
 class Location:

@@ -14,14 +14,14 @@ from jitorch.ops.gamma import (
 from jitorch.ops.math import (
     erf,
 )  # fmt: skip
-from jitorch.ops.reduction import (
-    logsumexp,
-)  # fmt: skip
 from jitorch.ops.softmax import (
     log_softmax, softmax,
 )  # fmt: skip
 from jitorch.ops.special import (
     entr, erfc, erfcx, erfinv, log_ndtr, ndtr, ndtri,
+)  # fmt: skip
+from jitorch.ops.spread import (
+    logsumexp,
 )  # fmt: skip
 
 __all__ = [

@@ -23,7 +23,7 @@ from jitorch.dtypes import DType
 from jitorch.errors import ArgumentError, AutogradError, DTypeError, ShapeError, UnsupportedError, ValueRangeError
 from jitorch.ir.op import Op
 from jitorch.ir.types import BOOL, INT, ScalarType, TensorType
-from jitorch.ops import PUBLIC, Function, dispatch
+from jitorch.ops import PUBLIC, Function, dispatch, registry
 from jitorch.ops.index import fit, getitem, setitem
 from jitorch.ops.registry import OPS
 from jitorch.ops.registry import Op as RegisteredOp
@@ -186,34 +186,42 @@ class Tensor:
 
     @property
     def shape(self) -> Size:
+        """The sizes of the axes; under `@jit` some may be symbolic."""
         return Size(self._type.shape)
 
     @property
     def dtype(self) -> DType:
+        """The type of the elements, such as `jitorch.float32`."""
         return self._type.dtype
 
     @property
     def device(self) -> Device:
+        """Where the elements are: always ``cpu`` so far."""
         return CPU
 
     @property
     def ndim(self) -> int:
+        """The number of axes."""
         return len(self._type.shape)
 
     @property
     def itemsize(self) -> int:
+        """Bytes of one element."""
         return self._type.dtype.itemsize
 
     @property
     def nbytes(self) -> Any:
+        """Bytes of all elements."""
         return self.numel() * self.itemsize
 
     @property
     def is_cuda(self) -> bool:
+        """Whether the elements are on a GPU: never so far."""
         return False
 
     @property
     def layout(self) -> Layout:
+        """How elements are laid out: always `jitorch.strided`."""
         return strided
 
     def dim(self) -> int:
@@ -264,12 +272,15 @@ class Tensor:
         return self._data("data_ptr").ctypes.data
 
     def is_floating_point(self) -> bool:
+        """Whether the elements are floating-point numbers, complex ones excluded."""
         return self.dtype.is_floating_point
 
     def is_complex(self) -> bool:
+        """Whether the elements are complex numbers."""
         return self.dtype.is_complex
 
     def is_signed(self) -> bool:
+        """Whether the dtype has negative numbers."""
         return self.dtype.is_signed
 
     @property
@@ -369,6 +380,7 @@ class Tensor:
     # -- autograd --------------------------------------------------------------------------------
     @property
     def requires_grad(self) -> bool:
+        """Whether operations on this tensor are recorded for `backward`."""
         return self._requires_grad or not self.is_leaf
 
     @requires_grad.setter
@@ -393,6 +405,7 @@ class Tensor:
 
     @property
     def is_leaf(self) -> bool:
+        """Whether no recorded operation made this tensor; `backward` fills ``.grad`` of such tensors only."""
         if self._base is not None and self._view_version != self._base._view_version:
             return self.grad_fn is None
         return self._node is None
@@ -447,6 +460,7 @@ class Tensor:
 
     @property
     def retains_grad(self) -> bool:
+        """Whether `retain_grad` was called on this tensor, which is no leaf."""
         return self._retains_grad
 
     def detach(self) -> Tensor:
@@ -656,17 +670,23 @@ def _in_place_method(name: str, entry: RegisteredOp | Function) -> Callable[...,
     return method
 
 
+def attach(key: str, entry: RegisteredOp | Function) -> None:
+    """Give `Tensor` the methods that ``entry``, published as ``key``, asks for."""
+    name = key.removeprefix("Tensor.")
+    if "property" in entry.places:
+        setattr(Tensor, name, property(_method(entry)))
+    if "method" not in entry.places or "." in name:
+        return
+    if not hasattr(Tensor, name) and entry.inplace != "only":
+        setattr(Tensor, name, _method(entry))
+    if entry.inplace:
+        setattr(Tensor, f"{name}_", _in_place_method(name, entry))
+
+
 def _attach() -> None:
     for key, entry in PUBLIC.items():
-        name = key.removeprefix("Tensor.")
-        if "property" in entry.places:
-            setattr(Tensor, name, property(_method(entry)))
-        if "method" not in entry.places or "." in name:
-            continue
-        if not hasattr(Tensor, name) and entry.inplace != "only":
-            setattr(Tensor, name, _method(entry))
-        if entry.inplace:
-            setattr(Tensor, f"{name}_", _in_place_method(name, entry))
+        attach(key, entry)
+    registry.listeners.append(attach)
     for cls in (Tensor, Number):
         for symbol, name in {**_BINARY, **_COMPARE}.items():
             setattr(cls, f"__{symbol}__", _operator(OPS[name]))

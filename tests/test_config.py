@@ -29,9 +29,11 @@ def test_each_variable_is_read(tmp_path: Path) -> None:
             "JITORCH_NUM_THREADS": "3",
             "JITORCH_DUMP": "llvm, graph,",
             "JITORCH_VERIFY": "yes",
+            "JITORCH_PASSES": "second, first",
         }
     )
-    assert settings == config.Config(False, tmp_path, 7 << 20, 3, frozenset({"llvm", "graph"}), True)
+    dump = frozenset({"llvm", "graph"})
+    assert settings == config.Config(False, tmp_path, 7 << 20, 3, dump, True, ("second", "first"))
     assert settings.dumps("llvm")
     assert not settings.dumps("assembly")
     assert config.read({"JITORCH_DUMP": "all"}).dumps("assembly")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import jitorch
 from jitorch import errors
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -37,6 +38,47 @@ def test_every_error_has_a_section_that_says_what_to_do(name):
 def test_no_section_for_an_error_that_is_gone():
     titles = re.findall(r"^## (\w+)$", (ROOT / "docs" / "errors.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert titles == ERRORS
+
+
+WITHOUT_EXAMPLE = {
+    "JitorchError", "UserError", "CompilerBug",  # only their subclasses are raised by wrong input
+    "MissingExtraError", "KernelError",  # depend on what is installed, and on memory
+}  # fmt: skip
+
+
+def section(name: str) -> str:
+    text = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
+    return text.split(f"\n## {name}\n")[1].split("\n## ")[0]
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_the_example_of_an_error_raises_it(name, tmp_path):
+    text = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
+    example = re.findall(r"^```python raises\n(.*?)^```", section(name), re.MULTILINE | re.DOTALL)
+    if name in WITHOUT_EXAMPLE:
+        assert example == []
+        return
+    (code,) = example
+    names: dict[str, object] = {}
+    (setup,) = re.findall(r"^```python setup\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    exec(setup, names)
+    path = tmp_path / "example.py"  # @jit reads source files
+    path.write_text(code, encoding="utf-8")
+    with pytest.raises(getattr(errors, name)) as caught:
+        exec(compile(code, str(path), "exec"), names)
+    assert type(caught.value).__name__ == name
+    assert caught.value.where is not None
+    assert caught.value.where.file == str(path)
+
+
+def test_the_error_shown_first_is_what_is_printed(tmp_path):
+    text = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
+    path = tmp_path / "train.py"
+    code = "\n" * 40 + "h = x @ w\n"
+    path.write_text(code, encoding="utf-8")
+    with pytest.raises(errors.ShapeError) as caught:
+        exec(compile(code, str(path), "exec"), {"x": jitorch.ones(32, 64), "w": jitorch.ones(8, 64)})
+    assert f"```\nShapeError: {caught.value}\n```" in text
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: p.relative_to(ROOT).as_posix())

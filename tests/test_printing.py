@@ -25,8 +25,12 @@ def _same(array: np.ndarray) -> None:
     assert ours == repr(torch.from_numpy(array.copy()))
 
 
-SHAPES = [(), (1,), (3,), (0,), (2, 0), (25,), (3, 4), (2, 3, 4), (1, 1, 1), (2, 1, 2, 2), (1001,), (40, 40), (3, 2000), (11, 11, 11)]
-DTYPES = ["bool", "uint8", "int8", "int16", "int32", "int64", "float16", "float32", "float64", "complex64", "complex128"]
+SHAPES = [
+    (), (1,), (3,), (0,), (2, 0), (25,), (3, 4), (2, 3, 4), (1, 1, 1), (2, 1, 2, 2), (1001,), (40, 40), (3, 2000),
+    (11, 11, 11),
+]  # fmt: skip
+INTEGERS = ["bool", "uint8", "int8", "int16", "int32", "int64"]
+DTYPES = [*INTEGERS, "float16", "float32", "float64", "complex64", "complex128"]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -45,7 +49,8 @@ def test_prints_like_pytorch(shape, dtype):
 @pytest.mark.parametrize(
     "values",
     [
-        [1.0, 2.0, -3.0], [1.5, 2.0], [0.0, 0.0], [-0.0], [1e9], [123456789.0, 1.0], [1e8], [1.0, 1001.0], [1.0, 1000.0],
+        [1.0, 2.0, -3.0], [1.5, 2.0], [0.0, 0.0], [-0.0], [1e9], [123456789.0, 1.0], [1e8], [1.0, 1001.0],
+        [1.0, 1000.0],
         [1e-4], [9e-5, 1.0], [1e-5, 1e5], [1.25e-3, 1.0], [math.nan], [math.inf, 1.0], [-math.inf, 0.5, math.nan],
         [1e300, 1e-300], [5e-324], [-1234.5678, 0.001], [99999.99999], [0.1 + 0.2], [1e20, math.inf], [12345678.0],
     ],
@@ -63,7 +68,8 @@ def test_notation_follows_the_values(values, dtype):
     "options",
     [
         {"precision": 2}, {"precision": 8, "linewidth": 40}, {"threshold": 5}, {"threshold": 5, "edgeitems": 1},
-        {"sci_mode": True}, {"sci_mode": False}, {"profile": "short"}, {"profile": "full"}, {"edgeitems": 0, "threshold": 3},
+        {"sci_mode": True}, {"sci_mode": False}, {"profile": "short"}, {"profile": "full"},
+        {"edgeitems": 0, "threshold": 3},
     ],
     ids=str,
 )  # fmt: skip

@@ -74,7 +74,8 @@ def block(prefix: str) -> str:
     lines = [BEGIN, "# isort: off"]
     for module, items in sorted(by_module.items()):
         lines += [*_wrapped(f"from {module} import (", items), ")  # fmt: skip"]
-    lines += ["", *_wrapped("__all__ = [", [f'"{name}"' for name in sorted(names)]), "]  # fmt: skip", "# isort: on", END]
+    quoted = [f'"{name}"' for name in sorted(names)]
+    lines += ["", *_wrapped("__all__ = [", quoted), "]  # fmt: skip", "# isort: on", END]
     return "\n".join(lines)
 
 

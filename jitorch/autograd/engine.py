@@ -52,7 +52,7 @@ def grad(
     out, wanted = _tuple("grad", outputs), _tuple("grad", inputs)
     for t in wanted:
         if not t.requires_grad:
-            raise AutogradError("grad: an input does not require grad", actual=t.type, hint="call requires_grad_() on it")
+            raise AutogradError("grad: an input does not require grad", actual=t.type, hint="requires_grad_() first")
     found = run_backward(
         out, _gradients("grad", out, grad_outputs), retain_graph, create_graph, wanted, accumulate=False
     )

@@ -151,7 +151,7 @@ class Backward:
             return None
         if not isinstance(gradient, Tensor) or gradient.shape != tensor.shape:
             actual = gradient.type if isinstance(gradient, Tensor) else type(gradient).__name__
-            raise AutogradError(f"{self.name}: a gradient has its argument's shape", expected=tensor.type, actual=actual)
+            raise AutogradError(f"{self.name}: a gradient has another shape", expected=tensor.type, actual=actual)
         return gradient if gradient.dtype is tensor.dtype else cast(gradient, dtype=tensor.dtype)
 
 

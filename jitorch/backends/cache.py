@@ -13,6 +13,7 @@ a usable directory `get` finds nothing and `put` keeps nothing.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import stat
@@ -40,6 +41,15 @@ def key_of(*parts: str | bytes) -> str:
         digest.update(len(data).to_bytes(8, "little"))
         digest.update(data)
     return digest.hexdigest()
+
+
+@functools.cache
+def stamp() -> str:
+    """Names, sizes and times of jitorch's own modules, digested: what another version compiled is not found."""
+    root = Path(__file__).parents[1]
+    modules = sorted(root.rglob("*.py"))
+    status = [(path, path.stat()) for path in modules]
+    return key_of(*(f"{p.relative_to(root)} {s.st_size} {s.st_mtime_ns}" for p, s in status))
 
 
 class Cache:

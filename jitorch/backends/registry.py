@@ -7,13 +7,12 @@ name are an error that names both, for those who ask for that name.
 
 from __future__ import annotations
 
-import importlib
 import warnings
 from collections.abc import Iterator
 from contextvars import ContextVar, Token
-from importlib import metadata
 from typing import Any
 
+from jitorch import plugins
 from jitorch.backends.base import API, MEMBERS, Available, Backend, Unavailable
 from jitorch.errors import BackendError, PluginError
 
@@ -30,22 +29,17 @@ _loaded: dict[str, Backend] = {}
 _default: ContextVar[str] = ContextVar("default_backend", default="cpu")
 
 
-def _owner(point: metadata.EntryPoint) -> str:
-    return point.dist.name if point.dist is not None else point.value
-
-
-def _points() -> dict[str, list[tuple[str, str]]]:
-    """For each name the (owner, ``module:attribute``) pairs that claim it."""
-    found: dict[str, list[tuple[str, str]]] = {}
-    for point in metadata.entry_points(group=GROUP):
-        claims = found.setdefault(point.name, [])
-        claim = (_owner(point), point.value)
-        if claim not in claims:
-            claims.append(claim)
+def _points() -> dict[str, list[plugins.Claim]]:
+    """For each name that is not one of ours who claims it; says so where a package claims one of ours."""
+    found = plugins.claims(GROUP)
     for name, value in OWN.items():
-        claims = found.setdefault(name, [])
-        if all(claimed != value for _, claimed in claims):
-            claims.append(("jitorch", value))
+        strangers = [str(claim) for claim in found.pop(name, []) if claim.value != value]
+        if strangers:
+            warnings.warn(
+                f"{' and '.join(strangers)} provides a backend named {name!r}; jitorch's own is used",
+                RuntimeWarning,
+                stacklevel=4,
+            )
     return found
 
 
@@ -60,7 +54,7 @@ def register_backend(backend: Any, *, replace: bool = False) -> None:
             "the object is no backend", expected=", ".join(MEMBERS), actual=f"without {', '.join(missing)}"
         )
     name = backend.name
-    if not replace and (name in _registered or name in _points()):
+    if not replace and (name in OWN or name in _registered or name in _points()):
         raise PluginError(
             f"a backend named {name!r} is there already", hint="choose another name, or pass replace=True"
         )
@@ -87,40 +81,20 @@ def get(name: str) -> Backend:
     found = _registered.get(name) or _loaded.get(name)
     if found is not None:
         return found
-    claims = _points().get(name)
-    if not claims:
-        raise BackendError(
-            f"unknown backend {name!r}", expected=", ".join(sorted({*_points(), *_registered})), actual=name
-        )
-    owner, value = _only(name, claims)
-    backend = _load(name, owner, value)
+    if name in OWN:  # without a look at what is installed: no package can switch ours off, or slow them down
+        claim = plugins.Claim("jitorch", OWN[name])
+    else:
+        points = _points()
+        if name not in points:
+            expected = ", ".join(sorted({*OWN, *points, *_registered}))
+            raise BackendError(f"unknown backend {name!r}", expected=expected, actual=name)
+        claim = plugins.only(GROUP, name, points[name])
+    backend = _checked(name, claim.owner, plugins.load(GROUP, name, claim))
     _loaded[name] = backend
     return backend
 
 
-def _only(name: str, claims: list[tuple[str, str]]) -> tuple[str, str]:
-    """The one claim to a name; ours stand against any other, so that no package can switch them off."""
-    if len(claims) == 1:
-        return claims[0]
-    owners = " and ".join(f"{owner} ({value})" for owner, value in claims)
-    ours = next((claim for claim in claims if claim[1] == OWN.get(name)), None)
-    if ours is None:
-        raise PluginError(f"two packages provide a backend named {name!r}", actual=owners, hint="uninstall one of them")
-    warnings.warn(
-        f"a backend named {name!r} is provided by {owners}; jitorch's own is used", RuntimeWarning, stacklevel=3
-    )
-    return ours
-
-
-def _load(name: str, owner: str, value: str) -> Backend:
-    module, _, attribute = value.partition(":")
-    try:
-        backend = getattr(importlib.import_module(module), attribute)
-    except Exception as error:
-        raise PluginError(
-            f"backend {name!r} of package {owner!r} could not be loaded", actual=f"{type(error).__name__}: {error}",
-            hint=f"reinstall or uninstall {owner}",
-        ) from error  # fmt: skip
+def _checked(name: str, owner: str, backend: Any) -> Backend:
     missing = [m for m in MEMBERS if not hasattr(backend, m)]
     if missing:
         raise PluginError(f"backend {name!r} of package {owner!r} lacks {', '.join(missing)}")

@@ -19,6 +19,7 @@ from jitorch.errors import AutogradError
 from jitorch.frontend.eager import stale_error
 from jitorch.frontend.tape import GradNode
 from jitorch.ir.graph import Graph, Value
+from jitorch.ir.sizes import carriers
 from jitorch.ir.types import ScalarType
 from jitorch.ops import dispatch
 from jitorch.ops.registry import Op
@@ -39,7 +40,8 @@ JITTED = Op("jitted", "primitive", _jitted, None)
 @dataclass(frozen=True)
 class Pair:
     """Forward and backward compiled apart.  ``residuals`` is how many extra outputs forward has;
-    each entry of ``sources`` is an input of backward: ("input", i), ("residual", i) or ("grad", i)."""
+    each entry of ``sources`` is an input of backward: ("input", i), ("size", i) (an input that only its sizes are
+    asked of), ("residual", i) or ("grad", i)."""
 
     forward: Compiled
     backward: Compiled
@@ -106,7 +108,7 @@ class GraphFunction:
                 return (self._derivative(tuple(pair.wrt))([*inputs, *cotangents]),)
             values: list[Any] = []
             for kind, i in pair.sources:
-                values.append({"input": inputs, "residual": residuals, "grad": cotangents}[kind][i])
+                values.append({"input": inputs, "size": inputs, "residual": residuals, "grad": cotangents}[kind][i])
             return ([Tensor._from_array(r) for r in run_arrays(pair.backward, values)],)
 
         node = GradNode(JITTED, tensors, {}, vjp, tape.inner)
@@ -193,6 +195,9 @@ def split(graph: Graph, wrt: Sequence[int], outputs: Sequence[int], backend: str
     )
     entries = [*needed, *residuals, *cotangents]
     backward = _part(joint, entries, joint.outputs[kept:], f"{graph.name}_backward")
+    for v in carriers(backward.nodes, backward.inputs, joint.inputs[:count]):
+        backward.add_input(v.type)
+        sources.append(("size", joint.inputs.index(v)))
     if any(isinstance(v.type, ScalarType) for v in residuals):
         raise AutogradError("a Python number computed in a compiled function is needed for its gradient")
     return Pair(compile_graph(forward, backend), compile_graph(backward, backend), sources, list(wrt))

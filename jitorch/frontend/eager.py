@@ -96,6 +96,8 @@ class Eager:
             raise ShapeError(
                 "cannot write to a tensor whose elements share memory", actual=target.type, hint="clone() it first"
             )
+        if not array.flags.writeable:
+            raise ShapeError("cannot write to memory that is read-only", actual=target.type, hint="clone() it first")
         np.copyto(array, self.array(value), casting="unsafe")
         target._storage.version += 1
 

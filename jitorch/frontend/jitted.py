@@ -59,18 +59,28 @@ class Entry:
     def inputs(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, ...] | None:
         """The program's inputs for this call, or None if this trace is not for it."""
         values = self.traced.staged.check(args, kwargs)
-        if values is None or not self.traced.facts:
+        if values is None or not self.symbolic:
             return values
         sizes = self._sizes(values)
-        return values if all(fact.holds(sizes) for fact in self.traced.facts) else None
+        return values if sizes is not None and all(fact.holds(sizes) for fact in self.traced.facts) else None
 
-    def _sizes(self, values: Sequence[Any]) -> dict[str, int]:
+    @functools.cached_property
+    def symbolic(self) -> list[tuple[int, int, str]]:
+        """Input, axis and symbol of every symbolic size."""
+        return [
+            (i, axis, str(d))
+            for i, value in enumerate(self.traced.graph.inputs)
+            for axis, d in enumerate(getattr(value.type, "shape", ()))
+            if isinstance(d, SymDim)
+        ]
+
+    def _sizes(self, values: Sequence[Any]) -> dict[str, int] | None:
+        """The symbolic sizes of the inputs ``values``; None if one symbol would have two sizes, or a size below 2."""
         found: dict[str, int] = {}
-        for value, x in zip(self.traced.graph.inputs, values):
-            if isinstance(value.type, TensorType) and isinstance(x, Tensor):
-                for d, n in zip(value.type.shape, x._type.shape):
-                    if isinstance(d, SymDim):
-                        found.setdefault(str(d), n)
+        for i, axis, name in self.symbolic:
+            size = values[i]._type.shape[axis]
+            if size < 2 or found.setdefault(name, size) != size:
+                return None
         return found
 
     def run(self, inputs: tuple[Any, ...], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
@@ -78,7 +88,7 @@ class Entry:
         if function is None or traced.staged.finish is None:
             raise CompilerBug("a refused trace has no program")
         computed = function(inputs)
-        results = [output.make(computed, inputs, lambda: self._sizes(inputs)) for output in traced.outputs]
+        results = [output.make(computed, inputs, lambda: self._sizes(inputs) or {}) for output in traced.outputs]
         self.calls += 1
         return traced.staged.finish(results, args, kwargs)
 

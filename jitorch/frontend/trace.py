@@ -304,6 +304,9 @@ class TensorRecorder:
 
     def written(self) -> Sequence[Any]:
         """Writes go by memory, not by object: the guard is that all memories are still different ones."""
+        for value, _ in self._trace.known():
+            if isinstance(value, Tensor) and any(isinstance(d, SymDim) for d in value._type.shape):
+                self.builder.cell(value)  # an input for its sizes at least
         roots = list(self.builder.roots.values())
         if self.builder.written() and len(roots) > 1:
             first, *rest = (attr(root.path, "_storage") for root in roots if not root.path.is_constant)

@@ -55,8 +55,22 @@ class Param:
         return self.default is _MISSING
 
 
-def _classify(parameter: inspect.Parameter) -> Param:
-    annotation = str(parameter.annotation)
+def _spelt(annotation: Any) -> str:
+    """An annotation as our own modules write it, whether it is text or an object."""
+    text = annotation.__name__ if isinstance(annotation, type) else str(annotation)
+    for prefix in ("jitorch.tensor.", "jitorch.", "collections.abc.", "typing."):
+        text = text.replace(prefix, "")
+    return text.strip("'\"")
+
+
+def _classify(name: str, parameter: inspect.Parameter) -> Param:
+    if parameter.annotation is _MISSING:
+        raise ArgumentError(
+            f"op {name}: parameter {parameter.name!r} has no annotation",
+            expected="Tensor, Sequence[Tensor], float, or the type of an attribute",
+            hint=f"write {parameter.name}: Tensor if it is an operand",
+        )
+    annotation = _spelt(parameter.annotation)
     kinds = {"Tensor": "tensor", "Operand": "tensor", "Sequence[Tensor]": "tensors", "float": "number", "Number": "number"}
     bare = annotation.removesuffix(" | None")
     return Param(
@@ -89,7 +103,7 @@ class Op:
         self.name, self.kind, self.lowering = name, kind, lowering
         self.doc = inspect.getdoc(function) or ""
         self.signature = inspect.signature(function)
-        self.params = tuple(_classify(p) for p in self.signature.parameters.values())
+        self.params = tuple(_classify(name, p) for p in self.signature.parameters.values())
         self.operands = tuple(p for p in self.params if p.is_operand)
         self.attrs = tuple(p for p in self.params if not p.is_operand)
         self.variadic = next((i for i, p in enumerate(self.operands) if p.kind == "tensors"), None)

@@ -1,10 +1,17 @@
-"""Sizes as kernel expressions: the bridge from `jitorch.dims` to `jitorch.ir.kernel`."""
+"""Sizes as kernel expressions: the bridge from `jitorch.dims` to `jitorch.ir.kernel`; and where sizes come from."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
 from jitorch import dims
-from jitorch.dims import Dim, Symbol
+from jitorch.dims import Dim, SymDim, Symbol
 from jitorch.ir.kernel import Expr, Var, call, const
+from jitorch.ir.types import TensorType
+
+if TYPE_CHECKING:
+    from jitorch.ir.graph import Node, Value
 
 _FUNCTIONS = {"min": "minimum", "max": "maximum"}
 
@@ -20,3 +27,31 @@ def _leaf(leaf: Symbol | int) -> Expr:
 
 def _apply(fn: str, x: Expr, y: Expr) -> Expr:
     return call(_FUNCTIONS.get(fn, fn), x, y)
+
+
+def carriers(nodes: Iterable[Node], inputs: Sequence[Value], offered: Sequence[Value]) -> list[Value]:
+    """The values among ``offered`` that must be inputs too, for their sizes: ``nodes`` use symbols that ``inputs`` lack."""
+    missing = {s for node in nodes for d in _sizes(node) if isinstance(d, SymDim) for s in dims.symbols(d)}
+    missing -= _axes(inputs)
+    found: list[Value] = []
+    for value in offered:
+        known = _axes([value]) & missing
+        if known:
+            found.append(value)
+            missing -= known
+    return found
+
+
+def _sizes(node: Node) -> Iterator[Any]:
+    """What may be a size in the types and attributes of ``node``."""
+    for value in node.outputs:
+        if isinstance(value.type, TensorType):
+            yield from value.type.shape
+    for attribute in node.attrs.values():
+        yield from attribute if isinstance(attribute, tuple) else (attribute,)
+
+
+def _axes(values: Iterable[Value]) -> set[Symbol]:
+    """The symbols that are the size of an axis: a sum or product of symbols does not tell them."""
+    shapes = (v.type.shape for v in values if isinstance(v.type, TensorType))
+    return {s for shape in shapes for d in shape if isinstance(d, SymDim) for s in dims.symbols(d) if s.dim == d}

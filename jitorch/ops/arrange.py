@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from jitorch import dims, dtypes
-from jitorch.errors import ArgumentError, ShapeError
+from jitorch.errors import ArgumentError, ShapeError, TensorIndexError
 from jitorch.ops import dispatch
 from jitorch.ops.arguments import axis_of, check_tensor, ints_of, is_tensor, one_size, shape_of
 from jitorch.ops.create import constant, iota
@@ -273,10 +273,12 @@ def roll(input: Tensor, shifts: int | tuple[int, ...], dims: int | tuple[int, ..
         raise ShapeError("roll: one shift an axis", expected=f"{len(axes)} shifts", actual=shifts)
     if any(not isinstance(s, int) for s in by):
         raise ArgumentError("roll: a shift is an int", actual=shifts)
+    if not input.ndim:
+        raise TensorIndexError("roll: a 0-d tensor has no axes", actual=dims)
     out = input
     for shift, dim in zip(by, axes):
         axis = axis_of("roll", dim, input.ndim)
-        out = _rolled(out, shift, axis) if input.ndim else copy(out)
+        out = _rolled(out, shift, axis)
     return out
 
 
@@ -375,10 +377,10 @@ def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> T
     check_tensor("combinations", input)
     if input.ndim != 1 or not isinstance(input.shape[0], int) or r < 0:
         raise ShapeError("combinations: expected a vector of known size, and r >= 0", actual=f"{input.type}, r={r}")
+    if r == 0:
+        return copy(slice_along(input, 0, 0, 0))
     pick = itertools.combinations_with_replacement if with_replacement else itertools.combinations
     rows = np.asarray(list(pick(range(input.shape[0]), r)), np.int64).reshape(-1, r)
-    if not rows.size:
-        return broadcast_to(constant(value=0, dtype=input.dtype), shape=(0,) if r == 0 else rows.shape)
     return take(input, dispatch.current().from_array(rows), axis=0)
 
 

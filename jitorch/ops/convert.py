@@ -51,7 +51,7 @@ def to(
     if rest:
         copy = rest.pop(0)
     if rest or not isinstance(copy, bool) or not isinstance(non_blocking, bool):
-        raise ArgumentError("to: arguments do not fit", expected="to(dtype), to(device, dtype) or to(other)", actual=args)
+        raise ArgumentError("to: arguments do not fit", expected="to(dtype), to(device, dtype), to(other)", actual=args)
     devices.check(device)
     if other is not None:
         dtype = other.dtype

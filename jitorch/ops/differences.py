@@ -12,12 +12,13 @@ from jitorch.ops.arrange import cat
 from jitorch.ops.create import constant
 from jitorch.ops.linalg import matmul
 from jitorch.ops.math import maximum, sqrt, where
+from jitorch.ops.norms import norm_over
 from jitorch.ops.parts import slice_along
-from jitorch.ops.reduction import mean, norm_along
+from jitorch.ops.reduction import mean
 from jitorch.ops.reduction import sum as sum_of
 from jitorch.ops.registry import Sample, function, op
 from jitorch.ops.scan import cumsum
-from jitorch.ops.structure import broadcast_to, cast, copy, expand_axes, reshape_to
+from jitorch.ops.structure import broadcast_to, cast, copy, reshape_to
 
 Tensor = Operand = Any
 
@@ -105,7 +106,9 @@ for _entry in (trapezoid, cumulative_trapezoid):
 
 
 @function
-def cov(input: Tensor, *, correction: int = 1, fweights: Tensor | None = None, aweights: Tensor | None = None) -> Tensor:
+def cov(
+    input: Tensor, *, correction: int = 1, fweights: Tensor | None = None, aweights: Tensor | None = None
+) -> Tensor:
     """Covariance matrix of the rows of ``input``; columns are observations.
 
     ``fweights``: how often each observation counts; ``aweights``: its relative weight.
@@ -122,6 +125,11 @@ def cov(input: Tensor, *, correction: int = 1, fweights: Tensor | None = None, a
     for name, w in (("fweights", fweights), ("aweights", aweights)):
         if w is not None and (w.ndim > 1 or not dims.equal(w.numel(), count)):
             raise ShapeError(f"cov: {name} must have one entry an observation", expected=count, actual=w.type)
+        if w is not None and (w.dtype.is_floating_point is (name == "fweights") or w.dtype is dtypes.bool_):
+            kind = "an integer" if name == "fweights" else "a floating point"
+            raise DTypeError(f"cov: {name} must have {kind} dtype", actual=w.type)
+        if w is not None and w._array is not None and w.numel() and w._array.min() < 0:
+            raise ValueRangeError(f"cov: {name} must not be negative", actual=w._array.min())
     weights = fweights if aweights is None else aweights if fweights is None else fweights * aweights
     if weights is None:
         total: Any = None
@@ -168,7 +176,7 @@ def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
         raise ShapeError("renorm: expected a matrix at least, p > 0, maxnorm >= 0", actual=(input.type, p, maxnorm))
     axis = axis_of("renorm", dim, input.ndim)
     others = tuple(i for i in range(input.ndim) if i != axis)
-    size = expand_axes(norm_along(input, p=p, axes=others), input.shape, others)
+    size = norm_over(input, p, others)
     return input * where(size > maxnorm, maxnorm / (size + 1e-7), 1.0)
 
 
@@ -188,7 +196,10 @@ def _(g, out, x, value):
     return broadcast_to(constant(value=0, dtype=g.dtype), shape=tuple(x.shape)), by_value
 
 
-filled_like.samples(lambda rng: [Sample(rng.normal(size=(2, 3)), rng.normal(size=())), Sample(rng.normal(size=(2,)), 3)])
+@filled_like.samples
+def _(rng):
+    yield Sample(rng.normal(size=(2, 3)), rng.normal(size=()))
+    yield Sample(rng.normal(size=(2,)), 3)
 
 
 @function(inplace=True)

@@ -156,7 +156,10 @@ def frombuffer(
     return result.requires_grad_() if requires_grad else result
 
 
-frombuffer.samples(lambda rng: [Sample(bytearray(16), dtype=dtypes.float32), Sample(bytearray(8), dtype=dtypes.int8, offset=2)])
+@frombuffer.samples
+def _(rng):
+    yield Sample(bytearray(16), dtype=dtypes.float32)
+    yield Sample(bytearray(8), dtype=dtypes.int8, offset=2)
 
 
 @function(places=("torch",))
@@ -179,15 +182,16 @@ def filled(value: Any, shape: tuple[Any, ...], dtype: DType) -> Tensor:
 
 
 def _converted(value: Any, dtype: DType) -> Any:
-    """``value`` as ``dtype``'s kind of Python number; an int out of range wraps around as in C."""
+    """``value`` as ``dtype``'s kind of Python number; a negative one becomes unsigned as in C."""
     if isinstance(value, complex) and not dtype.is_complex:
         raise DTypeError("a complex number does not fit", expected=dtype, actual=value)
     if dtype.category is not Category.INT:
         return dtypes.python_type(dtype)(value)
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueRangeError(f"{value} does not fit {dtype.name}")
-    bits = int(value) & ((1 << dtype.bits) - 1)
-    return bits - (1 << dtype.bits) if dtype.is_signed and bits >> (dtype.bits - 1) else bits
+    info = np.iinfo(dtype.numpy)
+    lowest = info.min if dtype.is_signed else -info.max
+    if not lowest <= value <= info.max:
+        raise ValueRangeError(f"{value} does not fit {dtype.name}", expected=f"{info.min} to {info.max}", actual=value)
+    return int(value) if dtype.is_signed else int(value) % (info.max + 1)
 
 
 def _finish(result: Tensor, device: Any, requires_grad: bool) -> Tensor:
@@ -232,7 +236,7 @@ def _filler(name: str, value: Any, doc: str) -> Any:
 
 
 def _document(entry: Any, doc: str) -> None:
-    entry.doc = entry.call.__doc__ = doc
+    entry.doc = entry.__doc__ = entry.call.__doc__ = doc
 
 
 zeros, zeros_like, new_zeros = _filler("zeros", 0, "filled with 0")
@@ -254,7 +258,12 @@ def full(
     return _finish(filled(value, shape_of("full", (size,)), _dtype(dtype, default)), device, requires_grad)
 
 
-full.samples(lambda rng: [Sample((2, 3), 1.5), Sample((2,), 7), Sample((), True), Sample((2,), 300, dtype=dtypes.uint8)])
+@full.samples
+def _(rng):
+    yield Sample((2, 3), 1.5)
+    yield Sample((2,), 7)
+    yield Sample((), True)
+    yield Sample((2,), -1, dtype=dtypes.uint8)
 
 
 @function(places=("torch",))
@@ -285,7 +294,9 @@ new_full.samples(lambda rng: [Sample(rng.normal(size=(2,)), (2, 3), 2)])
 
 
 @function(places=("method",))
-def new_tensor(input: Tensor, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def new_tensor(
+    input: Tensor, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """A tensor with the values of ``data`` and, without ``dtype``, the dtype of ``input``."""
     return tensor(data, dtype=_dtype(dtype, input.dtype), device=device, requires_grad=requires_grad)
 
@@ -434,7 +445,12 @@ def linspace(
     return _finish(cast(_evenly("linspace", start, end, steps, wanted), dtype=wanted), device, requires_grad)
 
 
-linspace.samples(lambda rng: [Sample(0, 1, 5), Sample(3.0, -2.0, 4, dtype=dtypes.float64), Sample(1, 2, 1), Sample(0, 1, 0)])
+@linspace.samples
+def _(rng):
+    yield Sample(0, 1, 5)
+    yield Sample(3.0, -2.0, 4, dtype=dtypes.float64)
+    yield Sample(1, 2, 1)
+    yield Sample(0, 1, 0)
 
 
 @function(places=("torch",))

@@ -147,3 +147,9 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 def _(rng):
     yield Sample(rng.normal(size=(2, 3)), rng.normal(size=(4, 3)), rng.normal(size=(4,)))
     yield Sample(rng.normal(size=(2, 2, 3)), rng.normal(size=(4, 3)))
+
+
+mm.samples(lambda rng: [Sample(rng.normal(size=(2, 3)), rng.normal(size=(3, 4)))])
+bmm.samples(lambda rng: [Sample(rng.normal(size=(2, 2, 3)), rng.normal(size=(2, 3, 4)))])
+dot.samples(lambda rng: [Sample(rng.normal(size=(3,)), rng.normal(size=(3,)))])
+mv.samples(lambda rng: [Sample(rng.normal(size=(2, 3)), rng.normal(size=(3,)))])

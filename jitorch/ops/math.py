@@ -734,3 +734,10 @@ def round(input: Tensor, *, decimals: int = 0) -> Tensor:
         return round_half_even(input)
     scale = 10.0 ** builtins.abs(decimals)
     return round_half_even(input * scale) / scale if decimals > 0 else round_half_even(input / scale) * scale
+
+
+for _function in (add_, sub_, rsub):
+    _function.samples(lambda rng: [*_pair(rng), Sample(rng.normal(size=(2, 3)), rng.normal(size=(3,)), alpha=2)])
+for _function in (div_, true_divide):
+    _function.samples(lambda rng: [Sample(rng.normal(size=(2, 3)), rng.uniform(1, 2, size=(3,)))])
+round.samples(lambda rng: [*_rounding(rng), Sample(rng.normal(size=(2, 3)) * 50, decimals=-1, grad=False)])

@@ -115,7 +115,7 @@ def _split(name: str, x: Tensor, pieces: Any, dim: Any) -> tuple[Tensor, ...]:
         for d in sizes:
             points.append(points[-1] + d)
         if not dims.equal(points[-1], size):
-            raise ShapeError(f"{name}: the sizes do not sum to the axis", expected=size, actual=f"{sizes}: {points[-1]}")
+            raise ShapeError(f"{name}: the sizes do not sum to the axis", expected=size, actual=f"sum{sizes}")
         return cut(x, axis, points)
     piece = one_size(name, pieces)
     if isinstance(piece, int) and piece < 0:
@@ -156,7 +156,7 @@ def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
         count = chunks if piece == 0 else -(-size // piece)
         return cut(input, axis, [min(i * piece, size) for i in range(count + 1)])
     if not dims.equal(dims.mod(size, chunks), 0):
-        raise ShapeError("chunk: the number of pieces must be known", expected=f"a multiple of {chunks}", actual=str(size))
+        raise ShapeError("chunk: how many pieces must be known", expected=f"a multiple of {chunks}", actual=str(size))
     return cut(input, axis, [i * piece for i in range(chunks + 1)])
 
 

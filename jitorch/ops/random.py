@@ -20,13 +20,13 @@ from jitorch.ir import scalars
 from jitorch.ir.sizes import size_expr
 from jitorch.ir.types import TensorType
 from jitorch.ops.arguments import check_tensor, is_tensor, shape_of
-from jitorch.ops.create import size_number
+from jitorch.ops.create import constant, size_number
 from jitorch.ops.generator import Generator, generator_or_default
 from jitorch.ops.math import cos, log, minimum, sqrt
-from jitorch.ops.registry import Sample, function, primitive
+from jitorch.ops.registry import Sample, function, op, primitive
 from jitorch.ops.scan import scan_sum
 from jitorch.ops.sorting import argsort_axis
-from jitorch.ops.structure import cast, copy, reduce_sum, reshape_to, slice_axes
+from jitorch.ops.structure import broadcast_to, cast, copy, reduce_sum, reshape_to, slice_axes
 
 Tensor = Operand = Any
 
@@ -259,7 +259,21 @@ def bernoulli(input: Tensor, p: Any = None, *, generator: Generator | None = Non
     check_tensor("bernoulli", input)
     if input.dtype.category is not Category.FLOAT and p is None:
         raise DTypeError("bernoulli: probabilities are floating point", actual=input.type)
-    return cast(bernoulli_mask(tuple(input.shape), input if p is None else p, generator), dtype=input.dtype)
+    return drawn(input, bernoulli_mask(tuple(input.shape), input if p is None else p, generator))
+
+
+@op(places=())
+def drawn(x: Tensor, mask: Tensor) -> Tensor:
+    """``mask`` in the dtype of ``x``, on which it depends by chance: the gradient is 0."""
+    return cast(mask, dtype=x.dtype)
+
+
+@drawn.vjp
+def _(g, out, x, mask):
+    return broadcast_to(constant(value=0, dtype=g.dtype), shape=tuple(x.shape)), None
+
+
+drawn.samples(lambda rng: [Sample(rng.uniform(size=(2, 3)), rng.uniform(size=(2, 3)) > 0.5, grad=False)])
 
 
 bernoulli.samples(lambda rng: [Sample(rng.uniform(size=(2, 3))), Sample(rng.uniform(size=(2, 3)), 0.3)])
@@ -388,7 +402,9 @@ def geometric_(input: Tensor, p: Any = 0.5, *, generator: Generator | None = Non
 @_fills
 @function(name="cauchy", places=("method",), inplace="only")
 def cauchy_(input: Tensor, median: Any = 0.0, sigma: Any = 1.0, *, generator: Generator | None = None) -> Tensor:
-    """Cauchy distributed values."""
+    """Cauchy distributed values; ``sigma`` is the half width at half maximum."""
+    if isinstance(sigma, (int, float)) and sigma <= 0:
+        raise ValueRangeError("cauchy_: sigma must be positive", expected="> 0", actual=sigma)
     return ((uniform_in(tuple(input.shape), input.dtype, generator) - 0.5) * math.pi).tan() * sigma + median
 
 
@@ -396,6 +412,8 @@ def cauchy_(input: Tensor, median: Any = 0.0, sigma: Any = 1.0, *, generator: Ge
 @function(name="log_normal", places=("method",), inplace="only")
 def log_normal_(input: Tensor, mean: Any = 1.0, std: Any = 2.0, *, generator: Generator | None = None) -> Tensor:
     """Values whose logarithm is normal with ``mean`` and ``std``."""
+    if isinstance(std, (int, float)) and std <= 0:
+        raise ValueRangeError("log_normal_: std must be positive", expected="> 0", actual=std)
     return (normal_in(tuple(input.shape), input.dtype, generator) * std + mean).exp()
 
 

@@ -86,7 +86,9 @@ class Sample:
 class Op(OpRecord):
     """An op that can be called: the arguments are bound, promoted and handed to the interpreter in force."""
 
+    __name__: str
     __module__: str
+    __signature__: inspect.Signature
     promote: str | None = None
     places: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
@@ -116,7 +118,7 @@ class Function:
         self.name, self.call, self.places = name, call, places
         self.doc = self.__doc__ = inspect.getdoc(call) or ""
         self.__name__, self.__module__ = name, call.__module__
-        self.signature = inspect.signature(call)
+        self.signature = self.__signature__ = inspect.signature(call)
         self.aliases: tuple[str, ...] = ()
         self.inplace: bool | str = False
         self.rules: dict[str, Callable[..., Any]] = {}
@@ -161,7 +163,14 @@ A name that lives in ``nn`` only is stored as ``nn.functional.NAME``, and so on;
 method or property of tensors as ``Tensor.NAME``.
 """
 
-PREFIX = {"method": "Tensor.", "property": "Tensor.", "nn": "nn.functional.", "special": "special.", "linalg": "linalg.", "fft": "fft."}
+PREFIX = {
+    "method": "Tensor.", "property": "Tensor.", "nn": "nn.functional.", "special": "special.", "linalg": "linalg.",
+    "fft": "fft.",
+}  # fmt: skip
+
+
+listeners: list[Callable[[str, Op | Function], None]] = []
+"""Told of every name that is published: how an op that is defined late becomes a method too."""
 
 
 def _publish(entry: Op | Function, places: tuple[str, ...], aliases: tuple[str, ...]) -> None:
@@ -171,6 +180,8 @@ def _publish(entry: Op | Function, places: tuple[str, ...], aliases: tuple[str, 
             if PUBLIC.get(key, entry) is not entry:
                 raise CompilerBug(f"two ops are published as {key!r}")
             PUBLIC[key] = entry
+            for listener in listeners:
+                listener(key, entry)
 
 
 def _register(entry: Op) -> Op:
@@ -189,7 +200,9 @@ def _configure(
     module: str,
 ) -> Op:
     entry.places, entry.aliases, entry.promote, entry.inplace = places, aliases, promote, inplace
-    entry.__module__ = module
+    # What help() and editors look at.
+    entry.__name__, entry.__module__, entry.__doc__ = entry.name, module, entry.doc
+    entry.__signature__ = entry.signature
     _register(entry)
     _publish(entry, places, aliases)
     return entry

@@ -133,7 +133,7 @@ def resize_cubic(input: Tensor, *, size: tuple[int, ...], scales: tuple[Any, ...
     return _rounded(x, input.dtype)
 
 
-def _cubic_weight(t: Tensor, a: float) -> Tensor:
+def cubic_weight(t: Tensor, a: float) -> Tensor:
     """Keys' kernel at distance ``t``: 1 at 0, 0 at 1 and from 2 on."""
     t = abs(t)
     near = ((a + 2.0) * t - (a + 3.0)) * t * t + 1.0
@@ -151,7 +151,7 @@ def _cubic(x: Tensor, axis: int, out: Dim, scale: float | None, align: bool) -> 
     for tap in (-1, 0, 1, 2):
         place = cast(below, dtype=dtypes.int64) + tap
         index = minimum(maximum(place, 0), number_of(size - 1))
-        weight = _laid(_cubic_weight(position - (below + float(tap)), -0.75), axis, x.ndim)
+        weight = _laid(cubic_weight(position - (below + float(tap)), -0.75), axis, x.ndim)
         term = take(x, index, axis=axis) * weight
         total = term if total is None else total + term
     return total
@@ -182,7 +182,7 @@ def _antialiased(x: Tensor, axis: int, out: Dim, scale: float | None, align: boo
     first = maximum(floor(centre - support + 0.5), 0.0)
     inside = (position >= first) & (position < floor(centre + support + 0.5))
     distance = (position + 0.5 - centre) / width
-    kernel = _cubic_weight(distance, -0.5) if cubic else maximum(1.0 - abs(distance), 0.0)
+    kernel = cubic_weight(distance, -0.5) if cubic else maximum(1.0 - abs(distance), 0.0)
     weights = where(inside, kernel, 0.0)
     weights = weights / sum_over(weights, (1,))
     perm = tuple(i for i in range(x.ndim) if i != axis)

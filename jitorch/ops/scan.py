@@ -125,13 +125,46 @@ def _(x, *, axis):
 
 @scan_logaddexp.vjp
 def _(g, out, x, *, axis):
-    # sum over j >= i of g[j] * exp(x[i] - out[j]), in logarithms for either sign of g.
-    def part(weight: Tensor) -> Tensor:
-        backwards = flip_axes(log(weight) - out, axes=(axis,))
+    return (sum_after(g, x, out, axis=axis),)
+
+
+def _by_sign(weights: Tensor, part: Any) -> Tensor:
+    """``part(log(weights))`` for weights of either sign."""
+    return part(log(where(weights > 0, weights, 0.0))) - part(log(where(weights < 0, neg(weights), 0.0)))
+
+
+@op(places=())
+def sum_after(weights: Tensor, x: Tensor, out: Tensor, *, axis: int) -> Tensor:
+    """``sum of weights[j] * exp(x[i] - out[j]) over j >= i``, without overflow where ``out`` runs after ``x``."""
+
+    def part(logarithm: Tensor) -> Tensor:
+        backwards = flip_axes(logarithm - out, axes=(axis,))
         return exp(flip_axes(scan_logaddexp(backwards, axis=axis), axes=(axis,)) + x)
 
-    positive, negative = g > 0, g < 0
-    return (part(where(positive, g, 0.0)) - part(where(negative, neg(g), 0.0)),)
+    return _by_sign(weights, part)
+
+
+@op(places=())
+def sum_before(weights: Tensor, x: Tensor, out: Tensor, *, axis: int) -> Tensor:
+    """``sum of weights[i] * exp(x[i] - out[j]) over i <= j``: the adjoint of `sum_after`."""
+    return _by_sign(weights, lambda logarithm: exp(scan_logaddexp(logarithm + x, axis=axis) - out))
+
+
+# Derived gradients would go through the logarithm of weights that are 0.
+@sum_after.vjp
+def _(g, result, weights, x, out, *, axis):
+    adjoint = sum_before(g, x, out, axis=axis)
+    return adjoint, g * result, -weights * adjoint
+
+
+@sum_before.vjp
+def _(g, result, weights, x, out, *, axis):
+    adjoint = sum_after(g, x, out, axis=axis)
+    return adjoint, weights * adjoint, -g * result
+
+
+for _entry in (sum_after, sum_before):
+    _entry.samples(lambda rng: [Sample(*rng.normal(size=(3, 2, 4)), axis=1)])
 
 
 def _last_position(x: Any, axis: int, beats: Any, accumulate: Any) -> Any:

@@ -36,7 +36,7 @@ def equal(input: Tensor, other: Tensor) -> bool:
     return bool((input == other).all())
 
 
-equal.samples(lambda rng: [Sample(np.arange(3), np.arange(3), trace=False), Sample(np.arange(3), np.arange(2), trace=False)])
+equal.samples(lambda rng: [Sample(np.arange(3), np.arange(n), trace=False) for n in (2, 3)])
 
 
 @function
@@ -111,8 +111,9 @@ def _unique_slices(array: np.ndarray[Any, Any], axis: int) -> tuple[Any, Any, An
 
 @function
 def unique(
-    input: Tensor, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
-) -> Any:
+    input: Tensor, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False,
+    dim: int | None = None,
+) -> Any:  # fmt: skip
     """The distinct elements, or slices along ``dim``, in order; each NaN is distinct.
 
     With ``return_inverse`` also where each element went, with ``return_counts`` how often each was

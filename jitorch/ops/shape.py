@@ -71,7 +71,7 @@ def view(input: Tensor, *sizes: Any, size: Any = None, dtype: Any = None) -> Ten
     if not _viewable(input, shape):
         raise ShapeError(
             "view: the strides cannot show this shape without a copy", expected="axes that lie next to each other",
-            actual=f"{input.type} with strides {input.stride()} as {shape}", hint="use reshape(), or contiguous() first",
+            actual=f"{input.type} with strides {input.stride()} as {shape}", hint="use reshape()",
         )  # fmt: skip
     return reshape_to(input, shape=shape)
 

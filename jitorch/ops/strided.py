@@ -179,7 +179,7 @@ def resize_(input: Tensor, *sizes: Any, size: Any = None, memory_format: Any = N
     return input
 
 
-@function(name="resize_as_", places=("method",))
+@function(name="resize_as_")
 def resize_as_(input: Tensor, other: Tensor, memory_format: Any = None) -> Tensor:
     """``input.resize_(other.shape)``."""
     return resize_(input, tuple(other.shape))

@@ -8,6 +8,7 @@ expressions).  Public names with PyTorch's signatures are in `jitorch.ops.shape`
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -183,7 +184,8 @@ def _(x, *, shape):
 
 @broadcast_to.numpy
 def _(x, *, shape):
-    return np.broadcast_to(x, shape)
+    # NumPy's result is read-only, which is right where elements share memory.
+    return x.reshape(shape) if x.size == math.prod(shape) and x.size else np.broadcast_to(x, shape)
 
 
 @broadcast_to.rule("strides")
@@ -207,6 +209,8 @@ def _(g, out, x, *, shape):
 
 @broadcast_to.write
 def _(x, y, *, shape):
+    if all(a == b for a, b in zip(x.shape[::-1], shape[::-1])) and all(d == 1 for d in shape[: len(shape) - x.ndim]):
+        return reshape_to(y, shape=tuple(x.shape))
     raise ShapeError(
         "cannot write to a tensor whose elements share memory", actual=f"expanded to {shape}", hint="clone() it first"
     )

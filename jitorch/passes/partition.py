@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from jitorch.ir.graph import Graph, Node, Value
+from jitorch.ir.sizes import carriers
 
 Assign = Callable[[Node], str]
 
@@ -47,6 +48,7 @@ def _region(graph: Graph, number: int, backend: str, nodes: Sequence[Node]) -> R
     inputs: dict[Value, None] = {}
     for node in nodes:
         inputs.update((v, None) for v in node.operands if v.node not in inside)
+    inputs.update((v, None) for v in carriers(nodes, list(inputs), graph.inputs))
     needed = set(graph.outputs)
     outputs = [v for n in nodes for v in n.outputs if v in needed or any(u not in inside for u in v.users)]
     part = Graph(f"{graph.name}_{number}", (v.type for v in inputs))

@@ -43,7 +43,9 @@ def check_equal(got: Outcome, want: Outcome) -> None:
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_as_in_pytorch(name: str) -> None:
     program = PROGRAMS[name]
-    check_equal(outcome(jitorch, lambda x, w: program(jitorch, x, w)), outcome(torch, lambda x, w: program(torch, x, w)))
+    check_equal(
+        outcome(jitorch, lambda x, w: program(jitorch, x, w)), outcome(torch, lambda x, w: program(torch, x, w))
+    )
 
 
 def leaf(*values: float) -> jitorch.Tensor:
@@ -159,7 +161,7 @@ def test_history_is_named_and_linked() -> None:
     y = (w * 2).exp()
     assert y.grad_fn.name() == "ExpBackward0"
     assert repr(y.grad_fn) == "<ExpBackward0>"
-    (before, output), = y.grad_fn.next_functions
+    ((before, output),) = y.grad_fn.next_functions
     assert before.name() == "MulBackward0"
     assert output == 0
     assert before.next_functions[0][0] is w

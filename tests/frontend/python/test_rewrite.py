@@ -56,7 +56,8 @@ def rewritten(source: str, free: tuple[str, ...] = (), class_name: str | None = 
 )
 def test_statements(source: str, expected: str) -> None:
     body = rewritten(f"def f(a):\n    {source}", free=("c",))
-    assert textwrap.dedent(body.partition("\n")[2]) == expected
+    # Python 3.12 prints the quotes of f-strings in another way.
+    assert ast.unparse(ast.parse(textwrap.dedent(body.partition("\n")[2]))) == ast.unparse(ast.parse(expected))
 
 
 def test_annotations_decorators_and_defaults_are_gone() -> None:

@@ -1,0 +1,38 @@
+"""Sizes as expressions, and who carries them."""
+
+from __future__ import annotations
+
+from jitorch import dtypes
+from jitorch.dims import symbol
+from jitorch.ir.graph import Graph
+from jitorch.ir.sizes import carriers, size_expr
+from jitorch.ir.types import TensorType
+from jitorch.ops import OPS
+
+N, M = symbol("n"), symbol("m")
+
+
+def floats(*shape):
+    return TensorType(dtypes.float32, shape)
+
+
+def test_a_size_is_an_expression_over_its_symbols():
+    assert str(size_expr(N * M + 2)) == str(size_expr(N * M + 2))
+    assert "n" in str(size_expr(N + 1))
+
+
+def test_inputs_that_tell_a_missing_size_are_found():
+    graph = Graph("main", [floats(N * 2), floats(M, N), floats(N)])
+    zero = graph.append(OPS["constant"], (), {"value": 0.0, "dtype": dtypes.float32}, (floats(),)).output
+    graph.append(OPS["broadcast_to"], (zero,), {"shape": (N, 3)}, (floats(N, 3),))
+    doubled, both, single = graph.inputs
+    assert carriers(graph.nodes, [single], graph.inputs) == []
+    assert carriers(graph.nodes, [doubled], graph.inputs) == [both]
+    assert carriers(graph.nodes, [], [doubled, single]) == [single]
+
+
+def test_sizes_in_attributes_count():
+    graph = Graph("main", [floats(N)])
+    graph.append(OPS["iota"], (), {"size": M, "dtype": dtypes.int64}, (TensorType(dtypes.int64, (M,)),))
+    other = Graph("other", [floats(M)])
+    assert carriers(graph.nodes, graph.inputs, other.inputs) == other.inputs
