@@ -50,7 +50,7 @@ WITHOUT_KERNEL = {
 NEEDS_NUMBERS = {"corrcoef", "cov", "nn.functional.pdist", "pdist"}
 """Ops that compute with sizes in Python."""
 
-ROUNDS_INTEGERS = {"op.norm_along", "op.zeta"}
+ROUNDS_INTEGERS = {"op.zeta"}
 """Ops that truncate a float to an integer: a last digit decides."""
 
 
