@@ -213,7 +213,7 @@ def diagonal_scatter(input: Tensor, src: Tensor, offset: int = 0, dim1: int = 0,
     _check_matrix("diagonal_scatter", input)
     a, b = axis_of("diagonal_scatter", dim1, input.ndim), axis_of("diagonal_scatter", dim2, input.ndim)
     part = diagonal_of(input, offset=offset, axis1=a, axis2=b)
-    if src.shape != part.shape:
+    if src.ndim != part.ndim or not all(map(dims.equal, src.shape, part.shape)):
         raise ShapeError("diagonal_scatter: src has not the diagonal's shape", expected=part.type, actual=src.type)
     return _onto(input, cast(src, dtype=input.dtype), offset, a, b, keep=True)
 

@@ -41,7 +41,7 @@ def _(state, *, size):
 
 
 def _checked(name: str, state: TensorType) -> TensorType:
-    if state != TensorType(dtypes.int64, (2,)):
+    if state.rank != 1 or not dims.equal(state.shape[0], 2) or state.dtype is not dtypes.int64:
         raise ShapeError(f"{name}: not a generator's state", expected="i64[2]", actual=state)
     return state
 
