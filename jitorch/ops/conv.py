@@ -135,7 +135,14 @@ def convolve(
             actual=f"{x.type}, {weight.type}",
         )  # fmt: skip
     stride, dilation = spread(name, stride, n), spread(name, dilation, n)
+    if min(*stride, *dilation, groups, *(d for d in weight.shape if isinstance(d, int))) < 1:
+        raise ShapeError(
+            f"{name}: stride, dilation, groups and the sizes of the kernel must be positive",
+            actual=f"stride={stride}, dilation={dilation}, groups={groups}, weight {weight.type}",
+        )
     low, high = _padding(name, padding, weight.shape[2:], stride, dilation)
+    if min(*low, *high) < 0:
+        raise ShapeError(f"{name}: padding must not be negative", actual=padding)
     batched = x if x.ndim == n + 2 else reshape_to(x, shape=(1, *x.shape))
     channels, outputs = batched.shape[1], weight.shape[0]
     if not dims.equal(channels, weight.shape[1] * groups) or not dims.is_multiple(outputs, groups):
