@@ -16,7 +16,7 @@ from jitorch.ops.arguments import check_tensor, is_tensor, number_of, one_size, 
 from jitorch.ops.arrange import stack
 from jitorch.ops.create import constant, iota, size_number
 from jitorch.ops.math import where
-from jitorch.ops.normalize import category_default
+from jitorch.ops.normalize import category_default, is_number
 from jitorch.ops.registry import Sample, function
 from jitorch.ops.structure import broadcast_to, cast, copy, reshape_to
 
@@ -368,7 +368,7 @@ def arange(
 
 
 def _arange_count(start: Any, end: Any, step: Any, dtype: DType | None) -> Any:
-    if isinstance(step, (int, float)) and step == 0:
+    if is_number(step) and step == 0:
         raise ValueRangeError("arange: step must not be 0", actual=step)
     if any(isinstance(v, float) for v in (start, end, step)):
         values = [float(v) for v in (start, end, step)]
