@@ -51,6 +51,18 @@ from jitorch.ops import PUBLIC as _PUBLIC
 from jitorch.ops.generator import Generator
 from jitorch.printing import get_printoptions, set_printoptions
 from jitorch.tensor import Size, Tensor
+from jitorch.typed import (
+    BFloat16Tensor,
+    BoolTensor,
+    ByteTensor,
+    CharTensor,
+    DoubleTensor,
+    FloatTensor,
+    HalfTensor,
+    IntTensor,
+    LongTensor,
+    ShortTensor,
+)
 
 # -- ops, written by tools/public_names.py --
 # isort: off
@@ -116,9 +128,6 @@ from jitorch.ops.indexing import (
 )  # fmt: skip
 from jitorch.ops.linalg import (
     bmm, dot, matmul, mm, mv,
-)  # fmt: skip
-from jitorch.ops.margin_loss import (
-    cosine_embedding_loss, hinge_embedding_loss, margin_ranking_loss, triplet_margin_loss,
 )  # fmt: skip
 from jitorch.ops.math import (
     abs, abs as absolute, acos, add_ as add, acos as arccos, asin as arcsin, atan as arctan, atan2 as arctan2, asin,
@@ -204,21 +213,20 @@ __all__ = [
     "cartesian_prod", "cat", "cdist", "ceil", "celu", "chain_matmul", "channel_shuffle", "cholesky",
     "cholesky_inverse", "cholesky_solve", "chunk", "clamp", "clamp_max", "clamp_min", "clip", "clone", "column_stack",
     "combinations", "concat", "concatenate", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d",
-    "conv_transpose3d", "copysign", "corrcoef", "cos", "cosh", "cosine_embedding_loss", "cosine_similarity",
-    "count_nonzero", "cov", "cross", "cummax", "cummin", "cumprod", "cumsum", "cumulative_trapezoid", "deg2rad",
-    "det", "diag", "diag_embed", "diagflat", "diagonal", "diagonal_scatter", "diff", "digamma", "dist", "div",
-    "divide", "dot", "dropout", "dsplit", "dstack", "einsum", "empty", "empty_like", "empty_strided", "eq", "equal",
-    "erf", "erfc", "erfinv", "exp", "exp2", "expm1", "eye", "fill", "fix", "flatten", "flip", "fliplr", "flipud",
-    "float_power", "floor", "floor_divide", "fmax", "fmin", "fmod", "frac", "from_numpy", "frombuffer", "full",
-    "full_like", "gather", "gcd", "ge", "ger", "get_default_device", "get_default_dtype", "get_num_threads",
-    "get_rng_state", "greater", "greater_equal", "group_norm", "gt", "hardshrink", "heaviside",
-    "hinge_embedding_loss", "histc", "hsplit", "hstack", "hypot", "index_add", "index_copy", "index_fill",
-    "index_put", "index_reduce", "index_select", "initial_seed", "inner", "inverse", "is_complex",
-    "is_floating_point", "is_nonzero", "is_tensor", "isclose", "isfinite", "isin", "isinf", "isnan", "isneginf",
-    "isposinf", "isreal", "kron", "kthvalue", "layer_norm", "lcm", "ldexp", "le", "lerp", "less", "less_equal",
-    "lgamma", "linspace", "log", "log10", "log1p", "log2", "log_softmax", "logaddexp", "logaddexp2", "logcumsumexp",
-    "logdet", "logical_and", "logical_not", "logical_or", "logical_xor", "logit", "logspace", "logsumexp", "lt",
-    "manual_seed", "margin_ranking_loss", "masked_fill", "masked_scatter", "masked_select", "matmul", "matrix_exp",
+    "conv_transpose3d", "copysign", "corrcoef", "cos", "cosh", "cosine_similarity", "count_nonzero", "cov", "cross",
+    "cummax", "cummin", "cumprod", "cumsum", "cumulative_trapezoid", "deg2rad", "det", "diag", "diag_embed",
+    "diagflat", "diagonal", "diagonal_scatter", "diff", "digamma", "dist", "div", "divide", "dot", "dropout",
+    "dsplit", "dstack", "einsum", "empty", "empty_like", "empty_strided", "eq", "equal", "erf", "erfc", "erfinv",
+    "exp", "exp2", "expm1", "eye", "fill", "fix", "flatten", "flip", "fliplr", "flipud", "float_power", "floor",
+    "floor_divide", "fmax", "fmin", "fmod", "frac", "from_numpy", "frombuffer", "full", "full_like", "gather", "gcd",
+    "ge", "ger", "get_default_device", "get_default_dtype", "get_num_threads", "get_rng_state", "greater",
+    "greater_equal", "group_norm", "gt", "hardshrink", "heaviside", "histc", "hsplit", "hstack", "hypot", "index_add",
+    "index_copy", "index_fill", "index_put", "index_reduce", "index_select", "initial_seed", "inner", "inverse",
+    "is_complex", "is_floating_point", "is_nonzero", "is_tensor", "isclose", "isfinite", "isin", "isinf", "isnan",
+    "isneginf", "isposinf", "isreal", "kron", "kthvalue", "layer_norm", "lcm", "ldexp", "le", "lerp", "less",
+    "less_equal", "lgamma", "linspace", "log", "log10", "log1p", "log2", "log_softmax", "logaddexp", "logaddexp2",
+    "logcumsumexp", "logdet", "logical_and", "logical_not", "logical_or", "logical_xor", "logit", "logspace",
+    "logsumexp", "lt", "manual_seed", "masked_fill", "masked_scatter", "masked_select", "matmul", "matrix_exp",
     "matrix_power", "max", "max_pool1d", "max_pool2d", "max_pool3d", "maximum", "mean", "median", "meshgrid", "min",
     "minimum", "mm", "mode", "moveaxis", "movedim", "msort", "mul", "multinomial", "multiply", "mv", "mvlgamma",
     "nan_to_num", "nanmean", "nanmedian", "nanquantile", "nansum", "narrow", "ne", "neg", "negative", "nonzero",
@@ -232,9 +240,9 @@ __all__ = [
     "signbit", "sin", "sinc", "sinh", "slice_scatter", "slogdet", "softmax", "sort", "split", "split_with_sizes",
     "sqrt", "square", "squeeze", "stack", "std", "std_mean", "sub", "subtract", "sum", "svd", "swapaxes", "swapdims",
     "t", "take", "take_along_dim", "tan", "tanh", "tensor", "tensor_split", "tensordot", "threshold", "tile", "topk",
-    "trace", "transpose", "trapezoid", "trapz", "tril", "tril_indices", "triplet_margin_loss", "triu", "triu_indices",
-    "true_divide", "trunc", "unbind", "unflatten", "unique", "unique_consecutive", "unsqueeze", "vander", "var",
-    "var_mean", "vdot", "vsplit", "vstack", "where", "xlogy", "zero_", "zeros", "zeros_like",
+    "trace", "transpose", "trapezoid", "trapz", "tril", "tril_indices", "triu", "triu_indices", "true_divide",
+    "trunc", "unbind", "unflatten", "unique", "unique_consecutive", "unsqueeze", "vander", "var", "var_mean", "vdot",
+    "vsplit", "vstack", "where", "xlogy", "zero_", "zeros", "zeros_like",
 ]  # fmt: skip
 # isort: on
 # -- end of ops --
@@ -243,13 +251,14 @@ e, pi, inf, nan = _math.e, _math.pi, _math.inf, _math.nan
 newaxis = None
 
 _SUBMODULES = (
-    "autograd", "backends", "jit", "linalg", "nn", "onnx", "optim", "random", "special", "utils",
+    "accelerator", "autograd", "backends", "cuda", "jit", "linalg", "nn", "onnx", "optim", "random", "special", "utils",
 )  # fmt: skip
 _LATE = {
     "compile": ("jitorch.jit", "jit"),
     "list_backends": ("jitorch.backends", "list_backends"),
     "register_backend": ("jitorch.backends", "register_backend"),
     "set_default_backend": ("jitorch.backends", "set_default_backend"),
+    "unregister_backend": ("jitorch.backends", "unregister_backend"),
 }
 
 
@@ -276,10 +285,12 @@ def _late_op(name: str) -> _Any:
 
 
 __all__ += [
-    "Generator", "Size", "Tensor", "bfloat16", "bool", "cdouble", "cfloat", "channels_last", "channels_last_3d",
-    "complex128", "complex64", "contiguous_format", "default_generator", "device", "double", "dtype", "e",
-    "enable_grad", "finfo", "float", "float16", "float32", "float64", "get_printoptions", "half", "iinfo", "inf",
-    "inference_mode", "int", "int16", "int32", "int64", "int8", "is_grad_enabled", "is_inference_mode_enabled",
-    "layout", "long", "memory_format", "nan", "newaxis", "no_grad", "pi", "preserve_format", "set_grad_enabled",
-    "set_printoptions", "short", "strided", "uint16", "uint32", "uint64", "uint8",
+    "BFloat16Tensor", "BoolTensor", "ByteTensor", "CharTensor", "DoubleTensor", "FloatTensor", "Generator",
+    "HalfTensor", "IntTensor", "LongTensor", "ShortTensor", "Size", "Tensor", "bfloat16", "bool", "cdouble", "cfloat",
+    "channels_last", "channels_last_3d", "complex128", "complex64", "contiguous_format", "default_generator",
+    "device", "double", "dtype", "e", "enable_grad", "finfo", "float", "float16", "float32", "float64",
+    "get_printoptions", "half", "iinfo", "inf", "inference_mode", "int", "int16", "int32", "int64", "int8",
+    "is_grad_enabled", "is_inference_mode_enabled", "layout", "long", "memory_format", "nan", "newaxis", "no_grad",
+    "pi", "preserve_format", "set_grad_enabled", "set_printoptions", "short", "strided", "uint16", "uint32", "uint64",
+    "uint8",
 ]  # fmt: skip

@@ -201,7 +201,11 @@ class finfo:
 
     def __repr__(self) -> str:
         names = ("resolution", "min", "max", "eps", "smallest_normal", "tiny", "dtype")
-        return f"finfo({', '.join(f'{name}={getattr(self, name)}' for name in names)})"
+        return f"finfo({', '.join(f'{name}={_short(getattr(self, name))}' for name in names)})"
+
+
+def _short(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 class iinfo:

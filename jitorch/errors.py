@@ -195,7 +195,7 @@ class ParseError(UserError, ValueError):
 
 
 class KernelError(UserError, RuntimeError):
-    """Native code stopped: an index was out of range or a size did not fit."""
+    """Native code stopped in good order, such as for want of memory."""
 
 
 class CompilerBug(JitorchError, RuntimeError):

@@ -2,9 +2,6 @@
 
 # -- ops, written by tools/public_names.py --
 # isort: off
-from jitorch.ops.activation import (
-    sigmoid,
-)  # fmt: skip
 from jitorch.ops.elementary import (
     exp2, expit, special_expm1 as expm1, special_log1p as log1p, logit, sinc, xlog1py, xlogy,
 )  # fmt: skip
@@ -26,8 +23,8 @@ from jitorch.ops.spread import (
 
 __all__ = [
     "digamma", "entr", "erf", "erfc", "erfcx", "erfinv", "exp2", "expit", "expm1", "gammaln", "log1p", "log_ndtr",
-    "log_softmax", "logit", "logsumexp", "multigammaln", "ndtr", "ndtri", "polygamma", "psi", "sigmoid", "sinc",
-    "softmax", "xlog1py", "xlogy", "zeta",
+    "log_softmax", "logit", "logsumexp", "multigammaln", "ndtr", "ndtri", "polygamma", "psi", "sinc", "softmax",
+    "xlog1py", "xlogy", "zeta",
 ]  # fmt: skip
 # isort: on
 # -- end of ops --

@@ -174,9 +174,11 @@ _define("philox", 3, _INT, lambda *a: philox(*a), "the random 32-bit word of ``(
 
 
 def cast(x: Any, dtype: DType) -> Any:
-    """``x`` converted to ``dtype``: float to int truncates, saturates, and sends NaN to 0."""
+    """``x`` converted to ``dtype``: float to int truncates, saturates, and sends NaN to 0; complex to real keeps the real part."""
     x = np.asarray(x)
     target = dtype.numpy
+    if x.dtype.kind == "c" and dtype.category is not dtypes.Category.COMPLEX:
+        x = x.real
     if dtype.category is dtypes.Category.INT and x.dtype.kind not in "biu":
         wide = np.nan_to_num(x.astype(np.float64, copy=False), nan=0.0, posinf=np.inf, neginf=-np.inf)
         info = np.iinfo(target)

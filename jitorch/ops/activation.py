@@ -40,7 +40,7 @@ def _real_line(rng: Any) -> Any:
 
 
 # ---- sigmoid and its relatives ----------------------------------------------------------------------
-@op(inplace=True, places=("torch", "method", "nn", "special"))
+@op(inplace=True, places=("torch", "method", "nn"))
 def sigmoid(input: Tensor) -> Tensor:
     """``1 / (1 + exp(-input))``; integers become the default float dtype."""
     return narrow_to(1.0 / (1.0 + exp(-as_float(input))), float_dtype(input))
@@ -488,7 +488,8 @@ def glu_op(input: Tensor, *, dim: int) -> Tensor:
     starts = tuple(half if i == dim else 0 for i in range(input.ndim))
     stops = tuple(half if i == dim else d for i, d in enumerate(input.shape))
     first = slice_axes(input, starts=zeros, stops=stops, steps=ones)
-    second = slice_axes(input, starts=starts, stops=tuple(input.shape), steps=ones)
+    stops = tuple(half + half if i == dim else d for i, d in enumerate(input.shape))
+    second = slice_axes(input, starts=starts, stops=stops, steps=ones)
     return first * sigmoid(second)
 
 

@@ -252,7 +252,7 @@ def flipud(input: Tensor) -> Tensor:
     return flip(input, 0)
 
 
-flip.samples(lambda rng: [Sample(rng.normal(size=(2, 3)), (0, -1)), Sample(rng.normal(size=(2, 3)), 1)])
+flip.samples(lambda rng: [Sample(rng.normal(size=(2, 3)), (0, -1)), Sample(rng.normal(size=(2, 3)), (1,))])
 fliplr.samples(lambda rng: [Sample(rng.normal(size=(2, 3)))])
 flipud.samples(lambda rng: [Sample(rng.normal(size=(2, 3)))])
 

@@ -259,7 +259,7 @@ def _cross(name: str, x: Tensor, y: Tensor, dim: int | None) -> Tensor:
         raise ShapeError(f"{name}: as many axes in both", expected=x.type, actual=y.type)
     shape = broadcast_shapes(name, [tuple(x.shape), tuple(y.shape)])
     if dim is None:
-        places = [i for i, d in enumerate(shape) if isinstance(d, int) and d == 3]
+        places = [i for i, d in enumerate(shape) if equal(d, 3)]
         if not places:
             raise ShapeError(f"{name}: no axis of size 3", actual=f"{x.type}, {y.type}")
         dim = places[0]

@@ -145,7 +145,7 @@ def convolve(
         raise ShapeError(f"{name}: padding must not be negative", actual=padding)
     batched = x if x.ndim == n + 2 else reshape_to(x, shape=(1, *x.shape))
     channels, outputs = batched.shape[1], weight.shape[0]
-    if not dims.equal(channels, weight.shape[1] * groups) or outputs % groups != 0:
+    if not dims.equal(channels, weight.shape[1] * groups) or not dims.is_multiple(outputs, groups):
         raise ShapeError(
             f"{name}: channels do not fit", expected=f"{weight.shape[1] * groups} input channels (weight x groups)",
             actual=f"{channels} in {x.type}, groups={groups}, weight {weight.type}",
@@ -157,9 +157,9 @@ def convolve(
     if groups == 1:
         grouped = reshape_to(batched, shape=(1, batch, channels, *spatial))
     else:
-        split = reshape_to(batched, shape=(batch, groups, channels // groups, *spatial))
+        split = reshape_to(batched, shape=(batch, groups, dims.floordiv(channels, groups), *spatial))
         grouped = _swap(split, 0, 1)
-    kernel = reshape_to(weight, shape=(groups, outputs // groups, *weight.shape[1:]))
+    kernel = reshape_to(weight, shape=(groups, dims.floordiv(outputs, groups), *weight.shape[1:]))
     out = convolution(grouped, kernel, stride=stride, dilation=dilation)
     shape = (batch, outputs, *out.shape[3:])
     out = reshape_to(out if groups == 1 else _swap(out, 0, 1), shape=shape)

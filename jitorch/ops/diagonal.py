@@ -66,9 +66,7 @@ def _onto(x: Tensor, y: Tensor, offset: int, axis1: int, axis2: int, keep: bool)
     along = pad_axes(
         y, zero, low=(*(0,) * (n - 1), low), high=(*(0,) * (n - 1), columns - length - low), interior=(0,) * n
     )
-    full = broadcast_to(
-        reshape_to(along, shape=(*y.shape[:-1], 1, columns)), shape=(*y.shape[:-1], rows, columns)
-    )
+    full = broadcast_to(reshape_to(along, shape=(*y.shape[:-1], 1, columns)), shape=(*y.shape[:-1], rows, columns))
     # `full` has the two axes last; bring them home.
     kept = iter(range(x.ndim - 2))
     home = tuple(x.ndim - 2 if i == axis1 else x.ndim - 1 if i == axis2 else next(kept) for i in range(x.ndim))
@@ -215,7 +213,7 @@ def diagonal_scatter(input: Tensor, src: Tensor, offset: int = 0, dim1: int = 0,
     _check_matrix("diagonal_scatter", input)
     a, b = axis_of("diagonal_scatter", dim1, input.ndim), axis_of("diagonal_scatter", dim2, input.ndim)
     part = diagonal_of(input, offset=offset, axis1=a, axis2=b)
-    if src.shape != part.shape:
+    if src.ndim != part.ndim or not all(map(dims.equal, src.shape, part.shape)):
         raise ShapeError("diagonal_scatter: src has not the diagonal's shape", expected=part.type, actual=src.type)
     return _onto(input, cast(src, dtype=input.dtype), offset, a, b, keep=True)
 

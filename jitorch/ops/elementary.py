@@ -337,8 +337,8 @@ fmin.samples(_pair)
 
 @op(inplace=True)
 def ldexp(input: Tensor, other: Tensor) -> Tensor:
-    """``input * 2**other``."""
-    return input * pow(2.0, other)
+    """``input * 2**other``, in the dtype of ``input`` if that is floating point."""
+    return narrow_to(as_float(input) * pow(2.0, other), float_dtype(input))
 
 
 @ldexp.samples

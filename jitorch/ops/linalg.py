@@ -136,6 +136,26 @@ def mv(input: Tensor, vec: Tensor) -> Tensor:
     return matmul(input, vec)
 
 
+@mm.samples
+def _(rng):
+    yield Sample(rng.normal(size=(3, 4)), rng.normal(size=(4, 2)))
+
+
+@bmm.samples
+def _(rng):
+    yield Sample(rng.normal(size=(2, 3, 4)), rng.normal(size=(2, 4, 1)))
+
+
+@dot.samples
+def _(rng):
+    yield Sample(rng.normal(size=(3,)), rng.normal(size=(3,)))
+
+
+@mv.samples
+def _(rng):
+    yield Sample(rng.normal(size=(3, 4)), rng.normal(size=(4,)))
+
+
 @op(places=("nn",))
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """``input @ weight.T + bias``: ``[*, in]``, ``[out, in]``, ``[out]`` to ``[*, out]``."""
@@ -147,9 +167,3 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 def _(rng):
     yield Sample(rng.normal(size=(2, 3)), rng.normal(size=(4, 3)), rng.normal(size=(4,)))
     yield Sample(rng.normal(size=(2, 2, 3)), rng.normal(size=(4, 3)))
-
-
-mm.samples(lambda rng: [Sample(rng.normal(size=(2, 3)), rng.normal(size=(3, 4)))])
-bmm.samples(lambda rng: [Sample(rng.normal(size=(2, 2, 3)), rng.normal(size=(2, 3, 4)))])
-dot.samples(lambda rng: [Sample(rng.normal(size=(3,)), rng.normal(size=(3,)))])
-mv.samples(lambda rng: [Sample(rng.normal(size=(2, 3)), rng.normal(size=(3,)))])

@@ -13,7 +13,7 @@ from jitorch.ops.activation import logsigmoid_op
 from jitorch.ops.cross_entropy import pick_class
 from jitorch.ops.distance import pairwise_distance
 from jitorch.ops.gather import gather_axis, scatter_axis, take
-from jitorch.ops.helpers import filled, mean_over, number_of, ramp, require_float
+from jitorch.ops.helpers import as_float, filled, float_dtype, mean_over, narrow_to, number_of, ramp, require_float
 from jitorch.ops.loss import reduced, reduction_of, require_same_shape
 from jitorch.ops.math import maximum, minimum, sqrt, where
 from jitorch.ops.registry import Sample, function, op
@@ -25,7 +25,7 @@ NN = ("nn",)
 
 
 def _signs(rng: Any, *shape: int) -> Any:
-    return rng.choice([-1.0, 1.0], size=shape)
+    return rng.choice([-1, 1], size=shape)
 
 
 # ---- two inputs and a sign ----------------------------------------------------------------------------------
@@ -42,7 +42,7 @@ def _(rng):
     yield Sample(rng.normal(size=(4,)), rng.normal(size=(4,)), _signs(rng, 4), 0.5, reduction="mean")
 
 
-@function(places=("torch", "nn"))
+@function(places=NN)
 def margin_ranking_loss(
     input1: Tensor,
     input2: Tensor,
@@ -80,7 +80,7 @@ def _(rng):
     yield Sample(rng.uniform(size=(4,)), _signs(rng, 4), 1.0, reduction="sum")
 
 
-@function(places=("torch", "nn"))
+@function(places=NN)
 def hinge_embedding_loss(
     input: Tensor,
     target: Tensor,
@@ -104,12 +104,13 @@ def cosine_embedding_loss_op(
     input1: Tensor, input2: Tensor, target: Tensor, margin: float, *, reduction: str
 ) -> Tensor:
     """``1 - cos`` where the target is 1, ``max(0, cos - margin)`` where it is -1."""
-    last = (input1.ndim - 1,)
+    dtype = float_dtype(input1 * input2)
+    input1, input2, last = as_float(input1), as_float(input2), (input1.ndim - 1,)
     product = reduce_sum(input1 * input2, axes=last)
     squares = (reduce_sum(x * x, axes=last) + 1e-12 for x in (input1, input2))
     cosine = product / sqrt(next(squares) * next(squares))
     loss = where(target == 1, 1.0 - cosine, where(target == -1, maximum(cosine - margin, 0.0), 0.0))
-    return reduced(loss, reduction)
+    return narrow_to(reduced(loss, reduction), dtype)
 
 
 @cosine_embedding_loss_op.samples
@@ -117,7 +118,7 @@ def _(rng):
     yield Sample(rng.normal(size=(4, 3)), rng.normal(size=(4, 3)), _signs(rng, 4), 0.1, reduction="mean")
 
 
-@function(places=("torch", "nn"))
+@function(places=NN)
 def cosine_embedding_loss(
     input1: Tensor,
     input2: Tensor,
@@ -177,7 +178,7 @@ def _triplet(positive: Tensor, negative: Tensor, margin: Any, reduction: str) ->
     return reduced(maximum(positive - negative + margin, 0.0), reduction)
 
 
-@function(places=("torch", "nn"))
+@function(places=NN)
 def triplet_margin_loss(
     anchor: Tensor,
     positive: Tensor,
@@ -279,6 +280,8 @@ def multi_margin_loss(
     if target.dtype is not dtypes.int64:
         raise DTypeError("multi_margin_loss: class indices must be int64", expected="int64", actual=target.type)
     reduction = reduction_of("multi_margin_loss", reduction, size_average, reduce)
+    if input.ndim == 0:
+        input = reshape_to(input, shape=(1,))
     if input.ndim == 1 and target.ndim == 1:
         target = reshape_to(target, shape=())
     if input.ndim not in (1, 2) or target.ndim != input.ndim - 1:

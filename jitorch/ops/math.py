@@ -166,7 +166,7 @@ def _(g, out, x):
 
 @elementwise
 def sign(input: Operand) -> Tensor:
-    """-1, 0 or 1 by the sign of each element."""
+    """-1, 0 or 1 by the sign of each element; NaN stays NaN, where PyTorch gives 0."""
 
 
 @sign.vjp
@@ -267,6 +267,26 @@ def _(rng):
 def true_divide(input: Tensor, other: Any) -> Tensor:
     """``input / other`` in floating point."""
     return div(input, other)
+
+
+for _entry in (add_, sub_, rsub):
+    @_entry.samples
+    def _(rng):
+        yield Sample(rng.normal(size=(2, 3)), rng.normal(size=(3,)))
+        yield Sample(rng.normal(size=(2, 3)), 1.5, alpha=2)
+        yield Sample(rng.integers(0, 5, size=(4,)), rng.integers(0, 5, size=(4,)), alpha=3)
+
+
+@div_.samples
+def _(rng):
+    for mode in (None, "floor", "trunc"):
+        yield Sample(rng.normal(size=(2, 3)) * 4, rng.uniform(1, 2, size=(3,)), rounding_mode=mode)
+        yield Sample(rng.integers(-9, 9, size=(5,)), 4, rounding_mode=mode)
+
+
+@true_divide.samples
+def _(rng):
+    yield Sample(rng.integers(-9, 9, size=(5,)), 4)
 
 
 # ---- comparison and logic -----------------------------------------------------------------------
@@ -736,8 +756,8 @@ def round(input: Tensor, *, decimals: int = 0) -> Tensor:
     return round_half_even(input * scale) / scale if decimals > 0 else round_half_even(input / scale) * scale
 
 
-for _function in (add_, sub_, rsub):
-    _function.samples(lambda rng: [*_pair(rng), Sample(rng.normal(size=(2, 3)), rng.normal(size=(3,)), alpha=2)])
-for _function in (div_, true_divide):
-    _function.samples(lambda rng: [Sample(rng.normal(size=(2, 3)), rng.uniform(1, 2, size=(3,)))])
-round.samples(lambda rng: [*_rounding(rng), Sample(rng.normal(size=(2, 3)) * 50, decimals=-1, grad=False)])
+@round.samples
+def _(rng):
+    yield Sample(rng.normal(size=(2, 3)) * 5)
+    yield Sample(rng.normal(size=(2, 3)) * 5, decimals=1)
+    yield Sample(rng.integers(-9, 9, size=(5,)))

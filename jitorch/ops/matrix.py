@@ -501,7 +501,8 @@ def cond(A: Tensor, p: Any = None) -> Tensor:
 @cond.samples
 def _(rng):
     yield Sample(_regular(rng))
-    yield Sample(_regular(rng), "fro")
+    # PyTorch's own backward of this fails.
+    yield Sample(_regular(rng), "fro", grad=False)
 
 
 # ---- tensors as matrices ---------------------------------------------------------------------------------------

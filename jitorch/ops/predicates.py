@@ -123,11 +123,14 @@ def _(rng):
 
 @function(inplace=True)
 def sgn(input: Tensor) -> Tensor:
-    """-1, 0 or 1 by the sign of each element."""
+    """-1, 0 or 1 by the sign of each element; NaN stays NaN, where PyTorch gives 0."""
     return sign(input)
 
 
-sgn.samples(_special)
+@sgn.samples
+def _(rng):
+    yield Sample(np.array([0.0, -0.0, 1.5, -np.inf]), grad=False)
+    yield Sample(rng.integers(-2, 3, size=(2, 3)))
 
 
 @op(name="copysign", places=())

@@ -44,7 +44,7 @@ def _(state, *, size):
 
 
 def _checked(name: str, state: TensorType) -> TensorType:
-    if state != TensorType(dtypes.int64, (2,)):
+    if state.rank != 1 or not dims.equal(state.shape[0], 2) or state.dtype is not dtypes.int64:
         raise ShapeError(f"{name}: not a generator's state", expected="i64[2]", actual=state)
     return state
 
@@ -322,9 +322,7 @@ def multinomial(
     axis = input.ndim - 1
     if replacement:
         ends = scan_sum(weights, axis=axis)
-        total = slice_axes(
-            ends, starts=(*(0,) * axis, count - 1), stops=tuple(ends.shape), steps=(1,) * ends.ndim
-        )
+        total = slice_axes(ends, starts=(*(0,) * axis, count - 1), stops=tuple(ends.shape), steps=(1,) * ends.ndim)
         drawn = uniform_in((*input.shape[:-1], num_samples), dtypes.float64, generator) * total
         # How many running sums a draw has passed.
         passed = reshape_to(ends, shape=(*ends.shape[:-1], 1, count)) <= reshape_to(drawn, shape=(*drawn.shape, 1))

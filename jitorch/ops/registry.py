@@ -315,4 +315,3 @@ def function(
         return entry
 
     return define if call is None else define(call)
-

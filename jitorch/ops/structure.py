@@ -177,7 +177,7 @@ def broadcast_to(x: Tensor, *, shape: tuple[Dim, ...]) -> Tensor:
 @broadcast_to.type_rule
 def _(x, *, shape):
     lead = len(shape) - x.rank
-    if lead < 0 or any(a != b and a != 1 for a, b in zip(x.shape, shape[lead:])):
+    if lead < 0 or any(a != b and a != 1 and not dims.equal(a, b) for a, b in zip(x.shape, shape[lead:])):
         raise ShapeError("broadcast_to: cannot reach the shape", expected=shape, actual=x)
     return x.with_shape(shape)
 
@@ -452,7 +452,7 @@ def slice_write(
 @slice_write.type_rule
 def _(x, y, *, starts, stops, steps):
     part = x.with_shape(slice_size(a, b, s) for a, b, s in zip(starts, stops, steps))
-    if y != part:
+    if y.dtype is not part.dtype or y.rank != part.rank or not all(map(dims.equal, y.shape, part.shape)):
         raise ShapeError("slice assignment: the value does not fit", expected=part, actual=y)
     return x
 
