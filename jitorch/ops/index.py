@@ -208,7 +208,8 @@ def getitem(x: Tensor, key: Any) -> Tensor:
     """``x[key]``."""
     view, arrays = _split(x, key)
     if not arrays:
-        return view
+        # x[:] is another tensor than x, as for every other key.
+        return reshape_to(x, shape=tuple(x.shape)) if view is x else view
     arrays = _resolve_masks(arrays)
     moved, flat, axis, _ = _flatten_indexed(view, arrays)
     return take(moved, flat, axis=axis)

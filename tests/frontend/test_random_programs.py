@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 import jitorch
-from jitorch.errors import AutogradError
+from jitorch.errors import AutogradError, StagingError
 from tests.frontend.random_programs import SIZES, Program, inputs, programs
 
 TOLERANCE = {"float32": 2e-4, "float64": 1e-8}
@@ -58,7 +58,13 @@ def test_compiled_is_eager(backend: str, examples: int) -> None:
         function = program.function()
         compiled = jitorch.jit(function, fullgraph=True, backend=backend)
         for size in (*SIZES, SIZES[0]):
-            check_equal(run(compiled, size), run(function, size))
+            try:
+                got = run(compiled, size)
+            except StagingError as refusal:
+                if "detached alias is overwritten" in str(refusal):
+                    return
+                raise
+            check_equal(got, run(function, size))
         assert compiled.statistics.traces <= 3
 
     check()
