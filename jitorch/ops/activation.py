@@ -11,7 +11,7 @@ import math
 from typing import Any
 
 from jitorch import dims
-from jitorch.errors import ArgumentError, ShapeError
+from jitorch.errors import ArgumentError, ShapeError, ValueRangeError
 from jitorch.ops.helpers import (
     as_float,
     at_axis,
@@ -183,6 +183,8 @@ hardtanh_op.samples(_real_line)
 def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
     """``input`` limited to ``min_val`` .. ``max_val``; no gradient at and beyond the limits."""
     require_real("hardtanh", input)
+    if isinstance(min_val, (int, float)) and isinstance(max_val, (int, float)) and min_val > max_val:
+        raise ValueRangeError("hardtanh: min_val is greater than max_val", actual=f"{min_val} > {max_val}")
     return store("hardtanh", inplace, input, hardtanh_op(input, min_val, max_val))
 
 

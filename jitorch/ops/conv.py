@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from jitorch import dims
-from jitorch.errors import DTypeError, ShapeError
+from jitorch.errors import DTypeError, ShapeError, ValueRangeError
 from jitorch.ops.create import constant
 from jitorch.ops.registry import Sample, op, primitive
 from jitorch.ops.structure import (
@@ -134,7 +134,13 @@ def convolve(
             f"{name}: wrong number of axes", expected=f"input [N, C, *{n}], weight [O, C/groups, *{n}]",
             actual=f"{x.type}, {weight.type}",
         )  # fmt: skip
+    if bias is not None and bias.dtype is not x.dtype:
+        raise DTypeError(f"{name}: input and bias must have one dtype", expected=x.type, actual=bias.type)
     stride, dilation = spread(name, stride, n), spread(name, dilation, n)
+    if any(v <= 0 for v in (*stride, *dilation)) or groups <= 0:
+        raise ValueRangeError(
+            f"{name}: stride, dilation and groups must be positive", actual=f"{stride}, {dilation}, {groups}"
+        )
     low, high = _padding(name, padding, weight.shape[2:], stride, dilation)
     batched = x if x.ndim == n + 2 else reshape_to(x, shape=(1, *x.shape))
     channels, outputs = batched.shape[1], weight.shape[0]
@@ -172,7 +178,11 @@ def _padding(
             raise ShapeError(f"{name}: padding='same' needs stride 1", actual=stride)
         total = tuple(d * (k - 1) for d, k in zip(dilation, kernel))
         return tuple(t // 2 for t in total), tuple(t - t // 2 for t in total)
+    if isinstance(padding, str):
+        raise ValueRangeError(f"{name}: unknown padding", expected="sizes, 'valid' or 'same'", actual=padding)
     both = spread(name, padding, n)
+    if any(v < 0 for v in both):
+        raise ValueRangeError(f"{name}: padding must not be negative", actual=both)
     return both, both
 
 

@@ -421,6 +421,8 @@ def lstsq(A: Tensor, B: Tensor, rcond: Any = None, *, driver: str | None = None)
     """
     if driver not in (None, "gels", "gelsy", "gelsd", "gelss"):
         raise ValueRangeError("linalg.lstsq: unknown driver", expected="gels, gelsy, gelsd or gelss", actual=driver)
+    if A.ndim < 2 or B.ndim < 1:
+        raise ShapeError("linalg.lstsq: A [*, M, N] and B [*, M] or [*, M, K]", actual=f"{A.type}, {B.type}")
     if B.ndim == A.ndim - 1 and tuple(B.shape) == tuple(A.shape[:-1]):
         found = lstsq(A, reshape_to(B, shape=(*B.shape, 1)), rcond, driver=driver)
         return found._replace(solution=reshape_to(found.solution, shape=tuple(found.solution.shape[:-1])))

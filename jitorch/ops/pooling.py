@@ -7,7 +7,7 @@ from typing import Any
 
 from jitorch import dims
 from jitorch.dims import Dim
-from jitorch.errors import ValueRangeError
+from jitorch.errors import ShapeError, ValueRangeError
 from jitorch.ops.conv import spread
 from jitorch.ops.create import constant
 from jitorch.ops.helpers import narrow_to, number_of, ramp, require_rank, require_real, widen
@@ -28,6 +28,9 @@ def _geometry(
 ) -> tuple[Sizes, Sizes, Sizes, Sizes]:
     """Kernel, stride, padding and dilation, one number an axis, checked."""
     require_rank(name, input, n + 1, n + 2)
+    lead = 1 if input.ndim == n + 2 else 0
+    if any(isinstance(d, int) and d == 0 for d in input.shape[lead:]):
+        raise ShapeError(f"{name}: only the batch may be empty", expected="positive sizes", actual=input.type)
     kernel = spread(name, kernel_size, n)
     strides = kernel if stride is None or stride == [] or stride == () else spread(name, stride, n)
     pads, dilations = spread(name, padding, n), spread(name, dilation, n)

@@ -16,12 +16,12 @@ has no parameter of that name, ``out=``: the result is then written to that tens
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from jitorch import dtypes
-from jitorch.errors import ArgumentError, CompilerBug, DTypeError, ShapeError
+from jitorch.errors import ArgumentError, CompilerBug, DTypeError, ShapeError, UserError
 from jitorch.ir import scalars
 from jitorch.ir.op import COMPOSITE, ELEMENTWISE, PRIMITIVE
 from jitorch.ir.op import Op as OpRecord
@@ -61,6 +61,14 @@ def store(name: str, out: Any, result: Any) -> Any:
             hint="tensors are not resized; pass one of the right shape",
         )  # fmt: skip
     return out._replace(result if result.dtype is out.dtype else OPS["cast"](result, dtype=out.dtype))
+
+
+def _refuse_other_than_tensors(name: str, signature: inspect.Signature, arguments: Mapping[str, Any]) -> None:
+    """Raise an ArgumentError for the first argument that must be a tensor and is not."""
+    for key, value in arguments.items():
+        wants_tensor = str(signature.parameters[key].annotation).removesuffix(" | None") == "Tensor"
+        if wants_tensor and value is not None and not hasattr(value, "requires_grad"):
+            raise ArgumentError(f"{name}: {key} must be a tensor", expected="Tensor", actual=type(value).__name__)
 
 
 @dataclass(frozen=True)
@@ -103,7 +111,11 @@ class Op(OpRecord):
         operands, attrs = self.bind(args, kwargs)
         if self.promote is not None:
             operands = normalize(self, operands)
-        return dispatch.current().apply(self, operands, attrs)
+        try:
+            return dispatch.current().apply(self, operands, attrs)
+        except AttributeError:
+            _refuse_other_than_tensors(self.name, self.signature, self.keywords(operands, attrs))
+            raise
 
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         if kwargs and not self._known.issuperset(kwargs):
@@ -132,16 +144,19 @@ class Function:
                 return store(self.name, out, self(*args, **kwargs))
         try:
             return self.call(*args, **kwargs)
-        except TypeError:
+        except UserError:
+            raise
+        except (TypeError, AttributeError):
             self._check_binding(args, kwargs)
             raise
 
     def _check_binding(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Raise an ArgumentError if the arguments do not fit the signature."""
         try:
-            self.signature.bind(*args, **kwargs)
+            bound = self.signature.bind(*args, **kwargs)
         except TypeError as error:
             raise ArgumentError(f"{self.name}: {error}", expected=f"{self.name}{self.signature}") from None
+        _refuse_other_than_tensors(self.name, self.signature, bound.arguments)
 
     def samples(self, function: Callable[..., Any]) -> Callable[..., Any]:
         if "samples" in self.rules:
