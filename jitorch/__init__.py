@@ -51,6 +51,18 @@ from jitorch.ops import PUBLIC as _PUBLIC
 from jitorch.ops.generator import Generator
 from jitorch.printing import get_printoptions, set_printoptions
 from jitorch.tensor import Size, Tensor
+from jitorch.typed import (
+    BFloat16Tensor,
+    BoolTensor,
+    ByteTensor,
+    CharTensor,
+    DoubleTensor,
+    FloatTensor,
+    HalfTensor,
+    IntTensor,
+    LongTensor,
+    ShortTensor,
+)
 
 # -- ops, written by tools/public_names.py --
 # isort: off
@@ -239,7 +251,7 @@ e, pi, inf, nan = _math.e, _math.pi, _math.inf, _math.nan
 newaxis = None
 
 _SUBMODULES = (
-    "autograd", "backends", "jit", "linalg", "nn", "onnx", "optim", "random", "special", "utils",
+    "accelerator", "autograd", "backends", "cuda", "jit", "linalg", "nn", "onnx", "optim", "random", "special", "utils",
 )  # fmt: skip
 _LATE = {
     "compile": ("jitorch.jit", "jit"),
@@ -272,10 +284,12 @@ def _late_op(name: str) -> _Any:
 
 
 __all__ += [
-    "Generator", "Size", "Tensor", "bfloat16", "bool", "cdouble", "cfloat", "channels_last", "channels_last_3d",
-    "complex128", "complex64", "contiguous_format", "default_generator", "device", "double", "dtype", "e",
-    "enable_grad", "finfo", "float", "float16", "float32", "float64", "get_printoptions", "half", "iinfo", "inf",
-    "inference_mode", "int", "int16", "int32", "int64", "int8", "is_grad_enabled", "is_inference_mode_enabled",
-    "layout", "long", "memory_format", "nan", "newaxis", "no_grad", "pi", "preserve_format", "set_grad_enabled",
-    "set_printoptions", "short", "strided", "uint16", "uint32", "uint64", "uint8",
+    "BFloat16Tensor", "BoolTensor", "ByteTensor", "CharTensor", "DoubleTensor", "FloatTensor", "Generator",
+    "HalfTensor", "IntTensor", "LongTensor", "ShortTensor", "Size", "Tensor", "bfloat16", "bool", "cdouble", "cfloat",
+    "channels_last", "channels_last_3d", "complex128", "complex64", "contiguous_format", "default_generator",
+    "device", "double", "dtype", "e", "enable_grad", "finfo", "float", "float16", "float32", "float64",
+    "get_printoptions", "half", "iinfo", "inf", "inference_mode", "int", "int16", "int32", "int64", "int8",
+    "is_grad_enabled", "is_inference_mode_enabled", "layout", "long", "memory_format", "nan", "newaxis", "no_grad",
+    "pi", "preserve_format", "set_grad_enabled", "set_printoptions", "short", "strided", "uint16", "uint32", "uint64",
+    "uint8",
 ]  # fmt: skip

@@ -15,7 +15,7 @@ import numpy as np
 
 from jitorch import config, dims, plugins
 from jitorch.backends import cache, registry
-from jitorch.backends.base import Accept, Artifact, Backend, Decompose, Executable, Options, Unavailable
+from jitorch.backends.base import Accept, Artifact, Backend, Decompose, Executable, Options, Unavailable, store_results
 from jitorch.dims import SymDim
 from jitorch.errors import BackendError, CompilerBug
 from jitorch.ir.graph import Graph, Node, Value
@@ -178,13 +178,7 @@ class _Joined:
             step.executable.run(arrays, results, symbols, stream)
             for slot, result, value in zip(step.outputs, results, region.graph.outputs):
                 table[slot] = result.item() if isinstance(value.type, ScalarType) else result
-        written = {o for _, o in self.graph.writes}
-        staged = [(inputs[i], np.array(table[self.outputs[o]])) for i, o in self.graph.writes]
-        kept = (o for o in range(len(self.outputs)) if o not in written)
-        for target, o in zip(outputs, kept, strict=True):
-            np.copyto(target, table[self.outputs[o]])
-        for target, result in staged:
-            np.copyto(target, result)
+        store_results(self.graph, [table[o] for o in self.outputs], inputs, outputs)
 
 
 def contiguous(x: Any) -> Any:

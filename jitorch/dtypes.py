@@ -108,9 +108,7 @@ def from_numpy(dtype: Any) -> DType:
         pass
     found = _BY_NUMPY.get(np.dtype(dtype).newbyteorder("="))
     if found is None:
-        raise DTypeError(
-            f"NumPy dtype {np.dtype(dtype)} has no tensor dtype", expected=", ".join(d.name for d in ALL)
-        )
+        raise DTypeError(f"NumPy dtype {np.dtype(dtype)} has no tensor dtype", expected=", ".join(d.name for d in ALL))
     return found
 
 
@@ -199,7 +197,11 @@ class finfo:
 
     def __repr__(self) -> str:
         names = ("resolution", "min", "max", "eps", "smallest_normal", "tiny", "dtype")
-        return f"finfo({', '.join(f'{name}={getattr(self, name)}' for name in names)})"
+        return f"finfo({', '.join(f'{name}={_short(getattr(self, name))}' for name in names)})"
+
+
+def _short(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 class iinfo:

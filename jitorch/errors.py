@@ -116,9 +116,9 @@ class JitorchError(Exception):
     def __str__(self) -> str:
         lines = [self.what]
         if self.expected is not None:
-            lines.append(f"  expected: {self.expected}")
+            lines.append("  expected: " + str(self.expected))
         if self.actual is not None:
-            lines.append(f"  actual:   {self.actual}")
+            lines.append("  actual:   " + str(self.actual))
         if self.where is not None:
             prefix = f"  at:       {self.where}   "
             excerpt = self.where.excerpt()
@@ -195,7 +195,7 @@ class ParseError(UserError, ValueError):
 
 
 class KernelError(UserError, RuntimeError):
-    """Native code stopped: an index was out of range or a size did not fit."""
+    """Native code stopped in good order, such as for want of memory."""
 
 
 class CompilerBug(JitorchError, RuntimeError):

@@ -24,6 +24,7 @@ from jitorch.errors import ArgumentError, AutogradError, DTypeError, ShapeError,
 from jitorch.ir.op import Op
 from jitorch.ir.types import BOOL, INT, ScalarType, TensorType
 from jitorch.ops import PUBLIC, Function, dispatch, registry
+from jitorch.ops.factory import constructed
 from jitorch.ops.index import fit, getitem, setitem
 from jitorch.ops.registry import OPS
 from jitorch.ops.registry import Op as RegisteredOp
@@ -62,7 +63,8 @@ Step = tuple[Op, dict[str, Any]]
 class Tensor:
     """An n-dimensional array with automatic differentiation.
 
-    Made by `jitorch.tensor`, `jitorch.zeros`, `jitorch.from_numpy` and the like.
+    Made by `jitorch.tensor`, `jitorch.zeros`, `jitorch.from_numpy` and the like.  ``Tensor(data)`` is
+    ``tensor(data)`` in the default dtype, ``Tensor(2, 3)`` a `jitorch.empty` one of those sizes.
     """
 
     __slots__ = (
@@ -108,10 +110,9 @@ class Tensor:
     _node: Any
     _hooks: dict[int, Callable[..., Any]] | None
 
-    def __init__(self, data: Any = None, *, dtype: Any = None):
-        array = np.asarray([] if data is None else data)
-        wanted = dtypes.as_dtype(dtype) if dtype is not None else dtypes.get_default()
-        self._set(np.array(array, wanted.numpy), TensorType(wanted, array.shape), Storage())
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        # `Tensor(...)` is a tensor of the interpreter in force; what subclasses are made of is their affair.
+        return constructed(*args, **kwargs) if cls is Tensor else object.__new__(cls)
 
     # -- construction ----------------------------------------------------------------------------
     def _set(self, array: np.ndarray[Any, Any] | None, type_: TensorType, storage: Storage) -> None:
@@ -126,14 +127,14 @@ class Tensor:
     @classmethod
     def _from_array(cls, array: np.ndarray[Any, Any]) -> Tensor:
         """Wrap ``array`` itself (no copy) as a tensor with a storage of its own."""
-        tensor = cls.__new__(cls)
+        tensor = object.__new__(cls)
         tensor._set(array, TensorType(dtypes.from_numpy(array.dtype), array.shape), Storage())
         return tensor
 
     @classmethod
     def _traced(cls, type_: TensorType, storage: Storage | None = None) -> Tensor:
         """A tensor without data, of a graph under construction."""
-        tensor = cls.__new__(cls)
+        tensor = object.__new__(cls)
         tensor._set(None, type_, storage or Storage())
         return tensor
 
@@ -148,7 +149,7 @@ class Tensor:
     @classmethod
     def _make_subclass(cls, data: Tensor, requires_grad: bool = False) -> Any:
         """A ``cls`` that shares the memory of ``data`` and starts an autograd graph of its own."""
-        tensor = cls.__new__(cls)
+        tensor = object.__new__(cls)
         tensor._share(data)
         tensor._requires_grad = requires_grad
         return tensor
@@ -219,6 +220,8 @@ class Tensor:
         """Whether the elements are on a GPU: never so far."""
         return False
 
+    is_sparse = is_quantized = is_meta = is_mps = is_xpu = is_cuda
+
     @property
     def layout(self) -> Layout:
         """How elements are laid out: always `jitorch.strided`."""
@@ -256,11 +259,11 @@ class Tensor:
         """Whether the elements lie in row-major order (or that of ``memory_format``) without gaps."""
         if memory_format in (channels_last, channels_last_3d):
             order = (0, *range(2, self.ndim), 1)
-            expected = contiguous_strides(tuple(self.shape[i] for i in order))
-            return tuple(self._element_strides()[i] for i in order) == expected
+            strides = self._element_strides()
+            return _without_gaps(tuple(self.shape[i] for i in order), tuple(strides[i] for i in order))
         if self._array is not None:
             return bool(self._array.flags.c_contiguous)
-        return self._strides is None or self._strides == contiguous_strides(self._type.shape)
+        return self._strides is None or _without_gaps(self._type.shape, self._strides)
 
     def storage_offset(self) -> int:
         """Elements from the start of the memory to the first element."""
@@ -591,6 +594,14 @@ def contiguous_strides(shape: tuple[Any, ...]) -> tuple[Any, ...]:
         strides.append(step)
         step = step * size
     return tuple(reversed(strides))
+
+
+def _without_gaps(shape: tuple[Any, ...], strides: tuple[Any, ...]) -> bool:
+    """Whether ``strides`` are row-major; those of axes with one element do not matter."""
+    return all(
+        step == expected or (isinstance(size, int) and size == 1)
+        for size, step, expected in zip(shape, strides, contiguous_strides(shape))
+    )
 
 
 def _rebuild(cls: type[Tensor], array: np.ndarray[Any, Any], requires_grad: bool) -> Tensor:

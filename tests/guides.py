@@ -20,20 +20,16 @@ def run(document: Path, folder: Path) -> int:
     as printed, before the rest.
     """
     text = document.read_text(encoding="utf-8")
-    # @jit reads source files: this one has each block at its own line.
-    lines = [""] * (text.count("\n") + 1)
     found = list(BLOCK.finditer(text))
-    for block in found:
-        first = text.count("\n", 0, block.start(1))
-        code = block[1].splitlines()
-        lines[first : first + len(code)] = code
-    path = folder / f"{document.stem}_guide.py"
-    path.write_text("\n".join(lines), encoding="utf-8")
-    names: dict[str, Any] = {"__name__": "guide", "__file__": str(path)}
-    for block in found:
+    names: dict[str, Any] = {"__name__": "guide"}
+    for number, block in enumerate(found):
         start = text.count("\n", 0, block.start(1))
-        code = compile("\n" * start + block[1], str(path), "exec")
-        printed = _run_block(code, names)
+        # @jit reads source files: a block is one, as a notebook's cell is, with its lines where the page has them.
+        path = folder / f"{document.stem}_guide{number}.py"
+        source = "\n" * start + block[1]
+        path.write_text(source, encoding="utf-8")
+        names["__file__"] = str(path)
+        printed = _run_block(compile(source, str(path), "exec", dont_inherit=True), names)
         if block[2] is not None:
             _compare(printed, block[2], f"{document.name}:{start + 1}")
     return len(found)

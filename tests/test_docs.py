@@ -91,3 +91,10 @@ def test_links_lead_somewhere(path):
         file = path.parent / name if name else path
         assert file.exists(), target
         assert not anchor or anchor.lower() in anchors(file), target
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_files_that_are_named_exist(path):
+    folders = "jitorch|tests|docs|plugins|tools|examples"
+    named = re.findall(rf"`((?:{folders})/[\w/.-]*\w/?)`", path.read_text(encoding="utf-8"))
+    assert [name for name in named if "NNNN" not in name and not (ROOT / name).exists()] == []

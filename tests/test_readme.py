@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,24 @@ def tool():
 def blocks(tool):
     with config.override(cache=False):
         return tool.blocks(tool.example(tool.README.read_text(encoding="utf-8")))
+
+
+def mapped(text: str) -> list[Path]:
+    """The paths in the first column of the README's map; the first of a row gives the folder of the others."""
+    paths = []
+    for row in re.findall(r"^\| (`[^|]+`) \|", text, re.MULTILINE):
+        first, *others = re.findall(r"`([^`]+)`", row)
+        folder = Path(first).parent
+        paths += [ROOT / first, *(ROOT / (folder if first.startswith("jitorch/") else "") / name for name in others)]
+    return paths
+
+
+def test_the_map_is_complete():
+    paths = mapped((ROOT / "README.md").read_text(encoding="utf-8"))
+    assert [p for p in paths if not p.exists() and p.name != "benchmarks"] == []
+    entry_points = {"__init__.py", "__main__.py"}
+    parts = {p for p in (ROOT / "jitorch").iterdir() if p.suffix == ".py" or (p / "__init__.py").is_file()}
+    assert {p.name for p in parts - set(paths)} - entry_points == set()
 
 
 def test_blocks_are_current(tool, blocks):

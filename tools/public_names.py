@@ -88,7 +88,7 @@ def updated(path: Path, prefix: str) -> tuple[str, str]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--write", action="store_true", help="bring the modules up to date")
     write = parser.parse_args().write
     stale = 0

@@ -12,11 +12,13 @@ from jitorch.autograd.grad_mode import (
     set_grad_enabled,
 )
 from jitorch.autograd.gradcheck import GradcheckError, gradcheck, gradgradcheck
+from jitorch.autograd.variable import Variable
 
 __all__ = [
     "Function",
     "FunctionCtx",
     "GradcheckError",
+    "Variable",
     "backward",
     "enable_grad",
     "functional",

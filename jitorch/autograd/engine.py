@@ -25,7 +25,7 @@ def _tuple(name: str, tensors: Any) -> tuple[Tensor, ...]:
 def _gradients(name: str, outputs: Sequence[Tensor], given: Any) -> list[Tensor | None]:
     if given is None:
         return [None] * len(outputs)
-    found = [given] if isinstance(given, Tensor) else list(given)
+    found: list[Tensor | None] = [given] if isinstance(given, Tensor) else list(given)
     if len(found) != len(outputs):
         raise AutogradError(f"{name}: one gradient an output", expected=len(outputs), actual=len(found))
     return found

@@ -115,6 +115,21 @@ class Executable(Protocol):
         ...
 
 
+def store_results(
+    graph: Graph, results: Sequence[Any], inputs: Sequence[Any], outputs: Sequence[np.ndarray[Any, Any]]
+) -> None:
+    """Put ``results``, one for each output of ``graph``, where they belong: into ``outputs`` and into written inputs.
+
+    For executables that compute arrays of their own.  A result may be a view of an input that is written.
+    """
+    written = {o for _, o in graph.writes}
+    staged = [(inputs[i], np.array(results[o])) for i, o in graph.writes]
+    for target, o in zip(outputs, (o for o in range(len(results)) if o not in written), strict=True):
+        np.copyto(target, results[o])
+    for target, result in staged:
+        np.copyto(target, result)
+
+
 class Memory(Protocol):
     """Where a backend's arrays live."""
 

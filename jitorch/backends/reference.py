@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from jitorch import dims
-from jitorch.backends.base import API, HOST_MEMORY, Accept, Artifact, Available, Decompose, Options, Reject, Verdict
+from jitorch.backends.base import API, HOST_MEMORY, Accept, Artifact, Available, Decompose, Options, Reject, Verdict, store_results
 from jitorch.dims import SymDim
 from jitorch.errors import BackendError
 from jitorch.ir.graph import Graph, Node
@@ -38,14 +38,7 @@ class ReferenceExecutable:
             graph = graph.copy()
             for node in graph.nodes:
                 node.attrs = {k: specialize(v, dims) for k, v in node.attrs.items()}
-        results = interpret(graph, inputs)
-        written = {o for _, o in graph.writes}
-        # All results are computed before anything is overwritten.
-        staged = [(inputs[i], np.array(results[o])) for i, o in graph.writes]
-        for target, o in zip(outputs, (o for o in range(len(results)) if o not in written), strict=True):
-            np.copyto(target, results[o])
-        for target, result in staged:
-            np.copyto(target, result)
+        store_results(graph, interpret(graph, inputs), inputs, outputs)
 
 
 class ReferenceBackend:

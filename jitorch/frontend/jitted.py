@@ -83,6 +83,12 @@ class Entry:
                 return None
         return found
 
+    @property
+    def is_native(self) -> bool:
+        """Whether all of it runs as compiled code: no region is left to the NumPy interpreter."""
+        programs = self.function.compiled if self.function is not None else []
+        return bool(programs) and all(s.artifact.backend != "reference" for c in programs for s in c.steps)
+
     def run(self, inputs: tuple[Any, ...], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         traced, function = self.traced, self.function
         if function is None or traced.staged.finish is None:
@@ -162,8 +168,9 @@ class Jitted:
                 raise self._staging_error(entry.refused)
             self.statistics.eager += 1
             return self.__jit_wrapped__(*args, **kwargs)
-        self.statistics.native += 1
-        return entry.run(inputs, args, kwargs)
+        result = entry.run(inputs, args, kwargs)
+        self.statistics.native += entry.is_native
+        return result
 
     # -- tracing ---------------------------------------------------------------------------------
     def _trace(self, args: tuple[Any, ...], kwargs: dict[str, Any], now: Modes) -> Entry:
@@ -280,13 +287,17 @@ class Jitted:
         return "\n".join(lines)
 
     def sources(self) -> dict[str, str]:
-        """Texts of the latest program by stage: ``graph``, ``kernels``, ``program``, ``llvm`` (or the backend's own)."""
+        """Texts of the latest trace by stage: ``graph``, ``kernels``, ``program``, ``llvm``, or the backend's own.
+
+        A second program (backward) has its name before the stage: ``"f_backward llvm"``.
+        """
         entry = self.entries[0] if self.entries else None
         texts = {"graph": str(self.graph)}
-        if entry is not None and entry.function is not None:
-            for compiled in entry.function.compiled:
-                for step in compiled.steps:
-                    texts.update(step.artifact.sources)
+        programs = entry.function.compiled if entry is not None and entry.function is not None else []
+        for number, compiled in enumerate(programs):
+            prefix = f"{compiled.graph.name} " if number else ""
+            for step in compiled.steps:
+                texts.update({prefix + stage: text for stage, text in step.artifact.sources.items()})
         return texts
 
 

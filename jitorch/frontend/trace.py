@@ -7,6 +7,7 @@ of the function is recorded like anything else.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,6 +17,7 @@ from jitorch.builder import Cell, GraphBuilder, infer
 from jitorch.devices import Device
 from jitorch.dims import Facts, Guard, SymDim
 from jitorch.dtypes import DType
+from jitorch.errors import Location, user_location
 from jitorch.frontend.eager import StaleTensor, stale_error
 from jitorch.frontend.python import Path, RuntimeScalar, Staged, stage
 from jitorch.frontend.python.journal import MISSING
@@ -23,7 +25,6 @@ from jitorch.frontend.python.paths import attr
 from jitorch.frontend.python.recorder import Refuse
 from jitorch.frontend.results import Output, plan_outputs
 from jitorch.frontend.tape import Tape
-from jitorch.errors import Location, user_location
 from jitorch.ir.graph import Graph, Value
 from jitorch.ir.op import Op
 from jitorch.ir.types import PYTHON_TYPES, TensorType
@@ -33,6 +34,13 @@ from jitorch.tensor import Number, Storage, Tensor
 
 TRACED_PACKAGES = ("jitorch.nn", "jitorch.optim", "jitorch.utils", "jitorch.models")
 """Parts of jitorch that are plain Python over Tensor: they are traced like the user's own code."""
+
+
+_EXPRESSIONS = {
+    "eq": operator.eq, "ne": operator.ne, "lt": operator.lt, "le": operator.le, "gt": operator.gt, "ge": operator.ge,
+    "add": operator.add, "sub": operator.sub, "mul": operator.mul, "neg": operator.neg,
+}  # fmt: skip
+"""Ops on Python numbers, which a trace may follow back to the numbers that it read."""
 
 
 class SymbolicKey:
@@ -150,13 +158,24 @@ class TraceBuilder(GraphBuilder):
         if isinstance(value, RuntimeScalar):
             return value.concrete(why)
         if isinstance(value, Number):
-            scalar = self.scalars.get(value._value)
-            if scalar is not None:
-                return scalar.concrete(why)
-            known = value._value.node
-            if known is not None and known.op.name == "number":
-                return known.attrs["value"]
+            known = self._expression(value._value)
+            if known is not None:
+                return known.concrete(why) if isinstance(known, RuntimeScalar) else known
         raise Refuse(f"{why} needs a value that is computed by the traced program")
+
+    def _expression(self, value: Value) -> Any:
+        """A scalar of the graph as a number or as an expression of run-time scalars, where it is one."""
+        if value in self.scalars:
+            return self.scalars[value]
+        node = value.node
+        if node is None:
+            return None
+        if node.op.name == "number":
+            return node.attrs["value"]
+        operands = [None if v is None else self._expression(v) for v in node.inputs]
+        if node.op.name not in _EXPRESSIONS or any(x is None for x in operands):
+            return None
+        return _EXPRESSIONS[node.op.name](*operands)
 
     def get_grad(self, tensor: Tensor) -> Tensor | None:
         if not self.is_stored(tensor):

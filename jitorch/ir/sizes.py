@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from jitorch import dims
-from jitorch.dims import Dim, SymDim, Symbol
+from jitorch.dims import Dim, Symbol, SymDim
 from jitorch.ir.kernel import Expr, Var, call, const
 from jitorch.ir.types import TensorType
 

@@ -24,6 +24,7 @@ from jitorch.ops.helpers import (
 )
 from jitorch.ops.index import axis_of
 from jitorch.ops.math import abs, erf, exp, expm1, log1p, maximum, minimum, tanh, where
+from jitorch.ops.normalize import is_number
 from jitorch.ops.registry import Sample, function, op
 from jitorch.ops.structure import slice_axes
 
@@ -281,7 +282,7 @@ def _(rng):
 def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """``max(0, input) + min(0, alpha * (exp(input / alpha) - 1))``.  Barron, 2017 (arXiv:1704.07483)."""
     require_float("celu", input)
-    if isinstance(alpha, (int, float)) and alpha == 0:
+    if is_number(alpha) and alpha == 0:
         raise ArgumentError("celu: alpha must not be 0", actual=alpha)
     return store("celu", inplace, input, elu_op(input, alpha, 1.0, 1.0 / alpha))
 
@@ -448,7 +449,7 @@ softshrink_op.samples(_real_line)
 def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """``input`` moved towards 0 by ``lambd``, and 0 within it."""
     require_float("softshrink", input)
-    if isinstance(lambd, (int, float)) and lambd < 0:
+    if is_number(lambd) and lambd < 0:
         raise ArgumentError("softshrink: lambd must not be negative", actual=lambd)
     return softshrink_op(input, lambd)
 

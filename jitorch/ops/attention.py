@@ -13,6 +13,7 @@ from jitorch.ops.dropout import dropout
 from jitorch.ops.helpers import kept, narrow_to, number_of, ramp, require_float, widen
 from jitorch.ops.linalg import matmul, swap_last
 from jitorch.ops.math import where
+from jitorch.ops.normalize import is_number
 from jitorch.ops.reduce import reduce_max
 from jitorch.ops.registry import Sample, function, op
 from jitorch.ops.softmax import softmax_op
@@ -90,7 +91,7 @@ def scaled_dot_product_attention(
         scale = 1.0 if dims.equal(query.shape[-1], 0) else number_of(query.shape[-1]) ** -0.5
     if enable_gqa:
         key, value = _repeated_heads(key, query), _repeated_heads(value, query)
-    if isinstance(dropout_p, (int, float)) and dropout_p == 0:
+    if is_number(dropout_p) and dropout_p == 0:
         return attention_op(query, key, value, attn_mask, scale, causal=bool(is_causal))
     weights = _weights(_scores(query, key, attn_mask, scale, bool(is_causal)), attn_mask is not None)
     return matmul(dropout(weights, dropout_p), value)

@@ -13,7 +13,7 @@ from jitorch.ops.helpers import narrow_to, ramp, require_rank, sum_over
 from jitorch.ops.index import axis_of
 from jitorch.ops.linalg import bmm, matmul, mm
 from jitorch.ops.math import where
-from jitorch.ops.normalize import broadcast_shapes
+from jitorch.ops.normalize import broadcast_shapes, is_number
 from jitorch.ops.padding import part
 from jitorch.ops.registry import Sample, function, op
 from jitorch.ops.structure import broadcast_to, concatenate, copy, reduce_sum, reshape_to, transpose_axes
@@ -48,7 +48,7 @@ def _added(name: str, input: Tensor, product: Tensor, beta: Any, alpha: Any) -> 
     shape = tuple(product.shape)
     if broadcast_shapes(name, [tuple(input.shape), shape]) != shape:
         raise ShapeError(f"{name}: the input does not broadcast to the product", expected=shape, actual=input.type)
-    if isinstance(beta, (int, float)) and beta == 0:
+    if is_number(beta) and beta == 0:
         # PyTorch ignores the input then, be it NaN or infinite.
         return narrow_to(product * alpha, product.dtype)
     if all(type(v) is int and v == 1 for v in (beta, alpha)):
@@ -259,7 +259,7 @@ def _cross(name: str, x: Tensor, y: Tensor, dim: int | None) -> Tensor:
         raise ShapeError(f"{name}: as many axes in both", expected=x.type, actual=y.type)
     shape = broadcast_shapes(name, [tuple(x.shape), tuple(y.shape)])
     if dim is None:
-        places = [i for i, d in enumerate(shape) if isinstance(d, int) and d == 3]
+        places = [i for i, d in enumerate(shape) if equal(d, 3)]
         if not places:
             raise ShapeError(f"{name}: no axis of size 3", actual=f"{x.type}, {y.type}")
         dim = places[0]

@@ -11,6 +11,7 @@ from jitorch.ops.gather import gather_axis, take
 from jitorch.ops.helpers import at_axis, narrow_to, number_of, ramp, require_float, widen
 from jitorch.ops.loss import reduced, reduction_of
 from jitorch.ops.math import where
+from jitorch.ops.normalize import is_number
 from jitorch.ops.registry import Sample, function, op
 from jitorch.ops.softmax import log_softmax_op
 from jitorch.ops.structure import cast, reduce_sum, reshape_to
@@ -231,8 +232,8 @@ def cross_entropy(
     ``target`` has the shape of ``input`` for probabilities, and lacks the class axis for indices.
     """
     reduction = reduction_of("cross_entropy", reduction, size_average, reduce)
-    smooth = not isinstance(label_smoothing, (int, float)) or label_smoothing != 0
-    if isinstance(label_smoothing, (int, float)) and not 0.0 <= label_smoothing <= 1.0:
+    smooth = not is_number(label_smoothing) or label_smoothing != 0
+    if is_number(label_smoothing) and not 0.0 <= label_smoothing <= 1.0:
         raise ValueRangeError("cross_entropy: label_smoothing out of range", expected="0 to 1", actual=label_smoothing)
     if input.ndim == target.ndim and input.ndim and target.dtype.is_floating_point:
         require_float("cross_entropy", input, weight)

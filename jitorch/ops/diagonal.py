@@ -66,9 +66,7 @@ def _onto(x: Tensor, y: Tensor, offset: int, axis1: int, axis2: int, keep: bool)
     along = pad_axes(
         y, zero, low=(*(0,) * (n - 1), low), high=(*(0,) * (n - 1), columns - length - low), interior=(0,) * n
     )
-    full = broadcast_to(
-        reshape_to(along, shape=(*y.shape[:-1], 1, columns)), shape=(*y.shape[:-1], rows, columns)
-    )
+    full = broadcast_to(reshape_to(along, shape=(*y.shape[:-1], 1, columns)), shape=(*y.shape[:-1], rows, columns))
     # `full` has the two axes last; bring them home.
     kept = iter(range(x.ndim - 2))
     home = tuple(x.ndim - 2 if i == axis1 else x.ndim - 1 if i == axis2 else next(kept) for i in range(x.ndim))

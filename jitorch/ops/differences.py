@@ -9,7 +9,7 @@ from jitorch.dtypes import Category
 from jitorch.errors import DTypeError, ShapeError, ValueRangeError
 from jitorch.ops.arguments import axis_of, check_tensor, is_tensor, number_of
 from jitorch.ops.arrange import cat
-from jitorch.ops.create import constant
+from jitorch.ops.create import constant, size_number
 from jitorch.ops.linalg import matmul
 from jitorch.ops.math import maximum, sqrt, where
 from jitorch.ops.norms import norm_over
@@ -148,7 +148,7 @@ def cov(
     if is_tensor(norm_factor):
         norm_factor = maximum(norm_factor, 0.0)
     else:
-        norm_factor = dims.dim_max(norm_factor, 0) * 1.0
+        norm_factor = size_number(dims.dim_max(norm_factor, 0))
     out = matmul(weighted, distance.mT) / norm_factor
     return reshape_to(out, shape=()) if input.ndim < 2 or input.shape[0] == 1 else out
 

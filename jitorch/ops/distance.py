@@ -15,7 +15,7 @@ from jitorch.ops.gather import take
 from jitorch.ops.helpers import require_float, require_rank, sum_over
 from jitorch.ops.index import axis_of
 from jitorch.ops.math import maximum
-from jitorch.ops.normalize import broadcast_shapes
+from jitorch.ops.normalize import broadcast_shapes, is_number
 from jitorch.ops.norms import norm_over, without
 from jitorch.ops.registry import Sample, function, op
 from jitorch.ops.structure import broadcast_to, reshape_to
@@ -98,7 +98,7 @@ def cdist(
         raise ShapeError("cdist: needs at least two axes", actual=f"{x1.type}, {x2.type}")
     if not dims.equal(x1.shape[-1], x2.shape[-1]):
         raise ShapeError("cdist: the vectors differ in size", expected=x1.shape[-1], actual=x2.type)
-    if isinstance(p, (int, float)) and p < 0:
+    if is_number(p) and p < 0:
         raise ValueRangeError("cdist: p must not be negative", actual=p)
     rows = reshape_to(x1, shape=(*x1.shape[:-1], 1, x1.shape[-1]))
     columns = reshape_to(x2, shape=(*x2.shape[:-2], 1, *x2.shape[-2:]))

@@ -7,6 +7,7 @@ from typing import Any
 from jitorch.errors import ShapeError, ValueRangeError
 from jitorch.ops.helpers import narrow_to, require_float, store, widen
 from jitorch.ops.math import div, where
+from jitorch.ops.normalize import is_number
 from jitorch.ops.registry import PUBLIC, Sample, function, op
 
 Tensor = Any
@@ -28,7 +29,7 @@ def _(rng):
 
 
 def _dropped(name: str, input: Tensor, p: Any, training: bool, inplace: bool, mask_shape: tuple[Any, ...]) -> Tensor:
-    if isinstance(p, (int, float)) and not 0.0 <= p <= 1.0:
+    if is_number(p) and not 0.0 <= p <= 1.0:
         raise ValueRangeError(f"{name}: the probability p is out of range", expected="0 to 1", actual=p)
     if not training:
         return input
@@ -124,7 +125,7 @@ def _(rng):
 
 
 def _alpha(name: str, input: Tensor, p: Any, training: bool, inplace: bool, mask_shape: tuple[Any, ...]) -> Tensor:
-    if isinstance(p, (int, float)) and not 0.0 <= p <= 1.0:
+    if is_number(p) and not 0.0 <= p <= 1.0:
         raise ValueRangeError(f"{name}: the probability p is out of range", expected="0 to 1", actual=p)
     if not training:
         return input

@@ -16,7 +16,7 @@ from jitorch.ops.arguments import check_tensor, is_tensor, number_of, one_size, 
 from jitorch.ops.arrange import stack
 from jitorch.ops.create import constant, iota, size_number
 from jitorch.ops.math import where
-from jitorch.ops.normalize import category_default
+from jitorch.ops.normalize import category_default, is_number
 from jitorch.ops.registry import Sample, function
 from jitorch.ops.structure import broadcast_to, cast, copy, reshape_to
 
@@ -110,6 +110,29 @@ def _(rng):
     yield Sample(rng.normal(size=(2, 3)), dtype=dtypes.float16)
 
 
+def constructed(*args: Any, dtype: Any = None, device: Any = None) -> Tensor:
+    """What ``Tensor(...)`` means: data (float if no dtype is given), or sizes of an `empty` tensor."""
+    wanted = _dtype(dtype, dtypes.get_default())
+    if all(type(a) is int or isinstance(a, SymDim) for a in args):
+        return empty(tuple(args) if args else (0,), dtype=wanted, device=device)
+    if len(args) != 1:
+        raise ArgumentError("Tensor: expected data, or sizes", expected="Tensor(data) or Tensor(2, 3)", actual=args)
+    data = args[0]
+    if hasattr(data, "numel") and not is_tensor(data):
+        # A Size.
+        return empty(data, dtype=wanted, device=device)
+    return tensor(data, dtype=wanted, device=device)
+
+
+@function(places=("method",), name="new")
+def new_like(input: Tensor, *args: Any, dtype: Any = None, device: Any = None) -> Tensor:
+    """``Tensor(...)`` in the dtype of ``input``: of data, or an `empty` one of the given sizes."""
+    return constructed(*args, dtype=_dtype(dtype, input.dtype), device=device)
+
+
+new_like.samples(lambda rng: [Sample(rng.normal(size=(2,)), 2, 3), Sample(rng.normal(size=(2,)), [1.5])])
+
+
 @function(places=("torch",), aliases=("asarray",))
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     """``data`` as a tensor, sharing its memory where it is a tensor or NumPy array of that dtype already."""
@@ -143,9 +166,7 @@ from_numpy.samples(lambda rng: [Sample(rng.normal(size=(2, 3)), trace=False)])
 
 
 @function(places=("torch",))
-def frombuffer(
-    buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, requires_grad: bool = False
-) -> Tensor:
+def frombuffer(buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, requires_grad: bool = False) -> Tensor:
     """A vector over the memory of an object with the buffer protocol; ``offset`` is in bytes."""
     wanted = dtypes.as_dtype(dtype)
     try:
@@ -183,10 +204,10 @@ def filled(value: Any, shape: tuple[Any, ...], dtype: DType) -> Tensor:
 
 def _converted(value: Any, dtype: DType) -> Any:
     """``value`` as ``dtype``'s kind of Python number; a negative one becomes unsigned as in C."""
-    if isinstance(value, complex) and not dtype.is_complex:
-        raise DTypeError("a complex number does not fit", expected=dtype, actual=value)
-    if dtype.category is not Category.INT:
+    if dtype.is_complex or (not isinstance(value, complex) and dtype.category is not Category.INT):
         return dtypes.python_type(dtype)(value)
+    if isinstance(value, complex):
+        raise DTypeError("a complex number does not fit", expected=dtype, actual=value)
     info = np.iinfo(dtype.numpy)
     lowest = info.min if dtype.is_signed else -info.max
     if not lowest <= value <= info.max:
@@ -325,14 +346,19 @@ def _number(value: Any) -> Any:
     return size_number(value) if isinstance(value, SymDim) else value
 
 
+def _of_dtype(value: Any) -> int | float:
+    """A tensor, run-time number or NumPy scalar as the Python number that its dtype stands for."""
+    kind = (value.type if hasattr(value, "type") else value).dtype
+    is_float = kind.category is Category.FLOAT if isinstance(kind, DType) else kind.kind == "f"
+    return float(value) if is_float else value.__index__()
+
+
 def _bound(name: str, value: Any) -> Any:
     """A bound of a ramp: a Python number or a size."""
     if isinstance(value, (int, float, SymDim)) and not isinstance(value, bool):
         return value
     if is_tensor(value) or hasattr(value, "type") or isinstance(value, np.generic):
-        kind = (value.type if hasattr(value, "type") else value).dtype
-        is_float = kind.category is Category.FLOAT if isinstance(kind, DType) else kind.kind == "f"
-        return float(value) if is_float else value.__index__()
+        return _of_dtype(value)
     if isinstance(value, bool):
         return int(value)
     raise ArgumentError(f"{name}: expected a number", expected="int or float", actual=type(value).__name__)
@@ -368,9 +394,9 @@ def arange(
 
 
 def _arange_count(start: Any, end: Any, step: Any, dtype: DType | None) -> Any:
-    if isinstance(step, (int, float)) and step == 0:
+    if is_number(step) and step == 0:
         raise ValueRangeError("arange: step must not be 0", actual=step)
-    if any(isinstance(v, float) for v in (start, end, step)):
+    if isinstance(start, float) or isinstance(end, float) or isinstance(step, float):
         values = [float(v) for v in (start, end, step)]
         if not all(map(math.isfinite, values)):
             raise ValueRangeError("arange: bounds and step must be finite", actual=values)

@@ -123,8 +123,8 @@ def masked_select(input: Tensor, mask: Tensor) -> Tensor:
 
 @masked_select.samples
 def _(rng):
-    yield Sample(rng.normal(size=(3, 4)), rng.normal(size=(3, 4)) > 0)
-    yield Sample(rng.normal(size=(3, 4)), rng.normal(size=(4,)) > 0)
+    yield Sample(rng.normal(size=(3, 4)), rng.normal(size=(3, 4)) > 0, trace=False)
+    yield Sample(rng.normal(size=(3, 4)), rng.normal(size=(4,)) > 0, trace=False)
 
 
 @function(inplace=True)

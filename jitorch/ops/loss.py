@@ -14,6 +14,7 @@ from jitorch.errors import ShapeError, ValueRangeError
 from jitorch.ops.activation import logsigmoid_op
 from jitorch.ops.helpers import count_over, filled, narrow_to, require_float, widen
 from jitorch.ops.math import abs, exp, log, log1p, maximum, where
+from jitorch.ops.normalize import is_number
 from jitorch.ops.registry import Sample, function, op
 from jitorch.ops.structure import copy, reduce_sum, reshape_to
 
@@ -154,7 +155,7 @@ def smooth_l1_loss(
     """Quadratic below a distance of ``beta``, linear above.  Girshick, 2015 (arXiv:1504.08083)."""
     require_float("smooth_l1_loss", input)
     reduction = reduction_of("smooth_l1_loss", reduction, size_average, reduce)
-    if isinstance(beta, (int, float)):
+    if is_number(beta):
         if beta < 0:
             raise ValueRangeError("smooth_l1_loss: beta must not be negative", expected="beta >= 0", actual=beta)
         if beta == 0:
@@ -186,7 +187,7 @@ def huber_loss(
     """Quadratic below a distance of ``delta``, linear above.  Huber, 1964."""
     require_float("huber_loss", input)
     reduction = reduction_of("huber_loss", reduction)
-    if isinstance(delta, (int, float)) and delta <= 0:
+    if is_number(delta) and delta <= 0:
         raise ValueRangeError("huber_loss: delta must be positive", expected="delta > 0", actual=delta)
     if weight is not None:
         return _weighted(huber_loss_op(input, target, delta, reduction="none"), weight, reduction)
@@ -443,7 +444,7 @@ def gaussian_nll_loss(
     require_float("gaussian_nll_loss", input)
     reduction = reduction_of("gaussian_nll_loss", reduction)
     if not hasattr(var, "ndim"):
-        if isinstance(var, (int, float)) and var < 0:
+        if is_number(var) and var < 0:
             raise ValueRangeError("gaussian_nll_loss: the variance must not be negative", actual=var)
         var = filled(0.0, input.dtype, input.shape) + var
     elif tuple(var.shape) != tuple(input.shape):

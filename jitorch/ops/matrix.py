@@ -30,7 +30,7 @@ from jitorch.ops.linalg import matmul, swap_last
 from jitorch.ops.math import abs as absolute
 from jitorch.ops.math import maximum, where
 from jitorch.ops.matrix_functions import identity_like, pseudo_inverse
-from jitorch.ops.normalize import broadcast_shapes
+from jitorch.ops.normalize import broadcast_shapes, is_number
 from jitorch.ops.norms import as_floating, matrix_norm_over, vector_norm
 from jitorch.ops.reduce import reduce_max, reduce_min
 from jitorch.ops.registry import Sample, function, op
@@ -366,7 +366,7 @@ def _tolerances(a: Tensor, atol: Any, rtol: Any) -> tuple[Any, Any]:
 
 
 def _is_zero(x: Any) -> bool:
-    return isinstance(x, (int, float)) and x == 0
+    return is_number(x) and x == 0
 
 
 @function(places=LINALG)

@@ -34,6 +34,14 @@ def category_default(category: Category) -> DType:
     return (dtypes.bool_, dtypes.int64, dtypes.get_default())[category]
 
 
+def is_number(operand: Any) -> bool:
+    """Whether ``operand`` is a real Python number, known now or, in a graph under construction, at run time.
+
+    A test of it (``p < 0``) is then allowed: a trace guards what it found.
+    """
+    return isinstance(operand, (bool, int, float)) or isinstance(getattr(operand, "type", None), ScalarType)
+
+
 def _rank(operand: Any) -> tuple[int, DType]:
     """Priority (2: axes, 1: 0-d, 0: Python number) and dtype of an operand."""
     if isinstance(operand, PYTHON_NUMBERS):
@@ -59,7 +67,8 @@ def result_type(operands: Sequence[Any]) -> DType:
         if result is None:
             result = group
         elif group.category > result.category:
-            complex_of_float = group.is_complex and priority == 0 and result.is_floating_point
+            # A float keeps its width where it becomes complex.
+            complex_of_float = group.is_complex and result.is_floating_point
             result = dtypes.promote_types(result, dtypes.complex64) if complex_of_float else group
     if result is None:
         raise ArgumentError("result_type: no operands")

@@ -11,6 +11,7 @@ from jitorch.dtypes import DType
 from jitorch.errors import DTypeError, ShapeError, ValueRangeError
 from jitorch.ops.helpers import axes_of, kept, narrow_to, sum_over, widen
 from jitorch.ops.math import abs, pow, sign, sqrt, where
+from jitorch.ops.normalize import is_number
 from jitorch.ops.reduce import reduce_max, reduce_min
 from jitorch.ops.registry import Sample, function, op
 from jitorch.ops.structure import reduce_sum, reshape_to
@@ -85,13 +86,13 @@ def _(rng):
 def norm_over(x: Tensor, order: Any, axes: Sequence[int]) -> Tensor:
     """The ``order``-norm over ``axes``, kept as size 1."""
     axes = tuple(axes)
-    if not isinstance(order, (int, float)):
+    if not is_number(order):
         return norm_p(x, order, axes=axes)
     if order == 2:
         return norm_2(x, axes=axes)
     if order in (0, 1, math.inf, -math.inf):
         return norm_simple(x, kind=f"{order:g}", axes=axes)
-    return norm_p(x, float(order), axes=axes)
+    return norm_p(x, float(order) if isinstance(order, int) else order, axes=axes)
 
 
 def without(x: Tensor, axes: Sequence[int], keepdim: bool) -> Tensor:
@@ -120,7 +121,7 @@ def vector_norm(
     x = as_floating("linalg.vector_norm", x, dtype)
     axes = axes_of("linalg.vector_norm", dim, x.ndim)
     count = dims.prod([x.shape[a] for a in axes])
-    if dims.equal(count, 0) and isinstance(ord, (int, float)) and (ord < 0 or ord == math.inf):
+    if dims.equal(count, 0) and is_number(ord) and (ord < 0 or ord == math.inf):
         raise ShapeError("linalg.vector_norm: no elements have no such norm", expected="a non-zero size", actual=x.type)
     return without(norm_over(x, ord, axes), axes, keepdim)
 

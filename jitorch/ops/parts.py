@@ -153,8 +153,8 @@ def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     piece = dims.floordiv(size + chunks - 1, chunks)
     if isinstance(size, int):
         # An empty axis gives `chunks` empty pieces.
-        count = chunks if piece == 0 else -(-size // piece)
-        return cut(input, axis, [min(i * piece, size) for i in range(count + 1)])
+        count = chunks if piece == 0 else _fixed("chunk", -(-size // piece))
+        return cut(input, axis, [dims.dim_min(i * piece, size) for i in range(count + 1)])
     if not dims.equal(dims.mod(size, chunks), 0):
         raise ShapeError("chunk: how many pieces must be known", expected=f"a multiple of {chunks}", actual=str(size))
     return cut(input, axis, [i * piece for i in range(chunks + 1)])

@@ -13,7 +13,7 @@ from jitorch.dtypes import Category
 from jitorch.errors import DTypeError, ValueRangeError
 from jitorch.ops.helpers import narrow_to
 from jitorch.ops.math import abs, sign, where
-from jitorch.ops.normalize import result_type
+from jitorch.ops.normalize import is_number, result_type
 from jitorch.ops.registry import Sample, function, op
 from jitorch.ops.structure import cast, copy
 
@@ -218,7 +218,7 @@ def isclose(
     if input.dtype is not other.dtype:
         raise DTypeError("isclose: operands must have one dtype", expected=input.type, actual=other.type)
     for name, value in (("rtol", rtol), ("atol", atol)):
-        if isinstance(value, (int, float)) and value < 0:
+        if is_number(value) and value < 0:
             raise ValueRangeError(f"isclose: {name} must not be negative", expected="at least 0", actual=value)
     return isclose_op(input, other, rtol, atol, equal_nan=bool(equal_nan))
 

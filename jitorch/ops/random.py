@@ -23,6 +23,7 @@ from jitorch.ops.arguments import check_tensor, is_tensor, shape_of
 from jitorch.ops.create import constant, size_number
 from jitorch.ops.generator import Generator, generator_or_default
 from jitorch.ops.math import cos, log, minimum, sqrt
+from jitorch.ops.normalize import is_number
 from jitorch.ops.registry import Sample, function, op, primitive
 from jitorch.ops.scan import scan_sum
 from jitorch.ops.sorting import argsort_axis
@@ -285,7 +286,7 @@ def normal(
     layout: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False,
 ) -> Tensor:  # fmt: skip
     """Normal values of the given means and standard deviations: tensors that broadcast, or numbers and a size."""
-    if isinstance(std, (int, float)) and std < 0:
+    if is_number(std) and std < 0:
         raise ValueRangeError("normal: std must not be negative", expected=">= 0", actual=std)
     if size is not None:
         value = normal_in(shape_of("normal", (size,)), _float(dtype), generator)
@@ -321,9 +322,7 @@ def multinomial(
     axis = input.ndim - 1
     if replacement:
         ends = scan_sum(weights, axis=axis)
-        total = slice_axes(
-            ends, starts=(*(0,) * axis, count - 1), stops=tuple(ends.shape), steps=(1,) * ends.ndim
-        )
+        total = slice_axes(ends, starts=(*(0,) * axis, count - 1), stops=tuple(ends.shape), steps=(1,) * ends.ndim)
         drawn = uniform_in((*input.shape[:-1], num_samples), dtypes.float64, generator) * total
         # How many running sums a draw has passed.
         passed = reshape_to(ends, shape=(*ends.shape[:-1], 1, count)) <= reshape_to(drawn, shape=(*drawn.shape, 1))
@@ -359,7 +358,7 @@ def _fills(entry: Any) -> Any:
 @function(name="uniform", places=("method",), inplace="only")
 def uniform_(input: Tensor, from_: Any = 0.0, to: Any = 1.0, *, generator: Generator | None = None) -> Tensor:
     """Uniform values in ``[from, to)``, of the shape and dtype of ``input``."""
-    if isinstance(from_, (int, float)) and isinstance(to, (int, float)) and from_ > to:
+    if is_number(from_) and is_number(to) and from_ > to:
         raise ValueRangeError("uniform_: expected from <= to", actual=(from_, to))
     return uniform_in(tuple(input.shape), input.dtype, generator) * (to - from_) + from_
 
@@ -368,7 +367,7 @@ def uniform_(input: Tensor, from_: Any = 0.0, to: Any = 1.0, *, generator: Gener
 @function(name="normal", places=("method",), inplace="only")
 def normal_(input: Tensor, mean: Any = 0.0, std: Any = 1.0, *, generator: Generator | None = None) -> Tensor:
     """Normal values of the shape and dtype of ``input``."""
-    if isinstance(std, (int, float)) and std < 0:
+    if is_number(std) and std < 0:
         raise ValueRangeError("normal_: std must not be negative", expected=">= 0", actual=std)
     return normal_in(tuple(input.shape), input.dtype, generator) * std + mean
 
@@ -384,7 +383,7 @@ def bernoulli_(input: Tensor, p: Any = 0.5, *, generator: Generator | None = Non
 @function(name="exponential", places=("method",), inplace="only")
 def exponential_(input: Tensor, lambd: Any = 1.0, *, generator: Generator | None = None) -> Tensor:
     """Exponentially distributed values of rate ``lambd``."""
-    if isinstance(lambd, (int, float)) and lambd <= 0:
+    if is_number(lambd) and lambd <= 0:
         raise ValueRangeError("exponential_: the rate must be positive", expected="> 0", actual=lambd)
     return -log(1.0 - uniform_in(tuple(input.shape), input.dtype, generator)) / lambd
 
@@ -393,7 +392,7 @@ def exponential_(input: Tensor, lambd: Any = 1.0, *, generator: Generator | None
 @function(name="geometric", places=("method",), inplace="only")
 def geometric_(input: Tensor, p: Any = 0.5, *, generator: Generator | None = None) -> Tensor:
     """The number of trials of probability ``p`` up to the first success."""
-    if isinstance(p, (int, float)) and not 0 < p < 1:
+    if is_number(p) and not 0 < p < 1:
         raise ValueRangeError("geometric_: expected a probability", expected="0 < p < 1", actual=p)
     u = uniform_in(tuple(input.shape), dtypes.float64, generator)
     return cast((log(1.0 - u) / math.log1p(-p)).floor() + 1.0, dtype=input.dtype)

@@ -319,4 +319,3 @@ def function(
         return entry
 
     return define if call is None else define(call)
-

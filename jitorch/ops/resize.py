@@ -20,6 +20,7 @@ from jitorch.ops.gather import take
 from jitorch.ops.helpers import narrow_to, number_of, ramp, sum_over, widen
 from jitorch.ops.linalg import matmul
 from jitorch.ops.math import abs, floor, maximum, minimum, round_half_even, where
+from jitorch.ops.normalize import is_number
 from jitorch.ops.registry import Sample, function, op
 from jitorch.ops.structure import broadcast_to, cast, copy, reshape_to, transpose_axes
 
@@ -221,11 +222,12 @@ def _target(
         if recompute:
             raise ValueRangeError("interpolate: recompute_scale_factor needs scale_factor", actual=f"size={size}")
         return spread("interpolate", size if isinstance(size, int) else tuple(size), n), (None,) * n
-    factors = (scale_factor,) * n if isinstance(scale_factor, (int, float)) else tuple(scale_factor)
+    factors = (scale_factor,) * n if is_number(scale_factor) else tuple(scale_factor)
+    factors = tuple(map(float, factors))
     if len(factors) != n:
         raise ShapeError(f"interpolate: one scale factor for each of {n} axes", actual=factors)
     found = tuple(_scaled(d, f) for d, f in zip(input.shape[2:], factors))
-    return found, (None,) * n if recompute else tuple(float(f) for f in factors)
+    return found, (None,) * n if recompute else factors
 
 
 @function(places=("nn",))

@@ -154,8 +154,8 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
 
 @bincount.samples
 def _(rng):
-    yield Sample(rng.integers(0, 5, size=(8,)))
-    yield Sample(rng.integers(0, 5, size=(8,)), rng.normal(size=(8,)), minlength=7, grad=False)
+    yield Sample(rng.integers(0, 5, size=(8,)), trace=False)
+    yield Sample(rng.integers(0, 5, size=(8,)), rng.normal(size=(8,)), minlength=7, grad=False, trace=False)
 
 
 @op(places=())

@@ -40,9 +40,7 @@ equal.samples(lambda rng: [Sample(np.arange(3), np.arange(n), trace=False) for n
 
 
 @function
-def allclose(
-    input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
-) -> bool:
+def allclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:
     """Whether `isclose` holds everywhere: a Python bool."""
     if rtol < 0 or atol < 0:
         raise ValueRangeError("allclose: tolerances must not be negative", actual=(rtol, atol))

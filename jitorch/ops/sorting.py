@@ -74,7 +74,7 @@ def _mode_of(row: Any) -> int:
     ordered = row[order]
     ends = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True))
     lengths = np.diff(ends, prepend=-1)
-    return order[ends[np.argmax(lengths)]]
+    return int(order[ends[np.argmax(lengths)]])
 
 
 @mode_axis.numpy

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from jitorch.errors import AutogradError, ShapeError, UnsupportedError, ValueRan
 from jitorch.ir import kernel as k
 from jitorch.ir.sizes import size_expr
 from jitorch.ops import dispatch
-from jitorch.ops.arguments import check_tensor, one_size, shape_of, sizes_of
+from jitorch.ops.arguments import check_tensor, ints_of, one_size, shape_of
 from jitorch.ops.create import constant, iota
 from jitorch.ops.gather import put
 from jitorch.ops.registry import Sample, function, primitive
@@ -90,14 +89,17 @@ def as_strided(input: Tensor, size: Any, stride: Any, storage_offset: Any = None
     The memory must be row-major, as that of every tensor jitorch makes is.
     """
     check_tensor("as_strided", input)
-    shape, steps = shape_of("as_strided", (size,)), sizes_of("as_strided", (stride,))
-    if len(shape) != len(steps) or any(dims.less(s, 0) for s in steps):
-        raise ShapeError("as_strided: one stride >= 0 an axis", expected=f"{len(shape)} strides", actual=steps)
-    base = input if input._base is None else input._base
+    shape, steps = ints_of("as_strided", (size,)), ints_of("as_strided", (stride,))
+    if len(shape) != len(steps) or min(*shape, *steps, 0, 0) < 0:
+        raise ShapeError("as_strided: one stride >= 0 an axis", expected=f"{len(shape)} strides", actual=(shape, steps))
+    base = input if input._root is None else input._root
+    if input._base is None and input._root is not None:
+        # A detached view of something has nothing to do with its history.
+        base = base.detach()
     if not base.is_contiguous():
         raise UnsupportedError("as_strided of memory that is not row-major", hint="call contiguous() first")
     if storage_offset is None:
-        offset = input.storage_offset() if base is not input else 0
+        offset = input.storage_offset() if input._root is not None else 0
     else:
         offset = one_size("as_strided", storage_offset)
     if dims.less(offset, 0):
@@ -116,7 +118,7 @@ def _(rng):
 def as_strided_scatter(input: Tensor, src: Tensor, size: Any, stride: Any, storage_offset: Any = None) -> Tensor:
     """A copy of ``input`` in which ``as_strided(size, stride, storage_offset)`` is ``src``."""
     check_tensor("as_strided_scatter", input)
-    shape, steps = shape_of("as_strided_scatter", (size,)), sizes_of("as_strided_scatter", (stride,))
+    shape, steps = ints_of("as_strided_scatter", (size,)), ints_of("as_strided_scatter", (stride,))
     flat = reshape_to(copy(input), shape=(input.numel(),))
     part = strided_view(flat, size=shape, stride=steps, offset=storage_offset or 0)
     if part.type != src.type:
@@ -135,6 +137,8 @@ def becomes(name: str, x: Tensor, view: Tensor) -> Tensor:
         raise UnsupportedError(f"{name} of a tensor from outside while tracing", hint="use the form without underscore")
     x._array, x._type, x._strides, x._steps = view._array, view._type, view._strides, view._steps
     x._node, x._output = view._node, view._output
+    # Whatever saved `x` for backward saved it as it was.
+    x._storage.version += 1
     return x
 
 
@@ -145,7 +149,10 @@ def _in_place(entry: Any, *aliases: str) -> Any:
     def change(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         if input.is_leaf and input.requires_grad and dispatch.is_grad_enabled():
             raise AutogradError(f"{name}: a leaf that requires grad cannot be changed", hint=f"use {entry.name}()")
-        return becomes(name, input, entry(input, *args, **kwargs))
+        # The view's history must not lead to the tensor that it becomes.
+        source = input._alias()
+        source._node, source._output, source._requires_grad = input._node, input._output, input._requires_grad
+        return becomes(name, input, entry(source, *args, **kwargs))
 
     change.__doc__ = f"In-place form of `{entry.name}`: changes how ``input`` shows its memory."
     made = function(change, name=name, places=("method",), aliases=aliases)
@@ -169,13 +176,13 @@ def resize_(input: Tensor, *sizes: Any, size: Any = None, memory_format: Any = N
     shape = shape_of("resize_", sizes, size)
     if input.requires_grad:
         raise UnsupportedError("resize_ of a tensor that requires grad", hint="use reshape()")
-    if input.numel() == math.prod(shape) and input.is_contiguous():
+    if dims.equal(input.numel(), dims.prod(shape)) and input.is_contiguous():
         return becomes("resize_", input, reshape_to(input, shape=shape))
     array = input._data("resize_ to another number of elements")
-    resized = np.zeros(math.prod(shape), array.dtype)
+    resized = np.zeros(shape, array.dtype)  # type: ignore[arg-type]
     count = min(resized.size, array.size)
-    resized[:count] = array.ravel()[:count]
-    input.data = type(input)._from_array(resized.reshape(shape))
+    resized.ravel()[:count] = array.ravel()[:count]
+    input.data = type(input)._from_array(resized)
     return input
 
 

@@ -75,3 +75,12 @@ def test_backward_to_chosen_inputs():
     assert x.grad.item() == 2 and y.grad is None
     with pytest.raises(AutogradError, match="empty"):
         backward(x * y, inputs=[])
+
+
+def test_variable():
+    x = jitorch.ones(2, requires_grad=True)
+    v = jitorch.autograd.Variable(x * 2, requires_grad=True)
+    assert v.is_leaf and v.requires_grad and v.tolist() == [2, 2]
+    assert not jitorch.autograd.Variable(x).requires_grad and x.requires_grad
+    with pytest.raises(ArgumentError, match="tensor"):
+        jitorch.autograd.Variable([1])

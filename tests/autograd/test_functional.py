@@ -31,6 +31,7 @@ def both(name: str, function: Any, arrays: Any, *rest: Any) -> None:
     """The same call of either library, compared with its nesting."""
     results = []
     for lib, namespace in ((jitorch, functional), (torch, torch.autograd.functional)):
+
         def lift(a: Any, lib: Any = lib) -> Any:
             return tuple(map(lift, a)) if isinstance(a, tuple) else lib.from_numpy(a.copy())
 

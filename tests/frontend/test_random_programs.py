@@ -1,4 +1,4 @@
-"""Random programs: compiled for every backend they compute what eager computes, write what it writes, and differentiate."""
+"""Random programs, compiled for every backend: they compute, write and differentiate as eager does."""
 
 from __future__ import annotations
 

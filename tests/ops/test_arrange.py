@@ -14,7 +14,9 @@ AGREE = [
     lambda lib, x, y: [lib.cat([x, y]), lib.cat((x, y), -1), lib.concat([x, y.int()], dim=1), lib.cat([x])],
     lambda lib, x, y: [lib.cat([x, lib.empty(0)]), lib.cat([x[:0], y]), lib.cat([lib.empty(0), lib.empty(0)])],
     lambda lib, x, y: [lib.stack([x, y]), lib.stack([x, y.long()], -1), lib.stack((x[0, 0], y[0, 0]))],
-    lambda lib, x, y: [f(v) for f in (lib.hstack, lib.vstack, lib.dstack, lib.column_stack) for v in ([x, y], [x[0], y[0]])],
+    lambda lib, x, y: [
+        f(v) for f in (lib.hstack, lib.vstack, lib.dstack, lib.column_stack) for v in ([x, y], [x[0], y[0]])
+    ],
     lambda lib, x, y: [x.repeat(2, 1), x.repeat(3, 1, 2), x.repeat((2, 2)), x.repeat(0, 1), x[0, 0].repeat(2)],
     lambda lib, x, y: [x.tile(2), x.tile((2, 1, 2)), lib.tile(x, (2,)), x[0, 0].tile(())],
     lambda lib, x, y: [x.repeat_interleave(2), x.repeat_interleave(3, 1), x.repeat_interleave(lib.tensor([0, 2]), 0)],
@@ -25,7 +27,12 @@ AGREE = [
     lambda lib, x, y: lib.meshgrid(x[0], y[:, 0], x[0, 0], indexing="ij"),
     lambda lib, x, y: lib.meshgrid([x[0], y[:, 0], y[0]], indexing="xy"),
     lambda lib, x, y: [lib.cartesian_prod(x[0], y[:, 0]), lib.cartesian_prod(x[0])],
-    lambda lib, x, y: [lib.combinations(x[0]), lib.combinations(x[0], 3, True), lib.combinations(x[0], 5), lib.combinations(x[0], 0)],
+    lambda lib, x, y: [
+        lib.combinations(x[0]),
+        lib.combinations(x[0], 3, True),
+        lib.combinations(x[0], 5),
+        lib.combinations(x[0], 0),
+    ],
     lambda lib, x, y: [lib.block_diag(x, y[0], y[0, 0]), lib.block_diag(x)],
     lambda lib, x, y: [lib.vander(x[0]), lib.vander(x[0], 2, increasing=True)],
 ]

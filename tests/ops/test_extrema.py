@@ -15,12 +15,12 @@ TIES = np.array([[1.0, 3, 3], [2, 2, 2], [np.nan, 1, np.nan]])
 def test_agrees_with_pytorch(values):
     last = values.ndim - 1 if values.ndim else 0
     for name in ("max", "min", "amax", "amin", "argmax", "argmin", "aminmax"):
-        agree(
-            lambda lib, x: [
-                getattr(lib, name)(x), getattr(lib, name)(x, dim=last), getattr(lib, name)(x, dim=-1, keepdim=True)
-            ],
-            values,
-        )  # fmt: skip
+
+        def call(lib, x, name=name):
+            function = getattr(lib, name)
+            return [function(x), function(x, dim=last), function(x, dim=-1, keepdim=True)]
+
+        agree(call, values)
 
 
 def test_bool():

@@ -17,21 +17,52 @@ from tests.samples import trace, trace_types
 X = array(2, 3, dtype="float32")
 
 AGREE = [
-    lambda lib, x: [lib.tensor(v) for v in (1, 1.5, True, [1, 2], [[1, 2.5]], [], [[]], (True, 2), np.float64(2), np.int8(3))],
-    lambda lib, x: [lib.tensor([1, 2], dtype=lib.float16), lib.tensor([x[0, 0], 2.0]), lib.tensor(3.9, dtype=lib.int32)],
-    lambda lib, x: [lib.as_tensor([1.0, 2.0]), lib.as_tensor(x, dtype=lib.float64), lib.asarray([1, 2]), lib.scalar_tensor(2)],
-    lambda lib, x: [getattr(lib, f)(2, 3) for f in ("zeros", "ones")] + [lib.zeros((2, 0), dtype=lib.int8), lib.ones(())],
+    lambda lib, x: [
+        lib.tensor(v) for v in (1, 1.5, True, [1, 2], [[1, 2.5]], [], [[]], (True, 2), np.float64(2), np.int8(3))
+    ],
+    lambda lib, x: [
+        lib.tensor([1, 2], dtype=lib.float16),
+        lib.tensor([x[0, 0], 2.0]),
+        lib.tensor(3.9, dtype=lib.int32),
+    ],
+    lambda lib, x: [
+        lib.as_tensor([1.0, 2.0]),
+        lib.as_tensor(x, dtype=lib.float64),
+        lib.asarray([1, 2]),
+        lib.scalar_tensor(2),
+    ],
+    lambda lib, x: (
+        [getattr(lib, f)(2, 3) for f in ("zeros", "ones")] + [lib.zeros((2, 0), dtype=lib.int8), lib.ones(())]
+    ),
     lambda lib, x: [lib.zeros(size=(2,)), lib.empty(2, 3).shape, lib.empty_strided((2, 3), (1, 2)).shape],
     lambda lib, x: [lib.zeros_like(x), lib.ones_like(x, dtype=lib.bool), lib.full_like(x, 7), lib.empty_like(x).shape],
-    lambda lib, x: [x.new_zeros(2, 1), x.new_ones((2,), dtype=lib.int64), x.new_full((2,), 3.5), x.new_tensor([1, 2]), x.new_empty(3).shape],
-    lambda lib, x: [lib.full((2,), v) for v in (1, 1.5, True)] + [lib.full((), -1, dtype=lib.uint8), lib.full((2,), x[0, 0])],
-    lambda lib, x: [lib.arange(n) for n in (0, 5, 5.0, 2.5)] + [lib.arange(1, 9, 3), lib.arange(5, 0, -2), lib.arange(0, 1, 0.3)],
-    lambda lib, x: [lib.arange(5, dtype=lib.float32), lib.arange(1, 4, dtype=lib.int8), lib.arange(0.5, 3.7, dtype=lib.int64), lib.arange(end=3)],
-    lambda lib, x: [lib.linspace(0, 1, n) for n in (0, 1, 2, 5)] + [lib.linspace(3, -2, 7, dtype=lib.float64), lib.linspace(0, 9, 4, dtype=lib.int32)],
+    lambda lib, x: [
+        x.new_zeros(2, 1),
+        x.new_ones((2,), dtype=lib.int64),
+        x.new_full((2,), 3.5),
+        x.new_tensor([1, 2]),
+        x.new_empty(3).shape,
+    ],
+    lambda lib, x: (
+        [lib.full((2,), v) for v in (1, 1.5, True)] + [lib.full((), -1, dtype=lib.uint8), lib.full((2,), x[0, 0])]
+    ),
+    lambda lib, x: (
+        [lib.arange(n) for n in (0, 5, 5.0, 2.5)] + [lib.arange(1, 9, 3), lib.arange(5, 0, -2), lib.arange(0, 1, 0.3)]
+    ),
+    lambda lib, x: [
+        lib.arange(5, dtype=lib.float32),
+        lib.arange(1, 4, dtype=lib.int8),
+        lib.arange(0.5, 3.7, dtype=lib.int64),
+        lib.arange(end=3),
+    ],
+    lambda lib, x: (
+        [lib.linspace(0, 1, n) for n in (0, 1, 2, 5)]
+        + [lib.linspace(3, -2, 7, dtype=lib.float64), lib.linspace(0, 9, 4, dtype=lib.int32)]
+    ),
     lambda lib, x: [lib.logspace(0, 2, 3), lib.logspace(0, 3, 4, base=2), lib.linspace(x[0, 0], x[0, 1], 4)],
     lambda lib, x: [lib.eye(3), lib.eye(2, 4, dtype=lib.int64), lib.eye(0), lib.eye(3, 2)],
     lambda lib, x: [lib.frombuffer(bytearray(b"12345678"), dtype=lib.int16, offset=2, count=2)],
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("call", AGREE)
@@ -94,7 +125,12 @@ def test_symbolic_sizes():
     batch = dims.symbol("B", low=2)
 
     def step(x):
-        return jitorch.arange(x.shape[0]), jitorch.zeros(x.shape), jitorch.arange(1, x.shape[0], 2), jitorch.eye(x.shape[0])
+        return (
+            jitorch.arange(x.shape[0]),
+            jitorch.zeros(x.shape),
+            jitorch.arange(1, x.shape[0], 2),
+            jitorch.eye(x.shape[0]),
+        )
 
     graph = trace_types(step, [TensorType(jitorch.float32, (batch, 3))])
     assert [str(v.type) for v in graph.outputs] == ["i64[B]", "f32[B, 3]", "i64[floordiv(B, 2)]", "f32[B, B]"]

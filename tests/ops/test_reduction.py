@@ -40,7 +40,9 @@ def test_nothing_to_reduce(shape):
 
 
 def test_dtype_of_the_result():
-    agree(lambda lib, x: [x.sum(dtype=lib.float32), x.mean(0, dtype=lib.float32), x.prod(1, dtype=lib.int64)], X.round())
+    agree(
+        lambda lib, x: [x.sum(dtype=lib.float32), x.mean(0, dtype=lib.float32), x.prod(1, dtype=lib.int64)], X.round()
+    )
 
 
 def test_nan():

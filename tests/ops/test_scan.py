@@ -23,7 +23,10 @@ def test_infinities():
 
 
 def test_dtypes():
-    agree(lambda lib, x: [x.cumsum(0), x.cumprod(1), x.cumsum(0, dtype=lib.float32), x.cummax(0)], (X[0] * 2).astype("int32"))
+    agree(
+        lambda lib, x: [x.cumsum(0), x.cumprod(1), x.cumsum(0, dtype=lib.float32), x.cummax(0)],
+        (X[0] * 2).astype("int32"),
+    )
     agree(lambda lib, x: x.cumsum(0), X[0] > 0)
 
 

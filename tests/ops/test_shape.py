@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -132,7 +133,7 @@ def test_reshape_decides_as_numpy_does(data):
     view = x.transpose(perm)[tuple(slice(None, None, s) for s in steps)]
     factors = [f for d in view.shape for f in ((2, d // 2) if d % 2 == 0 else (d,))]
     cuts = sorted(data.draw(st.sets(st.integers(1, max(len(factors) - 1, 1)))) | {0, len(factors)})
-    target = tuple(int(np.prod(factors[a:b])) for a, b in zip(cuts, cuts[1:]))
+    target = tuple(int(np.prod(factors[a:b])) for a, b in pairwise(cuts))
     ours = jitorch.from_numpy(x).permute(*perm)[tuple(slice(None, None, s) for s in steps)].reshape(target)
     theirs = view.reshape(target)
     np.testing.assert_array_equal(ours.numpy(), theirs)
@@ -153,10 +154,9 @@ def test_symbolic_sizes():
     batch = dims.symbol("B", low=2)
 
     def step(x: Tensor) -> Any:
-        return (
-            x.view(batch, -1), x.flatten(), x.unsqueeze(0).squeeze(0), x.transpose(0, 1).reshape(-1, 2), x.chunk(2, 1)[0],
-            x.expand(3, batch, 4, 6), x.unflatten(2, (2, 3)), x.narrow(0, 1, batch - 1), x.select(0, -1), x[:, 0].t(),
-        )  # fmt: skip
+        reshaped = x.view(batch, -1), x.flatten(), x.unsqueeze(0).squeeze(0), x.transpose(0, 1).reshape(-1, 2)
+        parts = x.chunk(2, 1)[0], x.expand(3, batch, 4, 6), x.unflatten(2, (2, 3)), x.narrow(0, 1, batch - 1)
+        return *reshaped, *parts, x.select(0, -1), x[:, 0].t()
 
     graph = trace_types(step, [TensorType(jitorch.float32, (batch, 4, 6))])
     assert [str(v.type) for v in graph.outputs] == [

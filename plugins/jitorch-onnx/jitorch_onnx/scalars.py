@@ -43,7 +43,7 @@ def _direct(name: str, op_type: str) -> None:
 
 for _name, _op_type in {
     "sub": "Sub", "div": "Div", "pow": "Pow", "eq": "Equal", "neg": "Neg", "floor": "Floor", "ceil": "Ceil",
-    "round": "Round", "sqrt": "Sqrt", "exp": "Exp", "log": "Log", "sin": "Sin", "cos": "Cos", "tan": "Tan",
+    "round": "Round", "sqrt": "Sqrt", "exp": "Exp", "log": "Log", "sin": "Sin", "cos": "Cos",
     "asin": "Asin", "acos": "Acos", "atan": "Atan", "sinh": "Sinh", "cosh": "Cosh", "tanh": "Tanh", "erf": "Erf",
 }.items():  # fmt: skip
     _direct(_name, _op_type)
@@ -84,11 +84,13 @@ def _ne(ctx: Context, x: str, y: str) -> str:
 
 @scalar("where")
 def _where(ctx: Context, condition: str, x: str, y: str) -> str:
-    if not _is_bool(ctx, x):
-        return ctx.node("Where", condition, x, y)
-    # Runtimes select numbers only.
-    chosen = ctx.node("And", condition, x)
-    return ctx.node("Or", chosen, ctx.node("And", ctx.node("Not", condition), y))
+    # Runtimes select neither bools nor narrow integers.
+    if _is_bool(ctx, x):
+        chosen = ctx.node("And", condition, x)
+        return ctx.node("Or", chosen, ctx.node("And", ctx.node("Not", condition), y))
+    dtype = ctx.file.dtype(x)
+    wide = dtypes.int32 if dtype.category is Category.INT and dtype.bits < dtypes.int32.bits else dtype
+    return ctx.cast(ctx.node("Where", condition, ctx.cast(x, wide), ctx.cast(y, wide)), dtype)
 
 
 def _order(name: str, op_type: str, negated: int, bool_op_type: str) -> None:
@@ -128,7 +130,7 @@ def _divisor(ctx: Context, y: str) -> tuple[str, str | None]:
     traps = ctx.node("Equal", y, ctx.like(0, y))
     if ctx.file.dtype(y).is_signed:
         traps = ctx.node("Or", traps, ctx.node("Equal", y, ctx.like(-1, y)))
-    return ctx.node("Where", traps, ctx.like(1, y), y), traps
+    return _where(ctx, traps, ctx.like(1, y), y), traps
 
 
 def _signs_differ(ctx: Context, x: str, y: str) -> str:
@@ -145,9 +147,9 @@ def _floordiv(ctx: Context, x: str, y: str) -> str:
     quotient = ctx.node("Div", x, safe)
     has_rest = ctx.node("Not", ctx.node("Equal", ctx.node("Mod", x, safe), ctx.like(0, x)))
     too_much = ctx.node("And", has_rest, _signs_differ(ctx, x, safe))
-    result = ctx.node("Where", too_much, ctx.node("Sub", quotient, ctx.like(1, x)), quotient)
+    result = _where(ctx, too_much, ctx.node("Sub", quotient, ctx.like(1, x)), quotient)
     # x // 0 is 0 and x // -1 is -x.
-    return result if traps is None else ctx.node("Where", traps, ctx.node("Mul", x, y), result)
+    return result if traps is None else _where(ctx, traps, ctx.node("Mul", x, y), result)
 
 
 @scalar("mod")
@@ -157,7 +159,7 @@ def _mod(ctx: Context, x: str, y: str) -> str:
     rest = ctx.node("Mod", x, y, fmod=1)
     is_zero = ctx.node("Equal", rest, ctx.like(0, x))
     moves = ctx.node("And", _signs_differ(ctx, rest, y), ctx.node("Not", is_zero))
-    return ctx.node("Where", moves, ctx.node("Add", rest, y), rest)
+    return _where(ctx, moves, ctx.node("Add", rest, y), rest)
 
 
 @scalar("fmod")
@@ -183,7 +185,7 @@ def _too_wide(ctx: Context, x: str, count: str) -> str:
 @scalar("shl")
 def _shl(ctx: Context, x: str, count: str) -> str:
     wide, zero = _too_wide(ctx, x, count), ctx.like(0, x)
-    return ctx.node("Where", wide, zero, _shift(ctx, x, ctx.node("Where", wide, zero, count), "LEFT"))
+    return _where(ctx, wide, zero, _shift(ctx, x, _where(ctx, wide, zero, count), "LEFT"))
 
 
 @scalar("shr")
@@ -191,18 +193,26 @@ def _shr(ctx: Context, x: str, count: str) -> str:
     wide = _too_wide(ctx, x, count)
     if not ctx.file.dtype(x).is_signed:
         zero = ctx.like(0, x)
-        return ctx.node("Where", wide, zero, _shift(ctx, x, ctx.node("Where", wide, zero, count), "RIGHT"))
+        return _where(ctx, wide, zero, _shift(ctx, x, _where(ctx, wide, zero, count), "RIGHT"))
     # x >> n == ~(~x >> n), and ~x == -1 - x is not negative where x is.
     negative, ones = ctx.node("Less", x, ctx.like(0, x)), ctx.like(-1, x)
-    count = ctx.node("Where", wide, ctx.like(ctx.file.dtype(x).bits - 1, x), count)
-    shifted = _shift(ctx, ctx.node("Where", negative, ctx.node("Sub", ones, x), x), count, "RIGHT")
-    return ctx.node("Where", negative, ctx.node("Sub", ones, shifted), shifted)
+    count = _where(ctx, wide, ctx.like(ctx.file.dtype(x).bits - 1, x), count)
+    shifted = _shift(ctx, _where(ctx, negative, ctx.node("Sub", ones, x), x), count, "RIGHT")
+    return _where(ctx, negative, ctx.node("Sub", ones, shifted), shifted)
 
 
 # ---- functions that ONNX lacks --------------------------------------------------------------------
 @scalar("trunc")
 def _trunc(ctx: Context, x: str) -> str:
     return ctx.node("Mul", ctx.node("Sign", x), ctx.node("Floor", ctx.node("Abs", x)))
+
+
+@scalar("tan")
+def _tan(ctx: Context, x: str) -> str:
+    if ctx.file.dtype(x) is not dtypes.float64:
+        return ctx.node("Tan", x)
+    # Runtimes lack the tangent of float64, not the sine and cosine.
+    return ctx.node("Div", ctx.node("Sin", x), ctx.node("Cos", x))
 
 
 @scalar("expm1")

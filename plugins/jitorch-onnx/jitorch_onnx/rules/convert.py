@@ -33,6 +33,11 @@ def _(ctx: Context, node: Node) -> str:
     return ctx.cast(x, dtype)
 
 
+@rule("overwritten")
+def _(ctx: Context, node: Node) -> str:
+    return ctx.input(node.operands[1])
+
+
 @rule("copy", "detach")
 def _(ctx: Context, node: Node) -> str:
     # Tensors of an ONNX graph are values, without gradients: a copy is the operand.

@@ -57,6 +57,19 @@ def _(ctx: Context, node: Node) -> str:
     return ctx.node("Gather", flat, positions, axis=len(kept))
 
 
+@rule("strided_view")
+def _(ctx: Context, node: Node) -> str:
+    positions: str | None = None
+    sizes = node.attrs["size"]
+    for axis, (size, stride) in enumerate(zip(sizes, node.attrs["stride"])):
+        along = ctx.reshape(ctx.ramp(0, size), (size,), [size if i == axis else 1 for i in range(len(sizes))])
+        step = ctx.node("Mul", along, ctx.size(stride))
+        positions = step if positions is None else ctx.node("Add", positions, step)
+    offset = ctx.scalar_size(node.attrs["offset"])
+    at = offset if positions is None else ctx.node("Add", positions, offset)
+    return ctx.node("Gather", ctx.input(node.operands[0]), at, axis=0)
+
+
 @rule("gather_axis")
 def _(ctx: Context, node: Node) -> str:
     return ctx.node("GatherElements", *ctx.inputs(node), axis=node.attrs["axis"])

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import jitorch
+from jitorch.errors import ArgumentError, StagingError, ValueRangeError
+from tests.ops.oracle import agree
+from tests.samples import trace
+
+M = np.array([[3, 0, 1, 1], [3, 0, 1, 1], [0, 0, 2, 2]])
+
+
+def test_whole_tensors():
+    agree(
+        lambda lib, x: [lib.equal(x, x.clone()), lib.equal(x, x[:1]), x.equal(x + 1), lib.allclose(x * 1.0, x + 1e-7)],
+        M,
+    )
+    x = jitorch.ones(2)
+    assert jitorch.equal(x, x) is True and jitorch.allclose(x, x * 2) is False
+    with pytest.raises(ValueRangeError, match="negative"):
+        jitorch.allclose(x, x, rtol=-1)
+    with pytest.raises(ArgumentError, match="tensor"):
+        jitorch.equal(x, 1)
+
+
+def test_positions():
+    agree(lambda lib, x: [x.nonzero(), lib.nonzero(x, as_tuple=True), lib.argwhere(x > 1), x[0, 0].nonzero()], M)
+    agree(lambda lib, x: [x.nonzero(), x.nonzero(as_tuple=True)], np.zeros((2, 3)))
+
+
+UNIQUE = [
+    {}, {"return_inverse": True}, {"return_counts": True}, {"return_inverse": True, "return_counts": True, "dim": 0},
+    {"dim": 1, "return_inverse": True}, {"dim": 0},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("options", UNIQUE, ids=str)
+@pytest.mark.parametrize("name", ["unique", "unique_consecutive"])
+@pytest.mark.parametrize("dtype", ["int64", "float32", "uint8"])
+def test_unique(name, options, dtype):
+    agree(lambda lib, x: [getattr(lib, name)(x, **options)], M.astype(dtype))
+
+
+def test_unique_of_nothing_and_of_nan():
+    agree(lambda lib, x: [lib.unique(x), lib.unique_consecutive(x)], np.zeros(0))
+    assert jitorch.unique(jitorch.tensor([1.0, float("nan"), float("nan")])).numel() == 3
+
+
+def test_isin():
+    agree(lambda lib, x: [lib.isin(x, lib.tensor([0, 2])), lib.isin(x, 3, invert=True), lib.isin(1, x)], M)
+    with pytest.raises(ArgumentError, match="tensor or a number"):
+        jitorch.isin("a", jitorch.ones(1))
+
+
+@pytest.mark.parametrize("call", [lambda x: x.nonzero(), lambda x: x.unique(), lambda x: x.unique_consecutive()])
+def test_sizes_that_are_data_are_refused_in_a_trace(call):
+    with pytest.raises(StagingError, match="depends on data"):
+        trace(call, [M])
