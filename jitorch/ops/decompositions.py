@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from jitorch import dtypes
-from jitorch.dims import dim_min
+from jitorch.dims import dim_min, equal
 from jitorch.errors import AutogradError, DTypeError, LinAlgError, ShapeError
 from jitorch.ops.helpers import ramp
 from jitorch.ops.linalg import matmul, swap_last
@@ -33,7 +33,7 @@ def check_matrix(name: str, x: Any, square: bool = False) -> None:
     if len(x.shape) < 2:
         raise ShapeError(f"{name}: needs at least two axes", expected="[*, M, N]", actual=x)
     rows, columns = x.shape[-2:]
-    if square and rows != columns:
+    if square and not equal(rows, columns):
         raise ShapeError(f"{name}: needs square matrices", expected="[*, N, N]", actual=x)
 
 
