@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -226,7 +227,7 @@ def avg_pool(
     seen = _pool_windows(widen(input), 0, kernel, stride, padding, (1,) * n, ceil_mode)
     total = reduce_sum(seen, axes=_inner(seen, n))
     if divisor is None and not any(padding) and not ceil_mode:
-        divisor = dims.prod(kernel)
+        divisor = math.prod(kernel)
     whole = not input.dtype.is_floating_point
     if divisor is not None:
         return trunc_divide(total, divisor) if whole else narrow_to(total * (1.0 / divisor), input.dtype)
