@@ -67,7 +67,7 @@ from jitorch.typed import (
 # -- ops, written by tools/public_names.py --
 # isort: off
 from jitorch.ops.activation import (
-    celu, hardshrink, prelu, relu_op as relu, selu, sigmoid, threshold,
+    hardshrink, sigmoid,
 )  # fmt: skip
 from jitorch.ops.adaptive import (
     adaptive_avg_pool1d, torch_adaptive_max_pool1d as adaptive_max_pool1d,
@@ -139,10 +139,13 @@ from jitorch.ops.math import (
     square, sub_ as sub, sub_ as subtract, tan, tanh, true_divide, trunc_ as trunc,
 )  # fmt: skip
 from jitorch.ops.matrix import (
-    cholesky, cholesky_inverse, cholesky_solve, det, inverse, logdet, pinverse, qr, slogdet, svd,
+    cholesky, cholesky_inverse, cholesky_solve, det, inverse, logdet, qr, slogdet, svd,
 )  # fmt: skip
 from jitorch.ops.matrix_functions import (
     matrix_exp, matrix_power,
+)  # fmt: skip
+from jitorch.ops.matrix_norms import (
+    pinverse,
 )  # fmt: skip
 from jitorch.ops.normalization import (
     group_norm, layer_norm, rms_norm,
@@ -162,6 +165,9 @@ from jitorch.ops.queries import (
 )  # fmt: skip
 from jitorch.ops.random import (
     bernoulli, multinomial, normal, rand, rand_like, randint, randint_like, randn, randn_like, randperm,
+)  # fmt: skip
+from jitorch.ops.rectifier import (
+    celu, prelu, relu_op as relu, selu, threshold,
 )  # fmt: skip
 from jitorch.ops.reduction import (
     all, any, count_nonzero, mean, nanmean, nansum, prod, sum,

@@ -6,12 +6,14 @@ from jitorch.ops.contraction import (
     linalg_cross as cross, multi_dot, vecdot,
 )  # fmt: skip
 from jitorch.ops.matrix import (
-    linalg_cholesky as cholesky, cholesky_ex, cond, det, eigh, eigvalsh, inv, inv_ex, lstsq, matrix_norm, matrix_rank,
-    norm, pinv, linalg_qr as qr, linalg_slogdet as slogdet, solve, solve_ex, solve_triangular, linalg_svd as svd,
-    svdvals, tensorinv, tensorsolve,
+    linalg_cholesky as cholesky, cholesky_ex, det, eigh, eigvalsh, inv, inv_ex, linalg_qr as qr,
+    linalg_slogdet as slogdet, solve, solve_ex, solve_triangular, linalg_svd as svd, svdvals,
 )  # fmt: skip
 from jitorch.ops.matrix_functions import (
     matrix_exp, matrix_power,
+)  # fmt: skip
+from jitorch.ops.matrix_norms import (
+    cond, lstsq, matrix_norm, matrix_rank, norm, pinv, tensorinv, tensorsolve,
 )  # fmt: skip
 from jitorch.ops.norms import (
     vector_norm,

@@ -3,8 +3,8 @@
 # -- ops, written by tools/public_names.py --
 # isort: off
 from jitorch.ops.activation import (
-    celu, elu, gelu, glu, hardshrink, hardsigmoid, hardswish, hardtanh, leaky_relu, logsigmoid, mish, prelu, relu,
-    relu6, selu, sigmoid, silu, softplus, softshrink, softsign, tanhshrink, threshold,
+    gelu, glu, hardshrink, hardsigmoid, hardswish, logsigmoid, mish, sigmoid, silu, softplus, softshrink, softsign,
+    tanhshrink,
 )  # fmt: skip
 from jitorch.ops.adaptive import (
     adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d, adaptive_max_pool1d, adaptive_max_pool2d,
@@ -65,6 +65,9 @@ from jitorch.ops.padding import (
 )  # fmt: skip
 from jitorch.ops.pooling import (
     avg_pool1d, avg_pool2d, avg_pool3d, max_pool1d, max_pool2d, max_pool3d,
+)  # fmt: skip
+from jitorch.ops.rectifier import (
+    celu, elu, hardtanh, leaky_relu, prelu, relu, relu6, selu, threshold,
 )  # fmt: skip
 from jitorch.ops.resize import (
     interpolate, upsample, upsample_bilinear, upsample_nearest,

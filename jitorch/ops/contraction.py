@@ -264,8 +264,8 @@ def _cross(name: str, x: Tensor, y: Tensor, dim: int | None) -> Tensor:
             raise ShapeError(f"{name}: no axis of size 3", actual=f"{x.type}, {y.type}")
         dim = places[0]
     axis = axis_of(name, dim, len(shape))
-    if not equal(shape[axis], 3):
-        raise ShapeError(f"{name}: the axis must have size 3", expected=3, actual=shape[axis])
+    if not equal(x.shape[axis], 3) or not equal(y.shape[axis], 3):
+        raise ShapeError(f"{name}: the axis must have size 3", expected=3, actual=f"{x.type}, {y.type}")
     x, y = (v if tuple(v.shape) == shape else broadcast_to(v, shape=shape) for v in (x, y))
     dtype = promote_types(x.dtype, y.dtype)
     return cross_op(narrow_to(x, dtype), narrow_to(y, dtype), axis=axis)

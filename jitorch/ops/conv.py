@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from jitorch import dims
-from jitorch.errors import DTypeError, ShapeError
+from jitorch.errors import DTypeError, ShapeError, ValueRangeError
 from jitorch.ops.create import constant
 from jitorch.ops.registry import Sample, op, primitive
 from jitorch.ops.structure import (
@@ -134,6 +134,8 @@ def convolve(
             f"{name}: wrong number of axes", expected=f"input [N, C, *{n}], weight [O, C/groups, *{n}]",
             actual=f"{x.type}, {weight.type}",
         )  # fmt: skip
+    if bias is not None and bias.dtype is not x.dtype:
+        raise DTypeError(f"{name}: input and bias must have one dtype", expected=x.type, actual=bias.type)
     stride, dilation = spread(name, stride, n), spread(name, dilation, n)
     if min(*stride, *dilation, groups, *(d for d in weight.shape if isinstance(d, int))) < 1:
         raise ShapeError(
@@ -179,7 +181,11 @@ def _padding(
             raise ShapeError(f"{name}: padding='same' needs stride 1", actual=stride)
         total = tuple(d * (k - 1) for d, k in zip(dilation, kernel))
         return tuple(t // 2 for t in total), tuple(t - t // 2 for t in total)
+    if isinstance(padding, str):
+        raise ValueRangeError(f"{name}: unknown padding", expected="sizes, 'valid' or 'same'", actual=padding)
     both = spread(name, padding, n)
+    if any(v < 0 for v in both):
+        raise ValueRangeError(f"{name}: padding must not be negative", actual=both)
     return both, both
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from jitorch import dtypes
-from jitorch.dims import dim_min
+from jitorch.dims import dim_min, equal
 from jitorch.errors import AutogradError, DTypeError, LinAlgError, ShapeError
 from jitorch.ops.helpers import ramp
 from jitorch.ops.linalg import matmul, swap_last
@@ -23,7 +23,7 @@ from jitorch.ops.padding import part
 from jitorch.ops.registry import Sample, primitive
 from jitorch.ops.structure import concatenate, reduce_sum, reshape_to
 
-Tensor = Any
+Tensor = Tensors = Any
 
 
 def check_matrix(name: str, x: Any, square: bool = False) -> None:
@@ -33,7 +33,7 @@ def check_matrix(name: str, x: Any, square: bool = False) -> None:
     if len(x.shape) < 2:
         raise ShapeError(f"{name}: needs at least two axes", expected="[*, M, N]", actual=x)
     rows, columns = x.shape[-2:]
-    if square and rows != columns:
+    if square and not equal(rows, columns):
         raise ShapeError(f"{name}: needs square matrices", expected="[*, N, N]", actual=x)
 
 
@@ -46,7 +46,7 @@ def lapack(name: str, function: Callable[..., Any], *arrays: Any, **options: Any
 
 
 # ---- small tools for gradients ---------------------------------------------------------------------------
-def _grid(x: Tensor) -> tuple[Tensor, Tensor]:
+def _grid(x: Tensor) -> Tensors:
     rank = x.ndim
     return ramp(x.shape[-2], rank - 2, rank), ramp(x.shape[-1], rank - 1, rank)
 
@@ -224,7 +224,7 @@ def _(rng):
 
 
 @primitive(lowering="extern")
-def sign_and_log_determinant(a: Tensor) -> tuple[Tensor, Tensor]:
+def sign_and_log_determinant(a: Tensor) -> Tensors:
     """The sign of the determinant and the logarithm of its size, of ``[*B, N, N]``."""
 
 
@@ -293,7 +293,7 @@ def _(rng):
 
 
 @primitive(lowering="extern")
-def qr_factors(a: Tensor, *, complete: bool) -> tuple[Tensor, Tensor]:
+def qr_factors(a: Tensor, *, complete: bool) -> Tensors:
     """Orthogonal ``Q`` and upper triangular ``R`` with ``Q @ R == a``; ``complete``: Q is square."""
 
 
@@ -344,7 +344,7 @@ def _(rng):
 
 # ---- eigenvalues, singular values -------------------------------------------------------------------------
 @primitive(lowering="extern")
-def symmetric_eigen(a: Tensor) -> tuple[Tensor, Tensor]:
+def symmetric_eigen(a: Tensor) -> Tensors:
     """Ascending eigenvalues ``[*B, N]`` and eigenvectors, as columns, of symmetric ``[*B, N, N]`` (its lower part)."""
 
 
@@ -374,7 +374,7 @@ def _(rng):
 
 
 @primitive(lowering="extern")
-def singular_value_factors(a: Tensor, *, full: bool) -> tuple[Tensor, Tensor, Tensor]:
+def singular_value_factors(a: Tensor, *, full: bool) -> Tensors:
     """``U``, descending singular values ``S`` and ``Vh`` with ``a == U @ diag(S) @ Vh``; ``full``: both are square."""
 
 
@@ -426,7 +426,7 @@ def _(rng):
 
 
 @primitive(lowering="extern")
-def lu_factors(a: Tensor) -> tuple[Tensor, Tensor]:
+def lu_factors(a: Tensor) -> Tensors:
     """``LU`` in one matrix ``[*B, M, N]`` and the rows' order ``[*B, M]``: ``(L @ U)[i] == a[order[i]]``."""
 
 

@@ -121,7 +121,10 @@ def pdist(input: Tensor, p: float = 2.0) -> Tensor:
     """``p``-norm distances of the pairs of rows ``i < j`` of ``[N, M]``, in row-major order."""
     require_float("pdist", input)
     require_rank("pdist", input, 2)
-    first, second = np.triu_indices(int(input.shape[0]), 1)
+    count = input.shape[0]
+    if not isinstance(count, int):
+        raise ShapeError("pdist: the number of rows must be known", expected="an int", actual=input.type)
+    first, second = np.triu_indices(count, 1)
     rows, columns = (take(input, literal(value=Literal(i.astype(np.int64))), axis=0) for i in (first, second))
     return without(norm_over(rows - columns, p, (1,)), (1,), keepdim=False)
 

@@ -8,7 +8,9 @@ from jitorch.errors import ShapeError, ValueRangeError
 from jitorch.ops.helpers import narrow_to, require_float, store, widen
 from jitorch.ops.math import div, where
 from jitorch.ops.normalize import is_number
-from jitorch.ops.registry import PUBLIC, Sample, function, op
+from jitorch.ops.random import rand
+from jitorch.ops.registry import Sample, function, op
+from jitorch.ops.structure import copy
 
 Tensor = Any
 
@@ -34,7 +36,9 @@ def _dropped(name: str, input: Tensor, p: Any, training: bool, inplace: bool, ma
     if not training:
         return input
     require_float(name, input)
-    mask = PUBLIC["rand"](mask_shape) >= p
+    if isinstance(p, (int, float)) and p == 0:
+        return store(name, inplace, input, copy(input))
+    mask = rand(mask_shape) >= p
     return store(name, inplace, input, apply_dropout(input, mask, p))
 
 
@@ -130,7 +134,9 @@ def _alpha(name: str, input: Tensor, p: Any, training: bool, inplace: bool, mask
     if not training:
         return input
     require_float(name, input)
-    mask = PUBLIC["rand"](mask_shape) >= p
+    if isinstance(p, (int, float)) and p == 0:
+        return store(name, inplace, input, copy(input))
+    mask = rand(mask_shape) >= p
     return store(name, inplace, input, apply_alpha_dropout(input, mask, p))
 
 

@@ -16,7 +16,7 @@ from jitorch.errors import DTypeError, ShapeError, TensorIndexError
 from jitorch.ir import kernel as k
 from jitorch.ops.create import constant
 from jitorch.ops.registry import Sample, primitive
-from jitorch.ops.structure import broadcast_to
+from jitorch.ops.structure import broadcast_to, same_type
 
 Tensor = Any
 
@@ -82,7 +82,7 @@ def put(x: Tensor, index: Tensor, y: Tensor, *, axis: int, accumulate: bool) -> 
 def _(x, index, y, *, axis, accumulate):
     _check_index("index_put", index)
     part = x.with_shape((*x.shape[:axis], *index.shape, *x.shape[axis + 1 :]))
-    if y != part:
+    if not same_type(y, part):
         raise ShapeError("index assignment: the value does not fit", expected=part, actual=y)
     return x
 
@@ -179,7 +179,7 @@ def scatter_axis(x: Tensor, index: Tensor, y: Tensor, *, axis: int, accumulate: 
 @scatter_axis.type_rule
 def _(x, index, y, *, axis, accumulate):
     _check_along("scatter", x, index, axis)
-    if y != x.with_shape(index.shape):
+    if not same_type(y, x.with_shape(index.shape)):
         raise ShapeError("scatter: source and index differ", expected=x.with_shape(index.shape), actual=y)
     if accumulate and x.dtype.category is Category.BOOL:
         raise DTypeError("scatter_add: bool tensors cannot be added to", actual=x)

@@ -199,7 +199,7 @@ def affine_grid(theta: Tensor, size: Sequence[int], align_corners: bool | None =
     """The grid for `grid_sample` that affine maps ``theta`` [N, n, n + 1] give, for outputs of ``size`` [N, C, *S]."""
     require_float("affine_grid", theta)
     n = len(size) - 2
-    if n not in (2, 3) or theta.ndim != 3 or tuple(theta.shape[1:]) != (n, n + 1):
+    if n not in (2, 3) or theta.ndim != 3 or not all(map(dims.equal, theta.shape[1:], (n, n + 1))):
         raise ShapeError("affine_grid: theta [N, n, n + 1], size [N, C, *S]", actual=f"{theta.type}, {tuple(size)}")
     if any(isinstance(d, int) and d <= 0 for d in size):
         raise ValueRangeError("affine_grid: sizes must be positive", actual=tuple(size))

@@ -15,7 +15,8 @@ from jitorch.ops.index import axis_of, put_at, slice_bounds
 from jitorch.ops.index import getitem as read
 from jitorch.ops.math import maximum, where
 from jitorch.ops.normalize import broadcast_shapes
-from jitorch.ops.registry import PUBLIC, Sample, function
+from jitorch.ops.registry import Sample, function
+from jitorch.ops.scan import cumsum
 from jitorch.ops.structure import broadcast_to, cast, copy, reshape_to, slice_size, slice_write
 
 Tensor = Any
@@ -139,7 +140,7 @@ def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
         )
     if dims.equal(source.numel(), 0):
         return copy(x)
-    before = PUBLIC["cumsum"](cast(_flat(mask), dtype=dtypes.int64), 0)
+    before = cumsum(cast(_flat(mask), dtype=dtypes.int64), 0)
     place = reshape_to(maximum(before - 1, 0), shape=tuple(mask.shape))
     return where(mask, take(_flat(source), place, axis=0), x)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 from jitorch import dims
 from jitorch.dims import Dim
-from jitorch.errors import ValueRangeError
+from jitorch.errors import ShapeError, ValueRangeError
 from jitorch.ops.conv import spread
 from jitorch.ops.create import constant
 from jitorch.ops.helpers import narrow_to, number_of, ramp, require_rank, require_real, widen
@@ -28,6 +29,9 @@ def _geometry(
 ) -> tuple[Sizes, Sizes, Sizes, Sizes]:
     """Kernel, stride, padding and dilation, one number an axis, checked."""
     require_rank(name, input, n + 1, n + 2)
+    lead = 1 if input.ndim == n + 2 else 0
+    if any(isinstance(d, int) and d == 0 for d in input.shape[lead:]):
+        raise ShapeError(f"{name}: only the batch may be empty", expected="positive sizes", actual=input.type)
     kernel = spread(name, kernel_size, n)
     strides = kernel if stride is None or stride == [] or stride == () else spread(name, stride, n)
     pads, dilations = spread(name, padding, n), spread(name, dilation, n)
@@ -223,7 +227,7 @@ def avg_pool(
     seen = _pool_windows(widen(input), 0, kernel, stride, padding, (1,) * n, ceil_mode)
     total = reduce_sum(seen, axes=_inner(seen, n))
     if divisor is None and not any(padding) and not ceil_mode:
-        divisor = dims.prod(kernel)
+        divisor = math.prod(kernel)
     whole = not input.dtype.is_floating_point
     if divisor is not None:
         return trunc_divide(total, divisor) if whole else narrow_to(total * (1.0 / divisor), input.dtype)

@@ -16,7 +16,7 @@ has no parameter of that name, ``out=``: the result is then written to that tens
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -61,6 +61,14 @@ def store(name: str, out: Any, result: Any) -> Any:
             hint="tensors are not resized; pass one of the right shape",
         )  # fmt: skip
     return out._replace(result if result.dtype is out.dtype else OPS["cast"](result, dtype=out.dtype))
+
+
+def _refuse_other_than_tensors(name: str, signature: inspect.Signature, arguments: Mapping[str, Any]) -> None:
+    """Raise an ArgumentError for the first argument that must be a tensor and is not."""
+    for key, value in arguments.items():
+        wants_tensor = str(signature.parameters[key].annotation).removesuffix(" | None") == "Tensor"
+        if wants_tensor and value is not None and not hasattr(value, "requires_grad"):
+            raise ArgumentError(f"{name}: {key} must be a tensor", expected="Tensor", actual=type(value).__name__)
 
 
 @dataclass(frozen=True)

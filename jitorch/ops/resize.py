@@ -60,10 +60,9 @@ def _nearest(x: Tensor, axis: int, out: Dim, scale: float | None, exact: bool) -
     size = x.shape[axis]
     if dims.equal(out, size) and scale in (None, 1):
         return x
-    static = isinstance(size, int) and isinstance(out, int)
-    if static and 0 < size < out and out % size == 0 and scale in (None, out / size):
+    times = _whole_factor(size, out, scale)
+    if times:
         # A whole factor repeats elements: no index is needed, and the gradient is a plain sum.
-        times = out // size
         each = reshape_to(x, shape=(*x.shape[: axis + 1], 1, *x.shape[axis + 1 :]))
         spread_ = broadcast_to(each, shape=(*x.shape[: axis + 1], times, *x.shape[axis + 1 :]))
         return reshape_to(spread_, shape=(*x.shape[:axis], out, *x.shape[axis + 1 :]))
@@ -73,6 +72,13 @@ def _nearest(x: Tensor, axis: int, out: Dim, scale: float | None, exact: bool) -
         position = position + 0.5
     index = cast(floor(position * _step(size, out, scale, align=False)), dtype=dtypes.int64)
     return take(x, minimum(index, number_of(size - 1)), axis=axis)
+
+
+def _whole_factor(size: Dim, out: Dim, scale: float | None) -> int:
+    """How often each element is repeated, or 0 if not all are equally often."""
+    if not isinstance(size, int) or not isinstance(out, int) or not 0 < size < out or out % size:
+        return 0
+    return out // size if scale in (None, out / size) else 0
 
 
 @resize_nearest.samples

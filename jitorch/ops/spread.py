@@ -11,7 +11,7 @@ from jitorch.errors import ArgumentError
 from jitorch.ops.arguments import axes_of, check_tensor
 from jitorch.ops.math import abs as absolute
 from jitorch.ops.math import exp, log, maximum, sqrt, where
-from jitorch.ops.matrix import matrix_norm
+from jitorch.ops.matrix_norms import matrix_norm
 from jitorch.ops.norms import vector_norm
 from jitorch.ops.reduce import reduce_max
 from jitorch.ops.reduction import (

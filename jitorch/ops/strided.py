@@ -16,7 +16,7 @@ from jitorch.ops.create import constant, iota
 from jitorch.ops.gather import put
 from jitorch.ops.registry import Sample, function, primitive
 from jitorch.ops.shape import squeeze, t, transpose, unsqueeze
-from jitorch.ops.structure import broadcast_to, copy, reshape_to
+from jitorch.ops.structure import broadcast_to, copy, reshape_to, same_type
 
 Tensor = Any
 
@@ -121,7 +121,7 @@ def as_strided_scatter(input: Tensor, src: Tensor, size: Any, stride: Any, stora
     shape, steps = ints_of("as_strided_scatter", (size,)), ints_of("as_strided_scatter", (stride,))
     flat = reshape_to(copy(input), shape=(input.numel(),))
     part = strided_view(flat, size=shape, stride=steps, offset=storage_offset or 0)
-    if part.type != src.type:
+    if not same_type(part.type, src.type):
         raise ShapeError("as_strided_scatter: src does not fit", expected=part.type, actual=src.type)
     positions = _positions(shape, steps, storage_offset or 0)
     return reshape_to(put(flat, positions, src, axis=0, accumulate=False), shape=tuple(input.shape))

@@ -442,6 +442,11 @@ def _(rng):
     yield Sample(rng.normal(size=(5,)), starts=(2,), stops=(2,), steps=(1,))
 
 
+def same_type(x: TensorType, y: TensorType) -> bool:
+    """Whether two types are equal, as far as the sizes at hand tell."""
+    return x.dtype is y.dtype and x.rank == y.rank and all(map(dims.equal, x.shape, y.shape))
+
+
 @primitive
 def slice_write(
     x: Tensor, y: Tensor, *, starts: tuple[Dim, ...], stops: tuple[Dim, ...], steps: tuple[int, ...]
@@ -452,7 +457,7 @@ def slice_write(
 @slice_write.type_rule
 def _(x, y, *, starts, stops, steps):
     part = x.with_shape(slice_size(a, b, s) for a, b, s in zip(starts, stops, steps))
-    if y.dtype is not part.dtype or y.rank != part.rank or not all(map(dims.equal, y.shape, part.shape)):
+    if not same_type(y, part):
         raise ShapeError("slice assignment: the value does not fit", expected=part, actual=y)
     return x
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from jitorch import dims, dtypes
 from jitorch.errors import DTypeError, ShapeError, ValueRangeError
-from jitorch.ops.activation import relu_op
 from jitorch.ops.conv import spread
 from jitorch.ops.gather import scatter_axis
 from jitorch.ops.helpers import filled, require_rank
 from jitorch.ops.math import abs, pow, sign
 from jitorch.ops.pooling import avg_pool1d, avg_pool2d, avg_pool3d
+from jitorch.ops.rectifier import relu_op
 from jitorch.ops.registry import Sample, function
 from jitorch.ops.structure import reshape_to, transpose_axes
 
@@ -92,7 +93,7 @@ for _n, _entry in enumerate((max_unpool1d, max_unpool2d, max_unpool3d), 1):
 def _lp_pool(pool: Any, n: int, input: Tensor, p: Any, kernel_size: Any, stride: Any, ceil_mode: bool) -> Tensor:
     kernel = spread("lp_pool", kernel_size, n)
     mean = pool(pow(input, p), kernel, stride, 0, ceil_mode)
-    return pow(sign(mean) * relu_op(abs(mean)) * float(dims.prod(kernel)), 1.0 / p)
+    return pow(sign(mean) * relu_op(abs(mean)) * float(math.prod(kernel)), 1.0 / p)
 
 
 @function(places=NN)

@@ -19,7 +19,7 @@ from jitorch.ops import PUBLIC
 from jitorch.ops.registry import Sample
 from jitorch.tensor import Tensor
 
-UNDETERMINED = {"empty", "empty_like", "empty_strided", "new_empty", "Tensor.new_empty", "Tensor.new_empty_strided"}
+UNDETERMINED = {"empty", "empty_like", "empty_strided", "new_empty", "Tensor.new", "Tensor.new_empty", "Tensor.new_empty_strided"}
 """Memory as it is found: only type and shape are compared."""
 
 FREE = {"linalg.svd", "svd", "linalg.qr", "qr", "linalg.eigh", "linalg.lstsq"}
