@@ -200,7 +200,8 @@ class TraceBuilder(GraphBuilder):
         root = tensor
         # A part that has a gradient of its own, or is cut off from that of the whole, is an input of its own.
         whole = tensor._root
-        if whole is not None and whole.requires_grad == tensor.requires_grad and whole._requires_grad >= tensor._requires_grad:
+        flags = (tensor.requires_grad, tensor._requires_grad)
+        if whole is not None and whole.requires_grad == flags[0] and whole._requires_grad >= flags[1]:
             root, path = whole, attr(path, "_root")
         value = self.graph.add_input(root._type, str(path).rpartition(".")[2])
         cell = Cell(value, len(root._steps))
