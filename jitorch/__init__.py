@@ -201,6 +201,9 @@ from jitorch.ops.special import (
 from jitorch.ops.spread import (
     dist, logsumexp, norm, std, std_mean, var, var_mean,
 )  # fmt: skip
+from jitorch.ops.stochastic import (
+    rrelu,
+)  # fmt: skip
 from jitorch.ops.strided import (
     as_strided, as_strided_scatter, resize_as_,
 )  # fmt: skip
@@ -240,9 +243,9 @@ __all__ = [
     "pinverse", "pixel_shuffle", "pixel_unshuffle", "polygamma", "positive", "pow", "prelu", "prod", "promote_types",
     "put", "qr", "quantile", "rad2deg", "rand", "rand_like", "randint", "randint_like", "randn", "randn_like",
     "randperm", "range", "ravel", "reciprocal", "relu", "remainder", "renorm", "repeat_interleave", "reshape",
-    "resize_as_", "result_type", "rms_norm", "roll", "rot90", "round", "row_stack", "rsqrt", "rsub", "scalar_tensor",
-    "scatter", "scatter_add", "scatter_reduce", "searchsorted", "seed", "select", "select_scatter", "selu",
-    "set_default_device", "set_default_dtype", "set_num_threads", "set_rng_state", "sgn", "sigmoid", "sign",
+    "resize_as_", "result_type", "rms_norm", "roll", "rot90", "round", "row_stack", "rrelu", "rsqrt", "rsub",
+    "scalar_tensor", "scatter", "scatter_add", "scatter_reduce", "searchsorted", "seed", "select", "select_scatter",
+    "selu", "set_default_device", "set_default_dtype", "set_num_threads", "set_rng_state", "sgn", "sigmoid", "sign",
     "signbit", "sin", "sinc", "sinh", "slice_scatter", "slogdet", "softmax", "sort", "split", "split_with_sizes",
     "sqrt", "square", "squeeze", "stack", "std", "std_mean", "sub", "subtract", "sum", "svd", "swapaxes", "swapdims",
     "t", "take", "take_along_dim", "tan", "tanh", "tensor", "tensor_split", "tensordot", "threshold", "tile", "topk",

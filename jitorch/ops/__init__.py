@@ -16,6 +16,7 @@ FAMILIES = (
     "convert",
     "create",
     "cross_entropy",
+    "ctc",
     "decompositions",
     "diagonal",
     "differences",
@@ -25,6 +26,7 @@ FAMILIES = (
     "elementary",
     "embedding",
     "extrema",
+    "embedding_bag",
     "factory",
     "fold",
     "gamma",
@@ -63,6 +65,7 @@ FAMILIES = (
     "special",
     "spread",
     "strided",
+    "stochastic",
     "structure",
     "unpooling",
 )
