@@ -37,6 +37,7 @@ FAMILIES = (
     "indexing",
     "linalg",
     "loss",
+    "lu",
     "margin_loss",
     "math",
     "matrix",
