@@ -129,6 +129,9 @@ from jitorch.ops.indexing import (
 from jitorch.ops.linalg import (
     bmm, dot, matmul, mm, mv,
 )  # fmt: skip
+from jitorch.ops.lu import (
+    lu_solve, lu_unpack, triangular_solve,
+)  # fmt: skip
 from jitorch.ops.math import (
     abs, abs as absolute, acos, add_ as add, acos as arccos, asin as arcsin, atan as arctan, atan2 as arctan2, asin,
     atan, atan2, bitwise_and, bitwise_left_shift, bitwise_not, bitwise_or, bitwise_right_shift, bitwise_xor,
@@ -201,6 +204,9 @@ from jitorch.ops.special import (
 from jitorch.ops.spread import (
     dist, logsumexp, norm, std, std_mean, var, var_mean,
 )  # fmt: skip
+from jitorch.ops.stochastic import (
+    rrelu,
+)  # fmt: skip
 from jitorch.ops.strided import (
     as_strided, as_strided_scatter, resize_as_,
 )  # fmt: skip
@@ -232,23 +238,24 @@ __all__ = [
     "isneginf", "isposinf", "isreal", "kron", "kthvalue", "layer_norm", "lcm", "ldexp", "le", "lerp", "less",
     "less_equal", "lgamma", "linspace", "log", "log10", "log1p", "log2", "log_softmax", "logaddexp", "logaddexp2",
     "logcumsumexp", "logdet", "logical_and", "logical_not", "logical_or", "logical_xor", "logit", "logspace",
-    "logsumexp", "lt", "manual_seed", "masked_fill", "masked_scatter", "masked_select", "matmul", "matrix_exp",
-    "matrix_power", "max", "max_pool1d", "max_pool2d", "max_pool3d", "maximum", "mean", "median", "meshgrid", "min",
-    "minimum", "mm", "mode", "moveaxis", "movedim", "msort", "mul", "multinomial", "multiply", "mv", "mvlgamma",
-    "nan_to_num", "nanmean", "nanmedian", "nanquantile", "nansum", "narrow", "ne", "neg", "negative", "nonzero",
-    "norm", "normal", "not_equal", "numel", "ones", "ones_like", "outer", "pairwise_distance", "pdist", "permute",
-    "pinverse", "pixel_shuffle", "pixel_unshuffle", "polygamma", "positive", "pow", "prelu", "prod", "promote_types",
-    "put", "qr", "quantile", "rad2deg", "rand", "rand_like", "randint", "randint_like", "randn", "randn_like",
-    "randperm", "range", "ravel", "reciprocal", "relu", "remainder", "renorm", "repeat_interleave", "reshape",
-    "resize_as_", "result_type", "rms_norm", "roll", "rot90", "round", "row_stack", "rsqrt", "rsub", "scalar_tensor",
-    "scatter", "scatter_add", "scatter_reduce", "searchsorted", "seed", "select", "select_scatter", "selu",
-    "set_default_device", "set_default_dtype", "set_num_threads", "set_rng_state", "sgn", "sigmoid", "sign",
-    "signbit", "sin", "sinc", "sinh", "slice_scatter", "slogdet", "softmax", "sort", "split", "split_with_sizes",
-    "sqrt", "square", "squeeze", "stack", "std", "std_mean", "sub", "subtract", "sum", "svd", "swapaxes", "swapdims",
-    "t", "take", "take_along_dim", "tan", "tanh", "tensor", "tensor_split", "tensordot", "threshold", "tile", "topk",
-    "trace", "transpose", "trapezoid", "trapz", "tril", "tril_indices", "triu", "triu_indices", "true_divide",
-    "trunc", "unbind", "unflatten", "unique", "unique_consecutive", "unsqueeze", "vander", "var", "var_mean", "vdot",
-    "vsplit", "vstack", "where", "xlogy", "zero_", "zeros", "zeros_like",
+    "logsumexp", "lt", "lu_solve", "lu_unpack", "manual_seed", "masked_fill", "masked_scatter", "masked_select",
+    "matmul", "matrix_exp", "matrix_power", "max", "max_pool1d", "max_pool2d", "max_pool3d", "maximum", "mean",
+    "median", "meshgrid", "min", "minimum", "mm", "mode", "moveaxis", "movedim", "msort", "mul", "multinomial",
+    "multiply", "mv", "mvlgamma", "nan_to_num", "nanmean", "nanmedian", "nanquantile", "nansum", "narrow", "ne",
+    "neg", "negative", "nonzero", "norm", "normal", "not_equal", "numel", "ones", "ones_like", "outer",
+    "pairwise_distance", "pdist", "permute", "pinverse", "pixel_shuffle", "pixel_unshuffle", "polygamma", "positive",
+    "pow", "prelu", "prod", "promote_types", "put", "qr", "quantile", "rad2deg", "rand", "rand_like", "randint",
+    "randint_like", "randn", "randn_like", "randperm", "range", "ravel", "reciprocal", "relu", "remainder", "renorm",
+    "repeat_interleave", "reshape", "resize_as_", "result_type", "rms_norm", "roll", "rot90", "round", "row_stack",
+    "rrelu", "rsqrt", "rsub", "scalar_tensor", "scatter", "scatter_add", "scatter_reduce", "searchsorted", "seed",
+    "select", "select_scatter", "selu", "set_default_device", "set_default_dtype", "set_num_threads", "set_rng_state",
+    "sgn", "sigmoid", "sign", "signbit", "sin", "sinc", "sinh", "slice_scatter", "slogdet", "softmax", "sort",
+    "split", "split_with_sizes", "sqrt", "square", "squeeze", "stack", "std", "std_mean", "sub", "subtract", "sum",
+    "svd", "swapaxes", "swapdims", "t", "take", "take_along_dim", "tan", "tanh", "tensor", "tensor_split",
+    "tensordot", "threshold", "tile", "topk", "trace", "transpose", "trapezoid", "trapz", "triangular_solve", "tril",
+    "tril_indices", "triu", "triu_indices", "true_divide", "trunc", "unbind", "unflatten", "unique",
+    "unique_consecutive", "unsqueeze", "vander", "var", "var_mean", "vdot", "vsplit", "vstack", "where", "xlogy",
+    "zero_", "zeros", "zeros_like",
 ]  # fmt: skip
 # isort: on
 # -- end of ops --

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from jitorch import dtypes
 from jitorch.dims import dim_min, equal
 from jitorch.errors import AutogradError, DTypeError, LinAlgError, ShapeError
 from jitorch.ops.helpers import ramp
@@ -423,37 +422,3 @@ def _(rng):
     yield Sample(rng.normal(size=(4, 3)), full=False)
     yield Sample(rng.normal(size=(2, 2, 3)), full=False)
     yield Sample(rng.normal(size=(3, 2)), full=True, grad=False)
-
-
-@primitive(lowering="extern")
-def lu_factors(a: Tensor) -> Tensors:
-    """``LU`` in one matrix ``[*B, M, N]`` and the rows' order ``[*B, M]``: ``(L @ U)[i] == a[order[i]]``."""
-
-
-@lu_factors.type_rule
-def _(a):
-    check_matrix("linalg.lu_factor", a)
-    return a, a.with_shape(a.shape[:-1]).with_dtype(dtypes.int64)
-
-
-@lu_factors.numpy
-def _(a):
-    packed = np.array(a, order="C")
-    *lead, m, n = a.shape
-    flat = packed.reshape(-1, m, n) if packed.size else packed.reshape(0, m, n)
-    order = np.broadcast_to(np.arange(m), (*lead, m)).copy()
-    for matrix, rows in zip(flat, order.reshape(-1, m)):
-        for j in range(min(m, n)):
-            p = j + int(np.argmax(np.abs(matrix[j:, j])))
-            if p != j:
-                matrix[[j, p]], rows[[j, p]] = matrix[[p, j]], rows[[p, j]]
-            if matrix[j, j] != 0:
-                matrix[j + 1 :, j] /= matrix[j, j]
-                matrix[j + 1 :, j + 1 :] -= np.outer(matrix[j + 1 :, j], matrix[j, j + 1 :])
-    return packed, order
-
-
-@lu_factors.samples
-def _(rng):
-    yield Sample(_regular(rng), grad=False)
-    yield Sample(rng.normal(size=(2, 4, 3)), grad=False)

@@ -61,7 +61,7 @@ def embedding(
         padding_idx = padding_idx + rows if padding_idx < 0 else padding_idx
     index = from_start(input, rows)
     if max_norm is not None:
-        _limit_norms(weight, index, max_norm, norm_type)
+        limit_norms(weight, index, max_norm, norm_type)
     if scale_grad_by_freq:
         ones = filled(1.0, weight.dtype, index.shape)
         counts = put(filled(0.0, weight.dtype, (rows,)), index, ones, axis=0, accumulate=True)
@@ -82,7 +82,8 @@ def from_start(index: Tensor, size: Any) -> Tensor:
     return where(index < 0, number_of(size), index)
 
 
-def _limit_norms(weight: Tensor, index: Tensor, max_norm: Any, norm_type: Any) -> None:
+def limit_norms(weight: Tensor, index: Tensor, max_norm: Any, norm_type: Any) -> None:
+    """Scale the rows named, in place, to at most a norm."""
     with unrecorded():
         rows = take(weight, index, axis=0)
         norm = sum_over(abs(rows) ** norm_type, (rows.ndim - 1,)) ** (1.0 / norm_type)
