@@ -127,7 +127,7 @@ def show_compilation() -> None:
         text = texts[stage]
         if stage == "llvm":
             lines = [line for line in text.splitlines() if line.strip()]
-            text = "\n".join(lines[:40] + [f"... {len(lines) - 40} more lines"])
+            text = "\n".join([*lines[:40], f"... {len(lines) - 40} more lines"])
         CONSOLE.print(text, markup=False, highlight=False)
 
 

@@ -72,9 +72,7 @@ def _by_position(x: Any, w: Any, spatial: tuple[int, ...], stride: Sequence[int]
     result = np.empty((groups, batch, outputs, *spatial), x.dtype)
     rows = w.reshape(groups, outputs, -1).swapaxes(1, 2)
     for position in np.ndindex(*spatial):
-        window = tuple(
-            slice(p * s, p * s + (t - 1) * d + 1, d) for p, s, t, d in zip(position, stride, taps, dilation)
-        )
+        window = tuple(slice(p * s, p * s + (t - 1) * d + 1, d) for p, s, t, d in zip(position, stride, taps, dilation))
         result[(..., *position)] = x[(..., *window)].reshape(groups, batch, -1) @ rows
     return result
 
@@ -90,9 +88,7 @@ def _(g, out, x, w, *, stride, dilation):
     n = len(stride)
     reach = tuple(d * (s - 1) for d, s in zip(dilation, w.shape[3:]))
     # Elements of x behind the last window were never read.
-    unread = tuple(
-        a - ((o - 1) * s + 1 + r) for a, o, s, r in zip(x.shape[3:], out.shape[3:], stride, reach)
-    )
+    unread = tuple(a - ((o - 1) * s + 1 + r) for a, o, s, r in zip(x.shape[3:], out.shape[3:], stride, reach))
     spread = pad_axes(
         g, constant(value=0, dtype=g.dtype),
         low=(0, 0, 0, *reach), high=(0, 0, 0, *(r + u for r, u in zip(reach, unread))),
@@ -143,8 +139,6 @@ def convolve(
             actual=f"stride={stride}, dilation={dilation}, groups={groups}, weight {weight.type}",
         )
     low, high = _padding(name, padding, weight.shape[2:], stride, dilation)
-    if min(*low, *high) < 0:
-        raise ShapeError(f"{name}: padding must not be negative", actual=padding)
     batched = x if x.ndim == n + 2 else reshape_to(x, shape=(1, *x.shape))
     channels, outputs = batched.shape[1], weight.shape[0]
     if not dims.equal(channels, weight.shape[1] * groups) or not dims.is_multiple(outputs, groups):

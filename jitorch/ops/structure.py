@@ -354,7 +354,9 @@ def transpose_axes(x: Tensor, *, perm: tuple[int, ...]) -> Tensor:
 @transpose_axes.type_rule
 def _(x, *, perm):
     if sorted(perm) != list(range(x.rank)):
-        raise ShapeError("permute: not a permutation of the axes", expected=f"0 to {x.rank - 1}, each once", actual=perm)
+        raise ShapeError(
+            "permute: not a permutation of the axes", expected=f"0 to {x.rank - 1}, each once", actual=perm
+        )
     return x.with_shape(x.shape[p] for p in perm)
 
 
@@ -425,9 +427,7 @@ def _(index, x, *, starts, stops, steps):
 @slice_axes.vjp
 def _(g, out, x, *, starts, stops, steps):
     zero = constant(value=0, dtype=g.dtype)
-    high = tuple(
-        d - a - (n - 1) * s - 1 if n != 0 else d - a for d, a, s, n in zip(x.shape, starts, steps, g.shape)
-    )
+    high = tuple(d - a - (n - 1) * s - 1 if n != 0 else d - a for d, a, s, n in zip(x.shape, starts, steps, g.shape))
     return (pad_axes(g, zero, low=starts, high=high, interior=tuple(s - 1 for s in steps)),)
 
 
@@ -492,9 +492,7 @@ def _(g, out, x, y, *, starts, stops, steps):
 
 @slice_write.samples
 def _(rng):
-    yield Sample(
-        rng.normal(size=(5, 6)), rng.normal(size=(3, 3)), starts=(1, 0), stops=(4, 6), steps=(1, 2)
-    )
+    yield Sample(rng.normal(size=(5, 6)), rng.normal(size=(3, 3)), starts=(1, 0), stops=(4, 6), steps=(1, 2))
 
 
 @primitive
@@ -550,9 +548,7 @@ def _(x, value, *, low, high, interior):
 def _(x, value, *, low, high, interior):
     shape = tuple(map(_padded, x.shape, low, high, interior))
     result = np.full(shape, value, x.dtype)
-    inside = tuple(
-        slice(a, a + (d - 1) * (s + 1) + 1 if d else a, s + 1) for a, d, s in zip(low, x.shape, interior)
-    )
+    inside = tuple(slice(a, a + (d - 1) * (s + 1) + 1 if d else a, s + 1) for a, d, s in zip(low, x.shape, interior))
     result[inside] = x
     return result
 
@@ -561,7 +557,7 @@ def _(x, value, *, low, high, interior):
 def _(index, x, value, *, low, high, interior):
     inside: k.Expr = k.const(True, dtypes.bool_)
     inner: list[k.Expr] = []
-    for i, a, b, s, d, n in zip(index, low, high, interior, x.shape, x.sizes):
+    for i, a, b, s, _d, n in zip(index, low, high, interior, x.shape, x.sizes):
         j = i - size_expr(a)
         ok: k.Expr = k.const(True, dtypes.bool_)
         if a != 0:
@@ -654,9 +650,7 @@ def _(rng):
 
 
 @primitive
-def windows(
-    x: Tensor, *, sizes: tuple[int, ...], strides: tuple[int, ...], dilations: tuple[int, ...]
-) -> Tensor:
+def windows(x: Tensor, *, sizes: tuple[int, ...], strides: tuple[int, ...], dilations: tuple[int, ...]) -> Tensor:
     """Sliding windows over the last axes: ``[..., *S]`` to ``[..., *positions, *sizes]``."""
 
 
@@ -708,9 +702,7 @@ def _(rng):
 
 
 @primitive
-def unwindow(
-    g: Tensor, *, spatial: tuple[Dim, ...], strides: tuple[int, ...], dilations: tuple[int, ...]
-) -> Tensor:
+def unwindow(g: Tensor, *, spatial: tuple[Dim, ...], strides: tuple[int, ...], dilations: tuple[int, ...]) -> Tensor:
     """``[..., *positions, *sizes]`` to ``[..., *spatial, *sizes]``: each window's element at its own place, else 0."""
 
 
@@ -811,4 +803,3 @@ def _(rng):
 
 
 normalize.install(cast, broadcast_to, constant)
-
