@@ -116,6 +116,7 @@ class Op:
         self.body: Callable[..., Any] | None = _operands_first(function, self.params) if kind == COMPOSITE else None
         self.rules: dict[str, Callable[..., Any]] = {}
         self.scalar: str | None = None
+        self.promote: str | None = None
         self.is_view = False
         self._positional = tuple(p.name for p in self.params if not p.keyword_only)
         self._known = frozenset(p.name for p in self.params)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -49,8 +50,8 @@ def _(x, w, *, stride, dilation):
 @convolution.numpy
 def _(x, w, *, stride, dilation):
     n = len(stride)
-    spatial = tuple(map(window_count, x.shape[3:], w.shape[3:], stride, dilation))
-    if np.prod(w.shape[3:]) > np.prod(spatial):
+    spatial: Any = tuple(map(window_count, x.shape[3:], w.shape[3:], stride, dilation))
+    if math.prod(w.shape[3:]) > math.prod(spatial):
         return _by_position(x, w, spatial, stride, dilation)
     steps = (
         *x.strides[:3],
@@ -61,7 +62,7 @@ def _(x, w, *, stride, dilation):
     # [G, N, C, *S', *K] -> [G, C * K, N * S'], then one matrix product a group.
     order = (0, 2, *range(3 + n, 3 + 2 * n), 1, *range(3, 3 + n))
     groups, batch, outputs = x.shape[0], x.shape[1], w.shape[1]
-    columns = patches.transpose(order).reshape(groups, -1, batch * int(np.prod(spatial)))
+    columns = patches.transpose(order).reshape(groups, -1, batch * math.prod(spatial))
     product = np.matmul(w.reshape(groups, outputs, -1), columns)
     return np.ascontiguousarray(np.moveaxis(product.reshape(groups, outputs, batch, *spatial), 1, 2))
 

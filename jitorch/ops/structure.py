@@ -546,7 +546,7 @@ def _(x, value, *, low, high, interior):
 
 @pad_axes.numpy
 def _(x, value, *, low, high, interior):
-    shape = tuple(map(_padded, x.shape, low, high, interior))
+    shape: Any = tuple(map(_padded, x.shape, low, high, interior))
     result = np.full(shape, value, x.dtype)
     inside = tuple(slice(a, a + (d - 1) * (s + 1) + 1 if d else a, s + 1) for a, d, s in zip(low, x.shape, interior))
     result[inside] = x
@@ -671,7 +671,7 @@ def _(x, *, sizes, strides, dilations):
 @windows.numpy
 def _(x, *, sizes, strides, dilations):
     lead = x.ndim - len(sizes)
-    counts = tuple(map(window_count, x.shape[lead:], sizes, strides, dilations))
+    counts: Any = tuple(map(window_count, x.shape[lead:], sizes, strides, dilations))
     steps = (
         *x.strides[:lead],
         *(s * n for s, n in zip(x.strides[lead:], strides)),
