@@ -10,6 +10,7 @@ FAMILIES = (
     "arithmetic",
     "arrange",
     "attention",
+    "bessel",
     "contraction",
     "conv",
     "conv_transpose",
@@ -46,6 +47,7 @@ FAMILIES = (
     "multihead",
     "normalization",
     "norms",
+    "numeric",
     "padding",
     "parts",
     "pooling",
@@ -69,6 +71,7 @@ FAMILIES = (
     "stochastic",
     "structure",
     "unpooling",
+    "windows",
 )
 
 for _family in FAMILIES:
