@@ -281,6 +281,7 @@ _LATE = {
     "list_backends": ("jitorch.backends", "list_backends"),
     "register_backend": ("jitorch.backends", "register_backend"),
     "set_default_backend": ("jitorch.backends", "set_default_backend"),
+    "unregister_backend": ("jitorch.backends", "unregister_backend"),
 }
 
 

@@ -106,9 +106,13 @@ def from_numpy(dtype: Any) -> DType:
         return _BY_NUMPY[dtype]
     except (KeyError, TypeError):
         pass
-    found = _BY_NUMPY.get(np.dtype(dtype).newbyteorder("="))
+    try:
+        given = np.dtype(dtype)
+    except TypeError:
+        raise DTypeError("no dtype", expected=", ".join(d.name for d in ALL), actual=repr(dtype)) from None
+    found = _BY_NUMPY.get(given.newbyteorder("="))
     if found is None:
-        raise DTypeError(f"NumPy dtype {np.dtype(dtype)} has no tensor dtype", expected=", ".join(d.name for d in ALL))
+        raise DTypeError(f"NumPy dtype {given} has no tensor dtype", expected=", ".join(d.name for d in ALL))
     return found
 
 

@@ -12,6 +12,7 @@ import sys
 import types
 from typing import Any
 
+from jitorch.errors import ArgumentError
 from jitorch.frontend.jitted import Jitted, disable
 
 __all__ = ["Jitted", "disable", "jit"]
@@ -47,6 +48,8 @@ def jit(
     """
     if function is None:
         return lambda f: jit(f, fullgraph=fullgraph, backend=backend, dynamic=dynamic)
+    if not callable(function):
+        raise ArgumentError("only what can be called can be compiled", actual=type(function).__name__)
     return Jitted(function, fullgraph=fullgraph, backend=backend, dynamic=dynamic)
 
 

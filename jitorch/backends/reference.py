@@ -9,7 +9,18 @@ from typing import Any
 import numpy as np
 
 from jitorch import dims
-from jitorch.backends.base import API, HOST_MEMORY, Accept, Artifact, Available, Decompose, Options, Reject, Verdict, store_results
+from jitorch.backends.base import (
+    API,
+    HOST_MEMORY,
+    Accept,
+    Artifact,
+    Available,
+    Decompose,
+    Options,
+    Reject,
+    Verdict,
+    store_results,
+)
 from jitorch.dims import SymDim
 from jitorch.errors import BackendError
 from jitorch.ir.graph import Graph, Node

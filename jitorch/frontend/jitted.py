@@ -174,6 +174,7 @@ class Jitted:
 
     # -- tracing ---------------------------------------------------------------------------------
     def _trace(self, args: tuple[Any, ...], kwargs: dict[str, Any], now: Modes) -> Entry:
+        registry.get(self.backend or registry.default_backend())
         cause = self._cause(args, kwargs, now)
         for entry in self.entries:
             self._dynamic_ints |= changed_ints(entry.traced.staged.guards, args, kwargs)

@@ -57,7 +57,7 @@ class Output:
             token = dispatch.set_grad_enabled_flag(self.history in ("alive", "dead"))
             try:
                 for op, attrs in self.steps:
-                    made = made.detach() if op.name == "detach" else op(made, **_fixed(attrs, sizes))
+                    made = made.detach() if op.name == "detach" else op(made, **_fixed(attrs, sizes))  # type: ignore[operator]
             finally:
                 dispatch.reset_grad_enabled(token)
         if self.history == "dead":

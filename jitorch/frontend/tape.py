@@ -210,7 +210,7 @@ class Tape:
             with dispatch.interpreting(self if base._array is None else dispatch.installed()):
                 again = base
                 for op, attrs in _steps_from(base, view):
-                    again = op(again, **attrs)
+                    again = op(again, **attrs)  # type: ignore[operator]
         finally:
             dispatch.reset_grad_enabled(token)
         view._node, view._output = again._node, again._output
@@ -232,7 +232,7 @@ def _write_through(old: Tensor, steps: tuple[Step, ...], new: Tensor) -> Tensor:
     if not steps:
         return new
     op, attrs = steps[0]
-    inner = op(old, **attrs) if len(steps) > 1 else old
+    inner = op(old, **attrs) if len(steps) > 1 else old  # type: ignore[operator]
     return op.rules["write"](old, _write_through(inner, steps[1:], new), **attrs)
 
 

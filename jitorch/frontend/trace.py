@@ -111,7 +111,7 @@ class TraceBuilder(GraphBuilder):
         values = [None if x is None or isinstance(x, StaleTensor) else self.lift(x) for x in operands]
         types = [x._type if isinstance(x, StaleTensor) else v and v.type for x, v in zip(operands, values)]
         found = infer(op, types, attrs)
-        return found if len(found) > 1 else found[0]
+        return found[0] if len(found) == 1 else found
 
     def adopt(self, made: Any) -> Any:
         """Remember that this trace made the object."""
@@ -199,9 +199,10 @@ class TraceBuilder(GraphBuilder):
             raise Refuse("a tensor of another trace")
         root = tensor
         # A part that has a gradient of its own, or is cut off from that of the whole, is an input of its own.
-        if tensor._root is not None and tensor._root.requires_grad == tensor.requires_grad:
-            if not tensor._requires_grad or tensor._root._requires_grad:
-                root, path = tensor._root, attr(path, "_root")
+        whole = tensor._root
+        flags = (tensor.requires_grad, tensor._requires_grad)
+        if whole is not None and whole.requires_grad == flags[0] and whole._requires_grad >= flags[1]:
+            root, path = whole, attr(path, "_root")
         value = self.graph.add_input(root._type, str(path).rpartition(".")[2])
         cell = Cell(value, len(root._steps))
         self.roots[root._storage] = Root(root, cell, len(self.graph.inputs) - 1, path)
@@ -358,7 +359,11 @@ class Traced:
 
 
 def trace(
-    function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], dynamic: frozenset[Path] = frozenset(), name: str = "main"
+    function: Any,
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    dynamic: frozenset[Path] = frozenset(),
+    name: str = "main",
 ) -> Traced:
     """Run ``function`` once and record it.  Nothing outside changes."""
     builder = TraceBuilder(Graph(name))

@@ -34,6 +34,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import numpy as np
@@ -310,6 +311,8 @@ class Kernel:
 
 def const(value: int | float | bool | complex, dtype: DType = INDEX) -> Const:
     """A literal, rounded to ``dtype``."""
+    if dtype is INDEX and type(value) is int and -(2**63) <= value < 2**63:
+        return Const(value, dtype)  # most are: the rest of this function takes ten times as long
     with np.errstate(all="ignore"):
         if dtype.category is Category.COMPLEX:
             return Const(complex(dtype.numpy.type(value)), dtype)
@@ -363,12 +366,18 @@ def _multiple(e: Expr, divisor: int) -> Expr | None:
     return None
 
 
+@lru_cache(maxsize=4096)
+def _fold(e: Call) -> Const:
+    """A call of literals as a literal."""
+    values = [np.asarray(a.value, a.dtype.numpy) for a in e.args]  # type: ignore[attr-defined]
+    with np.errstate(all="ignore"):
+        return const(scalars.TABLE[e.fn].numpy(*values).item(), e.dtype)
+
+
 def simplify(e: Call) -> Expr:
     """Integer index algebra and constant folding.  One rule, one line; operands are already simple."""
     if all(isinstance(a, Const) for a in e.args) and e.fn != "philox":
-        values = [np.asarray(a.value, a.dtype.numpy) for a in e.args]  # type: ignore[attr-defined]
-        with np.errstate(all="ignore"):
-            return const(scalars.TABLE[e.fn].numpy(*values).item(), e.dtype)
+        return _fold(e)
     match e:
         case Call("where", (Const(test), x, y)):
             return x if test else y

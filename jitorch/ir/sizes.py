@@ -30,7 +30,7 @@ def _apply(fn: str, x: Expr, y: Expr) -> Expr:
 
 
 def carriers(nodes: Iterable[Node], inputs: Sequence[Value], offered: Sequence[Value]) -> list[Value]:
-    """The values among ``offered`` that must be inputs too, for their sizes: ``nodes`` use symbols that ``inputs`` lack."""
+    """The values of ``offered`` that must be inputs for their sizes: ``nodes`` use symbols that ``inputs`` lack."""
     missing = {s for node in nodes for d in _sizes(node) if isinstance(d, SymDim) for s in dims.symbols(d)}
     missing -= _axes(inputs)
     found: list[Value] = []

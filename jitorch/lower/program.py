@@ -255,8 +255,8 @@ def _cut(pending: list[host.Stmt], ordered: list[host.Stmt]) -> tuple[host.Copy,
     first = next(s for s in pending if isinstance(s, host.Copy))
     saved = k.Buffer(f"old_{first.target.name}", first.target.dtype)
     ordered += [host.Alloc(saved, first.size), host.Copy(saved, first.target, first.size)]
-    rest: list[host.Stmt] = []
-    for s in pending:
-        reads = isinstance(s, host.Copy) and s.source == first.target
-        rest.append(host.Copy(s.target, saved, s.size) if reads else s)
+    rest = [
+        host.Copy(s.target, saved, s.size) if isinstance(s, host.Copy) and s.source == first.target else s
+        for s in pending
+    ]
     return first, rest

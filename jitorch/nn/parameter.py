@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import jitorch
+from jitorch.errors import ArgumentError
 from jitorch.tensor import Tensor
 
 
@@ -15,6 +16,8 @@ class Parameter(Tensor):
     """
 
     def __init__(self, data: Tensor | None = None, requires_grad: bool = True):
+        if data is not None and not isinstance(data, Tensor):
+            raise ArgumentError("a Parameter is made of a tensor", expected="Tensor", actual=type(data).__name__)
         self._share(jitorch.empty(0) if data is None else data.detach())
         self.requires_grad_(requires_grad)
 

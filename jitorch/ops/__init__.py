@@ -22,6 +22,7 @@ FAMILIES = (
     "diagonal",
     "differences",
     "distance",
+    "draws",
     "dropout",
     "einsum",
     "elementary",

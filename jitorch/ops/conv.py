@@ -137,11 +137,14 @@ def convolve(
     if bias is not None and bias.dtype is not x.dtype:
         raise DTypeError(f"{name}: input and bias must have one dtype", expected=x.type, actual=bias.type)
     stride, dilation = spread(name, stride, n), spread(name, dilation, n)
-    if any(v <= 0 for v in (*stride, *dilation)) or groups <= 0:
-        raise ValueRangeError(
-            f"{name}: stride, dilation and groups must be positive", actual=f"{stride}, {dilation}, {groups}"
+    if min(*stride, *dilation, groups, *(d for d in weight.shape if isinstance(d, int))) < 1:
+        raise ShapeError(
+            f"{name}: stride, dilation, groups and the sizes of the kernel must be positive",
+            actual=f"stride={stride}, dilation={dilation}, groups={groups}, weight {weight.type}",
         )
     low, high = _padding(name, padding, weight.shape[2:], stride, dilation)
+    if min(*low, *high) < 0:
+        raise ShapeError(f"{name}: padding must not be negative", actual=padding)
     batched = x if x.ndim == n + 2 else reshape_to(x, shape=(1, *x.shape))
     channels, outputs = batched.shape[1], weight.shape[0]
     if not dims.equal(channels, weight.shape[1] * groups) or not dims.is_multiple(outputs, groups):

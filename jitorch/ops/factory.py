@@ -130,7 +130,7 @@ def new_like(input: Tensor, *args: Any, dtype: Any = None, device: Any = None) -
     return constructed(*args, dtype=_dtype(dtype, input.dtype), device=device)
 
 
-new_like.samples(lambda rng: [Sample(rng.normal(size=(2,)), 2, 3), Sample(rng.normal(size=(2,)), [1.5])])
+new_like.samples(lambda rng: [Sample(rng.normal(size=(2,)), [[1.5, 2.0]])])
 
 
 @function(places=("torch",), aliases=("asarray",))

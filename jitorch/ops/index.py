@@ -107,6 +107,11 @@ def _split(x: Tensor, key: Any) -> tuple[Tensor, list[tuple[int, Tensor]]]:
         elif hasattr(item, "requires_grad"):
             count = item.ndim if item.dtype is dtypes.bool_ else 1
             arrays.append((len(shape), item))
+            if item.dtype is dtypes.bool_ and not all(map(dims.equal, item.shape, x.shape[axis : axis + count])):
+                raise TensorIndexError(
+                    "a mask has the sizes of the axes that it indexes", expected=x.shape[axis : axis + count],
+                    actual=item.type,
+                )  # fmt: skip
             for extra in range(count):
                 starts.append(0)
                 stops.append(x.shape[axis + extra])
@@ -147,6 +152,8 @@ def _resolve_masks(arrays: Sequence[tuple[int, Tensor]]) -> list[tuple[int, Tens
     """Bool masks as the integer indices of their true elements."""
     result: list[tuple[int, Tensor]] = []
     for axis, index in arrays:
+        if index.dtype.category > dtypes.Category.INT:
+            raise TensorIndexError("tensors as indices hold integers or bools", actual=index.type)
         if index.dtype is not dtypes.bool_:
             integer = index if index.dtype in (dtypes.int64, dtypes.int32) else cast(index, dtype=dtypes.int64)
             result.append((axis, integer))
@@ -201,7 +208,8 @@ def getitem(x: Tensor, key: Any) -> Tensor:
     """``x[key]``."""
     view, arrays = _split(x, key)
     if not arrays:
-        return view
+        # x[:] is another tensor than x, as for every other key.
+        return reshape_to(x, shape=tuple(x.shape)) if view is x else view
     arrays = _resolve_masks(arrays)
     moved, flat, axis, _ = _flatten_indexed(view, arrays)
     return take(moved, flat, axis=axis)

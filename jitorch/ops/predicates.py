@@ -11,6 +11,7 @@ import numpy as np
 from jitorch import dtypes
 from jitorch.dtypes import Category
 from jitorch.errors import DTypeError, ValueRangeError
+from jitorch.ops.arguments import check_tensor
 from jitorch.ops.helpers import narrow_to
 from jitorch.ops.math import abs, sign, where
 from jitorch.ops.normalize import is_number, result_type
@@ -215,6 +216,8 @@ def isclose(
     input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
 ) -> Tensor:
     """Whether ``|input - other| <= atol + rtol * |other|``, elementwise."""
+    check_tensor("isclose", input)
+    check_tensor("isclose", other)
     if input.dtype is not other.dtype:
         raise DTypeError("isclose: operands must have one dtype", expected=input.type, actual=other.type)
     for name, value in (("rtol", rtol), ("atol", atol)):

@@ -12,133 +12,20 @@ from typing import Any
 import numpy as np
 
 from jitorch import devices, dims, dtypes
-from jitorch.dims import Dim
 from jitorch.dtypes import Category, DType
 from jitorch.errors import ArgumentError, DTypeError, ShapeError, ValueRangeError
-from jitorch.ir import kernel as k
-from jitorch.ir import scalars
-from jitorch.ir.sizes import size_expr
-from jitorch.ir.types import TensorType
 from jitorch.ops.arguments import check_tensor, is_tensor, shape_of
 from jitorch.ops.create import constant, size_number
-from jitorch.ops.generator import Generator, generator_or_default
-from jitorch.ops.math import cos, log, minimum, sqrt
+from jitorch.ops.draws import bernoulli_mask, integers_in, keys_in, normal_in, uniform_in
+from jitorch.ops.generator import Generator
+from jitorch.ops.math import log, minimum
 from jitorch.ops.normalize import is_number
-from jitorch.ops.registry import Sample, function, op, primitive
+from jitorch.ops.registry import Sample, function, op
 from jitorch.ops.scan import scan_sum
 from jitorch.ops.sorting import argsort_axis
 from jitorch.ops.structure import broadcast_to, cast, copy, reduce_sum, reshape_to, slice_axes
 
 Tensor = Operand = Any
-
-
-# ---- words --------------------------------------------------------------------------------------------
-@primitive
-def random_bits(state: Tensor, *, size: Dim) -> Tensor:
-    """``size`` random 32-bit words, as int64, of a generator's state (seed, offset)."""
-
-
-@random_bits.type_rule
-def _(state, *, size):
-    return _checked("random_bits", state).with_shape((size,))
-
-
-def _checked(name: str, state: TensorType) -> TensorType:
-    if state.rank != 1 or not dims.equal(state.shape[0], 2) or state.dtype is not dtypes.int64:
-        raise ShapeError(f"{name}: not a generator's state", expected="i64[2]", actual=state)
-    return state
-
-
-@random_bits.numpy
-def _(state, *, size):
-    return scalars.philox(state[0], state[1], np.arange(size))
-
-
-@random_bits.pull
-def _(index, state, *, size):
-    seed, offset = (k.cast(state.at((k.const(i),)), dtypes.int64) for i in range(2))
-    return k.call("philox", seed, offset, index[0])
-
-
-random_bits.samples(lambda rng: [Sample(np.array([7, 3]), size=5)])
-
-
-@primitive
-def random_advance(state: Tensor, *, count: Dim) -> Tensor:
-    """A generator's state after ``count`` words."""
-
-
-@random_advance.type_rule
-def _(state, *, count):
-    return _checked("random_advance", state)
-
-
-@random_advance.numpy
-def _(state, *, count):
-    return state + np.array([0, count], state.dtype)
-
-
-@random_advance.pull
-def _(index, state, *, count):
-    return state.at(index) + k.cast(k.where(index[0].eq(1), size_expr(count), 0), state.dtype)
-
-
-random_advance.samples(lambda rng: [Sample(np.array([7, 3]), count=5)])
-
-
-def words(shape: tuple[Any, ...], generator: Generator | None, per_element: int = 1) -> list[Tensor]:
-    """``per_element`` independent words for each element of ``shape``; the generator moves on."""
-    state = generator_or_default(generator).state
-    count = dims.prod(shape)
-    flat = random_bits(state, size=count * per_element)
-    state._replace(random_advance(state, count=count * per_element))
-    if per_element == 1:
-        return [reshape_to(flat, shape=shape)]
-    return [
-        reshape_to(slice_axes(flat, starts=(count * i,), stops=(count * (i + 1),), steps=(1,)), shape=shape)
-        for i in range(per_element)
-    ]
-
-
-def uniform_in(shape: tuple[Any, ...], dtype: DType, generator: Generator | None) -> Tensor:
-    """Multiples of 2**-m in [0, 1), with ``m`` the bits of the dtype's significand."""
-    if not dtype.is_floating_point:
-        raise DTypeError("rand: expected a floating point dtype", actual=dtype.name)
-    if dtype is dtypes.float64:
-        high, low = words(shape, generator, 2)
-        return cast((high >> 5) * 2**26 + (low >> 6), dtype=dtype) * 2.0**-53
-    bits = {dtypes.float32: 24, dtypes.float16: 11, dtypes.bfloat16: 8}[dtype]
-    return cast(words(shape, generator)[0] >> (32 - bits), dtype=dtype) * 2.0**-bits
-
-
-def normal_in(shape: tuple[Any, ...], dtype: DType, generator: Generator | None) -> Tensor:
-    """Standard normal values by Box and Muller's method (1958), in float32 at least.
-
-    ``sqrt(-2 log(u)) cos(2 pi v)`` with ``u`` in (0, 1] and ``v`` in [0, 1) of 32 bits each.
-    """
-    if not dtype.is_floating_point:
-        raise DTypeError("randn: expected a floating point dtype", actual=dtype.name)
-    wide = dtypes.float64 if dtype is dtypes.float64 else dtypes.float32
-    first, second = words(shape, generator, 2)
-    u = cast(first + 1, dtype=wide) * 2.0**-32
-    v = cast(second, dtype=wide) * 2.0**-32
-    value = sqrt(log(u) * -2.0) * cos(v * (2 * math.pi))
-    return value if wide is dtype else cast(value, dtype=dtype)
-
-
-def integers_in(shape: tuple[Any, ...], low: int, high: int, generator: Generator | None) -> Tensor:
-    """int64 values in ``[low, high)``."""
-    span = high - low
-    if span < 2**31:
-        return ((words(shape, generator)[0] * span) >> 32) + low
-    first, second = words(shape, generator, 2)
-    wide = ((first >> 1) << 32) | second
-    return wide % span + low if span < 2**63 else ((first << 32) | second) + low
-
-
-def bernoulli_mask(shape: tuple[Any, ...], probability: Any, generator: Generator | None = None) -> Tensor:
-    """A bool tensor, each element True with ``probability`` (a number or a tensor that broadcasts)."""
-    return uniform_in(shape, dtypes.float32, generator) < probability
 
 
 # ---- by size ------------------------------------------------------------------------------------------
@@ -245,8 +132,7 @@ def randperm(
 ) -> Tensor:  # fmt: skip
     """The integers below ``n`` in random order: the order of 63-bit random keys."""
     (count,) = shape_of("randperm", (n,))
-    high, low = words((count,), generator, 2)
-    order = argsort_axis((high >> 1) << 32 | low, axis=0, descending=False)
+    order = argsort_axis(keys_in((count,), generator), axis=0, descending=False)
     return _finish(cast(order, dtype=_float(dtype, dtypes.int64)), device, requires_grad)
 
 

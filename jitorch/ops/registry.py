@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from jitorch import dtypes
-from jitorch.errors import ArgumentError, CompilerBug, DTypeError, ShapeError, UserError
+from jitorch.errors import ArgumentError, CompilerBug, DTypeError, JitorchError, ShapeError
 from jitorch.ir import scalars
 from jitorch.ir.op import COMPOSITE, ELEMENTWISE, PRIMITIVE
 from jitorch.ir.op import Op as OpRecord
@@ -91,6 +91,20 @@ class Sample:
         object.__setattr__(self, "trace", trace)
 
 
+def explain(entry: Op | Function, error: Exception, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Raise an ArgumentError in the place of Python's ``error`` where arguments do not fit, or are no tensors."""
+    if isinstance(error, JitorchError):
+        return
+    try:
+        bound = entry.signature.bind(*args, **kwargs)
+    except TypeError as mismatch:
+        raise ArgumentError(f"{entry.name}: {mismatch}", expected=f"{entry.name}{entry.signature}") from None
+    for name, value in bound.arguments.items():
+        if entry.signature.parameters[name].annotation == "Tensor" and not hasattr(value, "requires_grad"):
+            what = f"{entry.name}: {name} must be a tensor"
+            raise ArgumentError(what, expected="Tensor", actual=type(value).__name__) from None
+
+
 class Op(OpRecord):
     """An op that can be called: the arguments are bound, promoted and handed to the interpreter in force."""
 
@@ -109,12 +123,12 @@ class Op(OpRecord):
             if out is not None:
                 return store(self.name, out, self(*args, **kwargs))
         operands, attrs = self.bind(args, kwargs)
-        if self.promote is not None:
-            operands = normalize(self, operands)
         try:
+            if self.promote is not None:
+                operands = normalize(self, operands)
             return dispatch.current().apply(self, operands, attrs)
-        except AttributeError:
-            _refuse_other_than_tensors(self.name, self.signature, self.keywords(operands, attrs))
+        except (TypeError, AttributeError) as error:
+            explain(self, error, args, kwargs)
             raise
 
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -144,19 +158,9 @@ class Function:
                 return store(self.name, out, self(*args, **kwargs))
         try:
             return self.call(*args, **kwargs)
-        except UserError:
+        except (TypeError, AttributeError) as error:
+            explain(self, error, args, kwargs)
             raise
-        except (TypeError, AttributeError):
-            self._check_binding(args, kwargs)
-            raise
-
-    def _check_binding(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Raise an ArgumentError if the arguments do not fit the signature."""
-        try:
-            bound = self.signature.bind(*args, **kwargs)
-        except TypeError as error:
-            raise ArgumentError(f"{self.name}: {error}", expected=f"{self.name}{self.signature}") from None
-        _refuse_other_than_tensors(self.name, self.signature, bound.arguments)
 
     def samples(self, function: Callable[..., Any]) -> Callable[..., Any]:
         if "samples" in self.rules:

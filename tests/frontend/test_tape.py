@@ -165,3 +165,12 @@ def test_history_is_named_and_linked() -> None:
     assert before.name() == "MulBackward0"
     assert output == 0
     assert before.next_functions[0][0] is w
+
+
+def test_an_index_of_everything_is_a_view_and_no_leaf() -> None:
+    w = leaf(1, 2)
+    for whole in (w[:], w[...], w[()]):
+        assert whole is not w
+        assert not whole.is_leaf
+        assert whole.data_ptr() == w.data_ptr()
+    assert leaf(1, 2)[:].grad_fn is not None

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ctypes
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from jitorch.backends import (
     API,
@@ -56,7 +56,7 @@ class CBackend:
     def load(self, artifact: Artifact) -> ProgramExecutable:
         folder = _kept.get()
         if folder is not None:
-            _write(artifact, folder)
+            _write(artifact.sources, folder)
         return ProgramExecutable(_function(artifact), artifact.manifest)
 
     def fingerprint(self) -> str:
@@ -96,26 +96,34 @@ def keep(directory: str | Path) -> Iterator[Path]:
         _kept.reset(token)
 
 
-def write_sources(compiled: Graph | Compiled, directory: str | Path) -> list[Path]:
-    """Write the ``.c`` and ``.h`` of a graph, or of what `compile_graph` made of one; gives their paths.
+class HasSources(Protocol):
+    """What `jitorch.jit` makes of a function."""
 
-    Raises `BackendError` if no part of it was compiled by this backend.
+    def sources(self) -> dict[str, str]: ...
+
+
+def write_sources(compiled: Graph | Compiled | HasSources, directory: str | Path) -> list[Path]:
+    """Write the ``.c`` and ``.h`` of a graph, of what `compile_graph` made of one, or of a jitted function.
+
+    Gives their paths.  Raises `BackendError` if no part of it was compiled by this backend.
     """
     if isinstance(compiled, Graph):
         compiled = compile_graph(compiled, backend.name)
-    artifacts = [step.artifact for step in compiled.steps]
-    ours = [artifact for artifact in artifacts if artifact.backend == backend.name]
-    if not ours:
-        ran = ", ".join(sorted({artifact.backend for artifact in artifacts}))
-        raise BackendError("no part of this was compiled by the c backend", actual=ran, hint='use backend="c"')
-    return [path for artifact in ours for path in _write(artifact, Path(directory))]
+    if isinstance(compiled, Compiled):
+        texts = {name: text for step in compiled.steps for name, text in step.artifact.sources.items()}
+    else:
+        texts = compiled.sources()
+    paths = _write(texts, Path(directory))
+    if not paths:
+        raise BackendError("no part of this was compiled by the c backend", hint='compile it with backend="c"')
+    return paths
 
 
-def _write(artifact: Artifact, directory: Path) -> list[Path]:
+def _write(texts: Mapping[str, str], directory: Path) -> list[Path]:
     directory.mkdir(parents=True, exist_ok=True)
-    paths = [directory / name for name in artifact.sources if name.endswith((".c", ".h"))]
+    paths = [directory / name for name in texts if name.endswith((".c", ".h"))]
     for path in paths:
-        path.write_text(artifact.sources[path.name], encoding="utf-8")
+        path.write_text(texts[path.name], encoding="utf-8")
     return paths
 
 
