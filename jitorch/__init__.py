@@ -80,6 +80,9 @@ from jitorch.ops.arrange import (
     fliplr, flipud, hstack, meshgrid, repeat_interleave, roll, rot90, vstack as row_stack, stack, tile, vander,
     vstack,
 )  # fmt: skip
+from jitorch.ops.bessel import (
+    i0,
+)  # fmt: skip
 from jitorch.ops.contraction import (
     addbmm, addmm, addmv, addr, baddbmm, bilinear, chain_matmul, cross, outer as ger, inner, kron, outer, tensordot,
     trace, vdot,
@@ -153,6 +156,9 @@ from jitorch.ops.matrix_norms import (
 from jitorch.ops.normalization import (
     group_norm, layer_norm, rms_norm,
 )  # fmt: skip
+from jitorch.ops.numeric import (
+    gradient, histogram,
+)  # fmt: skip
 from jitorch.ops.parts import (
     chunk, diagonal, dsplit, hsplit, narrow, select, split, split_with_sizes, tensor_split, unbind, vsplit,
 )  # fmt: skip
@@ -213,29 +219,33 @@ from jitorch.ops.strided import (
 from jitorch.ops.unpooling import (
     channel_shuffle, pixel_shuffle, pixel_unshuffle,
 )  # fmt: skip
+from jitorch.ops.windows import (
+    bartlett_window, blackman_window, hamming_window, hann_window, kaiser_window,
+)  # fmt: skip
 
 __all__ = [
     "abs", "absolute", "acos", "acosh", "adaptive_avg_pool1d", "adaptive_max_pool1d", "add", "addbmm", "addcdiv",
     "addcmul", "addmm", "addmv", "addr", "adjoint", "all", "allclose", "amax", "amin", "aminmax", "any", "arange",
     "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "argmax", "argmin", "argsort",
     "argwhere", "as_strided", "as_strided_scatter", "as_tensor", "asarray", "asin", "asinh", "atan", "atan2", "atanh",
-    "atleast_1d", "atleast_2d", "atleast_3d", "avg_pool1d", "baddbmm", "bernoulli", "bilinear", "bincount",
-    "bitwise_and", "bitwise_left_shift", "bitwise_not", "bitwise_or", "bitwise_right_shift", "bitwise_xor",
-    "block_diag", "bmm", "broadcast_shapes", "broadcast_tensors", "broadcast_to", "bucketize", "can_cast",
-    "cartesian_prod", "cat", "cdist", "ceil", "celu", "chain_matmul", "channel_shuffle", "cholesky",
-    "cholesky_inverse", "cholesky_solve", "chunk", "clamp", "clamp_max", "clamp_min", "clip", "clone", "column_stack",
-    "combinations", "concat", "concatenate", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d",
-    "conv_transpose3d", "copysign", "corrcoef", "cos", "cosh", "cosine_similarity", "count_nonzero", "cov", "cross",
-    "cummax", "cummin", "cumprod", "cumsum", "cumulative_trapezoid", "deg2rad", "det", "diag", "diag_embed",
-    "diagflat", "diagonal", "diagonal_scatter", "diff", "digamma", "dist", "div", "divide", "dot", "dropout",
-    "dsplit", "dstack", "einsum", "empty", "empty_like", "empty_strided", "eq", "equal", "erf", "erfc", "erfinv",
-    "exp", "exp2", "expm1", "eye", "fill", "fix", "flatten", "flip", "fliplr", "flipud", "float_power", "floor",
-    "floor_divide", "fmax", "fmin", "fmod", "frac", "from_numpy", "frombuffer", "full", "full_like", "gather", "gcd",
-    "ge", "ger", "get_default_device", "get_default_dtype", "get_num_threads", "get_rng_state", "greater",
-    "greater_equal", "group_norm", "gt", "hardshrink", "heaviside", "histc", "hsplit", "hstack", "hypot", "index_add",
-    "index_copy", "index_fill", "index_put", "index_reduce", "index_select", "initial_seed", "inner", "inverse",
-    "is_complex", "is_floating_point", "is_nonzero", "is_tensor", "isclose", "isfinite", "isin", "isinf", "isnan",
-    "isneginf", "isposinf", "isreal", "kron", "kthvalue", "layer_norm", "lcm", "ldexp", "le", "lerp", "less",
+    "atleast_1d", "atleast_2d", "atleast_3d", "avg_pool1d", "baddbmm", "bartlett_window", "bernoulli", "bilinear",
+    "bincount", "bitwise_and", "bitwise_left_shift", "bitwise_not", "bitwise_or", "bitwise_right_shift",
+    "bitwise_xor", "blackman_window", "block_diag", "bmm", "broadcast_shapes", "broadcast_tensors", "broadcast_to",
+    "bucketize", "can_cast", "cartesian_prod", "cat", "cdist", "ceil", "celu", "chain_matmul", "channel_shuffle",
+    "cholesky", "cholesky_inverse", "cholesky_solve", "chunk", "clamp", "clamp_max", "clamp_min", "clip", "clone",
+    "column_stack", "combinations", "concat", "concatenate", "conv1d", "conv2d", "conv3d", "conv_transpose1d",
+    "conv_transpose2d", "conv_transpose3d", "copysign", "corrcoef", "cos", "cosh", "cosine_similarity",
+    "count_nonzero", "cov", "cross", "cummax", "cummin", "cumprod", "cumsum", "cumulative_trapezoid", "deg2rad",
+    "det", "diag", "diag_embed", "diagflat", "diagonal", "diagonal_scatter", "diff", "digamma", "dist", "div",
+    "divide", "dot", "dropout", "dsplit", "dstack", "einsum", "empty", "empty_like", "empty_strided", "eq", "equal",
+    "erf", "erfc", "erfinv", "exp", "exp2", "expm1", "eye", "fill", "fix", "flatten", "flip", "fliplr", "flipud",
+    "float_power", "floor", "floor_divide", "fmax", "fmin", "fmod", "frac", "from_numpy", "frombuffer", "full",
+    "full_like", "gather", "gcd", "ge", "ger", "get_default_device", "get_default_dtype", "get_num_threads",
+    "get_rng_state", "gradient", "greater", "greater_equal", "group_norm", "gt", "hamming_window", "hann_window",
+    "hardshrink", "heaviside", "histc", "histogram", "hsplit", "hstack", "hypot", "i0", "index_add", "index_copy",
+    "index_fill", "index_put", "index_reduce", "index_select", "initial_seed", "inner", "inverse", "is_complex",
+    "is_floating_point", "is_nonzero", "is_tensor", "isclose", "isfinite", "isin", "isinf", "isnan", "isneginf",
+    "isposinf", "isreal", "kaiser_window", "kron", "kthvalue", "layer_norm", "lcm", "ldexp", "le", "lerp", "less",
     "less_equal", "lgamma", "linspace", "log", "log10", "log1p", "log2", "log_softmax", "logaddexp", "logaddexp2",
     "logcumsumexp", "logdet", "logical_and", "logical_not", "logical_or", "logical_xor", "logit", "logspace",
     "logsumexp", "lt", "lu_solve", "lu_unpack", "manual_seed", "masked_fill", "masked_scatter", "masked_select",

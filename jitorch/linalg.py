@@ -21,12 +21,15 @@ from jitorch.ops.matrix_norms import (
 from jitorch.ops.norms import (
     vector_norm,
 )  # fmt: skip
+from jitorch.ops.numeric import (
+    linalg_diagonal as diagonal, linalg_vander as vander,
+)  # fmt: skip
 
 __all__ = [
-    "cholesky", "cholesky_ex", "cond", "cross", "det", "eigh", "eigvalsh", "inv", "inv_ex", "lstsq", "lu",
+    "cholesky", "cholesky_ex", "cond", "cross", "det", "diagonal", "eigh", "eigvalsh", "inv", "inv_ex", "lstsq", "lu",
     "lu_factor", "lu_factor_ex", "lu_solve", "matrix_exp", "matrix_norm", "matrix_power", "matrix_rank", "multi_dot",
     "norm", "pinv", "qr", "slogdet", "solve", "solve_ex", "solve_triangular", "svd", "svdvals", "tensorinv",
-    "tensorsolve", "vecdot", "vector_norm",
+    "tensorsolve", "vander", "vecdot", "vector_norm",
 ]  # fmt: skip
 # isort: on
 # -- end of ops --

@@ -10,6 +10,7 @@ FAMILIES = (
     "arithmetic",
     "arrange",
     "attention",
+    "bessel",
     "contraction",
     "conv",
     "conv_transpose",
@@ -47,6 +48,7 @@ FAMILIES = (
     "multihead",
     "normalization",
     "norms",
+    "numeric",
     "padding",
     "parts",
     "pooling",
@@ -70,6 +72,7 @@ FAMILIES = (
     "strided",
     "structure",
     "unpooling",
+    "windows",
 )
 
 for _family in FAMILIES:
