@@ -64,6 +64,7 @@ FAMILIES = (
     "search",
     "sets",
     "shape",
+    "sliding",
     "softmax",
     "sorting",
     "special",

@@ -12,14 +12,8 @@ from jitorch import dims
 from jitorch.errors import DTypeError, ShapeError, ValueRangeError
 from jitorch.ops.create import constant
 from jitorch.ops.registry import Sample, op, primitive
-from jitorch.ops.structure import (
-    flip_axes,
-    pad_axes,
-    reshape_to,
-    slice_axes,
-    transpose_axes,
-    window_count,
-)
+from jitorch.ops.sliding import window_count
+from jitorch.ops.structure import flip_axes, pad_axes, reshape_to, slice_axes, transpose_axes
 
 Tensor = Any
 

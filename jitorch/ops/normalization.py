@@ -11,7 +11,8 @@ from jitorch.ops.create import constant
 from jitorch.ops.helpers import at_axis, count_over, float_dtype, mean_over, narrow_to, require_float, unrecorded, widen
 from jitorch.ops.math import rsqrt
 from jitorch.ops.registry import Sample, function, op
-from jitorch.ops.structure import copy, inverse_permutation, pad_axes, reduce_sum, reshape_to, transpose_axes, windows
+from jitorch.ops.sliding import windows
+from jitorch.ops.structure import copy, inverse_permutation, pad_axes, reduce_sum, reshape_to, transpose_axes
 
 Tensor = Any
 

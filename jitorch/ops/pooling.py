@@ -15,7 +15,8 @@ from jitorch.ops.helpers import narrow_to, number_of, ramp, require_rank, requir
 from jitorch.ops.math import maximum, minimum, trunc_divide, where
 from jitorch.ops.reduce import lowest, reduce_argmax, reduce_max
 from jitorch.ops.registry import Sample, function, op
-from jitorch.ops.structure import cast, pad_axes, reduce_sum, reshape_to, slice_axes, unwindow, windows
+from jitorch.ops.sliding import unwindow, windows
+from jitorch.ops.structure import cast, pad_axes, reduce_sum, reshape_to, slice_axes
 
 Tensor = Any
 Sizes = tuple[int, ...]
