@@ -53,10 +53,10 @@ def load() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Training images and labels, test images and labels; pixels between 0 and 1."""
     images, labels = load_digits(return_X_y=True)
     images = (images / 16).astype(np.float32).reshape(-1, 1, 8, 8)
-    train, test, train_labels, test_labels = train_test_split(
-        images, labels.astype(np.int64), test_size=0.2, stratify=labels, random_state=0
-    )
-    return train, train_labels, test, test_labels
+    split = train_test_split(np.arange(len(labels)), test_size=0.2, stratify=labels, random_state=0)
+    train, test = map(np.asarray, split)
+    labels = labels.astype(np.int64)
+    return images[train], labels[train], images[test], labels[test]
 
 
 def make_step(model: nn.Module, optimizer: optim.Optimizer) -> Callable:
@@ -97,13 +97,11 @@ def train(step: Callable, images: np.ndarray, labels: np.ndarray, epochs: int) -
     with Progress(*columns, console=CONSOLE) as progress:
         task = progress.add_task("", total=epochs * (len(images) // BATCH), loss=float("nan"))
         for epoch in range(epochs):
-            loss = None
             for batch, target in batches(images, labels, epoch):
                 start = time.perf_counter()
                 loss = step(batch, target)
                 seconds.append(time.perf_counter() - start)
-                progress.advance(task)
-            progress.update(task, loss=loss.item())
+                progress.update(task, advance=1, loss=loss.item())
     return seconds
 
 
@@ -127,7 +125,7 @@ def show_compilation() -> None:
         text = texts[stage]
         if stage == "llvm":
             lines = [line for line in text.splitlines() if line.strip()]
-            text = "\n".join(lines[:40] + [f"... {len(lines) - 40} more lines"])
+            text = "\n".join([*lines[:40], f"... {len(lines) - 40} more lines"])
         CONSOLE.print(text, markup=False, highlight=False)
 
 

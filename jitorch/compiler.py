@@ -71,7 +71,13 @@ def _compile_regions(
         for v in region.outputs:
             slots.setdefault(v, len(slots))
         steps.append(
-            Step(artifact, backend.load(artifact), [slots[v] for v in region.inputs], [slots[v] for v in region.outputs], region)
+            Step(
+                artifact,
+                backend.load(artifact),
+                [slots[v] for v in region.inputs],
+                [slots[v] for v in region.outputs],
+                region,
+            )
         )
     joined = _Joined(steps, work, [slots[v] for v in work.outputs], len(slots))
     return Compiled(graph, literals, joined, steps, verdicts.reasons)
@@ -99,9 +105,7 @@ def cache_key(graph: Graph, backend: Backend, options: Options, passes: Sequence
     if not all(is_own(node.op) for node in graph):
         return None
     text = print_graph(graph, locations=False)
-    return cache.key_of(
-        cache.stamp(), text, backend.name, backend.fingerprint(), options.key(), *passes
-    )
+    return cache.key_of(cache.stamp(), text, backend.name, backend.fingerprint(), options.key(), *passes)
 
 
 def _from_cache(key: str | None) -> Artifact | None:

@@ -1,9 +1,9 @@
 """The public door of the compiler: a module that can be called.
 
-    @jitorch.jit
-    def step(x): ...
+@jitorch.jit
+def step(x): ...
 
-    compiled = jitorch.jit(model, fullgraph=True, backend="cpu")
+compiled = jitorch.jit(model, fullgraph=True, backend="cpu")
 """
 
 from __future__ import annotations

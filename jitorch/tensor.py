@@ -348,7 +348,8 @@ class Tensor:
     def __len__(self) -> int:
         if not self._type.shape:
             raise ArgumentError("len() of a 0-d tensor")
-        return int(self._type.shape[0])
+        size: Any = self._type.shape[0]
+        return int(size)
 
     def __iter__(self) -> Iterator[Tensor]:
         if not self._type.shape:

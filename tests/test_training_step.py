@@ -83,13 +83,13 @@ def test_no_python_op_runs_in_a_compiled_call(monkeypatch):
         raise AssertionError(f"{op.name} ran in Python")
 
     monkeypatch.setattr(Eager, "apply", fail)
-    (images, labels), = digits(1)
+    ((images, labels),) = digits(1)
     step(images, labels)
 
 
 def test_learning_rate_changes_compile_nothing():
     _, _, step, optimizer = run(2, OPTIMIZERS["sgd"], compiled=True)
-    (images, labels), = digits(1)
+    ((images, labels),) = digits(1)
     for rate in (0.1, 0.01, 0.0):
         optimizer.param_groups[0]["lr"] = rate
         step(images, labels)
@@ -98,7 +98,7 @@ def test_learning_rate_changes_compile_nothing():
 
 def test_learning_rate_is_not_baked_in():
     _, model, step, optimizer = run(1, lambda p: optim.SGD(p, lr=0.1), compiled=True)
-    (images, labels), = digits(1)
+    ((images, labels),) = digits(1)
     optimizer.param_groups[0]["lr"] = 0.0
     before = model.linear.weight.detach().clone()
     step(images, labels)
@@ -107,7 +107,7 @@ def test_learning_rate_is_not_baked_in():
 
 def test_train_and_eval_switches_compile_once_each():
     _, model, step, _ = run(2, OPTIMIZERS["sgd"], compiled=True)
-    (images, labels), = digits(1)
+    ((images, labels),) = digits(1)
     for training in (False, True, False, True):
         model.train(training)
         step(images, labels)
@@ -117,7 +117,7 @@ def test_train_and_eval_switches_compile_once_each():
 
 def test_a_changed_python_value_compiles_once_more_and_is_named():
     _, model, step, _ = run(2, OPTIMIZERS["sgd"], compiled=True)
-    (images, labels), = digits(1)
+    ((images, labels),) = digits(1)
     model.scale = 2.0  # a float is a run-time scalar
     step(images, labels)
     assert step.statistics.traces == 1
@@ -133,7 +133,7 @@ def test_cost_of_the_demo_step_is_not_paid_in_python():
     import time
 
     def median(function, count=15):
-        (images, labels), = digits(1)
+        ((images, labels),) = digits(1)
         seconds = []
         for _ in range(count):
             start = time.perf_counter()

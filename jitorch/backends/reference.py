@@ -42,7 +42,11 @@ class ReferenceExecutable:
         self.graph = graph
 
     def run(
-        self, inputs: Sequence[Any], outputs: Sequence[np.ndarray[Any, Any]], dims: Mapping[str, int], stream: Any = None
+        self,
+        inputs: Sequence[Any],
+        outputs: Sequence[np.ndarray[Any, Any]],
+        dims: Mapping[str, int],
+        stream: Any = None,
     ) -> None:
         graph = self.graph
         if dims:

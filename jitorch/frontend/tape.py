@@ -330,9 +330,7 @@ def _ancestors(outputs: Iterable[Edge], edges: Iterable[Edge]) -> set[GradNode]:
     needed: set[GradNode] = set()
     for node in sorted(order, key=lambda n: n.number):
         for e in node.edges:
-            if e is not None and (
-                id(e) in ends if isinstance(e, Tensor) else id(e[0]) in ends or e[0] in needed
-            ):
+            if e is not None and (id(e) in ends if isinstance(e, Tensor) else id(e[0]) in ends or e[0] in needed):
                 needed.add(node)
     return needed
 

@@ -48,4 +48,3 @@ def as_type(result: Any, type: Type) -> Any:
     if isinstance(type, ScalarType) and result is not None and not isinstance(result, str):
         return np.asarray(result, type.dtype.numpy).item()
     return result
-

@@ -320,7 +320,15 @@ def const(value: int | float | bool | complex, dtype: DType = INDEX) -> Const:
             return Const(float(dtype.numpy.type(value)), dtype)
     if dtype.category is Category.BOOL:
         return Const(bool(value), dtype)
+    if isinstance(value, int):
+        return Const(_wrapped(value, dtype), dtype)
     return Const(int(np.asarray(value).astype(dtype.numpy)), dtype)
+
+
+def _wrapped(value: int, dtype: DType) -> int:
+    """``value`` as the machine holds it in ``dtype``: modulo two to the number of bits."""
+    low = value & ((1 << dtype.bits) - 1)
+    return low - (1 << dtype.bits) if dtype.is_signed and low >> (dtype.bits - 1) else low
 
 
 def as_expr(x: Operand, dtype: DType = INDEX) -> Expr:

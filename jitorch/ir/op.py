@@ -71,7 +71,13 @@ def _classify(name: str, parameter: inspect.Parameter) -> Param:
             hint=f"write {parameter.name}: Tensor if it is an operand",
         )
     annotation = _spelt(parameter.annotation)
-    kinds = {"Tensor": "tensor", "Operand": "tensor", "Sequence[Tensor]": "tensors", "float": "number", "Number": "number"}
+    kinds = {
+        "Tensor": "tensor",
+        "Operand": "tensor",
+        "Sequence[Tensor]": "tensors",
+        "float": "number",
+        "Number": "number",
+    }
     bare = annotation.removesuffix(" | None")
     return Param(
         parameter.name,
@@ -110,6 +116,7 @@ class Op:
         self.body: Callable[..., Any] | None = _operands_first(function, self.params) if kind == COMPOSITE else None
         self.rules: dict[str, Callable[..., Any]] = {}
         self.scalar: str | None = None
+        self.promote: str | None = None
         self.is_view = False
         self._positional = tuple(p.name for p in self.params if not p.keyword_only)
         self._known = frozenset(p.name for p in self.params)
@@ -190,14 +197,18 @@ class Op:
         given = dict(zip(self._positional, args))
         for name, value in kwargs.items():
             if name not in self._known:
-                raise ArgumentError(f"{self.name}: unexpected argument {name!r}", expected=f"{self.name}{self.signature}")
+                raise ArgumentError(
+                    f"{self.name}: unexpected argument {name!r}", expected=f"{self.name}{self.signature}"
+                )
             if name in given:
                 raise ArgumentError(f"{self.name}: argument {name!r} given twice")
             given[name] = value
         for p in self.params:
             if p.name not in given:
                 if p.default is _MISSING:
-                    raise ArgumentError(f"{self.name}: missing argument {p.name!r}", expected=f"{self.name}{self.signature}")
+                    raise ArgumentError(
+                        f"{self.name}: missing argument {p.name!r}", expected=f"{self.name}{self.signature}"
+                    )
                 given[p.name] = p.default
         return given
 

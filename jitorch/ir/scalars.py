@@ -57,7 +57,9 @@ class Scalar:
 TABLE: dict[str, Scalar] = {}
 
 
-def _define(name: str, arity: int, accepts: Categories, fn: Callable[..., Any], doc: str, to_bool: bool = False) -> None:
+def _define(
+    name: str, arity: int, accepts: Categories, fn: Callable[..., Any], doc: str, to_bool: bool = False
+) -> None:
     TABLE[name] = Scalar(name, arity, accepts, fn, doc, to_bool)
 
 
@@ -170,11 +172,20 @@ _define("cosh", 1, _FLOAT, np.cosh, "hyperbolic cosine")
 _define("tanh", 1, _FLOAT, np.tanh, "hyperbolic tangent")
 _define("erf", 1, _REAL_FLOAT, _erf, "error function: ``2/sqrt(pi) * integral of exp(-t*t) from 0 to x``")
 _define("where", 3, _ALL, np.where, "``x`` where the bool condition holds, else ``y``")
-_define("philox", 3, _INT, lambda *a: philox(*a), "the random 32-bit word of ``(seed, offset, index)``; all operands and the result are int64: see `philox`")
+_define(
+    "philox",
+    3,
+    _INT,
+    lambda *a: philox(*a),
+    "the random 32-bit word of ``(seed, offset, index)``; all operands and the result are int64: see `philox`",
+)
 
 
 def cast(x: Any, dtype: DType) -> Any:
-    """``x`` converted to ``dtype``: float to int truncates, saturates, and sends NaN to 0; complex to real keeps the real part."""
+    """``x`` converted to ``dtype``: float to int truncates, saturates, and sends NaN to 0.
+
+    Complex to real keeps the real part.
+    """
     x = np.asarray(x)
     target = dtype.numpy
     if x.dtype.kind == "c" and dtype.category is not dtypes.Category.COMPLEX:

@@ -103,7 +103,14 @@ def convolution_kernel(name: str, node: Node, buffers: Buffers, scalars: Scalars
 
     outer = (g, b, *spatial[:-1])
     contraction = Contraction(
-        outer, o, spatial[-1], (channel, *taps), load_w, load_x, place, node.output.type.dtype  # type: ignore[union-attr]
+        outer,
+        o,
+        spatial[-1],
+        (channel, *taps),
+        load_w,
+        load_x,
+        place,
+        node.output.type.dtype,  # type: ignore[union-attr]
     )
     short = spatial[-1].size
     if isinstance(short, int) and short < 4:
@@ -142,9 +149,7 @@ def _kernel(name: str, c: Contraction, out: k.Buffer, target: str) -> k.Kernel:
     return kernel_of(name, _nest(c.outer, tuple(body)), tuple(scratch))
 
 
-def _row_blocks(
-    c: Contraction, out: k.Buffer, lane: k.Expr, width: int, scratch: list[k.Buffer]
-) -> tuple[k.Stmt, ...]:
+def _row_blocks(c: Contraction, out: k.Buffer, lane: k.Expr, width: int, scratch: list[k.Buffer]) -> tuple[k.Stmt, ...]:
     size = c.rows.size
     if not isinstance(size, int):
         raise TypeError("row blocks need a constant number of rows")

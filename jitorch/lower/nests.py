@@ -6,6 +6,7 @@ first (all axes as one, then fewer), so that no index needs a division.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 from jitorch import dims
@@ -56,7 +57,7 @@ def _map_nest(
     puller = Puller(own, scalars)
     variables = [k.Var(f"i{j}") for j in range(len(grouping))]
     bounds = [sum(grouping[:j]) for j in range(len(grouping) + 1)]
-    extents = [size_expr(dims.prod(shape[a:b])) for a, b in zip(bounds, bounds[1:])]
+    extents = [size_expr(dims.prod(shape[a:b])) for a, b in itertools.pairwise(bounds)]
     index = Index(shape, list(zip(grouping, variables)))
 
     def innermost() -> None:

@@ -210,6 +210,7 @@ for _n, _entries in enumerate(
     1,
 ):
     for _entry in _entries:
+
         @_entry.samples
         def _(rng, n=_n):
             yield Sample(rng.normal(size=(2, 3, *(5, 6, 4)[:n])), (3, 2, 1)[:n])

@@ -109,6 +109,7 @@ def _(g, out, input):
 
 
 for _entry in (i0, i1, i0e, i1e):
+
     @_entry.samples
     def _(rng):
         yield Sample(rng.normal(size=(3, 4)) * 8)
@@ -128,6 +129,7 @@ def modified_bessel_i1(input: Tensor) -> Tensor:
 
 
 for _entry in (modified_bessel_i0, modified_bessel_i1):
+
     @_entry.samples
     def _(rng):
         yield Sample(rng.normal(size=(3, 4)) * 8, grad=False)

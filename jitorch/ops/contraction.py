@@ -355,7 +355,8 @@ def _(rng):
 @function(places=("torch",))
 def chain_matmul(*matrices: Tensor) -> Tensor:
     """The older name of `linalg.multi_dot`."""
-    return multi_dot(matrices) if len(matrices) > 1 else copy(matrices[0])
+    first, *rest = matrices
+    return multi_dot(matrices) if rest else copy(first)
 
 
 @chain_matmul.samples

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,14 +12,8 @@ from jitorch import dims
 from jitorch.errors import DTypeError, ShapeError, ValueRangeError
 from jitorch.ops.create import constant
 from jitorch.ops.registry import Sample, op, primitive
-from jitorch.ops.structure import (
-    flip_axes,
-    pad_axes,
-    reshape_to,
-    slice_axes,
-    transpose_axes,
-    window_count,
-)
+from jitorch.ops.sliding import window_count
+from jitorch.ops.structure import flip_axes, pad_axes, reshape_to, slice_axes, transpose_axes
 
 Tensor = Any
 
@@ -49,8 +44,8 @@ def _(x, w, *, stride, dilation):
 @convolution.numpy
 def _(x, w, *, stride, dilation):
     n = len(stride)
-    spatial = tuple(map(window_count, x.shape[3:], w.shape[3:], stride, dilation))
-    if np.prod(w.shape[3:]) > np.prod(spatial):
+    spatial: Any = tuple(map(window_count, x.shape[3:], w.shape[3:], stride, dilation))
+    if math.prod(w.shape[3:]) > math.prod(spatial):
         return _by_position(x, w, spatial, stride, dilation)
     steps = (
         *x.strides[:3],
@@ -61,7 +56,7 @@ def _(x, w, *, stride, dilation):
     # [G, N, C, *S', *K] -> [G, C * K, N * S'], then one matrix product a group.
     order = (0, 2, *range(3 + n, 3 + 2 * n), 1, *range(3, 3 + n))
     groups, batch, outputs = x.shape[0], x.shape[1], w.shape[1]
-    columns = patches.transpose(order).reshape(groups, -1, batch * int(np.prod(spatial)))
+    columns = patches.transpose(order).reshape(groups, -1, batch * math.prod(spatial))
     product = np.matmul(w.reshape(groups, outputs, -1), columns)
     return np.ascontiguousarray(np.moveaxis(product.reshape(groups, outputs, batch, *spatial), 1, 2))
 
@@ -72,9 +67,7 @@ def _by_position(x: Any, w: Any, spatial: tuple[int, ...], stride: Sequence[int]
     result = np.empty((groups, batch, outputs, *spatial), x.dtype)
     rows = w.reshape(groups, outputs, -1).swapaxes(1, 2)
     for position in np.ndindex(*spatial):
-        window = tuple(
-            slice(p * s, p * s + (t - 1) * d + 1, d) for p, s, t, d in zip(position, stride, taps, dilation)
-        )
+        window = tuple(slice(p * s, p * s + (t - 1) * d + 1, d) for p, s, t, d in zip(position, stride, taps, dilation))
         result[(..., *position)] = x[(..., *window)].reshape(groups, batch, -1) @ rows
     return result
 
@@ -90,9 +83,7 @@ def _(g, out, x, w, *, stride, dilation):
     n = len(stride)
     reach = tuple(d * (s - 1) for d, s in zip(dilation, w.shape[3:]))
     # Elements of x behind the last window were never read.
-    unread = tuple(
-        a - ((o - 1) * s + 1 + r) for a, o, s, r in zip(x.shape[3:], out.shape[3:], stride, reach)
-    )
+    unread = tuple(a - ((o - 1) * s + 1 + r) for a, o, s, r in zip(x.shape[3:], out.shape[3:], stride, reach))
     spread = pad_axes(
         g, constant(value=0, dtype=g.dtype),
         low=(0, 0, 0, *reach), high=(0, 0, 0, *(r + u for r, u in zip(reach, unread))),
@@ -143,8 +134,6 @@ def convolve(
             actual=f"stride={stride}, dilation={dilation}, groups={groups}, weight {weight.type}",
         )
     low, high = _padding(name, padding, weight.shape[2:], stride, dilation)
-    if min(*low, *high) < 0:
-        raise ShapeError(f"{name}: padding must not be negative", actual=padding)
     batched = x if x.ndim == n + 2 else reshape_to(x, shape=(1, *x.shape))
     channels, outputs = batched.shape[1], weight.shape[0]
     if not dims.equal(channels, weight.shape[1] * groups) or not dims.is_multiple(outputs, groups):

@@ -141,7 +141,7 @@ def _backward(scores: Array, skips: Array, input_lengths: Array, target_lengths:
     leaps = np.zeros_like(skips)
     leaps[:, :-2] = skips[:, 2:]
     for t in reversed(range(steps)):
-        ends = (t == input_lengths - 1)[:, None]
+        ends = np.equal(t, input_lengths - 1)[:, None]
         nxt = beta[t + 1] if t + 1 < steps else np.full((batch, width), -np.inf)
         moved = _step(nxt[:, ::-1], leaps[:, ::-1])[:, ::-1]
         beta[t] = np.where(ends, np.where(final, 0.0, -np.inf), moved) + scores[t]

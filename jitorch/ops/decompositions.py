@@ -210,9 +210,7 @@ def _(g, out, a):
     inverse_t = swap_last(inverse_matrix(a))
     product = g * out
     n = a.ndim
-    total = reshape_to(
-        reduce_sum(product, axes=(n - 2, n - 1)), shape=(*a.shape[:-2], 1, 1)
-    )
+    total = reshape_to(reduce_sum(product, axes=(n - 2, n - 1)), shape=(*a.shape[:-2], 1, 1))
     return (inverse_t * total - matmul(matmul(inverse_t, g), swap_last(out)),)
 
 

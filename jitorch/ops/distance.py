@@ -86,9 +86,7 @@ def _(rng):
 
 
 @function
-def cdist(
-    x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str = "use_mm_for_euclid_dist_if_necessary"
-) -> Tensor:
+def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str = "use_mm_for_euclid_dist_if_necessary") -> Tensor:
     """``p``-norm distances of all pairs of rows: ``[*, P, M]``, ``[*, R, M]`` to ``[*, P, R]``.
 
     Always from differences, never by a matrix product, whatever ``compute_mode`` says.

@@ -41,9 +41,7 @@ def _expand(term: list[str], rank: int, equation: str) -> Labels:
     """The ellipsis replaced by labels for the axes it stands for."""
     named = len(term) - ("..." in term)
     if rank < named or (rank > named and "..." not in term):
-        raise ShapeError(
-            f"einsum: {equation!r} does not fit an operand", expected="".join(term), actual=f"{rank} axes"
-        )
+        raise ShapeError(f"einsum: {equation!r} does not fit an operand", expected="".join(term), actual=f"{rank} axes")
     hidden = [f".{i}" for i in reversed(range(rank - named))]
     return tuple(x for label in term for x in (hidden if label == "..." else [label]))
 

@@ -404,6 +404,7 @@ def special_log1p(input: Tensor) -> Tensor:
 
 
 for _entry in (expit, special_expm1, special_log1p):
+
     @_entry.samples
     def _(rng):
         yield Sample(rng.uniform(0, 2, size=(2, 3)))

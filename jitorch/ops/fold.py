@@ -10,16 +10,8 @@ from jitorch.ops.conv import spread
 from jitorch.ops.create import constant
 from jitorch.ops.helpers import require_rank
 from jitorch.ops.registry import Sample, function, op
-from jitorch.ops.structure import (
-    pad_axes,
-    reduce_sum,
-    reshape_to,
-    slice_axes,
-    transpose_axes,
-    unwindow,
-    window_count,
-    windows,
-)
+from jitorch.ops.sliding import unwindow, window_count, windows
+from jitorch.ops.structure import pad_axes, reduce_sum, reshape_to, slice_axes, transpose_axes
 
 Tensor = Any
 

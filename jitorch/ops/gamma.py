@@ -233,6 +233,7 @@ def psi(input: Tensor) -> Tensor:
 
 
 for _entry in (gammaln, psi):
+
     @_entry.samples
     def _(rng):
         yield Sample(rng.uniform(0.3, 12, size=(3, 4)))

@@ -116,12 +116,8 @@ def _(g, out, x, index, y, *, axis, accumulate):
 
 @put.samples
 def _(rng):
-    yield Sample(
-        rng.normal(size=(4, 3)), rng.permutation(4)[:2], rng.normal(size=(2, 3)), axis=0, accumulate=False
-    )
-    yield Sample(
-        rng.normal(size=(2, 4)), np.array([1, 1, 0]), rng.normal(size=(2, 3)), axis=1, accumulate=True
-    )
+    yield Sample(rng.normal(size=(4, 3)), rng.permutation(4)[:2], rng.normal(size=(2, 3)), axis=0, accumulate=False)
+    yield Sample(rng.normal(size=(2, 4)), np.array([1, 1, 0]), rng.normal(size=(2, 3)), axis=1, accumulate=True)
 
 
 @primitive
@@ -214,6 +210,4 @@ def _(rng):
     yield Sample(
         rng.normal(size=(3, 4)), rng.integers(0, 4, size=(3, 2)), rng.normal(size=(3, 2)), axis=1, accumulate=True
     )
-    yield Sample(
-        rng.normal(size=(3, 4)), np.array([[0, 2, 1, 0]]), rng.normal(size=(1, 4)), axis=0, accumulate=False
-    )
+    yield Sample(rng.normal(size=(3, 4)), np.array([[0, 2, 1, 0]]), rng.normal(size=(1, 4)), axis=0, accumulate=False)

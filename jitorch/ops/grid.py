@@ -76,9 +76,7 @@ def grid_sample_op(input: Tensor, grid: Tensor, *, mode: str, padding: str, alig
     sizes = tuple(input.shape[2:])
     n = len(sizes)
     last = grid.ndim - 1
-    points = [
-        reshape_to(part(grid, last, n - 1 - i, n - i), shape=tuple(grid.shape[:-1])) for i in range(n)
-    ]
+    points = [reshape_to(part(grid, last, n - 1 - i, n - i), shape=tuple(grid.shape[:-1])) for i in range(n)]
     positions = [_position(x, d, align) for x, d in zip(points, sizes)]
     flat = reshape_to(input, shape=(*input.shape[:2], dims.prod(sizes)))
     if mode == "bicubic":
@@ -108,9 +106,7 @@ def _linear(flat: Tensor, sizes: Sequence[Dim], positions: Sequence[Tensor]) -> 
     return total
 
 
-def _bicubic(
-    flat: Tensor, sizes: Sequence[Dim], positions: Sequence[Tensor], padding: str, align: bool
-) -> Tensor:
+def _bicubic(flat: Tensor, sizes: Sequence[Dim], positions: Sequence[Tensor], padding: str, align: bool) -> Tensor:
     below = [floor(x) for x in positions]
     total: Any = None
     for taps in product((-1.0, 0.0, 1.0, 2.0), repeat=2):

@@ -144,6 +144,8 @@ def _kept_sizes(x: Tensor, key: Any, view: Tensor) -> list[Any]:
             continue
         if isinstance(item, slice):
             sizes.append(view.shape[axis])
+            axis += 1
+            continue
         axis += item.ndim if hasattr(item, "requires_grad") and item.dtype is dtypes.bool_ else 1
     return sizes
 

@@ -281,9 +281,7 @@ def binary_cross_entropy_with_logits_op(
 
 @binary_cross_entropy_with_logits_op.samples
 def _(rng):
-    yield Sample(
-        rng.normal(size=(3, 4)), rng.uniform(size=(3, 4)), rng.uniform(size=(4,)), rng.uniform(size=(4,))
-    )
+    yield Sample(rng.normal(size=(3, 4)), rng.uniform(size=(3, 4)), rng.uniform(size=(4,)), rng.uniform(size=(4,)))
     yield Sample(rng.normal(size=(3,)) * 100, rng.uniform(size=(3,)), reduction="none")
 
 

@@ -30,9 +30,7 @@ def _signs(rng: Any, *shape: int) -> Any:
 
 # ---- two inputs and a sign ----------------------------------------------------------------------------------
 @op(name="margin_ranking_loss", places=())
-def margin_ranking_loss_op(
-    input1: Tensor, input2: Tensor, target: Tensor, margin: float, *, reduction: str
-) -> Tensor:
+def margin_ranking_loss_op(input1: Tensor, input2: Tensor, target: Tensor, margin: float, *, reduction: str) -> Tensor:
     """``max(0, -target * (input1 - input2) + margin)``."""
     return reduced(maximum(-target * (input1 - input2) + margin, 0.0), reduction)
 
@@ -231,6 +229,7 @@ def triplet_margin_with_distance_loss(
 
 
 for _entry in (triplet_margin_loss, triplet_margin_with_distance_loss):
+
     @_entry.samples
     def _(rng):
         yield Sample(*(rng.normal(size=(4, 3)) for _ in range(3)))
@@ -348,9 +347,7 @@ def _(rng):
 
 
 @op(name="multilabel_soft_margin_loss", places=())
-def multilabel_soft_margin_loss_op(
-    input: Tensor, target: Tensor, weight: Tensor | None, *, reduction: str
-) -> Tensor:
+def multilabel_soft_margin_loss_op(input: Tensor, target: Tensor, weight: Tensor | None, *, reduction: str) -> Tensor:
     """The mean over classes (the last axis) of ``-(t * logsigmoid(x) + (1 - t) * logsigmoid(-x))``."""
     loss = -(target * logsigmoid_op(input) + (1.0 - target) * logsigmoid_op(-input))
     if weight is not None:

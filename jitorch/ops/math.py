@@ -306,6 +306,7 @@ def true_divide(input: Tensor, other: Any) -> Tensor:
 
 
 for _entry in (add_, sub_, rsub):
+
     @_entry.samples
     def _(rng):
         yield Sample(rng.normal(size=(2, 3)), rng.normal(size=(3,)))
@@ -775,6 +776,7 @@ def trunc_(input: Tensor) -> Tensor:
 
 
 for _entry in (floor_, ceil_, trunc_):
+
     @_entry.samples
     def _(rng):
         yield Sample(rng.normal(size=(2, 3)) * 5, grad=False)

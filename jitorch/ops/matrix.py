@@ -91,6 +91,7 @@ def _no_failure(a: Tensor) -> Tensor:
 
 
 for _entry in (inv, inverse, inv_ex):
+
     @_entry.samples
     def _(rng):
         yield Sample(_regular(rng))
@@ -133,9 +134,7 @@ def _(rng):
 
 
 @function(places=LINALG)
-def solve_triangular(
-    A: Tensor, B: Tensor, *, upper: bool, left: bool = True, unitriangular: bool = False
-) -> Tensor:
+def solve_triangular(A: Tensor, B: Tensor, *, upper: bool, left: bool = True, unitriangular: bool = False) -> Tensor:
     """`solve` that reads one triangle of ``A`` only; ``unitriangular``: its diagonal counts as 1."""
     triangle = upper_part(A) if upper else lower_part(A)
     if unitriangular:
@@ -178,6 +177,7 @@ def logdet(input: Tensor) -> Tensor:
 
 
 for _entry in (det, linalg_slogdet, slogdet):
+
     @_entry.samples
     def _(rng):
         yield Sample(_regular(rng))
@@ -225,6 +225,7 @@ def cholesky_inverse(L: Tensor, upper: bool = False) -> Tensor:
 
 
 for _entry in (linalg_cholesky, cholesky, cholesky_ex):
+
     @_entry.samples
     def _(rng):
         yield Sample(_positive(rng), grad=False)
@@ -304,6 +305,7 @@ def eigvalsh(A: Tensor, UPLO: str = "L") -> Tensor:
 
 
 for _entry in (eigh, eigvalsh):
+
     @_entry.samples
     def _(rng):
         yield Sample(_positive(rng), grad=False)

@@ -64,6 +64,7 @@ def pinverse(input: Tensor, rcond: float = 1e-15) -> Tensor:
 
 
 for _entry in (pinv, pinverse):
+
     @_entry.samples
     def _(rng):
         yield Sample(rng.normal(size=(4, 3)))
@@ -141,9 +142,7 @@ def matrix_norm(
 
 
 @function(places=LINALG)
-def norm(
-    A: Tensor, ord: Any = None, dim: Any = None, keepdim: bool = False, *, dtype: Any = None
-) -> Tensor:
+def norm(A: Tensor, ord: Any = None, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """A vector norm, or with two axes and ``ord`` a matrix norm; without both, the 2-norm of all elements."""
     if ord is not None and (dim is None or (not isinstance(dim, int) and len(dim) == 2)):
         if dim is None and A.ndim not in (1, 2):

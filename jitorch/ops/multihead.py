@@ -31,9 +31,7 @@ def _as_added(mask: Tensor | None, like: Tensor) -> Tensor | None:
     return where(mask, -math.inf, filled(0, like.dtype, mask.shape))
 
 
-def _projected(
-    query: Tensor, key: Tensor, value: Tensor, weights: list[Tensor], bias: Tensor | None
-) -> list[Tensor]:
+def _projected(query: Tensor, key: Tensor, value: Tensor, weights: list[Tensor], bias: Tensor | None) -> list[Tensor]:
     size = query.shape[-1]
     biases = [None if bias is None else part(bias, 0, i * size, (i + 1) * size) for i in range(3)]
     return [linear(x, w, b) for x, w, b in zip((query, key, value), weights, biases)]

@@ -11,7 +11,8 @@ from jitorch.ops.create import constant
 from jitorch.ops.helpers import at_axis, count_over, float_dtype, mean_over, narrow_to, require_float, unrecorded, widen
 from jitorch.ops.math import rsqrt
 from jitorch.ops.registry import Sample, function, op
-from jitorch.ops.structure import copy, inverse_permutation, pad_axes, reduce_sum, reshape_to, transpose_axes, windows
+from jitorch.ops.sliding import windows
+from jitorch.ops.structure import copy, inverse_permutation, pad_axes, reduce_sum, reshape_to, transpose_axes
 
 Tensor = Any
 
@@ -406,9 +407,7 @@ def _channel_window_sum(x: Tensor, size: int) -> Tensor:
 
 
 @function(places=("nn",))
-def local_response_norm(
-    input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
-) -> Tensor:
+def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Tensor:
     """Divide by a power of the mean square over ``size`` neighbouring channels.
 
     Krizhevsky, Sutskever, Hinton, "ImageNet classification with deep convolutional neural networks", 2012.

@@ -12,7 +12,8 @@ from jitorch.ops.arguments import axis_of, check_tensor, is_tensor, one_size, sh
 from jitorch.ops.diagonal import diagonal_of
 from jitorch.ops.registry import Sample, function
 from jitorch.ops.shape import alias, movedim
-from jitorch.ops.structure import copy, reshape_to, slice_axes, windows
+from jitorch.ops.sliding import windows
+from jitorch.ops.structure import copy, reshape_to, slice_axes
 
 Tensor = Any
 

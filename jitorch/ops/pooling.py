@@ -15,7 +15,8 @@ from jitorch.ops.helpers import narrow_to, number_of, ramp, require_rank, requir
 from jitorch.ops.math import maximum, minimum, trunc_divide, where
 from jitorch.ops.reduce import lowest, reduce_argmax, reduce_max
 from jitorch.ops.registry import Sample, function, op
-from jitorch.ops.structure import cast, pad_axes, reduce_sum, reshape_to, slice_axes, unwindow, windows
+from jitorch.ops.sliding import unwindow, windows
+from jitorch.ops.structure import cast, pad_axes, reduce_sum, reshape_to, slice_axes
 
 Tensor = Any
 Sizes = tuple[int, ...]
@@ -73,9 +74,7 @@ def _pool_windows(
 ) -> Tensor:
     """``[*, *S]`` padded with ``value``, as ``[*, *positions, *kernel]``."""
     spatial = x.shape[x.ndim - len(kernel) :]
-    high = [
-        p + _extra(d, k, s, p, e, ceil_mode) for d, k, s, p, e in zip(spatial, kernel, stride, padding, dilation)
-    ]
+    high = [p + _extra(d, k, s, p, e, ceil_mode) for d, k, s, p, e in zip(spatial, kernel, stride, padding, dilation)]
     return windows(_padded(x, value, padding, high), sizes=kernel, strides=stride, dilations=dilation)
 
 
@@ -113,9 +112,7 @@ def _windows_adjoint(
     lead = input.ndim - n
     spatial = tuple(input.shape[lead:])
     low = padding
-    high = [
-        p + _extra(d, k, s, p, e, ceil_mode) for d, k, s, p, e in zip(spatial, kernel, stride, padding, dilation)
-    ]
+    high = [p + _extra(d, k, s, p, e, ceil_mode) for d, k, s, p, e in zip(spatial, kernel, stride, padding, dilation)]
     padded = tuple(a + d + b for a, d, b in zip(low, spatial, high))
     total = reduce_sum(
         unwindow(g, spatial=padded, strides=stride, dilations=dilation), axes=tuple(range(input.ndim, input.ndim + n))
@@ -206,6 +203,7 @@ def max_pool3d(
 
 
 for _n, _entry in enumerate((max_pool1d, max_pool2d, max_pool3d), 1):
+
     @_entry.samples
     def _(rng, n=_n):
         yield Sample(rng.normal(size=(2, 3, *(5, 6, 4)[:n])), 2)
@@ -306,6 +304,7 @@ def avg_pool3d(
 
 
 for _n, _entry in enumerate((avg_pool1d, avg_pool2d, avg_pool3d), 1):
+
     @_entry.samples
     def _(rng, n=_n):
         yield Sample(rng.normal(size=(2, 3, *(5, 6, 4)[:n])), 2)

@@ -111,7 +111,6 @@ class Op(OpRecord):
     __name__: str
     __module__: str
     __signature__: inspect.Signature
-    promote: str | None = None
     places: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     inplace: bool = False

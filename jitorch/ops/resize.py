@@ -218,9 +218,7 @@ def _scaled(size: Dim, factor: float) -> Dim:
     return dims.floordiv(size * ratio.numerator, ratio.denominator)
 
 
-def _target(
-    input: Tensor, size: Any, scale_factor: Any, recompute: bool | None
-) -> tuple[tuple[Any, ...], Scales]:
+def _target(input: Tensor, size: Any, scale_factor: Any, recompute: bool | None) -> tuple[tuple[Any, ...], Scales]:
     n = input.ndim - 2
     if (size is None) == (scale_factor is None):
         raise ArgumentError("interpolate: give either size or scale_factor")
@@ -309,6 +307,7 @@ def upsample_bilinear(input: Tensor, size: Any = None, scale_factor: Any = None)
 
 
 for _entry in (upsample, upsample_nearest, upsample_bilinear):
+
     @_entry.samples
     def _(rng):
         yield Sample(rng.normal(size=(1, 2, 4, 3)), scale_factor=2)

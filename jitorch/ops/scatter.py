@@ -233,9 +233,7 @@ def _(rng):
     index = np.array([[0, 1, 1], [3, 2, 0]])
     for how in ("sum", "prod", "mean", "amax", "amin"):
         for include in (True, False):
-            yield Sample(
-                rng.normal(size=(2, 4)) + 3, 1, index, rng.normal(size=(2, 3)) + 3, how, include_self=include
-            )
+            yield Sample(rng.normal(size=(2, 4)) + 3, 1, index, rng.normal(size=(2, 3)) + 3, how, include_self=include)
 
 
 # ---- whole slices ---------------------------------------------------------------------------------------------

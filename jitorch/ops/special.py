@@ -158,9 +158,7 @@ def _quantile(centred: Tensor, smaller: Tensor) -> Tensor:
     t = sqrt(-log(where(central, 0.25, smaller)))
     near, far = where(t > 5.0, 0.0, t - 1.6), where(t > 5.0, t - 5.0, 0.0)
     far = where(far > 1e3, 1e3, far)
-    tail = where(
-        t > 5.0, _horner(_FAR_P, far) / _horner(_FAR_Q, far), _horner(_NEAR_P, near) / _horner(_NEAR_Q, near)
-    )
+    tail = where(t > 5.0, _horner(_FAR_P, far) / _horner(_FAR_Q, far), _horner(_NEAR_P, near) / _horner(_NEAR_Q, near))
     tail = where(smaller == 0.0, math.inf, tail)
     return where(central, middle, where(centred < 0.0, -tail, tail))
 

@@ -82,6 +82,7 @@ def max_unpool3d(
 
 
 for _n, _entry in enumerate((max_unpool1d, max_unpool2d, max_unpool3d), 1):
+
     @_entry.samples
     def _(rng, n=_n):
         shape = (2, *(2, 2, 2)[:n])
@@ -97,30 +98,25 @@ def _lp_pool(pool: Any, n: int, input: Tensor, p: Any, kernel_size: Any, stride:
 
 
 @function(places=NN)
-def lp_pool1d(
-    input: Tensor, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False
-) -> Tensor:
+def lp_pool1d(input: Tensor, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False) -> Tensor:
     """The ``norm_type``-norm of each window of ``[*, C, L]``."""
     return _lp_pool(avg_pool1d, 1, input, norm_type, kernel_size, stride, ceil_mode)
 
 
 @function(places=NN)
-def lp_pool2d(
-    input: Tensor, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False
-) -> Tensor:
+def lp_pool2d(input: Tensor, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False) -> Tensor:
     """The ``norm_type``-norm of each window of ``[*, C, H, W]``."""
     return _lp_pool(avg_pool2d, 2, input, norm_type, kernel_size, stride, ceil_mode)
 
 
 @function(places=NN)
-def lp_pool3d(
-    input: Tensor, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False
-) -> Tensor:
+def lp_pool3d(input: Tensor, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False) -> Tensor:
     """The ``norm_type``-norm of each window of ``[*, C, D, H, W]``."""
     return _lp_pool(avg_pool3d, 3, input, norm_type, kernel_size, stride, ceil_mode)
 
 
 for _n, _entry in enumerate((lp_pool1d, lp_pool2d, lp_pool3d), 1):
+
     @_entry.samples
     def _(rng, n=_n):
         yield Sample(rng.uniform(0.5, 1, size=(2, *(4, 6, 4)[:n])), 2, 2)

@@ -94,6 +94,7 @@ def kaiser_window(
 
 
 for _entry in (hann_window, hamming_window, blackman_window, bartlett_window, kaiser_window):
+
     @_entry.samples
     def _(rng):
         for length in (0, 1, 5, 8):

@@ -133,9 +133,11 @@ def rewrite_nodes(graph: Graph, replacement: Callable[[Node, GraphBuilder], Any]
         try:
             with dispatch.interpreting(builder):
                 result = replacement(node, builder)
-                new = None if result is None else [
-                    builder.lift(r) for r in (result if isinstance(result, tuple) else (result,))
-                ]
+                new = (
+                    None
+                    if result is None
+                    else [builder.lift(r) for r in (result if isinstance(result, tuple) else (result,))]
+                )
         finally:
             dispatch.reset_grad_enabled(token)
         if new is None:

@@ -137,9 +137,7 @@ def compare(got: Any, want: Any, tolerance: float | None) -> None:
 def call_both(key: str, sample: Sample, name: str, grad: bool) -> tuple[Any, Any, list[Any], list[Any]]:
     """Results and argument tensors of both libraries."""
     mine = converted((sample.args, sample.kwargs), lambda a: ours(a, name), lambda d: d)
-    reference = converted(
-        (sample.args, sample.kwargs), lambda a: theirs(a, name), lambda d: getattr(torch, d.name)
-    )
+    reference = converted((sample.args, sample.kwargs), lambda a: theirs(a, name), lambda d: getattr(torch, d.name))
     for t in (*leaves(mine), *leaves(reference)):
         if grad and t.dtype in DIFFERENTIABLE:
             t.requires_grad_()

@@ -42,8 +42,11 @@ class Recorder(Protocol):
     None.  With it a guard on a tensor is one attribute read instead of a Python call.
     """
 
-    inputs: Sequence[Path]
-    tensor_key_attribute: str | None
+    @property
+    def inputs(self) -> Sequence[Path]: ...
+
+    @property
+    def tensor_key_attribute(self) -> str | None: ...
 
     def begin(self, trace: State) -> None:
         """Called once before the user's function runs: ``trace`` answers `path_of`, `guard`, `concretize`."""

@@ -32,7 +32,7 @@ class Store:
     """
 
     load: Callable[[str], bytes | None] | None = None
-    save: Callable[[str, bytes], None] | None = None
+    save: Callable[[str, bytes], object] | None = None
 
 
 store = Store()
