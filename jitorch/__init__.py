@@ -83,6 +83,9 @@ from jitorch.ops.arrange import (
 from jitorch.ops.bessel import (
     i0,
 )  # fmt: skip
+from jitorch.ops.complex_names import (
+    angle, complex, conj, conj_physical, imag, polar, real, resolve_conj, resolve_neg, view_as_complex, view_as_real,
+)  # fmt: skip
 from jitorch.ops.contraction import (
     addbmm, addmm, addmv, addr, baddbmm, bilinear, chain_matmul, cross, outer as ger, inner, kron, outer, tensordot,
     trace, vdot,
@@ -136,13 +139,14 @@ from jitorch.ops.lu import (
     lu_solve, lu_unpack, triangular_solve,
 )  # fmt: skip
 from jitorch.ops.math import (
-    abs, abs as absolute, acos, add_ as add, acos as arccos, asin as arcsin, atan as arctan, atan2 as arctan2, asin,
-    atan, atan2, bitwise_and, bitwise_left_shift, bitwise_not, bitwise_or, bitwise_right_shift, bitwise_xor,
-    ceil_ as ceil, cos, cosh, div_ as div, div_ as divide, eq, erf, exp, expm1, trunc_ as fix, floor_ as floor,
-    floor_divide, fmod, ge, gt as greater, ge as greater_equal, gt, le, lt as less, le as less_equal, log, log10,
-    log1p, log2, logical_and, logical_not, logical_or, logical_xor, lt, maximum, minimum, mul, mul as multiply, ne,
-    neg, neg as negative, ne as not_equal, pow, reciprocal, remainder, round, rsqrt, rsub, sign, sin, sinh, sqrt,
-    square, sub_ as sub, sub_ as subtract, tan, tanh, true_divide, trunc_ as trunc,
+    abs_ as abs, abs_ as absolute, acos, add_ as add, acos as arccos, asin as arcsin, atan as arctan,
+    atan2 as arctan2, asin, atan, atan2, bitwise_and, bitwise_left_shift, bitwise_not, bitwise_or,
+    bitwise_right_shift, bitwise_xor, ceil_ as ceil, cos, cosh, div_ as div, div_ as divide, eq, erf, exp, expm1,
+    trunc_ as fix, floor_ as floor, floor_divide, fmod, ge, gt as greater, ge as greater_equal, gt, le, lt as less,
+    le as less_equal, log, log10, log1p, log2, logical_and, logical_not, logical_or, logical_xor, lt, maximum,
+    minimum, mul, mul as multiply, ne, neg, neg as negative, ne as not_equal, pow, reciprocal, remainder, round,
+    rsqrt, rsub, sign, sin, sinh, sqrt, square, sub_ as sub, sub_ as subtract, tan, tanh, true_divide,
+    trunc_ as trunc,
 )  # fmt: skip
 from jitorch.ops.matrix import (
     cholesky, cholesky_inverse, cholesky_solve, det, inverse, logdet, qr, slogdet, svd,
@@ -207,6 +211,9 @@ from jitorch.ops.sorting import (
 from jitorch.ops.special import (
     erfc, erfinv,
 )  # fmt: skip
+from jitorch.ops.spectrogram import (
+    istft, stft,
+)  # fmt: skip
 from jitorch.ops.spread import (
     dist, logsumexp, norm, std, std_mean, var, var_mean,
 )  # fmt: skip
@@ -225,46 +232,47 @@ from jitorch.ops.windows import (
 
 __all__ = [
     "abs", "absolute", "acos", "acosh", "adaptive_avg_pool1d", "adaptive_max_pool1d", "add", "addbmm", "addcdiv",
-    "addcmul", "addmm", "addmv", "addr", "adjoint", "all", "allclose", "amax", "amin", "aminmax", "any", "arange",
-    "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "argmax", "argmin", "argsort",
+    "addcmul", "addmm", "addmv", "addr", "adjoint", "all", "allclose", "amax", "amin", "aminmax", "angle", "any",
+    "arange", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "argmax", "argmin", "argsort",
     "argwhere", "as_strided", "as_strided_scatter", "as_tensor", "asarray", "asin", "asinh", "atan", "atan2", "atanh",
     "atleast_1d", "atleast_2d", "atleast_3d", "avg_pool1d", "baddbmm", "bartlett_window", "bernoulli", "bilinear",
     "bincount", "bitwise_and", "bitwise_left_shift", "bitwise_not", "bitwise_or", "bitwise_right_shift",
     "bitwise_xor", "blackman_window", "block_diag", "bmm", "broadcast_shapes", "broadcast_tensors", "broadcast_to",
     "bucketize", "can_cast", "cartesian_prod", "cat", "cdist", "ceil", "celu", "chain_matmul", "channel_shuffle",
     "cholesky", "cholesky_inverse", "cholesky_solve", "chunk", "clamp", "clamp_max", "clamp_min", "clip", "clone",
-    "column_stack", "combinations", "concat", "concatenate", "conv1d", "conv2d", "conv3d", "conv_transpose1d",
-    "conv_transpose2d", "conv_transpose3d", "copysign", "corrcoef", "cos", "cosh", "cosine_similarity",
-    "count_nonzero", "cov", "cross", "cummax", "cummin", "cumprod", "cumsum", "cumulative_trapezoid", "deg2rad",
-    "det", "diag", "diag_embed", "diagflat", "diagonal", "diagonal_scatter", "diff", "digamma", "dist", "div",
-    "divide", "dot", "dropout", "dsplit", "dstack", "einsum", "empty", "empty_like", "empty_strided", "eq", "equal",
-    "erf", "erfc", "erfinv", "exp", "exp2", "expm1", "eye", "fill", "fix", "flatten", "flip", "fliplr", "flipud",
-    "float_power", "floor", "floor_divide", "fmax", "fmin", "fmod", "frac", "from_numpy", "frombuffer", "full",
-    "full_like", "gather", "gcd", "ge", "ger", "get_default_device", "get_default_dtype", "get_num_threads",
-    "get_rng_state", "gradient", "greater", "greater_equal", "group_norm", "gt", "hamming_window", "hann_window",
-    "hardshrink", "heaviside", "histc", "histogram", "hsplit", "hstack", "hypot", "i0", "index_add", "index_copy",
-    "index_fill", "index_put", "index_reduce", "index_select", "initial_seed", "inner", "inverse", "is_complex",
-    "is_floating_point", "is_nonzero", "is_tensor", "isclose", "isfinite", "isin", "isinf", "isnan", "isneginf",
-    "isposinf", "isreal", "kaiser_window", "kron", "kthvalue", "layer_norm", "lcm", "ldexp", "le", "lerp", "less",
-    "less_equal", "lgamma", "linspace", "log", "log10", "log1p", "log2", "log_softmax", "logaddexp", "logaddexp2",
-    "logcumsumexp", "logdet", "logical_and", "logical_not", "logical_or", "logical_xor", "logit", "logspace",
-    "logsumexp", "lt", "lu_solve", "lu_unpack", "manual_seed", "masked_fill", "masked_scatter", "masked_select",
-    "matmul", "matrix_exp", "matrix_power", "max", "max_pool1d", "max_pool2d", "max_pool3d", "maximum", "mean",
-    "median", "meshgrid", "min", "minimum", "mm", "mode", "moveaxis", "movedim", "msort", "mul", "multinomial",
-    "multiply", "mv", "mvlgamma", "nan_to_num", "nanmean", "nanmedian", "nanquantile", "nansum", "narrow", "ne",
-    "neg", "negative", "nonzero", "norm", "normal", "not_equal", "numel", "ones", "ones_like", "outer",
-    "pairwise_distance", "pdist", "permute", "pinverse", "pixel_shuffle", "pixel_unshuffle", "polygamma", "positive",
-    "pow", "prelu", "prod", "promote_types", "put", "qr", "quantile", "rad2deg", "rand", "rand_like", "randint",
-    "randint_like", "randn", "randn_like", "randperm", "range", "ravel", "reciprocal", "relu", "remainder", "renorm",
-    "repeat_interleave", "reshape", "resize_as_", "result_type", "rms_norm", "roll", "rot90", "round", "row_stack",
-    "rrelu", "rsqrt", "rsub", "scalar_tensor", "scatter", "scatter_add", "scatter_reduce", "searchsorted", "seed",
-    "select", "select_scatter", "selu", "set_default_device", "set_default_dtype", "set_num_threads", "set_rng_state",
-    "sgn", "sigmoid", "sign", "signbit", "sin", "sinc", "sinh", "slice_scatter", "slogdet", "softmax", "sort",
-    "split", "split_with_sizes", "sqrt", "square", "squeeze", "stack", "std", "std_mean", "sub", "subtract", "sum",
-    "svd", "swapaxes", "swapdims", "t", "take", "take_along_dim", "tan", "tanh", "tensor", "tensor_split",
-    "tensordot", "threshold", "tile", "topk", "trace", "transpose", "trapezoid", "trapz", "triangular_solve", "tril",
-    "tril_indices", "triu", "triu_indices", "true_divide", "trunc", "unbind", "unflatten", "unique",
-    "unique_consecutive", "unsqueeze", "vander", "var", "var_mean", "vdot", "vsplit", "vstack", "where", "xlogy",
+    "column_stack", "combinations", "complex", "concat", "concatenate", "conj", "conj_physical", "conv1d", "conv2d",
+    "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "copysign", "corrcoef", "cos", "cosh",
+    "cosine_similarity", "count_nonzero", "cov", "cross", "cummax", "cummin", "cumprod", "cumsum",
+    "cumulative_trapezoid", "deg2rad", "det", "diag", "diag_embed", "diagflat", "diagonal", "diagonal_scatter",
+    "diff", "digamma", "dist", "div", "divide", "dot", "dropout", "dsplit", "dstack", "einsum", "empty", "empty_like",
+    "empty_strided", "eq", "equal", "erf", "erfc", "erfinv", "exp", "exp2", "expm1", "eye", "fill", "fix", "flatten",
+    "flip", "fliplr", "flipud", "float_power", "floor", "floor_divide", "fmax", "fmin", "fmod", "frac", "from_numpy",
+    "frombuffer", "full", "full_like", "gather", "gcd", "ge", "ger", "get_default_device", "get_default_dtype",
+    "get_num_threads", "get_rng_state", "gradient", "greater", "greater_equal", "group_norm", "gt", "hamming_window",
+    "hann_window", "hardshrink", "heaviside", "histc", "histogram", "hsplit", "hstack", "hypot", "i0", "imag",
+    "index_add", "index_copy", "index_fill", "index_put", "index_reduce", "index_select", "initial_seed", "inner",
+    "inverse", "is_complex", "is_floating_point", "is_nonzero", "is_tensor", "isclose", "isfinite", "isin", "isinf",
+    "isnan", "isneginf", "isposinf", "isreal", "istft", "kaiser_window", "kron", "kthvalue", "layer_norm", "lcm",
+    "ldexp", "le", "lerp", "less", "less_equal", "lgamma", "linspace", "log", "log10", "log1p", "log2", "log_softmax",
+    "logaddexp", "logaddexp2", "logcumsumexp", "logdet", "logical_and", "logical_not", "logical_or", "logical_xor",
+    "logit", "logspace", "logsumexp", "lt", "lu_solve", "lu_unpack", "manual_seed", "masked_fill", "masked_scatter",
+    "masked_select", "matmul", "matrix_exp", "matrix_power", "max", "max_pool1d", "max_pool2d", "max_pool3d",
+    "maximum", "mean", "median", "meshgrid", "min", "minimum", "mm", "mode", "moveaxis", "movedim", "msort", "mul",
+    "multinomial", "multiply", "mv", "mvlgamma", "nan_to_num", "nanmean", "nanmedian", "nanquantile", "nansum",
+    "narrow", "ne", "neg", "negative", "nonzero", "norm", "normal", "not_equal", "numel", "ones", "ones_like",
+    "outer", "pairwise_distance", "pdist", "permute", "pinverse", "pixel_shuffle", "pixel_unshuffle", "polar",
+    "polygamma", "positive", "pow", "prelu", "prod", "promote_types", "put", "qr", "quantile", "rad2deg", "rand",
+    "rand_like", "randint", "randint_like", "randn", "randn_like", "randperm", "range", "ravel", "real", "reciprocal",
+    "relu", "remainder", "renorm", "repeat_interleave", "reshape", "resize_as_", "resolve_conj", "resolve_neg",
+    "result_type", "rms_norm", "roll", "rot90", "round", "row_stack", "rrelu", "rsqrt", "rsub", "scalar_tensor",
+    "scatter", "scatter_add", "scatter_reduce", "searchsorted", "seed", "select", "select_scatter", "selu",
+    "set_default_device", "set_default_dtype", "set_num_threads", "set_rng_state", "sgn", "sigmoid", "sign",
+    "signbit", "sin", "sinc", "sinh", "slice_scatter", "slogdet", "softmax", "sort", "split", "split_with_sizes",
+    "sqrt", "square", "squeeze", "stack", "std", "std_mean", "stft", "sub", "subtract", "sum", "svd", "swapaxes",
+    "swapdims", "t", "take", "take_along_dim", "tan", "tanh", "tensor", "tensor_split", "tensordot", "threshold",
+    "tile", "topk", "trace", "transpose", "trapezoid", "trapz", "triangular_solve", "tril", "tril_indices", "triu",
+    "triu_indices", "true_divide", "trunc", "unbind", "unflatten", "unique", "unique_consecutive", "unsqueeze",
+    "vander", "var", "var_mean", "vdot", "view_as_complex", "view_as_real", "vsplit", "vstack", "where", "xlogy",
     "zero_", "zeros", "zeros_like",
 ]  # fmt: skip
 # isort: on
@@ -274,7 +282,7 @@ e, pi, inf, nan = _math.e, _math.pi, _math.inf, _math.nan
 newaxis = None
 
 _SUBMODULES = (
-    "accelerator", "autograd", "backends", "cuda", "jit", "linalg", "nn", "onnx", "optim", "random", "special", "utils",
+    "accelerator", "autograd", "backends", "cuda", "fft", "jit", "linalg", "nn", "onnx", "optim", "random", "special", "utils",
 )  # fmt: skip
 _LATE = {
     "compile": ("jitorch.jit", "jit"),

@@ -708,6 +708,8 @@ def _attach() -> None:
             setattr(cls, f"__{symbol}__", _method(OPS[name]))
     for symbol, name in _BINARY.items():
         setattr(Tensor, f"__i{symbol}__", _in_place_method(name, OPS[name]))
+    Tensor.__abs__ = _method(PUBLIC["abs"])
+    Tensor.__rdiv__ = Tensor.__rtruediv__  # type: ignore[attr-defined]
     Tensor.__matmul__ = _method(PUBLIC["matmul"])  # type: ignore[attr-defined]
     Tensor.__rmatmul__ = lambda self, other: PUBLIC["matmul"](other, self)  # type: ignore[attr-defined]
     Tensor.__pos__ = lambda self: self  # type: ignore[attr-defined]

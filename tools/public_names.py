@@ -30,6 +30,7 @@ WIDTH = 118
 
 TARGETS = {
     "": "jitorch/__init__.py",
+    "fft.": "jitorch/fft.py",
     "linalg.": "jitorch/linalg.py",
     "special.": "jitorch/special.py",
     "nn.functional.": "jitorch/nn/functional.py",

@@ -8,6 +8,7 @@ import numpy as np
 
 from jitorch import dims, dtypes
 from jitorch.errors import DTypeError, ShapeError
+from jitorch.ops.complex_parts import conj
 from jitorch.ops.normalize import broadcast_shapes
 from jitorch.ops.registry import Sample, function, op, primitive
 from jitorch.ops.structure import broadcast_to, reshape_to, transpose_axes
@@ -44,7 +45,7 @@ def _(x, y):
 
 @matmul_batched.vjp
 def _(g, out, x, y):
-    return matmul_batched(g, swap_last(y)), matmul_batched(swap_last(x), g)
+    return matmul_batched(g, swap_last(conj(y))), matmul_batched(swap_last(conj(x)), g)
 
 
 @matmul_batched.samples

@@ -13,6 +13,7 @@ from typing import Any
 from jitorch import dtypes
 from jitorch.dtypes import Category
 from jitorch.errors import ArgumentError, DTypeError
+from jitorch.ops.complex_parts import conj, imag_part, real_part
 from jitorch.ops.registry import Sample, elementwise, function, op
 from jitorch.ops.structure import copy
 
@@ -58,7 +59,7 @@ def mul(input: Operand, other: Operand) -> Tensor:
 
 @mul.vjp
 def _(g, out, x, y):
-    return g * y, g * x
+    return g * conj(y), g * conj(x)
 
 
 mul.samples(_pair)
@@ -71,7 +72,7 @@ def div(x: Operand, y: Operand) -> Tensor:
 
 @div.vjp
 def _(g, out, x, y):
-    return g / y, -g * out / y
+    return g / conj(y), -g * conj(out) / conj(y)
 
 
 @div.samples
@@ -133,7 +134,9 @@ def pow(input: Operand, exponent: Operand) -> Tensor:
 
 @pow.vjp
 def _(g, out, x, y):
-    by_base = where(y == 0, 0.0, g * y * pow(x, y - 1))
+    by_base = where(y == 0, 0.0, g * conj(y * pow(x, y - 1)))
+    if x.type.dtype.is_complex:
+        return by_base, g * conj(out * log(x))
     by_exponent = g * where(x == 0, where(y >= 0, 0.0, out), out * log(x))
     return by_base, by_exponent
 
@@ -154,14 +157,47 @@ def _(g, out, x):
     return (-g,)
 
 
-@elementwise(aliases=("absolute",))
+@elementwise(places=())
 def abs(input: Operand) -> Tensor:
-    """Absolute value; its gradient at 0 is 0."""
+    """Absolute value of real numbers; its gradient at 0 is 0."""
 
 
 @abs.vjp
 def _(g, out, x):
     return (g * sign(x),)
+
+
+@function(name="abs", aliases=("absolute",), inplace=True)
+def abs_(input: Tensor) -> Tensor:
+    """Absolute value, of complex numbers the modulus; its gradient at 0 is 0."""
+    return modulus(input) if input.dtype.is_complex else abs(input)
+
+
+@abs_.samples
+def _(rng):
+    yield Sample(rng.normal(size=(2, 3)))
+    yield Sample(rng.normal(size=(2, 3)) + 1j * rng.normal(size=(2, 3)))
+
+
+@op(places=())
+def modulus(x: Tensor) -> Tensor:
+    """The absolute value of complex numbers, without overflow."""
+    real, imag = abs(real_part(x)), abs(imag_part(x))
+    high, low = maximum(real, imag), minimum(real, imag)
+    plain = (high == 0) | (high == math.inf)
+    ratio = where(plain, 0.0, low / where(plain, 1.0, high))
+    return high * sqrt(1.0 + ratio * ratio)
+
+
+@modulus.vjp
+def _(g, out, x):
+    zero = out == 0
+    return (where(zero, 0.0, x * (g / where(zero, 1.0, out))),)
+
+
+@modulus.samples
+def _(rng):
+    yield Sample(rng.normal(size=(2, 3)) + 1j * rng.normal(size=(2, 3)))
 
 
 @elementwise
@@ -436,7 +472,7 @@ def exp(input: Operand) -> Tensor:
 
 @exp.vjp
 def _(g, out, x):
-    return (g * out,)
+    return (g * conj(out),)
 
 
 exp.samples(_normal)
@@ -449,7 +485,7 @@ def expm1(input: Operand) -> Tensor:
 
 @expm1.vjp
 def _(g, out, x):
-    return (g * (out + 1),)
+    return (g * conj(out + 1),)
 
 
 expm1.samples(_normal)
@@ -462,7 +498,7 @@ def log(input: Operand) -> Tensor:
 
 @log.vjp
 def _(g, out, x):
-    return (g / x,)
+    return (g / conj(x),)
 
 
 log.samples(_positive)
@@ -475,7 +511,7 @@ def log2(input: Operand) -> Tensor:
 
 @log2.vjp
 def _(g, out, x):
-    return (g / (x * math.log(2)),)
+    return (g / conj(x * math.log(2)),)
 
 
 log2.samples(_positive)
@@ -488,7 +524,7 @@ def log10(input: Operand) -> Tensor:
 
 @log10.vjp
 def _(g, out, x):
-    return (g / (x * math.log(10)),)
+    return (g / conj(x * math.log(10)),)
 
 
 log10.samples(_positive)
@@ -501,7 +537,7 @@ def log1p(input: Operand) -> Tensor:
 
 @log1p.vjp
 def _(g, out, x):
-    return (g / (x + 1),)
+    return (g / conj(x + 1),)
 
 
 log1p.samples(_positive)
@@ -514,7 +550,7 @@ def sqrt(input: Operand) -> Tensor:
 
 @sqrt.vjp
 def _(g, out, x):
-    return (g / (2 * out),)
+    return (g / conj(2 * out),)
 
 
 sqrt.samples(_positive)
@@ -554,7 +590,7 @@ def sin(input: Operand) -> Tensor:
 
 @sin.vjp
 def _(g, out, x):
-    return (g * cos(x),)
+    return (g * conj(cos(x)),)
 
 
 sin.samples(_normal)
@@ -567,7 +603,7 @@ def cos(input: Operand) -> Tensor:
 
 @cos.vjp
 def _(g, out, x):
-    return (-g * sin(x),)
+    return (-g * conj(sin(x)),)
 
 
 cos.samples(_normal)
@@ -580,7 +616,7 @@ def tan(input: Operand) -> Tensor:
 
 @tan.vjp
 def _(g, out, x):
-    return (g * (1 + out * out),)
+    return (g * conj(1 + out * out),)
 
 
 tan.samples(_unit)
@@ -593,7 +629,7 @@ def asin(input: Operand) -> Tensor:
 
 @asin.vjp
 def _(g, out, x):
-    return (g / sqrt(1 - x * x),)
+    return (g / conj(sqrt(1 - x * x)),)
 
 
 asin.samples(_unit)
@@ -606,7 +642,7 @@ def acos(input: Operand) -> Tensor:
 
 @acos.vjp
 def _(g, out, x):
-    return (-g / sqrt(1 - x * x),)
+    return (-g / conj(sqrt(1 - x * x)),)
 
 
 acos.samples(_unit)
@@ -619,7 +655,7 @@ def atan(input: Operand) -> Tensor:
 
 @atan.vjp
 def _(g, out, x):
-    return (g / (1 + x * x),)
+    return (g / conj(1 + x * x),)
 
 
 atan.samples(_normal)
@@ -646,7 +682,7 @@ def sinh(input: Operand) -> Tensor:
 
 @sinh.vjp
 def _(g, out, x):
-    return (g * cosh(x),)
+    return (g * conj(cosh(x)),)
 
 
 sinh.samples(_normal)
@@ -659,7 +695,7 @@ def cosh(input: Operand) -> Tensor:
 
 @cosh.vjp
 def _(g, out, x):
-    return (g * sinh(x),)
+    return (g * conj(sinh(x)),)
 
 
 cosh.samples(_normal)
@@ -672,7 +708,7 @@ def tanh(input: Operand) -> Tensor:
 
 @tanh.vjp
 def _(g, out, x):
-    return (g * (1 - out * out),)
+    return (g * conj(1 - out * out),)
 
 
 tanh.samples(_normal)

@@ -49,6 +49,8 @@ GRADIENT = {
 WITHOUT_GRADIENT = "not differentiable|derivative for|in-?place|cannot resize"
 """What PyTorch says where it has no gradient."""
 
+DIFFERENTIABLE = {torch.float64, torch.complex128, dtypes.float64, dtypes.complex128}
+
 TOLERANCE = {"float64": 1e-9, "float32": 2e-4, "bfloat16": 5e-2, "float16": 1e-2}
 
 
@@ -117,7 +119,7 @@ def compare(got: Any, want: Any, tolerance: float | None) -> None:
         if tolerance is not None:
             # A function may work in a narrower dtype than its operands'.
             tolerance = max(tolerance, TOLERANCE.get(got.dtype.name, 0.0))
-            wide = want.detach().to(torch.float64) if want.dtype.is_floating_point else want.detach()
+            wide = want.detach().to(torch.float64) if want.dtype.is_floating_point else want.detach().resolve_conj()
             array = got.detach().numpy()
             actual = array.astype(np.float64) if got.dtype.is_floating_point else array
             np.testing.assert_allclose(actual, wide.numpy(), rtol=tolerance, atol=tolerance)
@@ -137,7 +139,7 @@ def call_both(key: str, sample: Sample, name: str, grad: bool) -> tuple[Any, Any
     mine = converted((sample.args, sample.kwargs), lambda a: ours(a, name), lambda d: d)
     reference = converted((sample.args, sample.kwargs), lambda a: theirs(a, name), lambda d: getattr(torch, d.name))
     for t in (*leaves(mine), *leaves(reference)):
-        if grad and (t.dtype.is_floating_point):
+        if grad and t.dtype in DIFFERENTIABLE:
             t.requires_grad_()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -174,14 +176,16 @@ def test_values_and_gradients(key: str, sample: Sample) -> None:
         # Where PyTorch has no gradient (weights of classes, running statistics), there may be one here.
         if w is not None:
             zero = np.zeros(tuple(w.shape))
-            np.testing.assert_allclose(zero if g is None else g.numpy(), w.detach().numpy(), rtol=1e-8, atol=1e-8)
+            expected = w.detach().resolve_conj().numpy()
+            np.testing.assert_allclose(zero if g is None else g.numpy(), expected, rtol=1e-8, atol=1e-8)
     return None
 
 
 def reference_gradients(outputs: list[torch.Tensor], inputs: list[torch.Tensor]) -> tuple[list[Any], list[Any]]:
     """PyTorch's gradients of the inputs that require one, and the cotangents of the outputs they belong to."""
     rng = np.random.default_rng(1)
-    seeds = [torch.from_numpy(rng.normal(size=tuple(w.shape))).to(w.dtype) for w in outputs]
+    seeds = [torch.from_numpy(rng.normal(size=(2, *w.shape))) for w in outputs]
+    seeds = [(s[0] + 1j * s[1] if w.dtype.is_complex else s[0]).to(w.dtype) for s, w in zip(seeds, outputs)]
     wanted = [t for t in inputs if t.requires_grad]
     if not outputs or not wanted:
         return seeds, []
