@@ -123,7 +123,7 @@ def _(swaps, *, size):
 
 @order_of_swaps.numpy
 def _(swaps, *, size):
-    if swaps.shape[-1] > size or swaps.size and (swaps.min() < 1 or swaps.max() > size):
+    if swaps.shape[-1] > size or (swaps.size and (swaps.min() < 1 or swaps.max() > size)):
         raise TensorIndexError("lu: a row swap is out of range", expected=f"at most {size} swaps with rows 1 to {size}")
     order = np.broadcast_to(np.arange(size), (*swaps.shape[:-1], size)).copy()
     count = int(np.prod(swaps.shape[:-1], dtype=np.int64))

@@ -31,9 +31,11 @@ REFUSED = {
         Tensor.bernoulli Tensor.cauchy Tensor.exponential Tensor.geometric Tensor.log_normal Tensor.normal
         Tensor.random Tensor.uniform bernoulli dropout multinomial nn.functional.alpha_dropout nn.functional.dropout
         nn.functional.dropout1d nn.functional.dropout2d nn.functional.dropout3d nn.functional.feature_alpha_dropout
-        nn.functional.gumbel_softmax nn.functional.multi_head_attention_forward normal rand_like randint_like randn_like set_rng_state""",
+        nn.functional.gumbel_softmax nn.functional.multi_head_attention_forward
+        normal rand_like randint_like randn_like set_rng_state""",
     "needs the data of a tensor": """
-        allclose argwhere bincount equal is_nonzero masked_select nn.functional.ctc_loss nn.functional.one_hot nonzero repeat_interleave unique
+        allclose argwhere bincount equal is_nonzero masked_select nn.functional.ctc_loss
+        nn.functional.one_hot nonzero repeat_interleave unique
         unique_consecutive Tensor.resize_""",
     "the function returns no tensor": "equal is_complex is_floating_point is_tensor numel result_type",
     "random_bits: has no counterpart in ONNX": "op.random_bits op.random_integers op.random_normal op.random_uniform",
