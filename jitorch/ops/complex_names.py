@@ -105,6 +105,7 @@ def polar(abs: Tensor, angle: Tensor) -> Tensor:
 
 
 for _entry in (complex, polar):
+
     @_entry.samples
     def _(rng):
         yield Sample(rng.uniform(size=(2, 3)), rng.normal(size=(2, 3)))

@@ -126,6 +126,7 @@ def _(g, out, x):
 
 
 for _entry in (real_part, imag_part, conjugate):
+
     @_entry.samples
     def _(rng):
         yield Sample(_complex(rng, 2, 3))

@@ -287,25 +287,32 @@ def _complex(rng: Any, *shape: int) -> Any:
 
 
 for _entry in (fft, ifft, hfft, irfft):
+
     @_entry.samples
     def _(rng):
         yield Sample(_complex(rng, 2, 5))
         yield Sample(_complex(rng, 5, 2), 6, 0, "ortho")
         yield Sample(_complex(rng, 2, 5), n=3, norm="forward")
 
+
 for _entry in (rfft, ihfft):
+
     @_entry.samples
     def _(rng):
         yield Sample(rng.normal(size=(2, 5)))
         yield Sample(rng.normal(size=(5, 2)), 6, 0, "ortho")
 
+
 for _entry in (fftn, ifftn, irfftn, hfftn, fft2, ifft2, irfft2, hfft2):
+
     @_entry.samples
     def _(rng):
         yield Sample(_complex(rng, 3, 4))
         yield Sample(_complex(rng, 2, 3, 4), (4, 3), (0, 2), "ortho")
 
+
 for _entry in (rfftn, ihfftn, rfft2, ihfft2):
+
     @_entry.samples
     def _(rng):
         yield Sample(rng.normal(size=(3, 4)))
@@ -363,12 +370,15 @@ def ifftshift(input: Tensor, dim: Any = None) -> Tensor:
 
 
 for _entry in (fftfreq, rfftfreq):
+
     @_entry.samples
     def _(rng):
         yield Sample(5)
         yield Sample(6, 0.5, dtype=dtypes.float64)
 
+
 for _entry in (fftshift, ifftshift):
+
     @_entry.samples
     def _(rng):
         yield Sample(rng.normal(size=(5,)))

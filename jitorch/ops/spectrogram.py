@@ -14,7 +14,8 @@ from jitorch.ops.fourier import fft, ifft, irfft, rfft
 from jitorch.ops.helpers import filled, require_rank
 from jitorch.ops.padding import pad, pad_constant, part
 from jitorch.ops.registry import Sample, function
-from jitorch.ops.structure import reduce_sum, reshape_to, transpose_axes, unwindow, windows
+from jitorch.ops.sliding import unwindow, windows
+from jitorch.ops.structure import reduce_sum, reshape_to, transpose_axes
 
 Tensor = Any
 
