@@ -35,7 +35,7 @@ def _(rng):
 
 
 def _whole(factor: Any, product: Tensor) -> Any:
-    """`addmv` and `addbmm` of integers truncate a float factor, as in PyTorch."""
+    """`addmv`, `addbmm` and `baddbmm` of integers truncate a float factor, as in PyTorch."""
     return int(factor) if isinstance(factor, float) and not product.dtype.is_floating_point else factor
 
 
@@ -96,7 +96,8 @@ def _(rng):
 @function(inplace=True)
 def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
     """``beta * input + alpha * (batch1 @ batch2)``, for each matrix of the batch."""
-    return _added("baddbmm", input, bmm(batch1, batch2), beta, alpha)
+    product = bmm(batch1, batch2)
+    return _added("baddbmm", input, product, _whole(beta, product), _whole(alpha, product))
 
 
 @baddbmm.samples

@@ -15,19 +15,20 @@ import numpy as np
 
 from jitorch.dims import dim_min, equal
 from jitorch.errors import AutogradError, DTypeError, LinAlgError, ShapeError
+from jitorch.ops.complex_parts import complex_of, conj, real_part
 from jitorch.ops.helpers import ramp
 from jitorch.ops.linalg import matmul, swap_last
 from jitorch.ops.math import where
 from jitorch.ops.padding import part
 from jitorch.ops.registry import Sample, primitive
-from jitorch.ops.structure import concatenate, reduce_sum, reshape_to
+from jitorch.ops.structure import cast, concatenate, reduce_sum, reshape_to
 
 Tensor = Tensors = Any
 
 
-def check_matrix(name: str, x: Any, square: bool = False) -> None:
-    """Refuse types that are no batch of (square) float32 or float64 matrices."""
-    if x.dtype.name not in ("float32", "float64"):
+def check_matrix(name: str, x: Any, square: bool = False, complex_too: bool = False) -> None:
+    """Refuse types that are no batch of (square) float32 or float64 (or complex) matrices."""
+    if x.dtype.name not in ("float32", "float64") and not (complex_too and x.dtype.is_complex):
         raise DTypeError(f"{name}: needs a matrix in float32 or float64", expected="float32 or float64", actual=x)
     if len(x.shape) < 2:
         raise ShapeError(f"{name}: needs at least two axes", expected="[*, M, N]", actual=x)
@@ -77,6 +78,11 @@ def as_column(x: Tensor) -> Tensor:
     return reshape_to(x, shape=(*x.shape, 1))
 
 
+def adjoint(x: Tensor) -> Tensor:
+    """The conjugate transpose."""
+    return swap_last(conj(x))
+
+
 def _half_diagonal(x: Tensor) -> Tensor:
     """The lower triangle with its diagonal halved."""
     rows, columns = _grid(x)
@@ -99,8 +105,10 @@ def solve_matrix(a: Tensor, b: Tensor) -> Tensor:
 
 @solve_matrix.type_rule
 def _(a, b):
-    check_matrix("linalg.solve", a, square=True)
-    check_matrix("linalg.solve", b)
+    check_matrix("linalg.solve", a, square=True, complex_too=True)
+    check_matrix("linalg.solve", b, complex_too=True)
+    if a.dtype is not b.dtype:
+        raise DTypeError("linalg.solve: the matrices must have one dtype", expected=a, actual=b)
     return b
 
 
@@ -111,8 +119,8 @@ def _(a, b):
 
 @solve_matrix.vjp
 def _(g, out, a, b):
-    grad_b = solve_matrix(swap_last(a), g)
-    return -matmul(grad_b, swap_last(out)), grad_b
+    grad_b = solve_matrix(adjoint(a), g)
+    return -matmul(grad_b, adjoint(out)), grad_b
 
 
 def _regular(rng: Any, *lead: int, n: int = 3) -> Any:
@@ -132,7 +140,7 @@ def inverse_matrix(a: Tensor) -> Tensor:
 
 @inverse_matrix.type_rule
 def _(a):
-    check_matrix("linalg.inv", a, square=True)
+    check_matrix("linalg.inv", a, square=True, complex_too=True)
     return a
 
 
@@ -143,8 +151,7 @@ def _(a):
 
 @inverse_matrix.vjp
 def _(g, out, a):
-    transposed = swap_last(out)
-    return (-matmul(matmul(transposed, g), transposed),)
+    return (-matmul(matmul(adjoint(out), g), adjoint(out)),)
 
 
 @inverse_matrix.samples
@@ -420,3 +427,40 @@ def _(rng):
     yield Sample(rng.normal(size=(4, 3)), full=False)
     yield Sample(rng.normal(size=(2, 2, 3)), full=False)
     yield Sample(rng.normal(size=(3, 2)), full=True, grad=False)
+
+
+@primitive(lowering="extern")
+def general_eigen(a: Tensor) -> Tensors:
+    """Eigenvalues ``[*B, N]`` and eigenvectors of length 1, as columns, of any square matrices: complex."""
+
+
+@general_eigen.type_rule
+def _(a):
+    check_matrix("linalg.eig", a, square=True, complex_too=True)
+    vectors = a.with_dtype(complex_of(a.dtype))
+    return vectors.with_shape(a.shape[:-1]), vectors
+
+
+@general_eigen.numpy
+def _(a):
+    values, vectors = lapack("linalg.eig", np.linalg.eig, a)
+    return values, vectors
+
+
+@general_eigen.vjp
+def _(gs, outs, a):
+    (g_values, g_vectors), (values, vectors) = gs, outs
+    transposed = adjoint(vectors)
+    by_vectors = matmul(transposed, g_vectors)
+    # Vectors keep length 1: what would change it has no effect.
+    rows, columns = _grid(by_vectors)
+    along = where(rows == columns, cast(real_part(by_vectors), dtype=by_vectors.dtype), 0.0)
+    by_vectors = by_vectors - matmul(matmul(transposed, vectors), along)
+    inner = diagonal_matrix(g_values) + by_vectors * conj(_inverse_differences(values))
+    grad = matmul(solve_matrix(transposed, inner), transposed)
+    return (grad if a.dtype.is_complex else real_part(grad),)
+
+
+@general_eigen.samples
+def _(rng):
+    yield Sample(rng.normal(size=(3, 3)), grad=False)

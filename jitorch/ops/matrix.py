@@ -16,6 +16,7 @@ from jitorch.errors import ShapeError, ValueRangeError
 from jitorch.ops.decompositions import (
     cholesky_factor,
     determinant,
+    general_eigen,
     inverse_matrix,
     lower_part,
     qr_factors,
@@ -46,6 +47,7 @@ QR = result_type("linalg_qr", "Q", "R")
 OldQR = result_type("qr", "Q", "R")
 SVD = result_type("linalg_svd", "U", "S", "Vh")
 OldSVD = result_type("svd", "U", "S", "V")
+Eig = result_type("linalg_eig", "eigenvalues", "eigenvectors")
 Eigh = result_type("linalg_eigh", "eigenvalues", "eigenvectors")
 CholeskyEx = result_type("linalg_cholesky_ex", "L", "info")
 InvEx = result_type("linalg_inv_ex", "inverse", "info")
@@ -351,3 +353,25 @@ def _(rng):
 def _(rng):
     yield Sample(rng.normal(size=(4, 3)))
     yield Sample(rng.normal(size=(4, 3)), compute_uv=False)
+
+
+@function(places=LINALG)
+def eig(A: Tensor) -> Any:
+    """Eigenvalues and eigenvectors (columns of length 1) of any square matrices, complex, in no order."""
+    return Eig(*general_eigen(A))
+
+
+@function(places=LINALG)
+def eigvals(A: Tensor) -> Tensor:
+    """Eigenvalues of any square matrices, complex, in no order."""
+    return general_eigen(A)[0]
+
+
+@eig.samples
+def _(rng):
+    yield Sample(rng.normal(size=(3, 3)), grad=False)
+
+
+@eigvals.samples
+def _(rng):
+    yield Sample(rng.normal(size=(3, 3)))

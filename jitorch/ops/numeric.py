@@ -153,9 +153,10 @@ def _(rng):
 @function(places=("linalg",), name="vander")
 def linalg_vander(x: Tensor, *, N: int | None = None) -> Tensor:
     """Powers 0 to ``N - 1`` (by default as many as elements) along a new last axis."""
+    if N is not None and N < 2:
+        raise ValueRangeError("linalg.vander: N must be more than 1", expected="N > 1", actual=N)
+    x = x if x.ndim else reshape_to(x, shape=(1,))
     count = x.shape[-1] if N is None else N
-    if x.ndim == 0 or (N is not None and N < 2):
-        raise ShapeError("linalg.vander: needs a vector, and N > 1", actual=f"{x.type}, N={N}")
     base = reshape_to(x, shape=(*x.shape, 1))
     powers = ramp(count, x.ndim, x.ndim + 1)
     return base ** (powers if not x.dtype.is_floating_point else cast(powers, dtype=x.dtype))

@@ -24,7 +24,7 @@ UNDETERMINED = {
 }  # fmt: skip
 """Memory as it is found: only type and shape are compared."""
 
-FREE = {"linalg.svd", "svd", "linalg.qr", "qr", "linalg.eigh", "linalg.lstsq"}
+FREE = {"linalg.eig", "linalg.svd", "svd", "linalg.qr", "qr", "linalg.eigh", "linalg.lstsq"}
 """Factors up to signs that both choose freely: shapes here, their products in `tests/ops/test_matrix.py`."""
 
 APART = {
