@@ -76,12 +76,11 @@ def _reads_where_it_writes(kernel: k.Kernel, read: k.Buffer, written: k.Buffer) 
         return False
     if not all(e.index == stores[0].index for e in k.loads(kernel) if e.buffer == read):
         return False
-    # The store must come after every load in its own block: one block holds all of them.
+    # The store must come after every load: one block holds all of them, and none behind the store.
     block = _block_of(kernel.body, stores[0])
-    inside = sum(1 for e in k.loads(block) if e.buffer == read)
-    return inside == sum(1 for e in k.loads(kernel) if e.buffer == read) and not any(
-        isinstance(s, k.For) for s in block
-    )
+    before = block[: block.index(stores[0]) + 1]
+    ahead = sum(1 for e in k.loads(before) if e.buffer == read)
+    return ahead == sum(1 for e in k.loads(kernel) if e.buffer == read) and not any(isinstance(s, k.For) for s in block)
 
 
 def _block_of(body: tuple[k.Stmt, ...], store: k.Store) -> tuple[k.Stmt, ...]:

@@ -61,8 +61,9 @@ def _map_nest(
     index = Index(shape, list(zip(grouping, variables)))
 
     def innermost() -> None:
-        for value in values:
-            e = puller.pull(value, index)
+        # Everything is read before anything is stored: a result may later take the place of an input.
+        elements = [puller.pull(value, index) for value in values]
+        for value, e in zip(values, elements):
             puller.emit(k.Store(buffers[value], index.flat(), e))
 
     def nest(j: int) -> None:

@@ -58,6 +58,20 @@ def test_an_input_read_later_is_not_overwritten_early() -> None:
     assert_writes(text, 1, W)
 
 
+def test_an_input_read_again_in_the_same_kernel_is_not_overwritten_early() -> None:
+    text = """graph @main<N: 1..>(%w: f32[N, 1]) writes (0: 0) {
+      %0: f32[N, 1] = neg(%w)
+      %1: f32[N, 1] = slice_axes(%w, starts=(0, 0), stops=(N, 1), steps=(1, 1))
+      %2: f32[N, 1] = add(%w, %1)
+      return %0, %2
+    }"""
+    (kernel,) = program(parse(text)).kernels
+    stores = [i for i, s in enumerate(k.walk(kernel)) if isinstance(s, k.Store)]
+    reads = [i for i, e in enumerate(k.walk(kernel)) if isinstance(e, k.Load)]
+    assert len(stores) == 2
+    assert max(reads) < min(stores)
+
+
 def test_an_output_may_be_an_input_as_it_was() -> None:
     text = "graph @main(%w: f32[5]) writes (0: 0) { %0: f32[5] = neg(%w) return %0, %w }"
     assert_writes(text, 2, W)

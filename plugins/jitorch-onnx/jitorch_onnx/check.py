@@ -15,7 +15,7 @@ import onnx.reference
 import onnx.shape_inference
 from onnx.reference.op_run import OpRun
 
-from jitorch.errors import CompilerBug
+from jitorch.errors import CompilerBug, UnsupportedError
 from jitorch.ir import scalars
 
 # A runtime rounds halves after every operator, jitorch once an op: eight units in the last place.
@@ -31,6 +31,15 @@ _FATAL = 4
 
 Feeds = Mapping[str, np.ndarray[Any, Any]]
 Arrays = Sequence[np.ndarray[Any, Any]]
+
+
+def refuse_complex(model: onnx.ModelProto) -> None:
+    """UnsupportedError where an input or output is complex: ONNX names the type, but no runtime takes it."""
+    complex_types = (onnx.TensorProto.COMPLEX64, onnx.TensorProto.COMPLEX128)
+    tensors = (*model.graph.input, *model.graph.output)
+    names = [t.name for t in tensors if t.type.tensor_type.elem_type in complex_types]
+    if names:
+        raise UnsupportedError("export: complex numbers", actual=", ".join(names), hint="export view_as_real(x)")
 
 
 def check_model(model: onnx.ModelProto) -> None:

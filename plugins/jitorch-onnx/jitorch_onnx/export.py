@@ -79,6 +79,7 @@ def export(
     tensors = named("input_names and output_names", None, [*(a.name for a in arguments), *outputs])
     check_dynamic_axes(axes, tensors)
     result = _written(traced, arguments, outputs, opset_version)
+    check.refuse_complex(result)
     check.check_model(result)
     if verify:
         examples = [positional, *map(_as_tuple, check_inputs)]

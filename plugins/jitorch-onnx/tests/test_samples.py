@@ -41,6 +41,7 @@ REFUSED = {
     "random_bits: has no counterpart in ONNX": "op.random_bits op.random_integers op.random_normal op.random_uniform",
     "random_advance: has no counterpart in ONNX": "op.random_advance",
     "output has unsupported type tensor(complex": "Tensor.cdouble Tensor.cfloat",
+    "export: complex numbers": "Tensor.cdouble Tensor.cfloat resolve_conj resolve_neg",
     "from_numpy: expected a NumPy array": "from_numpy",
 }
 
