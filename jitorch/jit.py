@@ -4,6 +4,7 @@
 def step(x): ...
 
 compiled = jitorch.jit(model, fullgraph=True, backend="cpu")
+traced = jitorch.jit.trace(model, (example,))
 """
 
 from __future__ import annotations
@@ -12,10 +13,14 @@ import sys
 import types
 from typing import Any
 
-from jitorch.errors import ArgumentError
-from jitorch.frontend.jitted import Jitted, disable
+import numpy as np
 
-__all__ = ["Jitted", "disable", "jit"]
+from jitorch.errors import ArgumentError, StagingError
+from jitorch.frontend.defaults import default_generator
+from jitorch.frontend.jitted import Jitted, disable
+from jitorch.tensor import Tensor
+
+__all__ = ["Jitted", "disable", "jit", "trace"]
 
 
 def jit(
@@ -51,6 +56,45 @@ def jit(
     if not callable(function):
         raise ArgumentError("only what can be called can be compiled", actual=type(function).__name__)
     return Jitted(function, fullgraph=fullgraph, backend=backend, dynamic=dynamic)
+
+
+def trace(
+    function: Any, example_inputs: Any, *, check_trace: bool = True, check_tolerance: float = 1e-5, strict: bool = True
+) -> Jitted:
+    """Compile ``function`` for ``example_inputs`` (a tensor or a tuple), run it on them, and check the result.
+
+    Unlike PyTorch's, the trace is guarded: a call that does not fit it is traced anew, and Python that depends on the
+    data of a tensor is a `StagingError` at its line, never frozen.  The check runs the function eagerly with the same
+    random numbers and raises a `StagingError` that names the first result which differs by more than
+    ``check_tolerance`` (relative and absolute).  What the function writes, it writes in both runs, so check a
+    training step with ``check_trace=False``.  ``strict`` is accepted for PyTorch's sake.
+    """
+    arguments = example_inputs if isinstance(example_inputs, tuple) else (example_inputs,)
+    compiled = jit(function, fullgraph=True)
+    state = default_generator.get_state()
+    result = compiled(*arguments)
+    if check_trace:
+        default_generator.set_state(state)
+        with disable():
+            expected = function(*arguments)
+        _compare(result, expected, check_tolerance, "result")
+    return compiled
+
+
+def _compare(actual: Any, expected: Any, tolerance: float, where: str) -> None:
+    if isinstance(expected, Tensor):
+        close = isinstance(actual, Tensor) and actual.type == expected.type
+        pair = (actual.detach().numpy(), expected.detach().numpy()) if close else (0, 1)
+        if not np.allclose(*pair, rtol=tolerance, atol=tolerance, equal_nan=True):
+            raise StagingError(f"the trace and the function differ: {where}", expected=expected, actual=actual)
+    elif isinstance(expected, dict):
+        for key, value in expected.items():
+            _compare(actual[key], value, tolerance, f"{where}[{key!r}]")
+    elif isinstance(expected, (list, tuple)):
+        for i, (a, b) in enumerate(zip(actual, expected, strict=True)):
+            _compare(a, b, tolerance, f"{where}[{i}]")
+    elif actual != expected:
+        raise StagingError(f"the trace and the function differ: {where}", expected=expected, actual=actual)
 
 
 class _CallableModule(types.ModuleType):

@@ -13,6 +13,7 @@ import numpy as np
 from jitorch import dims, dtypes
 from jitorch.errors import DTypeError, ShapeError, ValueRangeError
 from jitorch.ir.literal import Literal
+from jitorch.ir.types import TensorType
 from jitorch.ops.create import literal
 from jitorch.ops.helpers import narrow_to, require_float
 from jitorch.ops.loss import reduced, reduction_of
@@ -78,7 +79,13 @@ def ctc_losses(
 
 @ctc_losses.type_rule
 def _(log_probs, targets, input_lengths, target_lengths, *, blank):
-    return log_probs.with_shape((log_probs.shape[1],))
+    return _scores_type(log_probs).with_shape((log_probs.shape[1],))
+
+
+def _scores_type(log_probs: TensorType) -> TensorType:
+    if not log_probs.dtype.is_floating_point:
+        raise DTypeError("ctc_loss: log-probabilities are floating point numbers", actual=log_probs)
+    return log_probs
 
 
 @ctc_losses.numpy
@@ -112,7 +119,7 @@ def ctc_slopes(
 
 @ctc_slopes.type_rule
 def _(log_probs, targets, input_lengths, target_lengths, *, blank):
-    return log_probs
+    return _scores_type(log_probs)
 
 
 @ctc_slopes.numpy

@@ -8,7 +8,7 @@ import numpy as np
 
 from jitorch import dtypes
 from jitorch.dims import dim_min, equal
-from jitorch.errors import UnsupportedError
+from jitorch.errors import TensorIndexError, UnsupportedError
 from jitorch.ops.decompositions import check_matrix, lower_part, solve_matrix, upper_part
 from jitorch.ops.helpers import filled, number_of, ramp
 from jitorch.ops.linalg import matmul, swap_last
@@ -123,6 +123,8 @@ def _(swaps, *, size):
 
 @order_of_swaps.numpy
 def _(swaps, *, size):
+    if swaps.shape[-1] > size or (swaps.size and (swaps.min() < 1 or swaps.max() > size)):
+        raise TensorIndexError("lu: a row swap is out of range", expected=f"at most {size} swaps with rows 1 to {size}")
     order = np.broadcast_to(np.arange(size), (*swaps.shape[:-1], size)).copy()
     count = int(np.prod(swaps.shape[:-1], dtype=np.int64))
     for rows, row in zip(order.reshape(count, size), swaps.reshape(count, swaps.shape[-1])):

@@ -1,0 +1,57 @@
+"""`jitorch.jit`: the module that can be called, and `jit.trace`."""
+
+import numpy as np
+import pytest
+
+import jitorch
+from jitorch import errors, nn
+
+
+def test_the_module_is_callable_and_a_decorator():
+    assert jitorch.jit(lambda x: x)(jitorch.ones(2)).tolist() == [1, 1]
+
+    @jitorch.jit(fullgraph=True)
+    def f(x):
+        return x + 1
+
+    assert f(jitorch.ones(2)).tolist() == [2, 2]
+    assert jitorch.compile is jitorch.jit.jit
+
+
+def test_trace_of_a_module_checks_itself_and_serves_other_sizes():
+    jitorch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 4), nn.Dropout(0.5), nn.ReLU())
+    traced = jitorch.jit.trace(model, jitorch.ones(2, 3))
+    assert traced.statistics.traces == 1
+    model.eval()
+    x = jitorch.randn(5, 3)
+    np.testing.assert_allclose(traced(x).detach().numpy(), model(x).detach().numpy(), rtol=1e-6, atol=1e-6)
+
+
+def test_trace_never_freezes_a_branch():
+    def f(x):
+        return x if x.sum() > 0 else -x
+
+    with pytest.raises(errors.StagingError, match="a test needs a value"):
+        jitorch.jit.trace(f, (jitorch.ones(2),))
+
+
+def test_trace_names_the_result_that_differs():
+    class Counter:
+        calls = 0
+
+    def f(x):
+        Counter.calls = Counter.calls + 1
+        return {"same": x, "other": [x + 1.0, x * float(Counter.calls)]}
+
+    counter = Counter()
+
+    def g(x):
+        counter.calls = counter.calls + 1
+        return {"same": x, "other": [x + 1.0, x * float(counter.calls)]}
+
+    with pytest.raises(errors.StagingError, match="a write to the class"):
+        jitorch.jit.trace(f, jitorch.ones(2))
+    with pytest.raises(errors.StagingError, match=r"result\['other'\]\[1\]"):
+        jitorch.jit.trace(g, jitorch.ones(2))
+    assert jitorch.jit.trace(g, jitorch.ones(2), check_trace=False).statistics.traces == 1
