@@ -21,6 +21,7 @@ import numpy as np
 
 from jitorch import dtypes
 from jitorch.dtypes import DType
+from jitorch.ir.erf import erf
 
 Categories = frozenset[dtypes.Category]
 _ALL = frozenset(dtypes.Category)
@@ -109,13 +110,6 @@ def _pow(x: Any, y: Any) -> Any:
     return np.where(y < 0, reciprocal, power)
 
 
-def _erf(x: Any) -> Any:
-    """Error function, in double precision by the standard library's ``math.erf``."""
-    import math
-
-    return np.vectorize(math.erf, otypes=[np.float64])(np.asarray(x, np.float64)).astype(np.asarray(x).dtype)
-
-
 def _sign(x: Any) -> Any:
     return np.sign(x) if np.asarray(x).dtype.kind != "b" else np.asarray(x)
 
@@ -170,7 +164,7 @@ _define("atan", 1, _FLOAT, np.arctan, "inverse tangent, in radians")
 _define("sinh", 1, _FLOAT, np.sinh, "hyperbolic sine")
 _define("cosh", 1, _FLOAT, np.cosh, "hyperbolic cosine")
 _define("tanh", 1, _FLOAT, np.tanh, "hyperbolic tangent")
-_define("erf", 1, _REAL_FLOAT, _erf, "error function: ``2/sqrt(pi) * integral of exp(-t*t) from 0 to x``")
+_define("erf", 1, _REAL_FLOAT, erf, "error function: ``2/sqrt(pi) * integral of exp(-t*t) from 0 to x``")
 _define("where", 3, _ALL, np.where, "``x`` where the bool condition holds, else ``y``")
 _define(
     "philox",

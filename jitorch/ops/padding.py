@@ -53,16 +53,17 @@ def pad_from_inside(input: Tensor, *, low: tuple[int, ...], high: tuple[int, ...
     ``mode``: ``reflect`` (mirrored, without repeating the edge), ``replicate`` (the edge) or
     ``circular`` (from the other end).
     """
-    out = input if mode == "replicate" else _cropped(input, low, high)
+    out = _cropped(input, low, high) if mode == "circular" else input
     for axis, (a, b) in enumerate(zip(low, high)):
-        if a > 0 or b > 0 or (mode == "replicate" and (a or b)):
+        if a > 0 or b > 0 or (mode != "circular" and (a or b)):
             out = _pad_axis(out, axis, max(a, 0), max(b, 0), mode, (max(-a, 0), max(-b, 0)))
     return copy(input) if out is input else out
 
 
 def _pad_axis(x: Tensor, axis: int, low: int, high: int, mode: str, crop: tuple[int, int]) -> Tensor:
     size = x.shape[axis]
-    inner = x
+    # An edge is repeated, or looked behind, even where it is itself cropped away; a circle closes after cropping.
+    inner = x if mode == "circular" else part(x, axis, crop[0], size - crop[1])
     if mode == "circular":
         before, behind = part(x, axis, size - low, size), part(x, axis, 0, high)
     elif mode == "reflect":
@@ -71,8 +72,6 @@ def _pad_axis(x: Tensor, axis: int, low: int, high: int, mode: str, crop: tuple[
     else:
         before = _repeated(part(x, axis, 0, 1), axis, low)
         behind = _repeated(part(x, axis, size - 1, size), axis, high)
-        # An edge is repeated even where it is itself cropped away.
-        inner = part(x, axis, crop[0], size - crop[1])
     return concatenate([p for p, n in ((before, low), (inner, 1), (behind, high)) if n], axis=axis)
 
 

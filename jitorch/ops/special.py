@@ -7,10 +7,10 @@ the bottleneck, and their approximations cancel.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 from jitorch import dtypes
+from jitorch.ir.erf import MIDDLE, NEAR, SMALL, TAIL, horner
 from jitorch.ops.helpers import float_dtype, narrow_to
 from jitorch.ops.math import abs, exp, floor, log, log1p, sqrt, where
 from jitorch.ops.registry import Sample, op
@@ -25,52 +25,21 @@ def _double(x: Tensor) -> Tensor:
     return cast(x, dtype=dtypes.float64) if x.dtype is not dtypes.float64 else x
 
 
-def _horner(coefficients: Sequence[float], x: Tensor) -> Tensor:
-    """The polynomial with the highest coefficient first."""
-    total: Any = coefficients[0]
-    for c in coefficients[1:]:
-        total = total * x + c
-    return total
-
-
 # ---- error function -------------------------------------------------------------------------------------
-# W. J. Cody, "Rational Chebyshev approximations for the error function", Math. Comp. 23 (1969).
-_ERF_P = (
-    1.85777706184603153e-1, 3.16112374387056560, 1.13864154151050156e2, 3.77485237685302021e2, 3.20937758913846947e3,
-)  # fmt: skip
-_ERF_Q = (1.0, 2.36012909523441209e1, 2.44024637934444173e2, 1.28261652607737228e3, 2.84423683343917062e3)
-_ERFC_P = (
-    2.15311535474403846e-8, 5.64188496988670089e-1, 8.88314979438837594, 6.61191906371416295e1, 2.98635138197400131e2,
-    8.81952221241769090e2, 1.71204761263407058e3, 2.05107837782607147e3, 1.23033935479799725e3,
-)  # fmt: skip
-_ERFC_Q = (
-    1.0, 1.57449261107098347e1, 1.17693950891312499e2, 5.37181101862009858e2, 1.62138957456669019e3,
-    3.29079923573345963e3, 4.36261909014324716e3, 3.43936767414372164e3, 1.23033935480374942e3,
-)  # fmt: skip
-_TAIL_P = (
-    1.63153871373020978e-2, 3.05326634961232344e-1, 3.60344899949804439e-1, 1.25781726111229246e-1,
-    1.60837851487422766e-2, 6.58749161529837803e-4,
-)  # fmt: skip
-_TAIL_Q = (
-    1.0, 2.56852019228982242, 1.87295284992346725, 5.27905102951428412e-1, 6.05183413124413191e-2,
-    2.33520497626869185e-3,
-)  # fmt: skip
-
-
 def _erfcx_positive(y: Tensor) -> Tensor:
     """``exp(y * y) * erfc(y)`` for ``y >= 0.46875``."""
     middle = where(y > 4.0, 1.0, y)
-    near = _horner(_ERFC_P, middle) / _horner(_ERFC_Q, middle)
+    near = horner(MIDDLE[0], middle) / horner(MIDDLE[1], middle)
     far = where(y > 4.0, y, 4.0)
     z = 1.0 / (far * far)
-    tail = (1.0 / math.sqrt(math.pi) - z * _horner(_TAIL_P, z) / _horner(_TAIL_Q, z)) / far
+    tail = (1.0 / math.sqrt(math.pi) - z * horner(TAIL[0], z) / horner(TAIL[1], z)) / far
     return where(y > 4.0, tail, near)
 
 
 def _erf_small(x: Tensor) -> Tensor:
     """``erf(x)`` for ``|x| < 0.46875``."""
     z = x * x
-    return x * _horner(_ERF_P, z) / _horner(_ERF_Q, z)
+    return x * horner(NEAR[0], z) / horner(NEAR[1], z)
 
 
 def _exp_of_square(y: Tensor) -> Tensor:
@@ -84,7 +53,7 @@ def erfc(input: Tensor) -> Tensor:
     """``1 - erf(input)``, accurate in the tail.  Cody, 1969."""
     x = _double(input)
     y = abs(x)
-    small = y < 0.46875
+    small = y < SMALL
     limited = where(small, 1.0, where(y > 28.0, 28.0, y))
     tail = _erfcx_positive(limited) * _exp_of_square(limited)
     out = where(small, 1.0 - _erf_small(where(small, x, 0.0)), where(x < 0.0, 2.0 - tail, tail))
@@ -102,7 +71,7 @@ def erfcx(input: Tensor) -> Tensor:
     """``exp(input**2) * erfc(input)``.  Cody, 1969."""
     x = _double(input)
     y = abs(x)
-    small = y < 0.46875
+    small = y < SMALL
     positive = _erfcx_positive(where(small, 1.0, y))
     out = where(x < 0.0, 2.0 * exp(x * x) - positive, positive)
     near = exp(where(small, x * x, 0.0)) * (1.0 - _erf_small(where(small, x, 0.0)))
@@ -154,11 +123,11 @@ def _quantile(centred: Tensor, smaller: Tensor) -> Tensor:
     """The normal quantile of ``p`` from ``p - 1/2`` and ``min(p, 1 - p)``, each exact where it matters."""
     central = abs(centred) <= 0.425
     r = 0.180625 - where(central, centred * centred, 0.0)
-    middle = centred * _horner(_MIDDLE_P, r) / _horner(_MIDDLE_Q, r)
+    middle = centred * horner(_MIDDLE_P, r) / horner(_MIDDLE_Q, r)
     t = sqrt(-log(where(central, 0.25, smaller)))
     near, far = where(t > 5.0, 0.0, t - 1.6), where(t > 5.0, t - 5.0, 0.0)
     far = where(far > 1e3, 1e3, far)
-    tail = where(t > 5.0, _horner(_FAR_P, far) / _horner(_FAR_Q, far), _horner(_NEAR_P, near) / _horner(_NEAR_Q, near))
+    tail = where(t > 5.0, horner(_FAR_P, far) / horner(_FAR_Q, far), horner(_NEAR_P, near) / horner(_NEAR_Q, near))
     tail = where(smaller == 0.0, math.inf, tail)
     return where(central, middle, where(centred < 0.0, -tail, tail))
 
