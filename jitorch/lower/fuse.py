@@ -10,7 +10,6 @@ This is the only place where that is decided, before any kernel is made:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from jitorch import dims
@@ -210,7 +209,3 @@ def _grows(before: Dim, after: Dim) -> bool:
         return False
     smaller = dims.decide("==", before, after)
     return smaller is not True
-
-
-def domain(value: Value) -> Sequence[Dim]:
-    return value.type.shape  # type: ignore[union-attr]

@@ -224,11 +224,8 @@ class _Lowering:
         if kind == "reduce" and fuse.keeps_last_axis(node):
             return (row_reduction_kernel(name, value, node, self.buffers, self.scalars),)
         if kind in ("scalar", "pull", "reduce"):
-            return (map_kernel(name, group.values, self._visible(group), self.scalars),)
+            return (map_kernel(name, group.values, self.buffers, self.scalars),)
         raise BackendError(f"{node.op.name} ({kind}) has no kernel")
-
-    def _visible(self, group: Group) -> Buffers:
-        return self.buffers
 
 
 def _order_copies(copies: list[host.Stmt]) -> list[host.Stmt]:

@@ -15,7 +15,7 @@ from jitorch.dtypes import Category, DType
 from jitorch.errors import ArgumentError, DTypeError, ShapeError
 from jitorch.ir import scalars
 from jitorch.ir.op import Op
-from jitorch.ir.types import ArrayType, ScalarType, TensorType, like
+from jitorch.ir.types import ArrayType, ScalarType, like
 
 PYTHON_NUMBERS = (bool, int, float, complex)
 
@@ -175,7 +175,3 @@ def elementwise_type(name: str, machine: scalars.Scalar, types: Sequence[ArrayTy
         accepted = sorted(c.name.lower() for c in machine.accepts)
         raise DTypeError(f"{name}: does not take {model.dtype.name}", expected=" or ".join(accepted), actual=model)
     return like(model, dtypes.bool_) if machine.to_bool else model
-
-
-def is_tensor_type(type_: object) -> bool:
-    return isinstance(type_, TensorType)
