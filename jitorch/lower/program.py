@@ -5,8 +5,6 @@ One kernel for each stored value, or for several that share a domain; then memor
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from jitorch.errors import BackendError, CompilerBug
 from jitorch.ir import kernel as k
 from jitorch.ir import program as host
@@ -15,19 +13,12 @@ from jitorch.ir.sizes import size_expr
 from jitorch.ir.types import ScalarType, TensorType
 from jitorch.lower import fuse
 from jitorch.lower.contraction import convolution_kernel, matmul_kernel
+from jitorch.lower.groups import Group, groups
 from jitorch.lower.memory import plan_memory, reuse_written_inputs
 from jitorch.lower.nests import Buffers, Scalars, map_kernel, row_reduction_kernel, scan_kernel, scatter_kernels
 from jitorch.lower.pull import STATUS
 
 RECIPES = {"matmul_batched": matmul_kernel, "convolution": convolution_kernel}
-
-
-@dataclass
-class Group:
-    """Stored values that one kernel computes; ``position`` in the order of launches."""
-
-    values: list[Value]
-    reads: set[Value]
 
 
 def can_lower(op_name: str, lowering: str | None) -> bool:
@@ -69,7 +60,7 @@ class _Lowering:
             if v not in self.buffers:
                 buffer = self._declare(v, f"buf{i}")
                 self.body.append(host.Alloc(buffer, self.sizes[buffer.name]))
-        for group in self._groups():
+        for group in groups(self.plan):
             for kernel in self._kernels(group):
                 self.body.append(host.Launch(kernel, kernel.params))
         self.body += copies
@@ -136,73 +127,6 @@ class _Lowering:
     def _kernel_name(self, base: str) -> str:
         count = self.kernel_names[base] = self.kernel_names.get(base, 0) + 1
         return f"{base}_{count}"
-
-    # -- grouping --------------------------------------------------------------------------------
-    def _groups(self) -> list[Group]:
-        """Put stored values into kernels: maps over one shape are joined where the order allows it."""
-        groups: list[Group] = []
-        position: dict[Value, int] = {}
-        for value in self.plan.stored:
-            reads, aligned = self._reads(value)
-            after = max((position[v] for v in reads if v in position), default=-1)
-            found = None
-            if self._is_map(value):
-                for i in range(len(groups) - 1, max(after, 0) - 1, -1):
-                    group = groups[i]
-                    if not self._joins(value, group) or i < after:
-                        continue
-                    inside = reads & set(group.values)
-                    if i > after or inside <= aligned:
-                        found = i
-                        break
-            if found is None:
-                groups.append(Group([value], reads))
-                position[value] = len(groups) - 1
-            else:
-                groups[found].values.append(value)
-                groups[found].reads |= reads
-                position[value] = found
-        return groups
-
-    def _joins(self, value: Value, group: Group) -> bool:
-        return self._is_map(group.values[0]) and group.values[0].type.shape == value.type.shape  # type: ignore[union-attr]
-
-    def _is_map(self, value: Value) -> bool:
-        node = value.node
-        return (
-            node is not None
-            and node.op.lowering in ("scalar", "pull")
-            and isinstance(value.type, TensorType)
-            and value.type.rank > 0
-        )
-
-    def _reads(self, value: Value) -> tuple[set[Value], set[Value]]:
-        """The stored values that computing ``value`` reads, and those read only at its own index."""
-        reads: set[Value] = set()
-        moved: set[Value] = set()
-        stack: list[tuple[Value, bool]] = [(v, self._keeps_index(value)) for v in self._operands(value)]
-        seen: set[tuple[Value, bool]] = set()
-        while stack:
-            v, same = stack.pop()
-            if (v, same) in seen:
-                continue
-            seen.add((v, same))
-            if self.plan.is_stored(v):
-                reads.add(v)
-                if not same:
-                    moved.add(v)
-                continue
-            stack += [(u, same and self._keeps_index(v)) for u in self._operands(v)]
-        return reads, reads - moved
-
-    @staticmethod
-    def _operands(value: Value) -> tuple[Value, ...]:
-        return value.node.operands if value.node is not None else ()
-
-    @staticmethod
-    def _keeps_index(value: Value) -> bool:
-        node = value.node
-        return node is not None and (node.op.lowering == "scalar" or node.op.name in ("cast", "copy"))
 
     # -- kernels ---------------------------------------------------------------------------------
     def _kernels(self, group: Group) -> tuple[k.Kernel, ...]:

@@ -1,0 +1,90 @@
+"""Groups: which stored values one kernel computes.
+
+Maps over one shape are joined where the order of what they read allows it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jitorch.ir.graph import Value
+from jitorch.ir.types import TensorType
+from jitorch.lower.fuse import Plan
+
+
+@dataclass
+class Group:
+    """Stored values that one kernel computes, and the stored values that it reads."""
+
+    values: list[Value]
+    reads: set[Value]
+
+
+def groups(plan: Plan) -> list[Group]:
+    """Put stored values into kernels: maps over one shape are joined where the order allows it."""
+    result: list[Group] = []
+    position: dict[Value, int] = {}
+    for value in plan.stored:
+        reads, aligned = _reads(plan, value)
+        after = max((position[v] for v in reads if v in position), default=-1)
+        found = None
+        if _is_map(value):
+            for i in range(len(result) - 1, max(after, 0) - 1, -1):
+                group = result[i]
+                if not _joins(value, group) or i < after:
+                    continue
+                inside = reads & set(group.values)
+                if i > after or inside <= aligned:
+                    found = i
+                    break
+        if found is None:
+            result.append(Group([value], reads))
+            position[value] = len(result) - 1
+        else:
+            result[found].values.append(value)
+            result[found].reads |= reads
+            position[value] = found
+    return result
+
+
+def _joins(value: Value, group: Group) -> bool:
+    return _is_map(group.values[0]) and group.values[0].type.shape == value.type.shape  # type: ignore[union-attr]
+
+
+def _is_map(value: Value) -> bool:
+    node = value.node
+    return (
+        node is not None
+        and node.op.lowering in ("scalar", "pull")
+        and isinstance(value.type, TensorType)
+        and value.type.rank > 0
+    )
+
+
+def _reads(plan: Plan, value: Value) -> tuple[set[Value], set[Value]]:
+    """The stored values that computing ``value`` reads, and those read only at its own index."""
+    reads: set[Value] = set()
+    moved: set[Value] = set()
+    stack: list[tuple[Value, bool]] = [(v, _keeps_index(value)) for v in _operands(value)]
+    seen: set[tuple[Value, bool]] = set()
+    while stack:
+        v, same = stack.pop()
+        if (v, same) in seen:
+            continue
+        seen.add((v, same))
+        if plan.is_stored(v):
+            reads.add(v)
+            if not same:
+                moved.add(v)
+            continue
+        stack += [(u, same and _keeps_index(v)) for u in _operands(v)]
+    return reads, reads - moved
+
+
+def _operands(value: Value) -> tuple[Value, ...]:
+    return value.node.operands if value.node is not None else ()
+
+
+def _keeps_index(value: Value) -> bool:
+    node = value.node
+    return node is not None and (node.op.lowering == "scalar" or node.op.name in ("cast", "copy"))
