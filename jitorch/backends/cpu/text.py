@@ -101,6 +101,7 @@ class Module:
     """Functions and what they declare."""
 
     declares: dict[str, str] = field(default_factory=dict)
+    globals: dict[str, str] = field(default_factory=dict)
     functions: dict[str, str] = field(default_factory=dict)
 
     def declare(self, name: str, result: str, params: str, attributes: str = "") -> str:
@@ -117,7 +118,7 @@ class Module:
         return symbol(name)
 
     def text(self) -> str:
-        return "\n".join([*self.declares.values(), "", *self.functions.values(), _ATTRIBUTES])
+        return "\n".join([*self.declares.values(), *self.globals.values(), "", *self.functions.values(), _ATTRIBUTES])
 
 
 class Function:
