@@ -9,15 +9,20 @@ from dataclasses import dataclass
 
 from jitorch.ir.graph import Value
 from jitorch.ir.types import TensorType
+from jitorch.lower.frame import Split
 from jitorch.lower.fuse import Plan
 
 
-@dataclass
+@dataclass(eq=False)
 class Group:
-    """Stored values that one kernel computes, and the stored values that it reads."""
+    """Stored values that one kernel computes, and the stored values that it reads.
+
+    With a ``split``, the kernel goes row by row.
+    """
 
     values: list[Value]
     reads: set[Value]
+    split: Split | None = None
 
 
 def groups(plan: Plan) -> list[Group]:

@@ -17,6 +17,8 @@ from jitorch.lower.groups import Group, groups
 from jitorch.lower.memory import plan_memory, reuse_written_inputs
 from jitorch.lower.nests import Buffers, Scalars, map_kernel, row_reduction_kernel, scan_kernel, scatter_kernels
 from jitorch.lower.pull import STATUS
+from jitorch.lower.row_kernel import Layout, layout, row_kernel
+from jitorch.lower.rows import row_groups
 
 RECIPES = {"matmul_batched": matmul_kernel, "convolution": convolution_kernel}
 
@@ -56,12 +58,14 @@ class _Lowering:
             if isinstance(v.type, ScalarType):
                 self.scalars[v] = k.Var(f"number{i}", v.type.dtype)
         outputs, copies = self._outputs()
+        planned = self._groups()
+        unstored = {v for g, plan in planned if plan for v in g.values if v not in plan.memory}
         for i, v in enumerate(self.plan.stored):
-            if v not in self.buffers:
+            if v not in self.buffers and v not in unstored:
                 buffer = self._declare(v, f"buf{i}")
                 self.body.append(host.Alloc(buffer, self.sizes[buffer.name]))
-        for group in groups(self.plan):
-            for kernel in self._kernels(group):
+        for group, plan in planned:
+            for kernel in self._kernels(group, plan):
                 self.body.append(host.Launch(kernel, kernel.params))
         self.body += copies
         uses_status = any(STATUS in kernel.params for kernel in self._launched())
@@ -129,13 +133,24 @@ class _Lowering:
         return f"{base}_{count}"
 
     # -- kernels ---------------------------------------------------------------------------------
-    def _kernels(self, group: Group) -> tuple[k.Kernel, ...]:
+    def _groups(self) -> list[tuple[Group, Layout | None]]:
+        """The kernels to make, in order; those that go row by row with their layout."""
+        found = groups(self.plan)
+        if self.target != "cpu":
+            return [(group, None) for group in found]
+        found = row_groups(found, self.plan)
+        wanted = {*self.graph.outputs}.union(*(v for g in found for v in [g.reads - {*g.values}]))
+        return [(g, layout(g, self.plan, wanted & {*g.values}) if g.split is not None else None) for g in found]
+
+    def _kernels(self, group: Group, plan: Layout | None) -> tuple[k.Kernel, ...]:
         value = group.values[0]
         node = value.node
         if node is None:
             raise CompilerBug("an input needs no kernel", ir=self.graph)
         name = self._kernel_name(node.op.name if len(group.values) == 1 else "fused")
         kind = node.op.lowering
+        if plan is not None:
+            return (row_kernel(name, plan, self.buffers, self.scalars),)
         if kind == "recipe":
             recipe = RECIPES.get(node.op.name)
             if recipe is None:
