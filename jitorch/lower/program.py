@@ -21,6 +21,8 @@ from jitorch.lower.nests import Buffers, Scalars, map_kernel, row_reduction_kern
 from jitorch.lower.pull import STATUS
 from jitorch.lower.recipe import Job, Recipe
 from jitorch.lower.target import Target, target_of
+from jitorch.lower.row_kernel import Layout, layout, row_kernel
+from jitorch.lower.rows import row_groups
 
 RECIPES: dict[str, Recipe] = {"matmul_batched": matmul, "convolution": convolution}
 
@@ -60,14 +62,15 @@ class _Lowering:
             if isinstance(v.type, ScalarType):
                 self.scalars[v] = k.Var(f"number{i}", v.type.dtype)
         outputs, copies = self._outputs()
-        found = merge(self.plan, groups(self.plan))
-        hidden = {v for group in found for v in group.hidden}
+        planned = self._groups()
+        unstored = {v for g, plan in planned if plan for v in g.values if v not in plan.memory}
+        unstored |= {v for g, _ in planned for v in g.hidden}
         for i, v in enumerate(self.plan.stored):
-            if v not in self.buffers and v not in hidden:
+            if v not in self.buffers and v not in unstored:
                 buffer = self._declare(v, f"buf{i}")
                 self.body.append(host.Alloc(buffer, self.sizes[buffer.name]))
-        for group in found:
-            for kernel in self._kernels(group):
+        for group, plan in planned:
+            for kernel in self._kernels(group, plan):
                 self.body.append(host.Launch(kernel, kernel.params))
         self.body += copies
         uses_status = any(STATUS in kernel.params for kernel in self._launched())
@@ -135,13 +138,24 @@ class _Lowering:
         return f"{base}_{count}"
 
     # -- kernels ---------------------------------------------------------------------------------
-    def _kernels(self, group: Group) -> tuple[k.Kernel, ...]:
+    def _groups(self) -> list[tuple[Group, Layout | None]]:
+        """The kernels to make, in order; those that go row by row with their layout."""
+        found = merge(self.plan, groups(self.plan))
+        if self.target.name != "cpu":
+            return [(group, None) for group in found]
+        found = row_groups(found, self.plan)
+        wanted = {*self.graph.outputs}.union(*(v for g in found for v in [g.reads - {*g.values}]))
+        return [(g, layout(g, self.plan, wanted & {*g.values}) if g.split is not None else None) for g in found]
+
+    def _kernels(self, group: Group, plan: Layout | None) -> tuple[k.Kernel, ...]:
         value = group.values[0]
         node = value.node
         if node is None:
             raise CompilerBug("an input needs no kernel", ir=self.graph)
         name = self._kernel_name(node.op.name if len(group.values) == 1 or group.is_recipe else "fused")
         kind = node.op.lowering
+        if plan is not None:
+            return (row_kernel(name, plan, self.buffers, self.scalars),)
         if kind == "recipe":
             return self._recipe(name, group)
         if kind == "scatter":
