@@ -76,7 +76,9 @@ class _Cost:
         raise CompilerBug(f"no cost for statement {type(stmt).__name__}")
 
     def _is_known(self, e: Expr) -> bool:
-        return all(part.name in self.known if isinstance(part, Var) else not isinstance(part, Load) for part in k.walk(e))
+        parts = list(k.walk(e))
+        names = {part.name for part in parts if isinstance(part, Var)}
+        return names <= set(self.known) and not any(isinstance(part, Load) for part in parts)
 
 
 class _Value:

@@ -69,11 +69,13 @@ def _load() -> Pool | None:
     text = pool_text(native.host().triple)
     if text is None:
         return None
-    addresses, library = native.load_symbols(native.cached_object(text), SYMBOLS)
+    addresses, library = native.load_symbols([native.cached_object(text)], SYMBOLS)
     # Threads run this code until the process ends, later than Python's objects live.
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(library))
     call = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_int32)
-    found = Pool(addresses[ENTER], call(addresses[RESIZE]), ctypes.CFUNCTYPE(ctypes.c_int32)(addresses[FORGET]), library)
+    found = Pool(
+        addresses[ENTER], call(addresses[RESIZE]), ctypes.CFUNCTYPE(ctypes.c_int32)(addresses[FORGET]), library
+    )
     call(addresses[TUNE])(_pauses(call(addresses[PAUSES])))
     found.set_threads(config.current().num_threads)
     config.watch(lambda settings: found.set_threads(settings.num_threads))

@@ -193,8 +193,9 @@ def pool_text(triple: str) -> str | None:
         "DECLARES": system.declares, "WAIT": system.wait, "WAKE": system.wake, "START": system.start,
         "GIVE_WAY": system.give_way, "RESULT": system.thread_result, "VALUE": system.thread_value,
         "PROLOGUE": system.prologue, "RELAX": relax_of(triple), "ENTER": ENTER, "RESIZE": RESIZE, "FORGET": FORGET,
-        "TUNE": TUNE, "PAUSES": PAUSES, "MAX": str(MAX_THREADS), "ALIVE": str(4 * MAX_THREADS), "COLD": str(COLD_WORK), "WORTH": str(WORTH_A_WAKE),
-        "RANGE_WORK": str(RANGE_WORK), "RANGES": str(RANGES_A_THREAD), "WAITS": str(_WAITS),
+        "TUNE": TUNE, "PAUSES": PAUSES, "MAX": str(MAX_THREADS), "ALIVE": str(4 * MAX_THREADS),
+        "COLD": str(COLD_WORK), "WORTH": str(WORTH_A_WAKE), "RANGE_WORK": str(RANGE_WORK),
+        "RANGES": str(RANGES_A_THREAD), "WAITS": str(_WAITS),
     }  # fmt: skip
     for name, word in words.items():
         text = text.replace(f"<{name}>", word.strip("\n"))

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from jitorch.backends.cpu.cost import cost
 from jitorch.backends.cpu.expressions import Scope, Slot, Value, evaluate
 from jitorch.backends.cpu.pool import HOOK
-from jitorch.backends.cpu.text import Function, register_type, symbol
+from jitorch.backends.cpu.text import Function, register_type, scratch, symbol
 from jitorch.ir import kernel as k
 from jitorch.ir.kernel import Assign, Buffer, Const, Expr, For, Kernel, Load, Store, Var
 
@@ -142,7 +142,7 @@ def _functions(
     inner = Function(module)
     scope = arguments.inner
     for buffer in private:
-        scope.pointers[buffer.name] = inner.scratch(buffer)
+        scope.pointers[buffer.name] = scratch(inner, buffer)
     write(inner, scope, region.loop())
     inner.do("ret void")
     params = [f"{t}{a} %a{n}" for n, (t, a) in enumerate(zip(arguments.types, arguments.attributes))]
@@ -159,9 +159,7 @@ def _functions(
     return symbol(body), symbol(task)
 
 
-def _call(
-    function: Function, arguments: _Arguments, body: str, task: str, total: str, work: str, grain: int
-) -> None:
+def _call(function: Function, arguments: _Arguments, body: str, task: str, total: str, work: str, grain: int) -> None:
     function.module.globals.setdefault(HOOK, f"{symbol(HOOK)} = weak hidden global ptr null, align 8")
     frame = function.alloca(f"[{max(1, len(arguments.types))} x i64]", 16, "frame")
     alone, several, end = function.name("alone"), function.name("several"), function.name("joined")

@@ -22,6 +22,7 @@ import numpy as np
 from jitorch import dtypes
 from jitorch.dtypes import Category, DType
 from jitorch.errors import UnsupportedError
+from jitorch.ir.kernel import Buffer
 
 NAME = "llvm"
 
@@ -169,3 +170,8 @@ class Function:
     def text(self, head: str) -> str:
         """The definition; ``head`` is what stands before the brace."""
         return "\n".join([f"define {head} {{", "entry:", *self._entry, *self._lines, "}", ""])
+
+
+def scratch(function: Function, buffer: Buffer) -> str:
+    """Stack memory for a scratch buffer of a kernel, which has a size; gives its address."""
+    return function.alloca(f"[{buffer.size} x {memory_type(buffer.dtype)}]", 64, "scratch")
