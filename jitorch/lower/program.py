@@ -20,9 +20,9 @@ from jitorch.lower.memory import plan_memory, reuse_written_inputs
 from jitorch.lower.nests import Buffers, Scalars, map_kernel, row_reduction_kernel, scan_kernel, scatter_kernels
 from jitorch.lower.pull import STATUS
 from jitorch.lower.recipe import Job, Recipe
-from jitorch.lower.target import Target, target_of
 from jitorch.lower.row_kernel import Layout, layout, row_kernel
 from jitorch.lower.rows import row_groups
+from jitorch.lower.target import Target, target_of
 
 RECIPES: dict[str, Recipe] = {"matmul_batched": matmul, "convolution": convolution}
 
