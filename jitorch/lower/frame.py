@@ -159,9 +159,9 @@ class Frame:
         """Whether a position within a row is divided anywhere in ``body``: then finer loops are better."""
         columns = {x.var for x in self.column_loops}
         for e in k.walk(body):
-            if isinstance(e, k.Call) and e.fn in ("floordiv", "mod") and e.dtype is k.INDEX:
-                if any(part in columns for part in k.walk(e)):
-                    return True
+            divides = isinstance(e, k.Call) and e.fn in ("floordiv", "mod") and e.dtype is k.INDEX
+            if divides and any(part in columns for part in k.walk(e)):
+                return True
         return False
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from jitorch.ir import kernel as k
 from jitorch.ir.graph import Node, Value
-from jitorch.ir.types import ScalarType, TensorType
+from jitorch.ir.types import ScalarType
 from jitorch.lower import fuse
 from jitorch.lower.frame import ANY, OWN, Frame, Split, frames, split_of
 from jitorch.lower.fuse import Plan

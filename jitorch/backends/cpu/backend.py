@@ -11,6 +11,7 @@ from jitorch.backends.kernels import ProgramExecutable, kernel_verdict, program_
 from jitorch.dtypes import Category
 from jitorch.ir.graph import Graph, Node
 from jitorch.lower.program import program
+from jitorch.lower.target import target_of_features
 
 DTYPES = frozenset(d for d in dtypes.ALL if d.category is not Category.COMPLEX)
 
@@ -32,7 +33,8 @@ class CpuBackend:
         return kernel_verdict(node, DTYPES)
 
     def compile(self, region: Graph, options: Options) -> Artifact:
-        lowered = program(region, region.name)
+        machine = native.host()
+        lowered = program(region, region.name, target_of_features(machine.triple, machine.features))
         text = llvm.render(lowered)
         payload = native.compile_text(text, opt=options.opt)
         manifest = program_manifest(region, lowered, host.entry_symbol(lowered.name))
