@@ -271,11 +271,7 @@ def _unstored_reductions(value: Value, plan: Plan) -> list[Node]:
         if v.node.op.lowering == "reduce":
             found[v.node] = None
         for operand in v.node.operands:
-            if (
-                operand not in seen
-                and not plan.is_stored(operand)
-                and isinstance(operand.type, (TensorType, ScalarType))
-            ):
+            if operand not in seen and not plan.is_stored(operand):
                 seen.add(operand)
                 stack.append(operand)
     return list(found)
