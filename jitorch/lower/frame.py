@@ -159,8 +159,8 @@ class Frame:
         """Whether a position within a row is divided anywhere in ``body``: then finer loops are better."""
         columns = {x.var for x in self.column_loops}
         for e in k.walk(body):
-            is_division = isinstance(e, k.Call) and e.fn in ("floordiv", "mod") and e.dtype is k.INDEX
-            if is_division and any(part in columns for part in k.walk(e)):
+            divides = isinstance(e, k.Call) and e.fn in ("floordiv", "mod") and e.dtype is k.INDEX
+            if divides and any(part in columns for part in k.walk(e)):
                 return True
         return False
 

@@ -155,9 +155,7 @@ def _place(result: Layout, items: list[Item]) -> None:
         if item.kind != "vector" or value in result.memory:
             continue
         readers = [i for i in items if item in i.reads]
-        if all(
-            i.reads[item] == OWN and i.stage == item.stage and not i.is_alone and i.kind != "scalar" for i in readers
-        ):
+        if all(_sees_present(i, item) for i in readers):
             continue
         length, dtype = result.frame.split.length, value.type.dtype  # type: ignore[union-attr]
         size = length * dtype.itemsize if isinstance(length, int) else None
@@ -170,6 +168,12 @@ def _place(result: Layout, items: list[Item]) -> None:
             result.memory.add(value)
         else:
             result.shared[value] = host.value
+
+
+def _sees_present(reader: Item, item: Item) -> bool:
+    """Whether ``reader`` reads a vector just where the same loop has computed it."""
+    together = reader.stage == item.stage and not reader.is_alone and reader.kind != "scalar"
+    return together and reader.reads[item] == OWN
 
 
 def _can_host(host: Item, item: Item, readers: list[Item], result: Layout) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from jitorch.ir import kernel as k
 from jitorch.ir.graph import Node, Value
-from jitorch.ir.types import ScalarType, TensorType
+from jitorch.ir.types import ScalarType
 from jitorch.lower import fuse
 from jitorch.lower.frame import ANY, OWN, Frame, Split, frames, split_of
 from jitorch.lower.fuse import Plan
@@ -271,11 +271,7 @@ def _unstored_reductions(value: Value, plan: Plan) -> list[Node]:
         if v.node.op.lowering == "reduce":
             found[v.node] = None
         for operand in v.node.operands:
-            if (
-                operand not in seen
-                and not plan.is_stored(operand)
-                and isinstance(operand.type, (TensorType, ScalarType))
-            ):
+            if operand not in seen and not plan.is_stored(operand):
                 seen.add(operand)
                 stack.append(operand)
     return list(found)
