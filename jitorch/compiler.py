@@ -6,8 +6,7 @@ into regions, let each backend compile its own, and join them.
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -196,6 +195,13 @@ def allocate(type_: Any, sizes: Any) -> np.ndarray[Any, Any]:
     return np.empty(shape, type_.dtype.numpy)
 
 
+def _static(types: Sequence[Any]) -> list[tuple[tuple[int, ...], np.dtype[Any]]] | None:
+    """Shapes and dtypes of arrays for values of these types; None if a size is a symbol."""
+    if any(isinstance(d, SymDim) for t in types for d in t.shape):
+        return None
+    return [(tuple(t.shape), t.dtype.numpy) for t in types]
+
+
 @dataclass
 class Compiled:
     """A compiled graph.  ``run`` takes what the graph's inputs stand for and gives its outputs.
@@ -214,8 +220,9 @@ class Compiled:
     def __post_init__(self) -> None:
         self._written = {o for _, o in self.graph.writes}
         self._returned = [v for o, v in enumerate(self.graph.outputs) if o not in self._written]
-        self._lock = threading.Lock()
         self._symbols = self.graph.symbols
+        self._results = _static([v.type for v in self._returned])
+        self._numbers = [i for i, v in enumerate(self._returned) if isinstance(v.type, ScalarType)]
 
     def sizes(self, inputs: Sequence[Any]) -> dict[str, int]:
         """The symbolic sizes that these inputs have."""
@@ -234,11 +241,19 @@ class Compiled:
 
         An input that the graph writes is changed in place.
         """
-        sizes = self.sizes(inputs)
-        outputs = [allocate(v.type, sizes) for v in self._returned]
-        self.executable.run([*inputs, *self.literals], outputs, sizes)
+        sizes = self.sizes(inputs) if self._symbols else _NO_SIZES
+        if self._results is None:
+            outputs: list[Any] = [allocate(v.type, sizes) for v in self._returned]
+        else:
+            outputs = [np.empty(shape, dtype) for shape, dtype in self._results]
+        self.executable.run([*inputs, *self.literals] if self.literals else inputs, outputs, sizes)
         self.calls += 1
-        return [o.item() if isinstance(v.type, ScalarType) else o for o, v in zip(outputs, self._returned)]
+        for i in self._numbers:
+            outputs[i] = outputs[i].item()
+        return outputs
+
+
+_NO_SIZES: Mapping[str, int] = {}
 
 
 def dump(stage: str, text: str) -> None:
