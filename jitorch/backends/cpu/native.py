@@ -14,7 +14,7 @@ import functools
 import itertools
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import ModuleType
@@ -74,15 +74,18 @@ def fingerprint(target: Target | None = None) -> str:
     )
 
 
-def compile_text(text: str, *, opt: int = 2, target: Target | None = None) -> bytes:
+def compile_text(
+    text: str, *, opt: int = 2, target: Target | None = None, imports: Collection[str] = frozenset()
+) -> bytes:
     """Compile a module to an object file.
 
     ``opt`` is LLVM's level, 0 to 3; loops and straight code are vectorised from 2 on.  Text that is
-    not valid IR, or that calls a function this process does not have, raises `CompilerBug`.
+    not valid IR, or that calls a function that neither this process has nor ``imports`` names, raises
+    `CompilerBug`.
     """
     if config.current().dumps("llvm"):
         print(text, file=sys.stderr)
-    with _optimised(text, opt, target) as (module, machine):
+    with _optimised(text, opt, target, imports) as (module, machine):
         if config.current().dumps("assembly"):
             print(machine.emit_assembly(module), file=sys.stderr)
         return bytes(machine.emit_object(module))
@@ -121,13 +124,18 @@ def load_object(data: bytes, symbol: str) -> NativeFunction:
     return function
 
 
-def load_symbols(data: bytes, symbols: tuple[str, ...]) -> tuple[dict[str, int], object]:
-    """The addresses of ``symbols`` in an object, and what must be kept while they are used."""
+def load_symbols(
+    data: bytes, symbols: tuple[str, ...], imports: Mapping[str, int] | None = None
+) -> tuple[dict[str, int], object]:
+    """The addresses of ``symbols`` in an object, and what must be kept while they are used.
+
+    ``imports``: addresses of what the object needs besides the symbols of this process.
+    """
     if data[: len(_object_magic())] != _object_magic():
         raise CompilerBug("not an object file of this platform", expected=_object_magic(), actual=data[:8])
     llvm = _llvm()
     builder = llvm.JITLibraryBuilder().add_object_img(data).add_current_process()
-    for name, address in _extra_symbols().items():
+    for name, address in {**_extra_symbols(), **(imports or {})}.items():
         builder.import_symbol(name, address)
     for symbol in symbols:
         builder.export_symbol(symbol)
@@ -174,14 +182,16 @@ def _machine(target: Target, opt: int) -> Any:
 
 
 @contextmanager
-def _optimised(text: str, opt: int, target: Target | None) -> Iterator[tuple[Any, Any]]:
+def _optimised(
+    text: str, opt: int, target: Target | None, imports: Collection[str] = frozenset()
+) -> Iterator[tuple[Any, Any]]:
     """The module after LLVM's passes, and its target machine."""
     llvm, machine = _llvm(), _machine(target or host(), opt)
     # In a context of its own, names and types of other modules neither collide nor stay.  Closed by hand and in
     # this order: a garbage collector might free the context first.
     with llvm.create_context() as context, _parsed(text, context) as module:
         if target is None:
-            _check_symbols(module, text)
+            _check_symbols(module, text, imports)
         module.triple = machine.triple
         module.data_layout = str(machine.target_data)
         options = llvm.create_pipeline_tuning_options(opt)
@@ -210,11 +220,14 @@ def _refused(text: str, error: RuntimeError) -> CompilerBug:
     return CompilerBug("LLVM refuses the IR", actual=str(error).strip(), ir=text)
 
 
-def _check_symbols(module: Any, text: str) -> None:
+def _check_symbols(module: Any, text: str, imports: Collection[str]) -> None:
     missing = [
         function.name
         for function in module.functions
-        if function.is_declaration and not function.name.startswith("llvm.") and not _has_symbol(function.name)
+        if function.is_declaration
+        and not function.name.startswith("llvm.")
+        and function.name not in imports
+        and not _has_symbol(function.name)
     ]
     if missing:
         raise CompilerBug("native code calls functions that this process does not have", actual=missing, ir=text)
