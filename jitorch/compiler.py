@@ -6,13 +6,13 @@ into regions, let each backend compile its own, and join them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from jitorch import config, dims, plugins
+from jitorch import allocator, config, dims, plugins
 from jitorch.backends import cache, registry
 from jitorch.backends.base import Accept, Artifact, Backend, Decompose, Executable, Options, Unavailable, store_results
 from jitorch.dims import SymDim
@@ -192,14 +192,18 @@ def contiguous(x: Any) -> Any:
 def allocate(type_: Any, sizes: Any) -> np.ndarray[Any, Any]:
     """Memory for a value of ``type_``, whose symbols have these sizes."""
     shape = tuple(dims.evaluate(d, sizes) if isinstance(d, SymDim) else d for d in type_.shape)
-    return np.empty(shape, type_.dtype.numpy)
+    return allocator.empty(shape, type_.dtype.numpy)
 
 
-def _static(types: Sequence[Any]) -> list[tuple[tuple[int, ...], np.dtype[Any]]] | None:
-    """Shapes and dtypes of arrays for values of these types; None if a size is a symbol."""
+Make = Callable[[tuple[int, ...], Any], np.ndarray[Any, Any]]
+
+
+def _static(types: Sequence[Any]) -> list[tuple[Make, tuple[int, ...], Any]] | None:
+    """How to make arrays for values of these types: function, shape and dtype; None if a size is a symbol."""
     if any(isinstance(d, SymDim) for t in types for d in t.shape):
         return None
-    return [(tuple(t.shape), t.dtype.numpy) for t in types]
+    large = [t.size * t.dtype.itemsize >= allocator.SMALLEST for t in types]
+    return [(allocator.empty if big else np.empty, tuple(t.shape), t.dtype.numpy) for t, big in zip(types, large)]
 
 
 @dataclass
@@ -245,7 +249,7 @@ class Compiled:
         if self._results is None:
             outputs: list[Any] = [allocate(v.type, sizes) for v in self._returned]
         else:
-            outputs = [np.empty(shape, dtype) for shape, dtype in self._results]
+            outputs = [make(shape, dtype) for make, shape, dtype in self._results]
         self.executable.run([*inputs, *self.literals] if self.literals else inputs, outputs, sizes)
         self.calls += 1
         for i in self._numbers:
