@@ -12,13 +12,19 @@ from jitorch.ir.graph import Graph, Value
 from jitorch.ir.sizes import size_expr
 from jitorch.ir.types import ScalarType, TensorType
 from jitorch.lower import fuse
-from jitorch.lower.contraction import convolution_kernel, matmul_kernel
+from jitorch.lower.convolution import convolution
+from jitorch.lower.epilogue import Sink, merge
 from jitorch.lower.groups import Group, groups
+from jitorch.lower.matmul import matmul
 from jitorch.lower.memory import plan_memory, reuse_written_inputs
 from jitorch.lower.nests import Buffers, Scalars, map_kernel, row_reduction_kernel, scan_kernel, scatter_kernels
 from jitorch.lower.pull import STATUS
+from jitorch.lower.recipe import Job, Recipe
+from jitorch.lower.row_kernel import Layout, layout, row_kernel
+from jitorch.lower.rows import row_groups
+from jitorch.lower.target import Target, target_of
 
-RECIPES = {"matmul_batched": matmul_kernel, "convolution": convolution_kernel}
+RECIPES: dict[str, Recipe] = {"matmul_batched": matmul, "convolution": convolution}
 
 
 def can_lower(op_name: str, lowering: str | None) -> bool:
@@ -28,19 +34,19 @@ def can_lower(op_name: str, lowering: str | None) -> bool:
     return lowering in ("scalar", "pull", "reduce", "scan", "scatter")
 
 
-def program(graph: Graph, name: str | None = None, target: str = "cpu") -> host.Program:
+def program(graph: Graph, name: str | None = None, target: Target | str = "cpu") -> host.Program:
     """Lower ``graph``, which holds primitives only, to a host program over kernels.
 
     Inputs of tensor type become the program's inputs, outputs that are no write-back its outputs (a
     write-back is stored into its input); sizes and Python numbers its scalars, in that order.
-    ``target`` is "cpu" or "gpu": what recipes schedule for.
+    ``target`` is what recipes schedule for; "cpu" and "gpu" stand for a common one.
     """
-    lowering = _Lowering(graph, name or graph.name, target)
+    lowering = _Lowering(graph, name or graph.name, target_of(target))
     return plan_memory(reuse_written_inputs(lowering.run()))
 
 
 class _Lowering:
-    def __init__(self, graph: Graph, name: str, target: str):
+    def __init__(self, graph: Graph, name: str, target: Target):
         self.graph, self.name, self.target = graph, name, target
         self.plan = fuse.plan(graph)
         self.buffers: Buffers = {}
@@ -56,12 +62,15 @@ class _Lowering:
             if isinstance(v.type, ScalarType):
                 self.scalars[v] = k.Var(f"number{i}", v.type.dtype)
         outputs, copies = self._outputs()
+        planned = self._groups()
+        unstored = {v for g, plan in planned if plan for v in g.values if v not in plan.memory}
+        unstored |= {v for g, _ in planned for v in g.hidden}
         for i, v in enumerate(self.plan.stored):
-            if v not in self.buffers:
+            if v not in self.buffers and v not in unstored:
                 buffer = self._declare(v, f"buf{i}")
                 self.body.append(host.Alloc(buffer, self.sizes[buffer.name]))
-        for group in groups(self.plan):
-            for kernel in self._kernels(group):
+        for group, plan in planned:
+            for kernel in self._kernels(group, plan):
                 self.body.append(host.Launch(kernel, kernel.params))
         self.body += copies
         uses_status = any(STATUS in kernel.params for kernel in self._launched())
@@ -129,18 +138,26 @@ class _Lowering:
         return f"{base}_{count}"
 
     # -- kernels ---------------------------------------------------------------------------------
-    def _kernels(self, group: Group) -> tuple[k.Kernel, ...]:
+    def _groups(self) -> list[tuple[Group, Layout | None]]:
+        """The kernels to make, in order; those that go row by row with their layout."""
+        found = merge(self.plan, groups(self.plan))
+        if self.target.name != "cpu":
+            return [(group, None) for group in found]
+        found = row_groups(found, self.plan)
+        wanted = {*self.graph.outputs}.union(*(v for g in found for v in [g.reads - {*g.values}]))
+        return [(g, layout(g, self.plan, wanted & {*g.values}) if g.split is not None else None) for g in found]
+
+    def _kernels(self, group: Group, plan: Layout | None) -> tuple[k.Kernel, ...]:
         value = group.values[0]
         node = value.node
         if node is None:
             raise CompilerBug("an input needs no kernel", ir=self.graph)
-        name = self._kernel_name(node.op.name if len(group.values) == 1 else "fused")
+        name = self._kernel_name(node.op.name if len(group.values) == 1 or group.is_recipe else "fused")
         kind = node.op.lowering
+        if plan is not None:
+            return (row_kernel(name, plan, self.buffers, self.scalars),)
         if kind == "recipe":
-            recipe = RECIPES.get(node.op.name)
-            if recipe is None:
-                raise BackendError(f"no recipe lowers {node.op.name}")
-            return (recipe(name, node, self.buffers, self.scalars, self.target),)
+            return self._recipe(name, group)
         if kind == "scatter":
             return scatter_kernels(name, value, node, self.buffers, self.scalars)
         if kind == "scan":
@@ -150,6 +167,18 @@ class _Lowering:
         if kind in ("scalar", "pull", "reduce"):
             return (map_kernel(name, group.values, self.buffers, self.scalars),)
         raise BackendError(f"{node.op.name} ({kind}) has no kernel")
+
+    def _recipe(self, name: str, group: Group) -> tuple[k.Kernel, ...]:
+        node = group.values[0].node
+        recipe = RECIPES.get(node.op.name) if node is not None else None
+        if node is None or recipe is None:
+            raise BackendError(f"no recipe lowers {group.values[0]}")
+        values = tuple(v for v in group.values if v not in group.hidden)
+        sink = Sink(group.values[0], values, self.buffers, self.scalars)
+        made = recipe(Job(name, node, self.buffers, self.scalars, self.target, sink))
+        for buffer, size in made.temporaries:
+            self.body.append(host.Alloc(buffer, size_expr(size)))
+        return made.kernels
 
 
 def _order_copies(copies: list[host.Stmt]) -> list[host.Stmt]:

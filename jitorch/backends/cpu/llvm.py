@@ -11,6 +11,9 @@ result is 0, the code that a kernel left in the status buffer, or `OUT_OF_MEMORY
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import dataclass
+
 from jitorch.backends.cpu import words
 from jitorch.backends.cpu.expressions import Scope, Slot, Value, at, evaluate, index, store, widen
 from jitorch.backends.cpu.host import HostWriter, entry_symbol
@@ -37,6 +40,9 @@ from jitorch.ir.kernel import (
 )
 from jitorch.ir.program import Program
 
+# The name of a kernel's function until its text is known.
+_UNNAMED = "kernel.unnamed"
+
 # Scratch buffers lie on the stack; a thread of macOS has 512 KiB.
 _MAX_SCRATCH = 256 * 1024
 
@@ -59,6 +65,44 @@ def render(program: Program) -> str:
         symbols[kernel] = add_kernel(module, kernel, name)
     HostWriter(module, program, symbols).write(entry_symbol(program.name))
     return module.text()
+
+
+@dataclass(frozen=True)
+class Modules:
+    """A program as modules that are compiled one by one and linked.
+
+    ``kernels`` gives the text of each by the function it defines, ``names`` the kernels that this function is.
+    """
+
+    host: str
+    kernels: dict[str, str]
+    names: dict[str, list[str]]
+
+    def __str__(self) -> str:
+        parts = [f"; {', '.join(self.names[symbol])}\n{text}" for symbol, text in self.kernels.items()]
+        return "\n".join([*parts, self.host])
+
+
+def modules(program: Program) -> Modules:
+    """The modules of ``program``: kernels that are the same code, whatever their buffers are called, are one.
+
+    A kernel's function is named by the digest of its text, so programs that share kernels share their objects.
+    """
+    symbols: dict[Kernel, str] = {}
+    kernels: dict[str, str] = {}
+    names: dict[str, list[str]] = {}
+    host = Module()
+    for kernel in program.kernels:
+        module = Module()
+        add_kernel(module, kernel, _UNNAMED, linkage="")
+        text = module.text()
+        name = f"kernel.{hashlib.sha256(text.encode()).hexdigest()[:32]}"
+        kernels.setdefault(name, text.replace(_UNNAMED, name))
+        names.setdefault(name, []).append(kernel.name)
+        types = ", ".join("ptr" if isinstance(p, Buffer) else register_type(p.dtype) for p in kernel.params)
+        symbols[kernel] = host.declare(name, "void", types)
+    HostWriter(host, program, symbols).write(entry_symbol(program.name))
+    return Modules(host.text(), kernels, names)
 
 
 def render_kernel(kernel: Kernel) -> str:
