@@ -3,6 +3,7 @@
 This is the only place where that is decided, before any kernel is made:
 
 * inputs, outputs, and what a recipe, scatter, scan or routine makes, are stored;
+* so is what is picked from the rows of something that is computed;
 * a reduction is stored when its reader runs more often than it has elements, or wants another loop order;
 * any other value is stored when it is read from several kernels, or several times an element,
   and costs more than reading it back.
@@ -78,20 +79,24 @@ def _costs(graph: Graph) -> dict[Value, int]:
     """Operations to compute one element of a value from what is surely stored."""
     cost: dict[Value, int] = {}
     for node in graph.nodes:
-        inputs = sum(cost.get(v, 0) for v in node.operands)
         kind = node.op.lowering
         if kind in _MATERIALIZED:
             total = 0
         elif kind == "reduce":
             total = 1000
-        elif kind == "scalar":
-            name = node.op.scalar or ""
-            total = inputs + (1 if name in _SIMPLE else _COSTS.get(name, 20))
         else:
-            total = inputs + (0 if node.op.name in _FREE_PULLS else 3)
+            total = own_cost(node) + sum(cost.get(v, 0) for v in node.operands)
         for value in node.outputs:
             cost[value] = min(total, 100_000)
     return cost
+
+
+def own_cost(node: Node) -> int:
+    """Operations that an elementwise op or a view takes for one element, without its operands."""
+    if node.op.lowering == "scalar":
+        name = node.op.scalar or ""
+        return 1 if name in _SIMPLE else _COSTS.get(name, 20)
+    return 0 if node.op.name in _FREE_PULLS else 3
 
 
 def _must_store(value: Value, node: Node) -> bool:
@@ -101,7 +106,16 @@ def _must_store(value: Value, node: Node) -> bool:
         return True
     if node.op.lowering == "reduce" and keeps_last_axis(node):
         return True
+    if _picks_one(node):
+        return True
     return any(_wants_memory(user, value) for user, _ in value.uses)
+
+
+def _picks_one(node: Node) -> bool:
+    """Whether one element is picked from each row of what would have to be stored whole for its sake."""
+    if node.op.name != "gather_axis" or _is_free(node.operands[0]):
+        return False
+    return node.output.type.shape[node.attrs["axis"]] == 1  # type: ignore[union-attr]
 
 
 def keeps_last_axis(node: Node) -> bool:

@@ -81,6 +81,11 @@ def current() -> Interpreter:
     return installed() if interpreter is None else interpreter
 
 
+def entered() -> Interpreter | None:
+    """The interpreter that this context entered; None where the installed one runs ops at once."""
+    return _slot.get(None)
+
+
 @contextmanager
 def interpreting(interpreter: Interpreter) -> Iterator[None]:
     """Run op calls in this block by ``interpreter``."""

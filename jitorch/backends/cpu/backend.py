@@ -6,7 +6,7 @@ from typing import Any
 
 from jitorch import dtypes
 from jitorch.backends.base import API, HOST_MEMORY, Artifact, Available, Options, Unavailable, Verdict
-from jitorch.backends.cpu import host, llvm, native
+from jitorch.backends.cpu import host, llvm, native, objects
 from jitorch.backends.kernels import ProgramExecutable, kernel_verdict, program_manifest
 from jitorch.dtypes import Category
 from jitorch.ir.graph import Graph, Node
@@ -35,14 +35,16 @@ class CpuBackend:
     def compile(self, region: Graph, options: Options) -> Artifact:
         machine = native.host()
         lowered = program(region, region.name, target_of_features(machine.triple, machine.features))
-        text = llvm.render(lowered)
-        payload = native.compile_text(text, opt=options.opt)
+        modules = llvm.modules(lowered)
+        payload = objects.pack(objects.compile_modules(modules, options.opt))
         manifest = program_manifest(region, lowered, host.entry_symbol(lowered.name))
-        sources = {"kernels": "\n".join(map(str, lowered.kernels)), "program": str(lowered), "llvm": text}
+        sources = {"kernels": "\n".join(map(str, lowered.kernels)), "program": str(lowered), "llvm": str(modules)}
         return Artifact(self.name, payload, manifest, sources)
 
     def load(self, artifact: Artifact) -> ProgramExecutable:
-        return ProgramExecutable(native.load_object(artifact.payload, artifact.manifest["symbol"]), artifact.manifest)
+        return ProgramExecutable(
+            native.load_objects(objects.unpack(artifact.payload), artifact.manifest["symbol"]), artifact.manifest
+        )
 
     def fingerprint(self) -> str:
         return native.fingerprint()
