@@ -108,7 +108,7 @@ def _must_store(value: Value, node: Node) -> bool:
         return True
     if _picks_one(node):
         return True
-    return any(_wants_memory(user, i, value) for user, i in value.uses)
+    return any(_wants_memory(user, value) for user, _ in value.uses)
 
 
 def _picks_one(node: Node) -> bool:
@@ -129,13 +129,13 @@ def keeps_last_axis(node: Node) -> bool:
     return single and not (isinstance(last, int) and last < 4)
 
 
-def _wants_memory(user: Node, i: int, value: Value) -> bool:
+def _wants_memory(user: Node, value: Value) -> bool:
     """A recipe reads its operands many times: they are memory, or a strided view of memory."""
     kind = user.op.lowering
     if kind == "extern":
         return True
     if kind == "recipe":
-        return not _is_view_of_memory(value) or (user.op.name == "matmul_batched" and i == 1 and not _rows_ok(user))
+        return not _is_view_of_memory(value)
     return False
 
 
@@ -177,13 +177,6 @@ def unit_axis(value: Value) -> int | None:
         return axis if source.shape[inner] == shape[axis] else None  # type: ignore[union-attr]
     kept = inner == source.rank - 1 and value.type.shape[-1:] == source.shape[-1:]  # type: ignore[union-attr]
     return rank - 1 if kept else None
-
-
-def _rows_ok(node: Node) -> bool:
-    """Whether a matrix product can load vectors: along n from y, or along m from x."""
-    x, y = node.operands
-    rank = y.type.rank  # type: ignore[union-attr]
-    return unit_axis(y) == rank - 1 or unit_axis(x) == rank - 2
 
 
 def _worth_storing(value: Value, node: Node, roots: dict[Value, bool], cost: dict[Value, int]) -> bool:
