@@ -28,6 +28,12 @@ _FREE_PULLS = frozenset(
     "broadcast_to reshape_to transpose_axes slice_axes flip_axes constant number iota size_of cast copy detach".split()
 )
 VIEWS = frozenset(("broadcast_to", "reshape_to", "transpose_axes", "slice_axes", "detach"))
+FLAT_VIEWS = frozenset(("reshape_to", "detach"))
+"""Views that keep the row-major order of all elements."""
+INDEX_VIEWS = VIEWS | {"flip_axes"}
+"""Ops whose elements are elements of the operand, at another index."""
+_COPYING = frozenset(("convolution", "convolution_weight"))
+"""Recipes that copy what they do not find in memory, and compute it on the way."""
 _MATERIALIZED = frozenset(("recipe", "scatter", "scan", "extern"))
 
 
@@ -48,7 +54,7 @@ def plan(graph: Graph) -> Plan:
     decided: set[Value] = {v for v in graph.outputs if v.node is not None}
     readers: dict[Value, dict[Value, bool]] = {}  # kernel root -> whether it reads an element more than once
     for node in reversed(graph.nodes):
-        if node.op.lowering == "recipe":
+        if node.op.lowering == "recipe" and node.op.name not in _COPYING:
             decided.update(v for v in map(_behind_views, node.operands) if v.node is not None)
         for value in node.outputs:
             if _must_store(value, node) or _worth_storing(value, node, readers.get(value, {}), cost):
@@ -121,6 +127,8 @@ def _wants_memory(user: Node, i: int, value: Value) -> bool:
     if kind == "extern":
         return True
     if kind == "recipe":
+        if user.op.name in _COPYING:
+            return False
         return not _is_view_of_memory(value) or (user.op.name == "matmul_batched" and i == 1 and not _rows_ok(user))
     return False
 

@@ -1,0 +1,105 @@
+"""How a convolution is cut: tiles that fit the registers, and strips of rows that are one unit of work."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+STAGED = 12 * 1024
+"""Elements of a strip for one block of channels: more would leave the second-level cache to others' data."""
+_MOST_ROWS = 16
+_FILL = 8
+"""Sums in flight that keep two multipliers of four cycles' delay busy."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A tile ``vectors`` registers of ``width`` elements long."""
+
+    width: int
+    vectors: int
+
+    @property
+    def length(self) -> int:
+        return self.width * self.vectors
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """``rows`` channels at once; a strip is ``height`` rows of ``columns``; full tiles and the last one of a strip."""
+
+    rows: int
+    height: int
+    columns: int
+    pitch: int
+    full: Run
+    tail: Run | None
+
+    @property
+    def positions(self) -> int:
+        """Of a strip, with what lies between its rows."""
+        return (self.height - 1) * self.pitch + self.columns
+
+    @property
+    def tiles(self) -> int:
+        """Full ones in a strip."""
+        return self.positions // self.full.length
+
+
+def choose(outputs: int, height: int, width: int, pitch: int, lanes: int, registers: int) -> Tiling:
+    """The cut with the least work, counted in multiplications of vectors."""
+    best: tuple[float, Tiling] | None = None
+    columns = width if width <= STAGED // 4 else _even(width, STAGED // 4)
+    for rows in range(1, min(outputs, _MOST_ROWS) + 1):
+        for strip in _strips(height, rows, columns, pitch) if columns == width else (1,):
+            for vectors in range(1, registers // (rows + 1) + 1):
+                if rows * vectors + vectors + 1 > registers:
+                    continue
+                tiling = _tiling(rows, strip, columns, pitch, lanes, vectors)
+                units = -(-outputs // rows) * -(-height // strip) * -(-width // columns)
+                cost = units * (_cost(rows, vectors) * tiling.tiles + _tail_cost(tiling) + 1)
+                if best is None or cost < best[0]:
+                    best = cost, tiling
+    if best is None:
+        raise ValueError(f"no tile of {outputs} x {height} x {width} for {registers} registers")
+    return best[1]
+
+
+def _even(size: int, limit: int) -> int:
+    """The size of equal parts of at most ``limit``."""
+    parts = -(-size // limit)
+    return -(-size // parts)
+
+
+def _strips(height: int, rows: int, columns: int, pitch: int) -> list[int]:
+    """Heights of strips to try: equal parts of all rows."""
+    parts = {_even(height, h) for h in (1, 2, 3, 4, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 48, 64) if h <= height}
+    fitting = [h for h in sorted(parts) if rows * ((h - 1) * pitch + columns) <= STAGED]
+    return fitting or [1]
+
+
+def _tiling(rows: int, height: int, columns: int, pitch: int, lanes: int, vectors: int) -> Tiling:
+    positions = (height - 1) * pitch + columns
+    full = Run(lanes, vectors)
+    rest = positions % full.length
+    if not rest:
+        return Tiling(rows, height, columns, pitch, full, None)
+    options = []
+    width = lanes
+    while width:
+        run = Run(width, -(-rest // width))
+        if run.length <= positions and run.vectors <= vectors:
+            options.append((_cost(rows, run.vectors), -width, run))
+        width //= 2
+    tail = min(options)[2] if options else Run(1, 1)
+    if tail.length < rest:
+        # Fewer positions than the narrowest run that holds them all: one vector of any width.
+        tail = Run(rest, 1)
+    return Tiling(rows, height, columns, pitch, full, tail)
+
+
+def _cost(rows: int, vectors: int) -> float:
+    return max(rows * vectors, rows + vectors + 1, _FILL)
+
+
+def _tail_cost(tiling: Tiling) -> float:
+    return _cost(tiling.rows, tiling.tail.vectors) if tiling.tail else 0
