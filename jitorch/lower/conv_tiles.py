@@ -25,14 +25,14 @@ class Run:
 
 @dataclass(frozen=True)
 class Tiling:
-    """``rows`` channels at once; a strip is ``height`` rows of ``columns``; full tiles and the last one of a strip."""
+    """``rows`` channels at once; a strip is ``height`` rows of ``columns``; full tiles, then those at its end."""
 
     rows: int
     height: int
     columns: int
     pitch: int
     full: Run
-    tail: Run | None
+    tail: tuple[Run, ...]
 
     @property
     def positions(self) -> int:
@@ -81,20 +81,31 @@ def _tiling(rows: int, height: int, columns: int, pitch: int, lanes: int, vector
     positions = (height - 1) * pitch + columns
     full = Run(lanes, vectors)
     rest = positions % full.length
-    if not rest:
-        return Tiling(rows, height, columns, pitch, full, None)
-    options = []
-    width = lanes
-    while width:
-        run = Run(width, -(-rest // width))
-        if run.length <= positions and run.vectors <= vectors:
-            options.append((_cost(rows, run.vectors), -width, run))
-        width //= 2
-    tail = min(options)[2] if options else Run(1, 1)
-    if tail.length < rest:
-        # Fewer positions than the narrowest run that holds them all: one vector of any width.
-        tail = Run(rest, 1)
-    return Tiling(rows, height, columns, pitch, full, tail)
+    return Tiling(rows, height, columns, pitch, full, _tail(rest, positions, rows, lanes, vectors) if rest else ())
+
+
+def _tail(rest: int, positions: int, rows: int, lanes: int, vectors: int) -> tuple[Run, ...]:
+    """One or two runs for the last ``rest`` positions; the last run may reach back over positions already done."""
+    options: list[tuple[Run, ...]] = []
+    widths = [lanes >> i for i in range(lanes.bit_length()) if lanes >> i <= positions]
+    for width in widths:
+        run = _covering(rest, width)
+        if run.vectors <= vectors and run.length <= positions:
+            options.append((run,))
+        first = Run(width, min(rest // width, vectors))
+        if not first.vectors or first.length == rest:
+            continue
+        for narrow in widths:
+            last = _covering(rest - first.length, narrow)
+            if last.vectors <= vectors and last.length <= positions:
+                options.append((first, last))
+    if not options:
+        raise ValueError(f"no tail of {rest} of {positions} positions in {vectors} vectors of {lanes}")
+    return min(options, key=lambda runs: (sum(_cost(rows, r.vectors) for r in runs) + len(runs), -runs[0].width))
+
+
+def _covering(rest: int, width: int) -> Run:
+    return Run(width, -(-rest // width))
 
 
 def _cost(rows: int, vectors: int) -> float:
@@ -102,4 +113,4 @@ def _cost(rows: int, vectors: int) -> float:
 
 
 def _tail_cost(tiling: Tiling) -> float:
-    return _cost(tiling.rows, tiling.tail.vectors) if tiling.tail else 0
+    return sum(_cost(tiling.rows, run.vectors) for run in tiling.tail)

@@ -109,8 +109,11 @@ class _Writer:
             tile = k.Var("tile")
             full = self._tile(tile * t.full.length, t.full)
             statements.append(k.For(tile, k.const(t.tiles), full))
-        if t.tail:
-            statements += self._tile(k.const(t.positions - t.tail.length), t.tail)
+        done = t.tiles * t.full.length
+        for run in t.tail:
+            start = min(done, t.positions - run.length)
+            statements.append(k.For(k.Var("last"), k.const(1), self._tile(k.const(start), run)))
+            done = start + run.length
         statements += self._rows(*skipped)
         total: k.Expr = k.const(1)
         for _, count in nest:
