@@ -29,6 +29,12 @@ _FREE_PULLS = frozenset(
     "broadcast_to reshape_to transpose_axes slice_axes flip_axes constant number iota size_of cast copy detach".split()
 )
 VIEWS = frozenset(("broadcast_to", "reshape_to", "transpose_axes", "slice_axes", "detach"))
+FLAT_VIEWS = frozenset(("reshape_to", "detach"))
+"""Views that keep the row-major order of all elements."""
+INDEX_VIEWS = VIEWS | {"flip_axes"}
+"""Ops whose elements are elements of the operand, at another index."""
+_COPYING = frozenset(("convolution", "convolution_weight"))
+"""Recipes that copy what they do not find in memory, and compute it on the way."""
 _MATERIALIZED = frozenset(("recipe", "scatter", "scan", "extern"))
 
 
@@ -49,7 +55,7 @@ def plan(graph: Graph) -> Plan:
     decided: set[Value] = {v for v in graph.outputs if v.node is not None}
     readers: dict[Value, dict[Value, bool]] = {}  # kernel root -> whether it reads an element more than once
     for node in reversed(graph.nodes):
-        if node.op.lowering == "recipe":
+        if node.op.lowering == "recipe" and node.op.name not in _COPYING:
             decided.update(v for v in map(_behind_views, node.operands) if v.node is not None)
         for value in node.outputs:
             if _must_store(value, node) or _worth_storing(value, node, readers.get(value, {}), cost):
@@ -135,7 +141,7 @@ def _wants_memory(user: Node, value: Value) -> bool:
     if kind == "extern":
         return True
     if kind == "recipe":
-        return not _is_view_of_memory(value)
+        return user.op.name not in _COPYING and not _is_view_of_memory(value)
     return False
 
 
