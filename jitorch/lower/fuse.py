@@ -17,6 +17,7 @@ from jitorch import dims
 from jitorch.dims import Dim
 from jitorch.ir.graph import Graph, Node, Value
 from jitorch.ir.types import ScalarType, TensorType
+from jitorch.lower.frame import keeps_last_axis
 
 READ_COST = 4
 """What storing and reading back an element costs, in simple operations."""
@@ -122,17 +123,6 @@ def _picks_one(node: Node) -> bool:
     if node.op.name != "gather_axis" or _is_free(node.operands[0]):
         return False
     return node.output.type.shape[node.attrs["axis"]] == 1  # type: ignore[union-attr]
-
-
-def keeps_last_axis(node: Node) -> bool:
-    """Whether a reduction runs over outer axes only: then rows are added up, in another loop order."""
-    operand = node.operands[0].type
-    axes = node.attrs["axes"]
-    if not isinstance(operand, TensorType) or not axes or operand.rank - 1 in axes:
-        return False
-    last = operand.shape[-1]
-    single = len(node.outputs) == 1 and "arg" not in node.op.name
-    return single and not (isinstance(last, int) and last < 4)
 
 
 def _wants_memory(user: Node, value: Value) -> bool:
