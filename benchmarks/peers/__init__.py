@@ -17,7 +17,11 @@ PEERS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "torch-script": ("torch_peer", "Script", ("torch",)),
     "torch-compile": ("torch_peer", "Compile", ("torch",)),
     "torch-compile-max": ("torch_peer", "CompileMax", ("torch",)),
+    "jax": ("jax_peer", "Jax", ("jax",)),
+    "onnxruntime": ("onnx_peer", "OnnxRuntime", ("onnxruntime", "onnx", "torch")),
+    "tinygrad": ("tinygrad_peer", "TinyGrad", ("tinygrad",)),
     "numpy": ("numpy_peer", "NumPy", ()),
+    "numba": ("numba_peer", "Numba", ("numba",)),
 }
 REFERENCE = "reference"
 

@@ -21,7 +21,7 @@ class LSTM(Recurrent):
     states = 2
 
     def step(self, gates: Tensor, state: State, weight: Tensor, bias: Tensor | None, projection: Any) -> State:
-        h, c = lstm_step(gates, *state, weight, bias)
+        h, c = lstm_step(gates, state[0], state[1], weight, bias)
         return (h if projection is None else F.linear(h, projection)), c
 
     def forward(self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, tuple[Tensor, Tensor]]:

@@ -1,3 +1,5 @@
+import inspect
+
 import pytest
 import torch
 
@@ -47,3 +49,15 @@ def test_wrong_arguments():
         nn.RNN(3, 5)(ours(numbers(3)))
     with pytest.raises(ShapeError):
         nn.RNN(3, 5)(ours(sequence()), ours(numbers(1, 3, 5)))
+
+
+def test_positions_of_the_documented_parameters():
+    tail = ["bias", "batch_first", "dropout", "bidirectional"]
+    expected = {
+        nn.RNN: ["num_layers", "nonlinearity", *tail],
+        nn.GRU: ["num_layers", *tail],
+        nn.LSTM: ["num_layers", *tail, "proj_size"],
+    }
+    for layer, names in expected.items():
+        found = list(inspect.signature(layer).parameters)
+        assert found == ["input_size", "hidden_size", *names, "device", "dtype"]
