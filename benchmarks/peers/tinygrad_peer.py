@@ -1,4 +1,4 @@
-"""tinygrad with TinyJit on its CPU device."""
+"""tinygrad with TinyJit on its CPU device, which the environment of the process chooses (``DEV=CPU``)."""
 
 from __future__ import annotations
 
@@ -18,9 +18,6 @@ class TinyGrad(Peer):
     """Float32; a jitted function is called three times before it is replayed."""
 
     cannot = {"": "not among the rows tinygrad is asked for"}  # noqa: RUF012
-
-    def __init__(self) -> None:
-        Device.DEFAULT = "CPU"
 
     def versions(self) -> dict[str, str]:
         return {"tinygrad": version("tinygrad")}
