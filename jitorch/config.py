@@ -6,6 +6,7 @@
     JITORCH_NUM_THREADS=n       threads of one program (default: the processors this process may use)
     JITORCH_DUMP=llvm,assembly  stages whose text is written to standard error; ``all`` for each
     JITORCH_VERIFY=1            check the IR after every pass
+    JITORCH_NATIVE=0            short paths in Python only, none made of machine code (see `backends.cpu.extension`)
     JITORCH_PASSES=a,b          passes of installed packages to run, in this order (see `jitorch.plugins`)
 
 The environment is read once, at first use.  `override` changes settings for a ``with`` block of
@@ -39,6 +40,7 @@ class Config:
     dump: frozenset[str]
     verify: bool
     passes: tuple[str, ...] = ()
+    native: bool = True
 
     def dumps(self, stage: str) -> bool:
         """Whether the text of ``stage`` is asked for."""
@@ -56,6 +58,7 @@ def read(environ: Mapping[str, str]) -> Config:
         dump=frozenset(_names(environ, "JITORCH_DUMP")),
         verify=_flag(environ, "JITORCH_VERIFY", False),
         passes=tuple(_names(environ, "JITORCH_PASSES")),
+        native=_flag(environ, "JITORCH_NATIVE", True),
     )
 
 

@@ -14,7 +14,7 @@ import functools
 import itertools
 import sys
 import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import ModuleType
@@ -75,11 +75,13 @@ def fingerprint(target: Target | None = None) -> str:
     )
 
 
-def compile_text(text: str, *, opt: int = 2, target: Target | None = None, elsewhere: Collection[str] = ()) -> bytes:
+def compile_text(
+    text: str, *, opt: int = 2, target: Target | None = None, imports: Collection[str] = frozenset()
+) -> bytes:
     """Compile a module to an object file.
 
     ``opt`` is LLVM's level, 0 to 3; loops are vectorised from 2 on.  Text that is not valid IR, or
-    that calls a function that neither this process has nor ``elsewhere`` names, raises `CompilerBug`.
+    that calls a function that neither this process has nor ``imports`` names, raises `CompilerBug`.
     """
     if config.current().dumps("llvm"):
         print(text, file=sys.stderr)
@@ -87,7 +89,7 @@ def compile_text(text: str, *, opt: int = 2, target: Target | None = None, elsew
         print(assembly(text, opt=opt, target=target), file=sys.stderr)
     with _optimised(text, opt, target) as (module, machine):
         if target is None:
-            _check_symbols(module, text, elsewhere)
+            _check_symbols(module, text, imports)
         return bytes(machine.emit_object(module))
 
 
@@ -145,15 +147,20 @@ def fill_in(symbol: str, address: Callable[[], int]) -> None:
 _filled_in: dict[str, Callable[[], int]] = {}
 
 
-def load_symbols(objects: Sequence[bytes], symbols: tuple[str, ...]) -> tuple[dict[str, int], object]:
-    """The addresses of ``symbols`` in these objects, and what must be kept while they are used."""
+def load_symbols(
+    objects: Sequence[bytes], symbols: tuple[str, ...], imports: Mapping[str, int] | None = None
+) -> tuple[dict[str, int], object]:
+    """The addresses of ``symbols`` in these objects, and what must be kept while they are used.
+
+    ``imports``: addresses of what the objects need besides the symbols of this process.
+    """
     llvm = _llvm()
     builder = llvm.JITLibraryBuilder().add_current_process()
     for data in objects:
         if data[: len(_object_magic())] != _object_magic():
             raise CompilerBug("not an object file of this platform", expected=_object_magic(), actual=data[:8])
         builder.add_object_img(data)
-    for name, address in _extra_symbols().items():
+    for name, address in {**_extra_symbols(), **(imports or {})}.items():
         builder.import_symbol(name, address)
     pointers = [name for name in _filled_in if any(name.encode() + b"\0" in data for data in objects)]
     for symbol in (*symbols, *pointers):
@@ -205,13 +212,13 @@ def refused(text: str, message: str) -> CompilerBug:
     return CompilerBug("LLVM refuses the IR", actual=message.strip(), ir=text)
 
 
-def _check_symbols(module: Any, text: str, elsewhere: Collection[str]) -> None:
+def _check_symbols(module: Any, text: str, imports: Collection[str]) -> None:
     missing = [
         function.name
         for function in module.functions
         if function.is_declaration
         and not function.name.startswith("llvm.")
-        and function.name not in elsewhere
+        and function.name not in imports
         and not _has_symbol(function.name)
     ]
     if missing:

@@ -40,6 +40,7 @@ attributes #0 = { nounwind "prefer-vector-width"="256" "no-trapping-math"="true"
 attributes #1 = { nounwind willreturn nosync nofree nocallback memory(none) }
 attributes #2 = { nounwind alwaysinline "no-trapping-math"="true" }
 attributes #3 = { nounwind noinline "prefer-vector-width"="256" "no-trapping-math"="true" }
+attributes #4 = { nounwind noinline willreturn nosync nofree memory(none) "no-trapping-math"="true" }
 """
 
 
@@ -104,6 +105,7 @@ class Module:
     declares: dict[str, str] = field(default_factory=dict)
     globals: dict[str, str] = field(default_factory=dict)
     functions: dict[str, str] = field(default_factory=dict)
+    kept: list[str] = field(default_factory=list)
 
     def declare(self, name: str, result: str, params: str, attributes: str = "") -> str:
         """Declare an external function or intrinsic; gives its symbol."""
@@ -118,8 +120,16 @@ class Module:
             self.functions[name] = build(self, symbol(name))
         return symbol(name)
 
+    def keep(self, symbol: str) -> None:
+        """Do not let the optimiser drop function ``symbol``, to which only an attribute points."""
+        if symbol not in self.kept:
+            self.kept.append(symbol)
+
     def text(self) -> str:
-        return "\n".join([*self.declares.values(), *self.globals.values(), "", *self.functions.values(), _ATTRIBUTES])
+        names = ", ".join(f"ptr {symbol}" for symbol in self.kept)
+        kept = f'@llvm.compiler.used = appending global [{len(self.kept)} x ptr] [{names}], section "llvm.metadata"'
+        head = [*self.declares.values(), *self.globals.values(), ""]
+        return "\n".join([*head, *self.functions.values(), *([kept] if self.kept else []), _ATTRIBUTES])
 
 
 class Function:
