@@ -42,7 +42,8 @@ class Direct:
     """``out[b, o, *s] = sum over c and taps of weight(o, c, taps) * source``.
 
     ``outputs`` and ``channels`` are those of one group; ``o`` counts all outputs.  ``store`` gives the
-    statements that put a value at coordinates ``(b, o, *s)``.  ``channels_inside``: all channels of a strip follow each other, not all strips of a channel.
+    statements that put a value at coordinates ``(b, o, *s)``.  ``channels_inside``: all channels of a strip
+    follow each other, not all strips of a channel.
     """
 
     source: Padded
