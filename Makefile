@@ -1,8 +1,11 @@
 # Needs python3 (3.11 or later) and make; everything else goes into $(VENV).
 #
 #   make test    install what the tests need, run them        make test ARGS="tests/dims -x"
+#   make test-emulated   the tests of code for other processors, under Debian's qemu-user
+#   make test-long       the tests that take minutes
 #   make demo    install what the demo needs, run it
 #   make lint    style, types, order of imports
+#   make bench   install jitorch's peers, measure it beside them    make bench ARGS="--only W3 --quick"
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -14,11 +17,17 @@ PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/jitorch-onnx/pyproje
 PROJECTS := Makefile pyproject.toml $(PLUGINS:%=%/pyproject.toml)
 INSTALL := $(RUN) -m pip install --quiet --disable-pip-version-check
 
-.PHONY: test demo lint clean
+.PHONY: test test-emulated test-long demo lint bench clean
 .DELETE_ON_ERROR:
 
 test: $(VENV)/.installed-test
 	$(RUN) -m pytest -n $(WORKERS) $(ARGS)
+
+test-emulated: $(VENV)/.installed-test
+	$(RUN) -m pytest -m emulated $(ARGS)
+
+test-long: $(VENV)/.installed-test
+	$(RUN) -m pytest -m long $(ARGS)
 
 demo: $(VENV)/.installed-demo
 	$(RUN) examples/digits.py $(ARGS)
@@ -28,6 +37,9 @@ lint: $(VENV)/.installed-test $(VENV)/.installed-dev
 	$(RUN) -m ruff format --check
 	$(RUN) -m pyright --pythonpath $(RUN)
 	$(VENV)/bin/lint-imports
+
+bench: $(VENV)/.installed-bench
+	$(RUN) -m benchmarks $(ARGS)
 
 # Each extra is installed once, and again when a pyproject.toml changes.
 $(VENV)/.installed-%: $(VENV)/.made $(PROJECTS)

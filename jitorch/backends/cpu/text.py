@@ -22,6 +22,7 @@ import numpy as np
 from jitorch import dtypes
 from jitorch.dtypes import Category, DType
 from jitorch.errors import UnsupportedError
+from jitorch.ir.kernel import Buffer
 
 NAME = "llvm"
 
@@ -102,6 +103,7 @@ class Module:
     """Functions and what they declare."""
 
     declares: dict[str, str] = field(default_factory=dict)
+    globals: dict[str, str] = field(default_factory=dict)
     functions: dict[str, str] = field(default_factory=dict)
     kept: list[str] = field(default_factory=list)
 
@@ -126,9 +128,8 @@ class Module:
     def text(self) -> str:
         names = ", ".join(f"ptr {symbol}" for symbol in self.kept)
         kept = f'@llvm.compiler.used = appending global [{len(self.kept)} x ptr] [{names}], section "llvm.metadata"'
-        return "\n".join(
-            [*self.declares.values(), "", *self.functions.values(), *([kept] if self.kept else []), _ATTRIBUTES]
-        )
+        head = [*self.declares.values(), *self.globals.values(), ""]
+        return "\n".join([*head, *self.functions.values(), *([kept] if self.kept else []), _ATTRIBUTES])
 
 
 class Function:
@@ -179,3 +180,8 @@ class Function:
     def text(self, head: str) -> str:
         """The definition; ``head`` is what stands before the brace."""
         return "\n".join([f"define {head} {{", "entry:", *self._entry, *self._lines, "}", ""])
+
+
+def scratch(function: Function, buffer: Buffer) -> str:
+    """Stack memory for a scratch buffer of a kernel, which has a size; gives its address."""
+    return function.alloca(f"[{buffer.size} x {memory_type(buffer.dtype)}]", 64, "scratch")

@@ -1,7 +1,7 @@
 """``sin``, ``cos`` and ``tan`` of arguments up to `limit`; beyond it `library` asks the C library.
 
-``x = n * pi + r`` with ``|r| <= pi / 2`` for the first two, ``x = n * pi / 2 + r`` with ``|r| <= pi / 4`` for the third.
-pi is a sum of numbers so short that their products with ``n`` are exact, with or without an instruction that
+``x = n * pi + r`` with ``|r| <= pi / 2`` for the first two, ``x = n * pi / 2 + r`` with ``|r| <= pi / 4`` for the
+third.  pi is a sum of numbers so short that their products with ``n`` are exact, with or without an instruction that
 fuses (Cody and Waite, 1980).  ``sin(r) = r + r*r*r * q(r*r)`` and the same for ``tan``, with ``q`` of `tables`.
 """
 
