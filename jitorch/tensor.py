@@ -132,13 +132,6 @@ class Tensor:
         return tensor
 
     @classmethod
-    def _of(cls, array: np.ndarray[Any, Any], type_: TensorType) -> Tensor:
-        """Wrap ``array``, which is known to have this type, as `_from_array` does."""
-        tensor = object.__new__(cls)
-        tensor._set(array, type_, Storage())
-        return tensor
-
-    @classmethod
     def _traced(cls, type_: TensorType, storage: Storage | None = None) -> Tensor:
         """A tensor without data, of a graph under construction."""
         tensor = object.__new__(cls)
