@@ -73,6 +73,7 @@ class Code(IntEnum):
     EQUAL = 13  # a is of the type of the object b and equals it
     MODE = 14  # the context variable b is c; 0: it is not set
     TENSOR = 15  # a is a tensor of the type b in row-major order, requires_grad is c, without history if d
+    KEYS = 16  # tuple(a) == the tuple b
 
 
 class Input(IntEnum):
@@ -90,10 +91,11 @@ RESULT = 5
 _SLOTS = ("_array", "_hooks", "_node", "_requires_grad", "_root", "_storage", "_type")
 
 FUNCTIONS = (
-    "PyObject_GetAttr", "PyObject_GetItem", "PyObject_Size", "PySequence_Contains", "PyObject_RichCompareBool",
-    "PyType_IsSubtype", "PyErr_Clear",
+    "PyObject_GetAttr", "PyObject_GetItem", "PyObject_Size", "PySequence_Contains", "PySequence_Tuple",
+    "PyObject_RichCompareBool", "PyType_IsSubtype", "PyErr_Clear",
 )  # fmt: skip
 """Of CPython's C API, besides those that every module has."""
+
 
 def template(type_: TensorType) -> Tensor:
     """A tensor of this type; all new ones have what its slots hold, besides array and storage."""
@@ -155,6 +157,7 @@ declare ptr @PyObject_GetAttr(ptr, ptr)
 declare ptr @PyObject_GetItem(ptr, ptr)
 declare i64 @PyObject_Size(ptr)
 declare i32 @PySequence_Contains(ptr, ptr)
+declare ptr @PySequence_Tuple(ptr)
 declare i32 @PyObject_RichCompareBool(ptr, ptr, i32)
 declare i32 @PyType_IsSubtype(ptr, ptr)
 declare void @PyErr_Clear()
@@ -417,6 +420,7 @@ loop:
     i64 {code_EQUAL}, label %equal
     i64 {code_MODE}, label %mode
     i64 {code_TENSOR}, label %tensor
+    i64 {code_KEYS}, label %keys
   ]
 next:
   %pc.next = getelementptr i8, ptr %pc, i64 {instruction}
@@ -512,6 +516,15 @@ mode.done:
 tensor:
   %tensor.holds = call i1 @is_tensor(ptr %a.value, ptr %b.object, ptr %c.object, i64 %d)
   br i1 %tensor.holds, label %next, label %miss
+keys:
+  %keys.now = call ptr @PySequence_Tuple(ptr %a.value)
+  %keys.failed = icmp eq ptr %keys.now, null
+  br i1 %keys.failed, label %clear, label %keys.compare
+keys.compare:
+  %keys.value = call i32 @PyObject_RichCompareBool(ptr %keys.now, ptr %b.object, i32 2)
+  call void @decref(ptr %keys.now)
+  %keys.hold = icmp eq i32 %keys.value, 1
+  br i1 %keys.hold, label %next, label %clear
 clear:
   call void @PyErr_Clear()
   br label %miss

@@ -103,37 +103,42 @@ class _Writer:
         return register
 
     def _read(self, path: Path) -> int:
+        base: Any = path.base
+        key: Any = path.key
+        known_key = not isinstance(path.key, Path)
         match path.kind:
             case "arg":
                 register = self.register()
-                self.emit(Code.ARGUMENT, register, path.key)
+                self.emit(Code.ARGUMENT, register, key)
                 return register
             case "const":
-                return self.constant(path.base)
+                return self.constant(base)
             case "attr":
-                return self.attribute(self.path(path.base), path.key)
-            case "item" if not isinstance(path.key, Path):
-                return self.item(self.path(path.base), path.key)
+                return self.attribute(self.path(base), key)
+            case "item" if known_key:
+                return self.item(self.path(base), key)
             case "cell":
-                cell = self.item(self.attribute(self.path(path.base), "__closure__"), path.key[0])
+                cell = self.item(self.attribute(self.path(base), "__closure__"), key[0])
                 return self.attribute(cell, "cell_contents")
             case "default":
-                return self.item(self.attribute(self.path(path.base), "__defaults__"), path.key[0])
-            case "op" if len(path.base) == 2:
-                left, right = (self.path(x) if isinstance(x, Path) else self.constant(x) for x in path.base)
+                return self.item(self.attribute(self.path(base), "__defaults__"), key[0])
+            case "op" if len(base) == 2:
+                left, right = (self.path(x) if isinstance(x, Path) else self.constant(x) for x in base)
                 register = self.register()
-                self.emit(Code.APPLY, register, self.plan.address(path.key.function), left, right)
+                self.emit(Code.APPLY, register, self.plan.address(key.function), left, right)
                 return register
             case "item":
                 # A key that is an object of the program, such as a parameter in an optimizer's state.
-                left, right = self.path(path.base), self.path(path.key)
+                left, right = self.path(base), self.path(key)
                 register = self.register()
                 self.emit(Code.APPLY, register, self.plan.address(_getitem), left, right)
                 return register
         raise NoPlan(f"a path of kind {path.kind}")
 
     def guard(self, guard: Guard) -> None:
-        value, expected = self.path(guard.path), guard.expected
+        value = self.path(guard.path)
+        expected: Any = guard.expected
+        known = not isinstance(guard.expected, Path)
         address = self.plan.address
         match guard.kind:
             case "type":
@@ -152,8 +157,10 @@ class _Writer:
                 self.emit(Code.SAME, value, self.path(expected))
             case "len":
                 self.emit(Code.LENGTH, value, expected)
-            case "has" | "lacks" if not isinstance(expected, Path):
+            case "has" | "lacks" if known:
                 self.emit(Code.HAS if guard.kind == "has" else Code.LACKS, value, address(expected))
+            case "keys" if all(type(key) in (str, int, bool) for key in expected):
+                self.emit(Code.KEYS, value, address(expected))
             case "unshadowed":
                 names = self.path(paths.attr(guard.path, "__dict__"))
                 self.emit(Code.LACKS, names, address(expected))
