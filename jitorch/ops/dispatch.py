@@ -135,3 +135,7 @@ def set_grad_enabled_flag(enabled: bool) -> Any:
 
 def reset_grad_enabled(token: Any) -> None:
     _grad_enabled.reset(token)
+
+
+entered_variable, grad_variable = _slot, _grad_enabled
+"""The context variables behind `entered` and `is_grad_enabled`, for machine code that reads them."""
