@@ -179,6 +179,9 @@ class TorchLike(Peer):
 
         return Case(run=lambda: step(x, y), outputs=outputs)
 
+    def build_chain(self, data: Data) -> Case:
+        return self.called(functions.chain(self.torch, data["operations"]), self.tensors(data)["x"])
+
     def build_add(self, data: Data) -> Case:
         d = self.tensors(data)
         x, y = d["x"], d["y"]
