@@ -13,6 +13,7 @@ from benchmarks.process import ROOT
 from benchmarks.targets import Mark, target
 
 DOCS = ROOT / "docs"
+BUSY = 0.5  # a load above it is said at the top
 INTRODUCTION = """\
 # Performance
 
@@ -121,8 +122,11 @@ def text(found: dict[str, Any]) -> str:
     verdicts = table.judged_rows(rows).values()
     reach, aim = (sum(getattr(v, kind) is True for v in verdicts) for kind in ("reach", "aim"))
     heading, lines = table.cells(rows)
+    load = found["machine"]["load"]
+    busy = f"The machine was busy (load {load} before the run): the times are not to be relied on."
     parts = [
         INTRODUCTION,
+        *([busy] if load is None or load > BUSY else []),
         f"{len(rows)} rows: {reach} reach the first target, {aim} the aim.",
         "## Rows that lag",
         lagging(rows),

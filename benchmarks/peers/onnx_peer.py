@@ -163,7 +163,7 @@ class OnnxRuntime(Peer):
                     break
             return tokens
 
-        return Case(run=run, outputs=lambda: [np.array(run())], note="exported step, Python loop")
+        return Case(run=run, outputs=lambda: [np.array(run())], note="one step a call, Python loop")
 
     def build_call(self, data: Data) -> Case:
         return self.exported(functions.call(torch), data["x"], data["y"])
