@@ -1,6 +1,8 @@
 # Needs python3 (3.11 or later) and make; everything else goes into $(VENV).
 #
 #   make test    install what the tests need, run them        make test ARGS="tests/dims -x"
+#   make test-emulated   the tests of code for other processors, under Debian's qemu-user
+#   make test-long       the tests that take minutes
 #   make demo    install what the demo needs, run it
 #   make lint    style, types, order of imports
 #   make bench   install jitorch's peers, measure it beside them    make bench ARGS="--only W3 --quick"
@@ -15,11 +17,17 @@ PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/jitorch-onnx/pyproje
 PROJECTS := Makefile pyproject.toml $(PLUGINS:%=%/pyproject.toml)
 INSTALL := $(RUN) -m pip install --quiet --disable-pip-version-check
 
-.PHONY: test demo lint bench clean
+.PHONY: test test-emulated test-long demo lint bench clean
 .DELETE_ON_ERROR:
 
 test: $(VENV)/.installed-test
 	$(RUN) -m pytest -n $(WORKERS) $(ARGS)
+
+test-emulated: $(VENV)/.installed-test
+	$(RUN) -m pytest -m emulated $(ARGS)
+
+test-long: $(VENV)/.installed-test
+	$(RUN) -m pytest -m long $(ARGS)
 
 demo: $(VENV)/.installed-demo
 	$(RUN) examples/digits.py $(ARGS)
