@@ -113,7 +113,9 @@ class Bench:
             results[peer]["seconds"] = median(results[peer]["samples"])
 
 
-def judged(answer: dict[str, Any], outputs: list[np.ndarray], expected: list[np.ndarray], tolerance: float) -> Result:
+def judged(
+    answer: dict[str, Any], outputs: list[np.ndarray], expected: list[np.ndarray] | None, tolerance: float
+) -> Result:
     """The start of a peer's result: with a list for samples only where its outputs are right (None: any are)."""
     for key in ("skip", "error"):
         if key in answer:

@@ -31,11 +31,13 @@ def _save(figure: Any, path: Path) -> None:
 def ratios(rows: dict[str, Any], path: Path) -> None:
     """A bar a row on a log axis: the fastest peer's time by jitorch's; marks for the targets against the fastest."""
     plt = _pyplot()
-    verdicts = {name: verdict for name, verdict in judged_rows(rows).items() if verdict.ratio is not None}
-    names = list(reversed(verdicts))
+    verdicts = judged_rows(rows)
+    shown = {name: verdict.ratio for name, verdict in verdicts.items() if verdict.ratio is not None}
+    names = list(reversed(shown))
     figure, axes = plt.subplots(figsize=(8, 1 + 0.2 * len(names)))
-    values = [verdicts[name].ratio for name in names]
-    axes.barh(names, [v - 1 for v in values], left=1, color=[COLOURS[verdicts[name].reach] for name in names])
+    axes.barh(
+        names, [shown[name] - 1 for name in names], left=1, color=[COLOURS[verdicts[name].reach] for name in names]
+    )
     for i, name in enumerate(names):
         goals = target(name)
         for marks, symbol in ((goals.reach, "|"), (goals.aim, "d")):
