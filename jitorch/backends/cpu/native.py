@@ -239,9 +239,11 @@ def _process() -> ctypes.CDLL | None:
 def _extra_symbols() -> dict[str, int]:
     """Functions of the C library that the process does not export: all on Windows, none where Python is linked
     with the mathematical library."""
-    wanted = [name for name in _C_FUNCTIONS if not hasattr(_process(), name)]
+    names = [*_C_FUNCTIONS, *WINDOWS_FUNCTIONS] if sys.platform == "win32" else _C_FUNCTIONS
+    wanted = [name for name in names if not hasattr(_process(), name)]
     found: dict[str, int] = {}
-    for file in ("ucrtbase", "vcruntime140") if sys.platform == "win32" else ("libm.so.6",) if wanted else ():
+    windows = ("ucrtbase", "vcruntime140", "kernelbase")
+    for file in windows if sys.platform == "win32" else ("libm.so.6",) if wanted else ():
         try:
             library = ctypes.CDLL(file)
         except OSError:
@@ -256,6 +258,10 @@ _FLOATING = (
     "pow atan2 exp expm1 log log2 log10 log1p sin cos tan asin acos atan sinh cosh tanh erf fmod floor ceil trunc "
     "rint fma"
 ).split()
+WINDOWS_FUNCTIONS = (
+    "CreateThread CloseHandle SwitchToThread WaitOnAddress WakeByAddressAll TlsAlloc TlsGetValue TlsSetValue"
+).split()
+"""What the thread pool calls there."""
 _C_FUNCTIONS = [*_FLOATING, *(name + "f" for name in _FLOATING), "malloc", "free", "memcpy", "memmove", "memset"]
 
 _numbers = itertools.count()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -444,6 +445,13 @@ def test_code_for_other_platforms(triple: str) -> None:
     text = pool_text.pool_text(triple)
     assert text is not None
     assert native.compile_text(text, target=native.Target(triple, "", ""))
+
+
+def test_what_the_pool_calls_on_windows_can_be_found() -> None:
+    text = pool_text.pool_text("x86_64-pc-windows-msvc") or ""
+    called = re.findall(r"^declare \S+ @(\w+)\(", text, re.MULTILINE)
+    assert called
+    assert set(called) <= set(native.WINDOWS_FUNCTIONS)
 
 
 def test_a_platform_without_words_has_no_pool() -> None:
