@@ -73,7 +73,7 @@ def _is_view(value: Value, job: Job) -> bool:
 
 
 @dataclass(frozen=True)
-class _Axis:
+class Axis:
     """The geometry of one axis, in numbers."""
 
     size: int
@@ -108,6 +108,16 @@ class _Axis:
         return -(-(self.out - remainder) // self.spacing)
 
 
+def axes_of(job: Job, sizes: Sequence[Dim], outs: Sequence[Dim], kernel: Sequence[Dim]) -> list[Axis]:
+    """The geometry of a job's axes, all of known sizes."""
+    attrs = job.node.attrs
+    spacing = [e + 1 for e in attrs["interior"]]
+    numbers = zip(
+        sizes, outs, kernel, attrs["stride"], attrs["dilation"], attrs["low"], attrs["high"], spacing, strict=True
+    )
+    return [Axis(*n) for n in numbers]  # type: ignore[arg-type]
+
+
 class _Recipe:
     def __init__(self, job: Job):
         self.job = job
@@ -118,13 +128,7 @@ class _Recipe:
         self.batch: Dim = x.shape[0]
         self.inputs: int = w.shape[1]  # type: ignore[assignment]
         self.outputs: int = w.shape[0] // self.groups  # type: ignore[assignment,operator]
-        self.axes = [
-            _Axis(*numbers)  # type: ignore[arg-type]
-            for numbers in zip(
-                x.shape[2:], job.out.shape[2:], w.shape[2:], attrs["stride"], attrs["dilation"], attrs["low"],
-                attrs["high"], (e + 1 for e in attrs["interior"]), strict=True,
-            )
-        ]  # fmt: skip
+        self.axes = axes_of(job, x.shape[2:], job.out.shape[2:], w.shape[2:])
         self.dtype = sum_dtype(job.out.dtype)
         self.kernels: list[k.Kernel] = []
         self.temporaries: list[tuple[k.Buffer, Dim]] = []

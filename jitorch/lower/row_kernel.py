@@ -264,7 +264,7 @@ def row_kernels(
             row()
             return
         loop = frame.row_loops[n]
-        kind = "parallel" if n == 0 and not columns else "serial"
+        kind = "serial" if columns else "parallel"
         puller.loop(loop.var, loop.extent, lambda: nest(n + 1), kind)
 
     temporaries: list[tuple[k.Buffer, k.Expr]] = []
