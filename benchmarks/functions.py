@@ -141,3 +141,22 @@ def call(torch: Any) -> Any:
         return x * y + x
 
     return f
+
+
+def chain(torch: Any, operations: int) -> Any:
+    """So many elementwise operations, one after another."""
+
+    def f(x):
+        y = x
+        for i in range(operations):
+            if i % 4 == 0:
+                y = y * 1.5
+            elif i % 4 == 1:
+                y = y + x
+            elif i % 4 == 2:
+                y = torch.tanh(y)
+            else:
+                y = y - 0.5
+        return y
+
+    return f

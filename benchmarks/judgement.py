@@ -22,10 +22,6 @@ class Judgement:
     reach: bool | None
     aim: bool | None
 
-    @property
-    def problem(self) -> bool:
-        return self.seconds is None
-
 
 def judge(results: dict[str, Any], subject: str, target: Target) -> Judgement:
     """``results`` are those of one row, by peer."""
@@ -34,7 +30,8 @@ def judge(results: dict[str, Any], subject: str, target: Target) -> Judgement:
     others = {peer: seconds for peer, seconds in times.items() if peer not in OURS}
     fastest = min(others, key=lambda peer: others[peer]) if others else None
     if ours is None:
-        return Judgement(None, fastest, None, {}, False, False)
+        met = False if subject in results else None
+        return Judgement(None, fastest, None, {}, met, met)
     ratios = {peer: seconds / ours for peer, seconds in others.items()}
     known = dict(ratios) if fastest is None else {**ratios, "fastest": ratios[fastest]}
     return Judgement(ours, fastest, known.get("fastest"), ratios, _met(target.reach, known), _met(target.aim, known))

@@ -39,6 +39,7 @@ def environment(threads: int) -> dict[str, str]:
         "NPROC": str(threads),  # what XLA takes for the number of processors
         "XLA_FLAGS": f"--xla_cpu_multi_thread_eigen={eigen}",
         "JAX_PLATFORMS": "cpu",
+        "DEV": "CPU",  # tinygrad's
         "BENCHMARK_THREADS": str(threads),
         "TOKENIZERS_PARALLELISM": "false",
     }

@@ -133,6 +133,14 @@ def parts(value: mpf, bits: Sequence[int]) -> list[mpf]:
     return found
 
 
+def places(value: mpf, grid: Sequence[int], bits: int) -> list[mpf]:
+    """``value`` as a sum of multiples of ``2**-place`` for each place of ``grid``, and a rest of so many bits."""
+    found: list[mpf] = []
+    for place in grid:
+        found.append(mp.ldexp(mp.nint(mp.ldexp(value - sum(found), place)), -place))
+    return [*found, rounded(value - sum(found), bits)]
+
+
 def _exponential(r: mpf) -> mpf:
     return (mp.expm1(r) - r) / r**2
 
@@ -170,6 +178,11 @@ def _arctangent(z: mpf) -> mpf:
     return (mp.atan(root) / root - 1) / z
 
 
+def _hyperbolic_tangent(z: mpf) -> mpf:
+    root = mp.sqrt(z)
+    return (mp.tanh(root) / root - 1) / z
+
+
 def _error(z: mpf) -> mpf:
     root = mp.sqrt(z)
     return mp.erf(root) / root - 1
@@ -195,7 +208,7 @@ TABLES = (
     Table("EXPONENTIAL_64", _DOUBLE, _exponential, lambda r: r, -REST[0], REST[1], 10),
     Table("LOGARITHM_32", _SINGLE, _logarithm, lambda f: f**3 / mp.log1p(f), -ONE / 3, ONE / 3, 8),
     Table("LOGARITHM_64", _DOUBLE, _area_tangent, lambda z: z, mpf(0), ONE / 25, 7),
-    Table("SINE_32", _SINGLE, _sine, lambda z: z**1.5 / mp.sin(mp.sqrt(z)), mpf(0), (mp.pi / 2) ** 2, 4),
+    Table("SINE_32", _SINGLE, _sine, lambda z: z**1.5 / mp.sin(mp.sqrt(z)), mpf(0), (mp.pi / 2) ** 2, 5),
     Table("SINE_64", _DOUBLE, _sine, lambda z: z**1.5 / mp.sin(mp.sqrt(z)), mpf(0), (mp.pi / 2) ** 2, 9),
     Table("TANGENT_32", _SINGLE, _tangent, lambda z: z**1.5 / mp.tan(mp.sqrt(z)), mpf(0), (mp.pi / 4) ** 2, 7),
     Table("TANGENT_64", _DOUBLE, _tangent, lambda z: z**1.5 / mp.tan(mp.sqrt(z)), mpf(0), (mp.pi / 4) ** 2, 14),
@@ -203,6 +216,24 @@ TABLES = (
     Table("ARCSINE_64", _DOUBLE, _arcsine, lambda z: z**1.5 / mp.asin(mp.sqrt(z)), mpf(0), ONE / 4, 12),
     Table("ARCTANGENT_32", _SINGLE, _arctangent, lambda z: z**1.5 / mp.atan(mp.sqrt(z)), mpf(0), ONE, 8),
     Table("ARCTANGENT_64", _DOUBLE, _arctangent, lambda z: z**1.5 / mp.atan(mp.sqrt(z)), mpf(0), ONE, 20),
+    Table(
+        "HYPERBOLIC_TANGENT_32",
+        _SINGLE,
+        _hyperbolic_tangent,
+        lambda z: z**1.5 / mp.tanh(mp.sqrt(z)),
+        mpf(0),
+        ONE / 3,
+        5,
+    ),
+    Table(
+        "HYPERBOLIC_TANGENT_64",
+        _DOUBLE,
+        _hyperbolic_tangent,
+        lambda z: z**1.5 / mp.tanh(mp.sqrt(z)),
+        mpf(0),
+        ONE / 3,
+        11,
+    ),
     Table("ERROR_32", _SINGLE, _error, lambda z: mp.sqrt(z) / mp.erf(mp.sqrt(z)), mpf(0), ONE, 7),
     Table("ERROR_64", _DOUBLE, _error, lambda z: mp.sqrt(z) / mp.erf(mp.sqrt(z)), mpf(0), ONE, 14),
     Table("COMPLEMENT_32", _SINGLE, _complement, lambda t: t * mp.erfc(t), mpf(1), mpf(4), 7),
@@ -222,10 +253,15 @@ SUMS = (
     ("LOG10_OF_E_64", 1 / mp.log(10), (53, 53)),
     ("LOG10_OF_2_32", LN2 / mp.log(10), (15, 24)),
     ("LOG10_OF_2_64", LN2 / mp.log(10), (40, 53)),
-    ("PI_32", mp.pi, (12, 12, 12, 24)),
-    ("PI_64", mp.pi, (33, 33, 53)),
     ("HALF_PI_32", mp.pi / 2, (24, 24)),
     ("HALF_PI_64", mp.pi / 2, (53, 53)),
+)
+
+# Sums of multiples of ``2**-place``, and what is left in so many bits: where ``x - n * pi`` is below 2, it is
+# exact up to the second place.
+PLACES = (
+    ("PI_32", mp.pi, (10, 22, 34), _SINGLE),
+    ("PI_64", mp.pi, (31, 51, 84), _DOUBLE),
 )
 
 HEADER = '''"""Coefficients, the lowest power first, and constants as sums.  Written by tools/minimax.py."""
@@ -266,6 +302,9 @@ def main(names: Sequence[str]) -> None:
     for name, value, bits in SUMS:
         if wanted(name):
             print(source(name, parts(value, bits)))
+    for name, value, grid, bits in PLACES:
+        if wanted(name):
+            print(source(name, places(value, grid, bits)))
     for table in TABLES:
         if wanted(table.name):
             print(text(table), flush=True)

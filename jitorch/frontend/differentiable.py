@@ -28,7 +28,7 @@ from jitorch.passes import grad
 from jitorch.passes.clean import cse, dce
 from jitorch.passes.pipeline import run as run_passes
 from jitorch.passes.simplify import simplify
-from jitorch.tensor import Tensor
+from jitorch.tensor import Storage, Tensor
 
 
 def _jitted(tensors: Sequence[Tensor]) -> Any:
@@ -87,7 +87,7 @@ class GraphFunction:
     # -- running ---------------------------------------------------------------------------------
     def __call__(self, inputs: Sequence[Any]) -> list[Any]:
         """Run on tensors and numbers; gives tensors and numbers for the outputs that are no write-back."""
-        wrt = self._wanted(inputs)
+        wrt = self.wanted(inputs)
         if not wrt:
             return self._wrap(run_arrays(self.plain, inputs))
         pair = self._pair(tuple(wrt))
@@ -97,7 +97,8 @@ class GraphFunction:
         self._record(pair, inputs, outputs, results[count:])
         return outputs
 
-    def _wanted(self, inputs: Sequence[Any]) -> list[int]:
+    def wanted(self, inputs: Sequence[Any]) -> list[int]:
+        """The inputs whose gradients a call with these must be able to give."""
         if not self.differentiable or not dispatch.is_grad_enabled():
             return []
         return [i for i, x in enumerate(inputs) if isinstance(x, Tensor) and x.requires_grad]
@@ -105,7 +106,7 @@ class GraphFunction:
     def _wrap(self, results: Sequence[Any]) -> list[Any]:
         if self._types is None:
             return [Tensor._from_array(r) if isinstance(r, np.ndarray) else r for r in results]
-        return [r if t is None else Tensor._of(r, t) for r, t in zip(results, self._types)]
+        return [r if t is None else _tensor(r, t) for r, t in zip(results, self._types)]
 
     def _record(self, pair: Pair, inputs: Sequence[Any], outputs: Sequence[Any], residuals: Sequence[Any]) -> None:
         tape: Any = dispatch.current()
@@ -168,6 +169,13 @@ def run_arrays(compiled: Compiled, inputs: Sequence[Any]) -> list[Any]:
         if isinstance(inputs[i], Tensor):
             inputs[i]._storage.version += 1
     return results
+
+
+def _tensor(array: np.ndarray[Any, Any], type_: TensorType) -> Tensor:
+    """A new tensor over ``array``, whose type is known."""
+    tensor = object.__new__(Tensor)
+    tensor._set(array, type_, Storage())
+    return tensor
 
 
 def _elements(tensor: Tensor) -> np.ndarray[Any, Any]:

@@ -20,11 +20,16 @@ from jitorch.lower.memory import plan_memory, reuse_written_inputs
 from jitorch.lower.nests import Buffers, Scalars, map_kernel, row_reduction_kernel, scan_kernel, scatter_kernels
 from jitorch.lower.pull import STATUS
 from jitorch.lower.recipe import Job, Recipe
-from jitorch.lower.row_kernel import Layout, layout, row_kernel
+from jitorch.lower.row_kernel import Layout, layout, row_kernels
 from jitorch.lower.rows import row_groups
 from jitorch.lower.target import Target, target_of
+from jitorch.lower.weight_gradient import convolution_weight
 
-RECIPES: dict[str, Recipe] = {"matmul_batched": matmul, "convolution": convolution}
+RECIPES: dict[str, Recipe] = {
+    "matmul_batched": matmul,
+    "convolution": convolution,
+    "convolution_weight": convolution_weight,
+}
 
 
 def can_lower(op_name: str, lowering: str | None) -> bool:
@@ -159,7 +164,9 @@ class _Lowering:
         name = self._kernel_name(node.op.name if len(group.values) == 1 or group.is_recipe else "fused")
         kind = node.op.lowering
         if group in self.layouts:
-            return (row_kernel(name, self.layouts[group], self.buffers, self.scalars),)
+            kernels, temporaries = row_kernels(name, self.layouts[group], self.buffers, self.scalars)
+            self.body += [host.Alloc(buffer, size) for buffer, size in temporaries]
+            return kernels
         if kind == "recipe":
             return self._recipe(name, group)
         if kind == "scatter":

@@ -88,29 +88,3 @@ def test_symbolic_sizes_have_tiles_too() -> None:
         sizes = {"N": rows, "M": lanes}
         (actual,) = execute(lowered, [x, y], [x @ y], [sizes[v.name] for v in lowered.scalars])
         np.testing.assert_allclose(actual, x @ y, rtol=1e-5, atol=1e-6)
-
-
-CONVOLUTION = """graph @main(%x: f32[{x}], %w: f32[{w}]) {{
-  %0: f32[{out}] = convolution(%x, %w, stride={stride}, dilation={dilation})
-  return %0
-}}"""
-
-
-@pytest.mark.parametrize(
-    ("x", "w", "out", "stride", "dilation"),
-    [
-        ((1, 2, 3, 9), (1, 4, 3, 3), (1, 2, 4, 7), (1,), (1,)),
-        ((1, 1, 2, 6, 19), (1, 7, 2, 3, 3), (1, 1, 7, 4, 17), (1, 1), (1, 1)),
-        ((1, 2, 2, 7, 9), (1, 3, 2, 3, 2), (1, 2, 3, 3, 4), (2, 2), (1, 1)),
-        ((1, 1, 2, 9, 9), (1, 3, 2, 3, 3), (1, 1, 3, 5, 5), (1, 1), (2, 2)),
-        ((3, 2, 1, 5, 6), (3, 2, 1, 2, 2), (3, 2, 2, 4, 5), (1, 1), (1, 1)),
-        ((1, 2, 2, 4, 4), (1, 3, 2, 3, 3), (1, 2, 3, 2, 2), (1, 1), (1, 1)),
-    ],
-    ids=["1d", "2d", "stride", "dilation", "groups", "short rows"],
-)
-def test_convolutions(
-    x: tuple[int, ...], w: tuple[int, ...], out: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...]
-) -> None:
-    shapes = {"x": x, "w": w, "out": out}
-    text = {name: ", ".join(map(str, shape)) for name, shape in shapes.items()}
-    assert_lowers(CONVOLUTION.format(**text, stride=stride, dilation=dilation), floats(*x), floats(*w))

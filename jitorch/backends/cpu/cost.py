@@ -76,7 +76,7 @@ class _Cost:
         raise CompilerBug(f"no cost for statement {type(stmt).__name__}")
 
     def _is_known(self, e: Expr) -> bool:
-        parts = list(k.walk(e))
+        parts = list(k.parts(e))
         names = {part.name for part in parts if isinstance(part, Var)}
         return names <= set(self.known) and not any(isinstance(part, Load) for part in parts)
 
@@ -87,7 +87,7 @@ class _Value:
     def __init__(self, around: _Cost, repeats: Mapping[str, int]):
         self.around, self.repeats = around, repeats
         self.total = 0
-        self.seen: dict[Expr, frozenset[str]] = {}
+        self.seen: dict[int, frozenset[str]] = {}  # by identity: a hash would walk the whole of it
 
     def times(self, depends: frozenset[str]) -> int:
         count = 1
@@ -97,9 +97,9 @@ class _Value:
 
     def visit(self, e: Expr) -> frozenset[str]:
         """Add the time of ``e``; gives the unrolled and vector loops that it depends on."""
-        found = self.seen.get(e)
+        found = self.seen.get(id(e))
         if found is None:
-            found = self.seen[e] = self._visit(e)
+            found = self.seen[id(e)] = self._visit(e)
         return found
 
     def _visit(self, e: Expr) -> frozenset[str]:

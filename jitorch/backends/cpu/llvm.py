@@ -37,6 +37,7 @@ from jitorch.ir.kernel import (
     Stmt,
     Store,
     Var,
+    parts,
     walk,
 )
 from jitorch.ir.program import Program
@@ -121,7 +122,7 @@ def add_kernel(module: Module, kernel: Kernel, name: str, linkage: str = "intern
     function = Function(module)
     scope = Scope()
     params = []
-    parallel = any(isinstance(stmt, For) and stmt.kind == "parallel" for stmt in walk(kernel))
+    parallel = any(isinstance(stmt, For) and stmt.kind == "parallel" for stmt in parts(kernel))
     for number, param in enumerate(kernel.params):
         if isinstance(param, Buffer):
             scope.pointers[param.name] = f"%p{number}"

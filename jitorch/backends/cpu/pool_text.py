@@ -379,7 +379,9 @@ define void @<ENTER>(ptr %task, ptr %arguments, i64 %extent, i64 %grain, i64 %wo
 entry:
   %limit = load atomic i32, ptr @settings monotonic, align 4
   %several = icmp sgt i32 %limit, 1
-  br i1 %several, label %ask, label %serial
+  %divisible = icmp sgt i64 %extent, 1
+  %sensible = and i1 %several, %divisible
+  br i1 %sensible, label %ask, label %serial
 ask:
   %held = load atomic i32, ptr @busy monotonic, align 4
   %free = icmp eq i32 %held, 0

@@ -81,7 +81,7 @@ def region_of(loop: For) -> Region:
 
 def share(function: Function, scope: Scope, kernel: Kernel, name: str, loop: For, write: Write) -> bool:
     """Write ``loop`` into ``function`` as a call that may run on several threads; False if it should stay a loop."""
-    used = list(k.walk(loop))
+    used = list(k.parts(loop))
     names = {part.name for part in used if isinstance(part, Var)}
     outer = {n: scope.variables[n] for n in scope.variables if n in names}
     if any(isinstance(s, Assign) and s.var.name in outer for s in used):
@@ -194,13 +194,13 @@ def _grain(region: Region, each: Expr) -> int:
 
 
 def _has_loops(body: tuple[k.Stmt, ...]) -> bool:
-    return any(isinstance(s, For) for s in k.walk(body))
+    return any(isinstance(s, For) for s in k.parts(body))
 
 
 def _is_fixed(extent: Expr, around: list[For]) -> bool:
     """Whether the extent of an inner loop is known before the loops around it start."""
     variables = {loop.var.name for loop in around}
-    return not any(isinstance(e, Load) or (isinstance(e, Var) and e.name in variables) for e in k.walk(extent))
+    return not any(isinstance(e, Load) or (isinstance(e, Var) and e.name in variables) for e in k.parts(extent))
 
 
 def _not_negative(e: Expr) -> Expr:
@@ -224,5 +224,5 @@ def _used_outside_of_loops(body: tuple[k.Stmt, ...]) -> set[Buffer]:
                 parts = test
             case _:
                 parts = stmt
-        found |= {part.buffer for part in k.walk(parts) if isinstance(part, (Load, Store))}
+        found |= {part.buffer for part in k.parts(parts) if isinstance(part, (Load, Store))}
     return found

@@ -167,7 +167,8 @@ def test_an_unknown_symbol_is_reported() -> None:
 
 
 def test_the_setting_switches_it_off() -> None:
-    assert extension.attempt(lambda: 1) == 1
+    with config.override(native=True):
+        assert extension.attempt(lambda: 1) == 1
     with config.override(native=False):
         assert not extension.enabled() and extension.attempt(lambda: 1) is None
 
@@ -176,7 +177,7 @@ def test_a_failure_leaves_the_twin() -> None:
     def fail() -> None:
         raise BackendError("no")
 
-    with config.override(verify=False):
+    with config.override(native=True, verify=False):
         assert extension.attempt(fail) is None
-    with config.override(verify=True), pytest.raises(BackendError):
+    with config.override(native=True, verify=True), pytest.raises(BackendError):
         extension.attempt(fail)

@@ -7,7 +7,7 @@ With ``|x| = n * log(2) + r``, ``a = 2**n / 2`` and ``b = 2**-n / 2``: ``sinh|x|
 
 from __future__ import annotations
 
-from jitorch.backends.cpu.mathematics import exponential
+from jitorch.backends.cpu.mathematics import exponential, tables
 from jitorch.backends.cpu.mathematics.term import Term, bias, choose, fused, mantissa_bits, polynomial
 
 
@@ -37,14 +37,16 @@ def sinh(x: Term) -> Term:
 
 
 def cosh(x: Term) -> Term:
-    """Hyperbolic cosine."""
+    """Hyperbolic cosine, as ``a + (a * (c + s - 1) + b * (c - s))``: nothing is lost where ``b`` is small."""
     c, s, a, b = _parts(x)
-    more = a + b
-    return 2.0 * (more + fused(s, a - b, c * more))
+    return 2.0 * (a + fused(a, c + s, b * (1.0 + (c - s))))
 
 
 def tanh(x: Term) -> Term:
-    """Hyperbolic tangent, ``m / (m + 2)`` with ``m = expm1(2 * |x|)``."""
-    twice = (2.0 * x.magnitude).at_most(20.0 if x.is_single else 44.0)
-    m = exponential.expm1_of_positive(twice)
-    return (m / (m + 2.0)).with_sign_of(x)
+    """Hyperbolic tangent: an odd polynomial up to 0.57, then ``m / (m + 2)`` with ``m = expm1(2 * |x|)``."""
+    size = x.magnitude
+    z = x * x
+    table = tables.HYPERBOLIC_TANGENT_32 if x.is_single else tables.HYPERBOLIC_TANGENT_64
+    near = fused(polynomial(z, table), z * size, size)
+    m = exponential.expm1_of_positive((2.0 * size).at_most(20.0 if x.is_single else 44.0))
+    return choose(size > 0.57, m / (m + 2.0), near).with_sign_of(x)
