@@ -13,6 +13,7 @@ import threading
 import types
 import warnings
 from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +22,7 @@ from jitorch.backends import cache, registry
 from jitorch.dims import SymDim
 from jitorch.errors import CompilerBug, StagingError, UserError
 from jitorch.frontend.differentiable import GraphFunction
-from jitorch.frontend.python import Path, TensorKey, changed_ints, first_failure, store
+from jitorch.frontend.python import Path, changed_ints, first_failure, store
 from jitorch.frontend.python.recorder import Refuse
 from jitorch.frontend.trace import TensorRecorder, TraceBuilder, Traced, trace
 from jitorch.ir.graph import Graph
@@ -34,7 +35,7 @@ store.load = lambda key: cache.get(cache.key_of("rewritten", key))
 store.save = lambda key, data: cache.put(cache.key_of("rewritten", key), data)
 
 Modes = tuple[Any, ...]
-_disabled = threading.local()
+_disabled: ContextVar[bool] = ContextVar("jit_disabled", default=False)
 
 
 def modes() -> Modes:
@@ -83,19 +84,23 @@ class Entry:
                 return None
         return found
 
-    @property
-    def is_native(self) -> bool:
-        """Whether all of it runs as compiled code: no region is left to the NumPy interpreter."""
-        programs = self.function.compiled if self.function is not None else []
-        return bool(programs) and all(s.artifact.backend != "reference" for c in programs for s in c.steps)
+    @functools.cached_property
+    def direct(self) -> bool:
+        """Whether the results are the program's outputs as they are."""
+        return all(
+            not o.stored and not o.steps and o.history in ("alive", "none") and o.source == i
+            for i, o in enumerate(self.traced.outputs)
+        )
 
     def run(self, inputs: tuple[Any, ...], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         traced, function = self.traced, self.function
         if function is None or traced.staged.finish is None:
             raise CompilerBug("a refused trace has no program")
         computed = function(inputs)
-        results = [output.make(computed, inputs, lambda: self._sizes(inputs) or {}) for output in traced.outputs]
         self.calls += 1
+        if self.direct:
+            return traced.staged.finish(computed, args, kwargs)
+        results = [output.make(computed, inputs, lambda: self._sizes(inputs) or {}) for output in traced.outputs]
         return traced.staged.finish(results, args, kwargs)
 
 
@@ -144,7 +149,7 @@ class Jitted:
         return f"<jitted {getattr(self.__jit_wrapped__, '__qualname__', self.__jit_wrapped__)!s}>"
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if _is_tracing() or getattr(_disabled, "value", False):
+        if (dispatch.entered() is not None and _is_tracing()) or _disabled.get():
             return self.__jit_wrapped__(*args, **kwargs)
         statistics = self.statistics
         statistics.calls += 1
@@ -169,7 +174,7 @@ class Jitted:
             self.statistics.eager += 1
             return self.__jit_wrapped__(*args, **kwargs)
         result = entry.run(inputs, args, kwargs)
-        self.statistics.native += entry.is_native
+        self.statistics.native += entry.function is not None and entry.function.is_native
         return result
 
     # -- tracing ---------------------------------------------------------------------------------
@@ -252,8 +257,8 @@ class Jitted:
         return self._why_not(nearest, args, kwargs)
 
     def _why_not(self, entry: Entry, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
-        key = TensorKey(TensorRecorder(TraceBuilder(Graph())).tensor_key, "_signature")
-        failure = first_failure(entry.traced.staged.guards, args, kwargs, key)
+        keys = TensorRecorder(TraceBuilder(Graph())).tensor_keys
+        failure = first_failure(entry.traced.staged.guards, args, kwargs, keys)
         return str(failure) if failure is not None else "the number or names of arguments changed"
 
     def _staging_error(self, refused: Refuse) -> StagingError:
@@ -348,8 +353,7 @@ class disable:
     """``with jit.disable():`` compiled functions called in this block, by this thread, run eagerly."""
 
     def __enter__(self) -> None:
-        self._before = getattr(_disabled, "value", False)
-        _disabled.value = True
+        self._token = _disabled.set(True)
 
     def __exit__(self, *exc: object) -> None:
-        _disabled.value = self._before
+        _disabled.reset(self._token)

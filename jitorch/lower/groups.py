@@ -9,19 +9,22 @@ from dataclasses import dataclass, field
 
 from jitorch.ir.graph import Value
 from jitorch.ir.types import TensorType
+from jitorch.lower.frame import Split
 from jitorch.lower.fuse import Plan
 
 
-@dataclass
+@dataclass(eq=False)
 class Group:
     """Stored values that one kernel, or one recipe, computes, and the stored values that it reads.
 
     ``hidden`` values need no memory after all: only this group reads them, where it computes them.
+    With a ``split``, the kernel goes row by row.
     """
 
     values: list[Value]
     reads: set[Value]
     hidden: set[Value] = field(default_factory=set)
+    split: Split | None = None
 
     @property
     def is_map(self) -> bool:

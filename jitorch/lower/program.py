@@ -20,6 +20,8 @@ from jitorch.lower.memory import plan_memory, reuse_written_inputs
 from jitorch.lower.nests import Buffers, Scalars, map_kernel, row_reduction_kernel, scan_kernel, scatter_kernels
 from jitorch.lower.pull import STATUS
 from jitorch.lower.recipe import Job, Recipe
+from jitorch.lower.row_kernel import Layout, layout, row_kernels
+from jitorch.lower.rows import row_groups
 from jitorch.lower.target import Target, target_of
 from jitorch.lower.weight_gradient import convolution_weight
 
@@ -52,6 +54,7 @@ class _Lowering:
     def __init__(self, graph: Graph, name: str, target: Target):
         self.graph, self.name, self.target = graph, name, target
         self.plan = fuse.plan(graph)
+        self.layouts: dict[Group, Layout] = {}
         self.buffers: Buffers = {}
         self.scalars: Scalars = {}
         self.sizes: dict[str, k.Expr] = {}
@@ -65,7 +68,7 @@ class _Lowering:
             if isinstance(v.type, ScalarType):
                 self.scalars[v] = k.Var(f"number{i}", v.type.dtype)
         outputs, copies = self._outputs()
-        found = merge(self.plan, groups(self.plan))
+        found = self._groups()
         hidden = {v for group in found for v in group.hidden}
         for i, v in enumerate(self.plan.stored):
             if v not in self.buffers and v not in hidden:
@@ -140,6 +143,19 @@ class _Lowering:
         return f"{base}_{count}"
 
     # -- kernels ---------------------------------------------------------------------------------
+    def _groups(self) -> list[Group]:
+        """The kernels to make, in order, and the layouts of those that go row by row."""
+        found = merge(self.plan, groups(self.plan))
+        if not self.target.is_cpu:
+            return found
+        found = row_groups(found, self.plan)
+        wanted = {*self.graph.outputs}.union(*(g.reads.difference(g.values) for g in found))
+        for group in found:
+            if group.split is not None:
+                plan = self.layouts[group] = layout(group, self.plan, wanted.intersection(group.values))
+                group.hidden = set(group.values) - plan.memory
+        return found
+
     def _kernels(self, group: Group) -> tuple[k.Kernel, ...]:
         value = group.values[0]
         node = value.node
@@ -147,6 +163,10 @@ class _Lowering:
             raise CompilerBug("an input needs no kernel", ir=self.graph)
         name = self._kernel_name(node.op.name if len(group.values) == 1 or group.is_recipe else "fused")
         kind = node.op.lowering
+        if group in self.layouts:
+            kernels, temporaries = row_kernels(name, self.layouts[group], self.buffers, self.scalars)
+            self.body += [host.Alloc(buffer, size) for buffer, size in temporaries]
+            return kernels
         if kind == "recipe":
             return self._recipe(name, group)
         if kind == "scatter":
