@@ -6,6 +6,7 @@
     JITORCH_NUM_THREADS=n       threads of one program (default: the processors this process may use)
     JITORCH_DUMP=llvm,assembly  stages whose text is written to standard error; ``all`` for each
     JITORCH_VERIFY=1            check the IR after every pass
+    JITORCH_NATIVE=0            short paths in Python only, none made of machine code (see `backends.cpu.extension`)
     JITORCH_PASSES=a,b          passes of installed packages to run, in this order (see `jitorch.plugins`)
 
 The environment is read once, at first use.  `override` changes settings for a ``with`` block of
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
@@ -39,6 +40,7 @@ class Config:
     dump: frozenset[str]
     verify: bool
     passes: tuple[str, ...] = ()
+    native: bool = True
 
     def dumps(self, stage: str) -> bool:
         """Whether the text of ``stage`` is asked for."""
@@ -56,6 +58,7 @@ def read(environ: Mapping[str, str]) -> Config:
         dump=frozenset(_names(environ, "JITORCH_DUMP")),
         verify=_flag(environ, "JITORCH_VERIFY", False),
         passes=tuple(_names(environ, "JITORCH_PASSES")),
+        native=_flag(environ, "JITORCH_NATIVE", True),
     )
 
 
@@ -78,10 +81,18 @@ def override(**changes: Any) -> Iterator[Config]:
 def set_default(**changes: Any) -> Config:
     """Change settings for the whole process; a surrounding `override` still wins."""
     _process[:] = [_changed(_process_config(), changes)]
+    for react in _watchers:
+        react(_process[0])
     return _process[0]
 
 
+def watch(react: Callable[[Config], object]) -> None:
+    """Call ``react`` with the new settings whenever those of the process change."""
+    _watchers.append(react)
+
+
 _local: ContextVar[Config | None] = ContextVar("jitorch_config", default=None)
+_watchers: list[Callable[[Config], object]] = []
 _process: list[Config] = []  # at most one: what the environment said, as set_default changed it
 
 

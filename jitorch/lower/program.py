@@ -25,8 +25,13 @@ from jitorch.lower.recipe import Job, Recipe
 from jitorch.lower.row_kernel import row_kernels
 from jitorch.lower.rows import row_groups
 from jitorch.lower.target import Target, target_of
+from jitorch.lower.weight_gradient import convolution_weight
 
-RECIPES: dict[str, Recipe] = {"matmul_batched": matmul, "convolution": convolution}
+RECIPES: dict[str, Recipe] = {
+    "matmul_batched": matmul,
+    "convolution": convolution,
+    "convolution_weight": convolution_weight,
+}
 
 
 def can_lower(op_name: str, lowering: str | None) -> bool:

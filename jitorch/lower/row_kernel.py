@@ -71,7 +71,7 @@ def _rows(puller: RowPuller, plan: Layout, kind: str) -> None:
         if n == len(loops):
             _row(puller, plan)
         else:
-            puller.loop(loops[n].var, loops[n].extent, lambda: nest(n + 1), kind if n == 0 else "serial")
+            puller.loop(loops[n].var, loops[n].extent, lambda: nest(n + 1), kind)
 
     nest(0)
 

@@ -14,7 +14,7 @@ import functools
 import itertools
 import sys
 import threading
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import ModuleType
@@ -75,11 +75,13 @@ def fingerprint(target: Target | None = None) -> str:
     )
 
 
-def compile_text(text: str, *, opt: int = 2, target: Target | None = None, elsewhere: Collection[str] = ()) -> bytes:
+def compile_text(
+    text: str, *, opt: int = 2, target: Target | None = None, imports: Collection[str] = frozenset()
+) -> bytes:
     """Compile a module to an object file.
 
     ``opt`` is LLVM's level, 0 to 3; loops are vectorised from 2 on.  Text that is not valid IR, or
-    that calls a function that neither this process has nor ``elsewhere`` names, raises `CompilerBug`.
+    that calls a function that neither this process has nor ``imports`` names, raises `CompilerBug`.
     """
     if config.current().dumps("llvm"):
         print(text, file=sys.stderr)
@@ -87,7 +89,7 @@ def compile_text(text: str, *, opt: int = 2, target: Target | None = None, elsew
         print(assembly(text, opt=opt, target=target), file=sys.stderr)
     with _optimised(text, opt, target) as (module, machine):
         if target is None:
-            _check_symbols(module, text, elsewhere)
+            _check_symbols(module, text, imports)
         return bytes(machine.emit_object(module))
 
 
@@ -105,12 +107,17 @@ def optimised_text(text: str, *, opt: int = 2, target: Target | None = None) -> 
 
 def load_text(text: str, symbol: str, *, opt: int = 2) -> NativeFunction:
     """The function ``symbol`` of a module, from the object cache or else compiled and put there."""
+    return load_object(cached_object(text, opt=opt), symbol)
+
+
+def cached_object(text: str, *, opt: int = 2) -> bytes:
+    """The object of a module, from the object cache or else compiled and put there."""
     key = cache.key_of("object", fingerprint(), str(opt), text)
     data = cache.get(key)
     if data is None:
         data = compile_text(text, opt=opt)
         cache.put(key, data)
-    return load_object(data, symbol)
+    return data
 
 
 def load_object(data: bytes, symbol: str) -> NativeFunction:
@@ -129,22 +136,41 @@ def load_objects(objects: Sequence[bytes], symbol: str) -> NativeFunction:
     return function
 
 
-def load_symbols(objects: Sequence[bytes], symbols: tuple[str, ...]) -> tuple[dict[str, int], object]:
-    """The addresses of ``symbols`` in these objects, and what must be kept while they are used."""
+def fill_in(symbol: str, address: Callable[[], int]) -> None:
+    """Let objects that define the pointer ``symbol`` find an address there; ``address`` is called for the first.
+
+    So an object calls what only this process has without an address in its code, and can be linked elsewhere too.
+    """
+    _filled_in[symbol] = address
+
+
+_filled_in: dict[str, Callable[[], int]] = {}
+
+
+def load_symbols(
+    objects: Sequence[bytes], symbols: tuple[str, ...], imports: Mapping[str, int] | None = None
+) -> tuple[dict[str, int], object]:
+    """The addresses of ``symbols`` in these objects, and what must be kept while they are used.
+
+    ``imports``: addresses of what the objects need besides the symbols of this process.
+    """
     llvm = _llvm()
     builder = llvm.JITLibraryBuilder().add_current_process()
     for data in objects:
         if data[: len(_object_magic())] != _object_magic():
             raise CompilerBug("not an object file of this platform", expected=_object_magic(), actual=data[:8])
         builder.add_object_img(data)
-    for name, address in _extra_symbols().items():
+    for name, address in {**_extra_symbols(), **(imports or {})}.items():
         builder.import_symbol(name, address)
-    for symbol in symbols:
+    pointers = [name for name in _filled_in if any(name.encode() + b"\0" in data for data in objects)]
+    for symbol in (*symbols, *pointers):
         builder.export_symbol(symbol)
     try:
         tracker = builder.link(_linker(), f"library{next(_numbers)}")
     except RuntimeError as error:
         raise CompilerBug(f"native code for {', '.join(symbols)} cannot be linked", actual=str(error)) from error
+    for name in pointers:
+        ctypes.c_void_p.from_address(tracker[name]).value = _filled_in[name]()
     return {symbol: tracker[symbol] for symbol in symbols}, tracker
 
 
@@ -186,13 +212,13 @@ def refused(text: str, message: str) -> CompilerBug:
     return CompilerBug("LLVM refuses the IR", actual=message.strip(), ir=text)
 
 
-def _check_symbols(module: Any, text: str, elsewhere: Collection[str]) -> None:
+def _check_symbols(module: Any, text: str, imports: Collection[str]) -> None:
     missing = [
         function.name
         for function in module.functions
         if function.is_declaration
         and not function.name.startswith("llvm.")
-        and function.name not in elsewhere
+        and function.name not in imports
         and not _has_symbol(function.name)
     ]
     if missing:

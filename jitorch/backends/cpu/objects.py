@@ -31,7 +31,7 @@ def compile_modules(modules: Modules, opt: int) -> list[bytes]:
     for symbol, data in compile_all(missing, opt).items():
         cache.put(keys[symbol], data)
         found[symbol] = data
-    host = native.compile_text(modules.host, opt=min(opt, 1), elsewhere=modules.kernels)
+    host = native.compile_text(modules.host, opt=min(opt, 1), imports=modules.kernels)
     return [*(data for data in found.values() if data is not None), host]
 
 
