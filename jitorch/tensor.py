@@ -56,6 +56,22 @@ class Storage:
         self.version = 0
 
 
+_types: dict[tuple[np.dtype[Any], tuple[int, ...]], TensorType] = {}
+"""The types of arrays met so far: most tensors of one type hold the same object, which compares quickly."""
+
+
+def type_of_array(array: np.ndarray[Any, Any]) -> TensorType:
+    """The IR type of a tensor over ``array``."""
+    found = _types.get((array.dtype, array.shape))
+    if found is not None:
+        return found
+    if len(_types) >= 4096:
+        _types.clear()
+    type_ = TensorType(dtypes.from_numpy(array.dtype), array.shape)
+    # Two threads may get here; the first one's object is everybody's.
+    return _types.setdefault((array.dtype, array.shape), type_)
+
+
 Step = tuple[Op, dict[str, Any]]
 """One view op and its attributes; a view is its base and the steps that lead to it."""
 
@@ -128,7 +144,14 @@ class Tensor:
     def _from_array(cls, array: np.ndarray[Any, Any]) -> Tensor:
         """Wrap ``array`` itself (no copy) as a tensor with a storage of its own."""
         tensor = object.__new__(cls)
-        tensor._set(array, TensorType(dtypes.from_numpy(array.dtype), array.shape), Storage())
+        tensor._set(array, type_of_array(array), Storage())
+        return tensor
+
+    @staticmethod
+    def _of(array: np.ndarray[Any, Any], type_: TensorType, storage: Storage | None = None) -> Tensor:
+        """A plain tensor over all of ``storage`` (default: one of its own), whose type is known."""
+        tensor = object.__new__(Tensor)
+        tensor._set(array, type_, Storage() if storage is None else storage)
         return tensor
 
     @classmethod
@@ -633,9 +656,11 @@ def _plain(x: Any) -> Any:
 
 def _operator(entry: Callable[..., Any], swapped: bool = False) -> Callable[[Any, Any], Any]:
     def operator(self: Any, other: Any) -> Any:
-        if not _is_operand(other):
-            return NotImplemented
-        return entry(_plain(other), self) if swapped else entry(self, _plain(other))
+        if not isinstance(other, (Tensor, float, int)) or isinstance(other, np.generic):
+            if not _is_operand(other):
+                return NotImplemented
+            other = _plain(other)
+        return entry(other, self) if swapped else entry(self, other)
 
     return operator
 

@@ -2,12 +2,35 @@
 
 from __future__ import annotations
 
+import sys
+from importlib import import_module
+from itertools import count
+from typing import Any
+
+from jitorch.frontend import shortcut
 from jitorch.frontend.eager import Eager
 from jitorch.frontend.tape import Tape
 from jitorch.ops import dispatch
 from jitorch.ops.generator import install_default
+from jitorch.ops.registry import Op
 
-dispatch.install(Tape(Eager()))
+_CALLS_BEFORE_CODE = {True: 32, False: 2000}
+"""Short operations before machine code takes them over, where LLVM is loaded already, and where it is not:
+to load it takes as long as some thousand of them."""
+
+_tape = Tape(Eager())
+_calls = count()
+
+
+def _warming(op: Op, args: tuple[Any, ...]) -> Any:
+    """`shortcut.elementwise`, until machine code is worth its loading; both give the same results."""
+    if next(_calls) >= _CALLS_BEFORE_CODE["llvmlite.binding" in sys.modules]:
+        dispatch.install(_tape, shortcut.elementwise)
+        import_module("jitorch.frontend.native").install()
+    return shortcut.elementwise(op, args)
+
+
+dispatch.install(_tape, _warming)
 
 default_generator = install_default()
 """The generator that random functions use where they are given none."""

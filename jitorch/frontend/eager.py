@@ -6,7 +6,10 @@ same words.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+import sys
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -15,6 +18,28 @@ from jitorch.errors import AutogradError, CompilerBug, ShapeError
 from jitorch.ir.op import Op
 from jitorch.ir.types import PYTHON_TYPES, ScalarType, Type
 from jitorch.tensor import Storage, Tensor
+
+
+def _switch() -> tuple[Callable[[], Any], Callable[[Any], None]]:
+    """Functions that turn NumPy's floating-point warnings off, and back to what they were.
+
+    They do what ``numpy.errstate(all="ignore")`` does in a fifth of its time.  NumPy keeps the state in a
+    context variable without a public name; where that cannot be found, ``errstate`` itself is entered.
+    """
+    core = sys.modules.get("numpy._core.umath")
+    variable, make = getattr(core, "_extobj_contextvar", None), getattr(core, "_make_extobj", None)
+    if isinstance(variable, ContextVar) and callable(make):
+        return functools.partial(variable.set, make(all="ignore")), variable.reset
+
+    def enter() -> Any:
+        state = np.errstate(all="ignore")
+        state.__enter__()
+        return state
+
+    return enter, lambda state: state.__exit__(None, None, None)
+
+
+quieten, restore = _switch()
 
 
 class StaleTensor(Tensor):
@@ -70,8 +95,11 @@ class Eager:
                 arrays.append(self.array(x))
             else:
                 arrays.append(x)
-        with np.errstate(all="ignore"):
+        token = quieten()
+        try:
             result = rule(*op.group(arrays), **attrs)
+        finally:
+            restore(token)
         if isinstance(types, tuple):
             return tuple(_wrap(r, t) for r, t in zip(result, types, strict=True))
         out = _wrap(result, types)

@@ -12,10 +12,13 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 from typing import Any
 
+import numpy as np
+
 from jitorch import dtypes
 from jitorch.errors import AutogradError, CompilerBug
 from jitorch.frontend.eager import StaleTensor, stale_error
 from jitorch.ir.op import Op
+from jitorch.ir.types import TensorType
 from jitorch.ops import dispatch
 from jitorch.ops.create import constant
 from jitorch.ops.dispatch import Interpreter
@@ -85,13 +88,10 @@ class GradNode:
         """Forget what was saved; a second backward is then an error."""
         self.operands, self.outputs = None, ()
 
-    def unpack(self, interpreter: Interpreter, keep_history: bool) -> tuple[list[Any], list[Any]]:
+    def unpack(self, interpreter: Interpreter, keep_history: bool) -> tuple[Sequence[Any], Sequence[Any]]:
         """The saved operands and outputs; one that was overwritten since has no data."""
         if self.operands is None:
-            raise AutogradError(
-                "backward through a graph a second time, after what it saved was freed",
-                hint="pass retain_graph=True to the first backward()",
-            )
+            raise _released()
         saved: list[Any] = [*self.operands, *self.outputs]
         for i, (t, version) in enumerate(zip(saved, self.versions)):
             if isinstance(t, Tensor) and interpreter.version(t) != version:
@@ -101,6 +101,71 @@ class GradNode:
         if keep_history:
             outputs = [_with_history(t, self, i) for i, t in enumerate(outputs)]
         return operands, outputs
+
+
+_NO_ATTRS: dict[str, Any] = {}
+
+
+class ElementNode(GradNode):
+    """One recorded call of an elementwise op on stored tensors and numbers, by the short way.
+
+    It keeps the array and the storage of its result in the place of a tensor, and the numbers among
+    its operands as they are.  Machine code makes such nodes, too: see `jitorch.frontend.native`.
+    """
+
+    __slots__ = ("array", "storage")
+
+    def __init__(self, op: Op, operands: tuple[Any, ...], result: Tensor):
+        self.op, self.attrs, self.vjp, self.owner = op, _NO_ATTRS, op.rules["vjp"], dispatch.installed().inner  # type: ignore[attr-defined]
+        self.operands: tuple[Any, ...] | None = operands
+        self.edges: tuple[Edge, ...] = tuple([_stored_edge(x) for x in operands])
+        self.number = next(_sequence)
+        self.types, self.outputs = (result._type,), ()
+        self.versions: tuple[int, ...] = tuple([x._storage.version if isinstance(x, Tensor) else 0 for x in operands])
+        self._hooks = self._retained = None
+        self.array, self.storage = result._array, result._storage
+        result._node = self
+
+    def release(self) -> None:
+        self.operands = self.array = self.storage = None
+
+    def unpack(self, interpreter: Interpreter, keep_history: bool) -> tuple[Sequence[Any], Sequence[Any]]:
+        if self.operands is None:
+            raise _released()
+        type_: TensorType = self.types[0]
+        operands = [
+            (x if interpreter.version(x) == version else StaleTensor.of(x._type)) if isinstance(x, Tensor)
+            else _filled(x, self.operands)
+            for x, version in zip(self.operands, self.versions)
+        ]  # fmt: skip
+        if self.storage.version:  # type: ignore[union-attr]
+            return operands, (StaleTensor.of(type_),)
+        output = Tensor._of(self.array, type_, self.storage)  # type: ignore[arg-type]
+        if keep_history:
+            output._node = self
+        return operands, (output,)
+
+
+def _filled(number: float, operands: Sequence[Any]) -> Tensor:
+    """The tensor that stands for ``number`` among the operands of an elementwise op."""
+    like: Any = next(x for x in operands if isinstance(x, Tensor))
+    return Tensor._of(np.full(like._array.shape, number, like._array.dtype), like._type)
+
+
+def _stored_edge(operand: Any) -> Edge:
+    """`edge_of` where everything is eager's."""
+    if not isinstance(operand, Tensor):
+        return None
+    if operand._node is not None:
+        return operand._node, operand._output
+    return operand if operand._requires_grad else None
+
+
+def _released() -> AutogradError:
+    return AutogradError(
+        "backward through a graph a second time, after what it saved was freed",
+        hint="pass retain_graph=True to the first backward()",
+    )
 
 
 def _with_history(tensor: Tensor, node: GradNode, output: int) -> Tensor:
@@ -149,8 +214,11 @@ class Tape:
         if vjp is None and op.body is not None:
             return op.body(*op.group(operands), **attrs)
         node = GradNode(op, operands, attrs, vjp or _not_differentiable(op), self.inner)
-        with dispatch.interpreting(self.inner):
+        token = dispatch.enter(self.inner)
+        try:
             out = self.inner.apply(op, operands, attrs)
+        finally:
+            dispatch.leave(token)
         outputs = out if isinstance(out, tuple) else (out,)
         if all(isinstance(t, Tensor) for t in outputs):
             node.finish(outputs, self.inner.version)

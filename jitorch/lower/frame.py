@@ -23,6 +23,17 @@ OWN, ROW, ANY = 0, 1, 2
 """Where a value is read: at the element being computed; elsewhere in the same row; anywhere."""
 
 
+def keeps_last_axis(node: Node) -> bool:
+    """Whether a reduction runs over outer axes only: then rows are added up, in another loop order."""
+    operand = node.operands[0].type
+    axes = node.attrs["axes"]
+    if not isinstance(operand, TensorType) or not axes or operand.rank - 1 in axes:
+        return False
+    last = operand.shape[-1]
+    single = len(node.outputs) == 1 and "arg" not in node.op.name
+    return single and not (isinstance(last, int) and last < 4)
+
+
 @dataclass(frozen=True)
 class Split:
     """``kept``: the axes of ``shape`` that number the rows."""
@@ -50,9 +61,11 @@ class Split:
         return dims.prod(tuple(self.shape[a] for a in self.reduced))
 
     def role(self, value: Value) -> str | None:
-        """ "vector", "scalar", or None if ``value`` has another number of elements."""
+        """A "vector", "scalar" or "column" (rows added up); None if it has another number of elements."""
         if not isinstance(value.type, TensorType):
             return None
+        if value.node is not None and self.adds(value.node):
+            return "column"
         size = value.type.size
         if size == self.count:
             return "scalar"
@@ -65,6 +78,14 @@ class Split:
         operand = node.operands[0].type
         axes = tuple(sorted(node.attrs["axes"]))
         return isinstance(operand, TensorType) and operand.shape == self.shape and axes == self.reduced
+
+    def adds(self, node: Node) -> bool:
+        """Whether ``node`` folds the rows into one, element by element."""
+        if node.op.lowering != "reduce" or not keeps_last_axis(node):
+            return False
+        operand = node.operands[0].type
+        axes = tuple(sorted(node.attrs["axes"]))
+        return isinstance(operand, TensorType) and operand.shape == self.shape and axes == self.kept
 
 
 def split_of(node: Node) -> Split | None:
@@ -123,7 +144,10 @@ class Frame:
 
     def own(self, value: Value) -> Index:
         """Where ``value`` has the present element, or the present row's."""
-        index = self.row if self.split.role(value) == "scalar" else self.whole
+        role = self.split.role(value)
+        if role == "column":
+            return Index(value.type.shape, [(x.last - x.first, x.var) for x in self.column_loops])  # type: ignore[union-attr]
+        index = self.row if role == "scalar" else self.whole
         shape = value.type.shape  # type: ignore[union-attr]
         return index if index.shape == shape else index.reshaped(shape)
 
@@ -142,7 +166,7 @@ class Frame:
     def distance(self, value: Value, index: Index) -> int:
         """`OWN`, `ROW` or `ANY`: how far ``index`` of ``value`` is from the present element."""
         role = self.split.role(value)
-        if role is None:
+        if role in (None, "column"):
             return ANY
         own = self.own(value)
         if index.key == own.key:
@@ -159,8 +183,8 @@ class Frame:
         """Whether a position within a row is divided anywhere in ``body``: then finer loops are better."""
         columns = {x.var for x in self.column_loops}
         for e in k.walk(body):
-            is_division = isinstance(e, k.Call) and e.fn in ("floordiv", "mod") and e.dtype is k.INDEX
-            if is_division and any(part in columns for part in k.walk(e)):
+            divides = isinstance(e, k.Call) and e.fn in ("floordiv", "mod") and e.dtype is k.INDEX
+            if divides and any(part in columns for part in k.walk(e)):
                 return True
         return False
 

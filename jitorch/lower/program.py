@@ -20,11 +20,16 @@ from jitorch.lower.memory import plan_memory, reuse_written_inputs
 from jitorch.lower.nests import Buffers, Scalars, map_kernel, row_reduction_kernel, scan_kernel, scatter_kernels
 from jitorch.lower.pull import STATUS
 from jitorch.lower.recipe import Job, Recipe
-from jitorch.lower.row_kernel import Layout, layout, row_kernel
+from jitorch.lower.row_kernel import Layout, layout, row_kernels
 from jitorch.lower.rows import row_groups
 from jitorch.lower.target import Target, target_of
+from jitorch.lower.weight_gradient import convolution_weight
 
-RECIPES: dict[str, Recipe] = {"matmul_batched": matmul, "convolution": convolution}
+RECIPES: dict[str, Recipe] = {
+    "matmul_batched": matmul,
+    "convolution": convolution,
+    "convolution_weight": convolution_weight,
+}
 
 
 def can_lower(op_name: str, lowering: str | None) -> bool:
@@ -49,6 +54,7 @@ class _Lowering:
     def __init__(self, graph: Graph, name: str, target: Target):
         self.graph, self.name, self.target = graph, name, target
         self.plan = fuse.plan(graph)
+        self.layouts: dict[Group, Layout] = {}
         self.buffers: Buffers = {}
         self.scalars: Scalars = {}
         self.sizes: dict[str, k.Expr] = {}
@@ -62,15 +68,14 @@ class _Lowering:
             if isinstance(v.type, ScalarType):
                 self.scalars[v] = k.Var(f"number{i}", v.type.dtype)
         outputs, copies = self._outputs()
-        planned = self._groups()
-        unstored = {v for g, plan in planned if plan for v in g.values if v not in plan.memory}
-        unstored |= {v for g, _ in planned for v in g.hidden}
+        found = self._groups()
+        hidden = {v for group in found for v in group.hidden}
         for i, v in enumerate(self.plan.stored):
-            if v not in self.buffers and v not in unstored:
+            if v not in self.buffers and v not in hidden:
                 buffer = self._declare(v, f"buf{i}")
                 self.body.append(host.Alloc(buffer, self.sizes[buffer.name]))
-        for group, plan in planned:
-            for kernel in self._kernels(group, plan):
+        for group in found:
+            for kernel in self._kernels(group):
                 self.body.append(host.Launch(kernel, kernel.params))
         self.body += copies
         uses_status = any(STATUS in kernel.params for kernel in self._launched())
@@ -138,24 +143,30 @@ class _Lowering:
         return f"{base}_{count}"
 
     # -- kernels ---------------------------------------------------------------------------------
-    def _groups(self) -> list[tuple[Group, Layout | None]]:
-        """The kernels to make, in order; those that go row by row with their layout."""
+    def _groups(self) -> list[Group]:
+        """The kernels to make, in order, and the layouts of those that go row by row."""
         found = merge(self.plan, groups(self.plan))
-        if self.target.name != "cpu":
-            return [(group, None) for group in found]
+        if not self.target.is_cpu:
+            return found
         found = row_groups(found, self.plan)
-        wanted = {*self.graph.outputs}.union(*(v for g in found for v in [g.reads - {*g.values}]))
-        return [(g, layout(g, self.plan, wanted & {*g.values}) if g.split is not None else None) for g in found]
+        wanted = {*self.graph.outputs}.union(*(g.reads.difference(g.values) for g in found))
+        for group in found:
+            if group.split is not None:
+                plan = self.layouts[group] = layout(group, self.plan, wanted.intersection(group.values))
+                group.hidden = set(group.values) - plan.memory
+        return found
 
-    def _kernels(self, group: Group, plan: Layout | None) -> tuple[k.Kernel, ...]:
+    def _kernels(self, group: Group) -> tuple[k.Kernel, ...]:
         value = group.values[0]
         node = value.node
         if node is None:
             raise CompilerBug("an input needs no kernel", ir=self.graph)
         name = self._kernel_name(node.op.name if len(group.values) == 1 or group.is_recipe else "fused")
         kind = node.op.lowering
-        if plan is not None:
-            return (row_kernel(name, plan, self.buffers, self.scalars),)
+        if group in self.layouts:
+            kernels, temporaries = row_kernels(name, self.layouts[group], self.buffers, self.scalars)
+            self.body += [host.Alloc(buffer, size) for buffer, size in temporaries]
+            return kernels
         if kind == "recipe":
             return self._recipe(name, group)
         if kind == "scatter":

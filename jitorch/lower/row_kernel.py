@@ -1,4 +1,4 @@
-"""The kernel of a group that goes row by row.
+"""The kernels of a group that goes row by row.
 
 Within a row, reductions and vectors become a few loops, as few as their dependences allow: what needs the
 result of a reduction, or an element elsewhere in the row, waits for the next loop.
@@ -15,6 +15,7 @@ from jitorch.errors import CompilerBug
 from jitorch.ir import kernel as k
 from jitorch.ir.graph import Node, Value
 from jitorch.ir.monoid import Reduction
+from jitorch.ir.sizes import size_expr
 from jitorch.lower import fuse
 from jitorch.lower.frame import OWN, Frame, frames
 from jitorch.lower.fuse import Plan
@@ -27,11 +28,14 @@ from jitorch.lower.rows import Probe
 LOCAL_BYTES = 1 << 15
 """The most that one local row takes: rows are to stay in the first-level cache, and the stack is small."""
 ALL_LOCAL_BYTES = 1 << 17
+CHUNK = 1 << 16
+"""Elements whose rows are added up by one thread, in one go."""
+MIN_CHUNK_ROWS = 16
 
 
 @dataclass(eq=False)
 class Item:
-    """What a row computes: a reduction, a vector or a scalar.
+    """What a row computes: a reduction, a vector, a scalar, or its share of a column (rows added up).
 
     ``stage`` is the loop over the row that makes it; a scalar is made after that loop (0: before the first).
     """
@@ -44,8 +48,12 @@ class Item:
 
     @property
     def is_alone(self) -> bool:
-        """Whether it gets a loop to itself: a tuple of accumulators keeps the rest from being vectorised."""
+        """Whether it gets loops to itself: a tuple of accumulators keeps the rest from being vectorised."""
         return self.reduction is not None and len(reduction_of(self.reduction).init) > 1
+
+    @property
+    def outputs(self) -> tuple[Value, ...]:
+        return (self.value,) if self.reduction is None else self.reduction.outputs
 
 
 @dataclass
@@ -119,7 +127,7 @@ def _items(group: Group, plan: Plan, frame: Frame, cheap: frozenset[Value]) -> t
         node = value.node
         folds = node is not None and frame.split.reduces(node)
         kind = "reduction" if folds else frame.split.role(value) or ""
-        item = Item(value, kind, node if folds else None)
+        item = Item(value, kind, node if folds or kind == "column" else None)
         outputs = node.outputs if folds and node is not None else (value,)
         by_value.update((v, item) for v in outputs)
         reads = Probe(plan, frame, cheap).of(value, item.reduction)
@@ -155,9 +163,7 @@ def _place(result: Layout, items: list[Item]) -> None:
         if item.kind != "vector" or value in result.memory:
             continue
         readers = [i for i in items if item in i.reads]
-        if all(
-            i.reads[item] == OWN and i.stage == item.stage and not i.is_alone and i.kind != "scalar" for i in readers
-        ):
+        if all(_sees_present(i, item) for i in readers):
             continue
         length, dtype = result.frame.split.length, value.type.dtype  # type: ignore[union-attr]
         size = length * dtype.itemsize if isinstance(length, int) else None
@@ -170,6 +176,12 @@ def _place(result: Layout, items: list[Item]) -> None:
             result.memory.add(value)
         else:
             result.shared[value] = host.value
+
+
+def _sees_present(reader: Item, item: Item) -> bool:
+    """Whether ``reader`` reads a vector just where the same loop has computed it."""
+    together = reader.stage == item.stage and not reader.is_alone and reader.kind != "scalar"
+    return together and reader.reads[item] == OWN
 
 
 def _can_host(host: Item, item: Item, readers: list[Item], result: Layout) -> bool:
@@ -186,11 +198,13 @@ class _RowPuller(Puller):
     """Pulls at the present row, and knows what the row has computed already."""
 
     def __init__(self, plan: Layout, buffers: Buffers, scalars: Scalars):
-        own = {v: i for i in plan.items for v in (i.reduction.outputs if i.reduction else (i.value,))}
+        own = {v: i for i in plan.items for v in i.outputs}
         super().__init__({v: b for v, b in buffers.items() if v not in own}, scalars)
         self.layout, self.own, self.all_buffers = plan, own, buffers
         self.results: dict[Value, k.Expr] = {}  # of reductions and scalars
         self.present: dict[Value, k.Expr] = {}  # of vectors, at the present element
+        self.sums: dict[Value, k.Buffer] = {}  # where columns are added up
+        self.chunk: k.Var | None = None  # of rows
 
     def compute(self, value: Value) -> k.Expr:
         """One element of a value of the group."""
@@ -207,6 +221,13 @@ class _RowPuller(Puller):
         buffer, place = self.place(value, index)
         return self.let(k.Load(buffer, place))
 
+    def column_place(self) -> k.Expr:
+        """Where the present column is added up."""
+        frame = self.layout.frame
+        if self.chunk is None:
+            return frame.position
+        return self.chunk * size_expr(frame.split.length) + frame.position
+
     def place(self, value: Value, index: Index) -> tuple[k.Buffer, k.Expr]:
         """Where ``index`` of a vector is stored."""
         local = self.layout.local.get(value)
@@ -218,10 +239,16 @@ class _RowPuller(Puller):
         return value in self.layout.local or value in self.layout.shared or value in self.layout.memory
 
 
-def row_kernel(name: str, plan: Layout, buffers: Buffers, scalars: Scalars) -> k.Kernel:
-    """A kernel that computes the items of ``plan``; ``buffers`` has the memory of stored values."""
+def row_kernels(
+    name: str, plan: Layout, buffers: Buffers, scalars: Scalars
+) -> tuple[tuple[k.Kernel, ...], list[tuple[k.Buffer, k.Expr]]]:
+    """The kernels that compute the items of ``plan``, and the temporaries they need, with their sizes.
+
+    ``buffers`` has the memory of stored values.
+    """
     puller = _RowPuller(plan, buffers, scalars)
     frame = plan.frame
+    columns = [i for i in plan.items if i.kind == "column"]
 
     def row() -> None:
         _scalars(puller, plan, 0)
@@ -237,10 +264,111 @@ def row_kernel(name: str, plan: Layout, buffers: Buffers, scalars: Scalars) -> k
             row()
             return
         loop = frame.row_loops[n]
-        puller.loop(loop.var, loop.extent, lambda: nest(n + 1), "parallel" if n == 0 else "serial")
+        kind = "serial" if columns else "parallel"
+        puller.loop(loop.var, loop.extent, lambda: nest(n + 1), kind)
 
-    nest(0)
-    return kernel_of(name, tuple(puller.block.statements), tuple(plan.local.values()))
+    temporaries: list[tuple[k.Buffer, k.Expr]] = []
+    more: list[k.Kernel] = []
+    if columns:
+        chunks = Chunks.of(frame)
+        for item in columns:
+            puller.sums[item.value] = buffers[item.value]
+            if chunks.is_cut:
+                part = k.Buffer(f"{name}_part{len(temporaries)}", item.value.type.dtype)  # type: ignore[union-attr]
+                temporaries.append((part, chunks.count * size_expr(frame.split.length)))
+                puller.sums[item.value] = part
+        chunks.nest(puller, lambda: _start_columns(puller, frame, columns), row, lambda: nest(0))
+        if chunks.is_cut:
+            more.append(_add_parts(f"{name}_columns", puller, frame, columns, chunks.count, buffers))
+        else:
+            for item in columns:
+                puller.sums[item.value] = buffers[item.value]
+    else:
+        nest(0)
+    kernel = kernel_of(name, tuple(puller.block.statements), tuple(plan.local.values()))
+    return (kernel, *more), temporaries
+
+
+@dataclass(frozen=True)
+class Chunks:
+    """Runs of rows that are added up on their own, so that they may run at once.
+
+    Their number depends on the domain alone: the result is the same on any number of threads.
+    """
+
+    frame: Frame
+    rows: int
+    count: k.Expr
+
+    @classmethod
+    def of(cls, frame: Frame) -> Chunks:
+        count, length = frame.split.count, frame.split.length
+        rows = max(MIN_CHUNK_ROWS, CHUNK // length) if isinstance(length, int) else MIN_CHUNK_ROWS
+        if isinstance(count, int) and count <= rows:
+            return cls(frame, rows, k.const(1))
+        return cls(frame, rows, (size_expr(count) + (rows - 1)) // rows)
+
+    @property
+    def is_cut(self) -> bool:
+        return len(self.frame.row_loops) == 1 and self.count != k.const(1)
+
+    def nest(
+        self, puller: _RowPuller, start: Callable[[], None], row: Callable[[], None], whole: Callable[[], None]
+    ) -> None:
+        """``start`` and then ``row`` for each row of a chunk, for each chunk; ``whole`` runs over uncut rows."""
+        if not self.is_cut:
+            start()
+            whole()
+            return
+        loop, number = self.frame.row_loops[0], k.Var("chunk")
+
+        def one() -> None:
+            puller.emit(k.Let(loop.var, number * self.rows + inner))
+            row()
+
+        inner = k.Var("row")
+
+        def chunk() -> None:
+            start()
+            rest = puller.let(loop.extent - number * self.rows)
+            puller.loop(inner, k.call("minimum", rest, k.const(self.rows)), one)
+
+        puller.chunk = number
+        puller.loop(number, self.count, chunk, "parallel")
+
+
+def _start_columns(puller: _RowPuller, frame: Frame, columns: list[Item]) -> None:
+    def element() -> None:
+        for item in columns:
+            init = reduction_of(item.reduction).init[0]  # type: ignore[arg-type]
+            puller.emit(k.Store(puller.sums[item.value], puller.column_place(), init))
+
+    _nest(puller, frame, element)
+
+
+def _add_parts(
+    name: str, puller: _RowPuller, frame: Frame, columns: list[Item], count: k.Expr, buffers: Buffers
+) -> k.Kernel:
+    """Combine what the chunks found, in their order: a block of columns at a time."""
+    length = frame.split.length
+    width = next((w for w in (64, 32, 16) if isinstance(length, int) and length % w == 0), None)
+    block, chunk, lane = k.Var("block"), k.Var("chunk"), k.Var("lane")
+    column = lane if width is None else block * width + lane
+    extent = size_expr(length) if width is None else k.const(width)
+    first: list[k.Stmt] = []
+    rest: list[k.Stmt] = []
+    for item in columns:
+        reduction, out, part = reduction_of(item.reduction), buffers[item.value], puller.sums[item.value]  # type: ignore[arg-type]
+        first.append(k.Store(out, column, k.Load(part, column)))
+        later = k.Load(part, (chunk + 1) * size_expr(length) + column)
+        rest.append(k.Store(out, column, reduction.combine((k.Load(out, column),), (later,))[0]))
+    body: tuple[k.Stmt, ...] = (
+        k.For(lane, extent, tuple(first)),
+        k.For(chunk, count - 1, (k.For(lane, extent, tuple(rest)),)),
+    )
+    if width is not None and isinstance(length, int):
+        body = (k.For(block, k.const(length // width), body, "parallel"),)
+    return kernel_of(name, body, ())
 
 
 def _scalars(puller: _RowPuller, plan: Layout, stage: int) -> None:
@@ -258,7 +386,7 @@ def _loop(puller: _RowPuller, plan: Layout, items: list[Item]) -> None:
     frame = plan.frame
     folds: dict[Item, tuple[Reduction, list[k.Var]]] = {}
     for item in items:
-        if item.reduction is not None:
+        if item.reduction is not None and item.kind == "reduction":
             reduction = reduction_of(item.reduction)
             accumulators = [k.Var(puller.fresh("acc"), c.dtype) for c in reduction.init]
             folds[item] = reduction, accumulators
@@ -267,15 +395,20 @@ def _loop(puller: _RowPuller, plan: Layout, items: list[Item]) -> None:
 
     def element() -> None:
         puller.present = {}
+        added: list[tuple[k.Buffer, k.Expr]] = []
         for item in items:
             if item.reduction is None:
                 puller.present[item.value] = puller.compute(item.value)
+            elif item.kind == "column":
+                added.append(_add(puller, item))
             else:
                 _fold(puller, item.reduction, *folds[item])
         # Everything is read before anything is stored: a result may lie where an operand was.
         for value, e in puller.present.items():
             if puller.has_place(value):
                 puller.emit(k.Store(*puller.place(value, frame.own(value)), e))
+        for buffer, e in added:
+            puller.emit(k.Store(buffer, puller.column_place(), e))
 
     _nest(puller, frame, element)
     puller.present = {}
@@ -285,6 +418,18 @@ def _loop(puller: _RowPuller, plan: Layout, items: list[Item]) -> None:
             puller.results[value] = e
             if value in plan.memory:
                 puller.emit(k.Store(puller.all_buffers[value], frame.own(value).flat(), e))
+
+
+def _add(puller: _RowPuller, item: Item) -> tuple[k.Buffer, k.Expr]:
+    """The sum of a column with the present element added, and where it is kept."""
+    node, buffer = item.reduction, puller.sums[item.value]
+    if node is None:
+        raise CompilerBug("a column without a reduction")
+    reduction = reduction_of(node)
+    element = puller.pull(node.operands[0], puller.layout.frame.whole)
+    old = k.Load(buffer, puller.column_place())
+    # Reductions with one accumulator do not look at positions.
+    return buffer, reduction.combine((old,), reduction.item(element, k.const(0)))[0]
 
 
 def _fold(puller: _RowPuller, node: Node, reduction: Reduction, accumulators: list[k.Var]) -> None:

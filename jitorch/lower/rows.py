@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 from jitorch.ir import kernel as k
 from jitorch.ir.graph import Node, Value
 from jitorch.ir.types import ScalarType, TensorType
-from jitorch.lower import fuse
-from jitorch.lower.frame import ANY, OWN, Frame, Split, frames, split_of
+from jitorch.lower.frame import ANY, OWN, Frame, Split, frames, keeps_last_axis, split_of
 from jitorch.lower.fuse import Plan
 from jitorch.lower.groups import Group
 from jitorch.lower.index import Index
@@ -94,10 +93,17 @@ class _Joining:
         for group in list(self.groups):
             if group in self.groups and group.split is None:
                 group.split = self._seed(group)
+        self._grow_all()
+        for group in self.groups:
+            if group.split is None:
+                group.split = self._column_seed(group)
+        self._grow_all()
+        return self._in_order()
+
+    def _grow_all(self) -> None:
         for group in list(self.groups):
             if group in self.groups and group.split is not None:
                 self._grow(group, group.split)
-        return self._in_order()
 
     def _index_readers(self) -> None:
         self.readers = {}
@@ -115,13 +121,24 @@ class _Joining:
             return None
         return split if self._fits(group, split) else None
 
+    def _column_seed(self, group: Group) -> Split | None:
+        """The rows that ``group``, which is one reduction over the first axes, adds up."""
+        node = group.values[0].node
+        if len(group.values) > 1 or node is None or not _adds_rows(group.values[0]):
+            return None
+        operand, axes = node.operands[0].type, tuple(sorted(node.attrs["axes"]))
+        if axes != tuple(range(len(axes))) or not isinstance(operand, TensorType) or 0 in operand.shape:
+            return None
+        split = Split(operand.shape, axes)
+        return split if self._fits(group, split) else None
+
     def _fits(self, group: Group, split: Split) -> bool:
         """Whether every value of ``group`` is a vector or scalar of the domain, computed without division."""
         for value in group.values:
             node = value.node
             if node is None or split.role(value) is None or node.op.lowering not in ("scalar", "pull", "reduce"):
                 return False
-            if node.op.lowering == "reduce" and not split.reduces(node):
+            if node.op.lowering == "reduce" and not (split.reduces(node) or split.adds(node)):
                 return False
             reads = self._reads(value, split)
             elsewhere = any(reads.distance.get(v) == ANY for r in reads.reductions for v in r.outputs)
@@ -236,13 +253,13 @@ class _Joining:
 
 def _adds_rows(value: Value) -> bool:
     node = value.node
-    return node is not None and node.op.lowering == "reduce" and fuse.keeps_last_axis(node)
+    return node is not None and node.op.lowering == "reduce" and keeps_last_axis(node)
 
 
 def _all_reads(plan: Plan, frame: Frame, value: Value) -> Reads:
     """The reads of ``value`` and of the row reductions that computing it needs."""
     node = value.node
-    folds = node is not None and frame.split.reduces(node)
+    folds = node is not None and (frame.split.reduces(node) or frame.split.adds(node))
     total = Reads(reductions={node: None}) if folds and node is not None else Probe(plan, frame).of(value)
     pending = list(total.reductions)
     done: set[Node] = set()
@@ -271,11 +288,7 @@ def _unstored_reductions(value: Value, plan: Plan) -> list[Node]:
         if v.node.op.lowering == "reduce":
             found[v.node] = None
         for operand in v.node.operands:
-            if (
-                operand not in seen
-                and not plan.is_stored(operand)
-                and isinstance(operand.type, (TensorType, ScalarType))
-            ):
+            if operand not in seen and not plan.is_stored(operand):
                 seen.add(operand)
                 stack.append(operand)
     return list(found)

@@ -7,7 +7,7 @@ disturb each other; `install` sets what runs where nothing else was entered.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Protocol
@@ -63,10 +63,25 @@ class Interpreter(Protocol):
 _slot: ContextVar[Interpreter] = ContextVar("interpreter")
 _installed: list[Interpreter] = []
 
+Shortcut = Callable[[Op, tuple[Any, ...]], Any]
+_shortcut: list[Shortcut] = []
 
-def install(interpreter: Interpreter) -> None:
-    """Set the interpreter of every context that entered none."""
+
+def install(interpreter: Interpreter, shortcut: Shortcut | None = None) -> None:
+    """Set the interpreter of every context that entered none.
+
+    ``shortcut(op, args)`` does for plain operands what ``interpreter`` does for all; for others it
+    returns NotImplemented.
+    """
     _installed[:] = [interpreter]
+    _shortcut[:] = [] if shortcut is None else [shortcut]
+
+
+def shortcut(op: Op, args: tuple[Any, ...]) -> Any:
+    """The result of ``op`` by the short way, or NotImplemented: its operands are not plain, or a trace is on."""
+    if _slot.get(None) is not None or not _shortcut:
+        return NotImplemented
+    return _shortcut[0](op, args)
 
 
 def installed() -> Interpreter:
@@ -86,14 +101,23 @@ def entered() -> Interpreter | None:
     return _slot.get(None)
 
 
+def enter(interpreter: Interpreter) -> Any:
+    """Run op calls by ``interpreter`` from now on; returns the token that `leave` undoes it with."""
+    return _slot.set(interpreter)
+
+
+def leave(token: Any) -> None:
+    _slot.reset(token)
+
+
 @contextmanager
 def interpreting(interpreter: Interpreter) -> Iterator[None]:
     """Run op calls in this block by ``interpreter``."""
-    token = _slot.set(interpreter)
+    token = enter(interpreter)
     try:
         yield
     finally:
-        _slot.reset(token)
+        leave(token)
 
 
 _grad_enabled: ContextVar[bool] = ContextVar("grad_enabled", default=True)

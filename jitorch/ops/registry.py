@@ -108,14 +108,22 @@ def explain(entry: Op | Function, error: Exception, args: tuple[Any, ...], kwarg
 class Op(OpRecord):
     """An op that can be called: the arguments are bound, promoted and handed to the interpreter in force."""
 
+    __slots__ = ("entry",)  # where machine code finds what it needs of the op (`jitorch.frontend.native`), or unset
+
     __name__: str
     __module__: str
     __signature__: inspect.Signature
     places: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     inplace: bool = False
+    loops: Any = None
+    """What `jitorch.frontend.shortcut` knows of the op."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self.scalar is not None and not kwargs:
+            result = dispatch.shortcut(self, args)
+            if result is not NotImplemented:
+                return result
         if kwargs and not self._known.issuperset(kwargs):
             kwargs = _canonical(self._known, kwargs)
             out = kwargs.pop("out", None) if "out" not in self._known else None

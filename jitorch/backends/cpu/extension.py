@@ -50,10 +50,13 @@ _CPYTHON = {
     "Py_IncRef": "void (ptr)",
     "Py_DecRef": "void (ptr)",
     "PyType_GenericAlloc": "ptr (ptr, i64)",
+    "PyType_IsSubtype": "i32 (ptr, ptr)",
+    "PyMethod_New": "ptr (ptr, ptr)",
     "PyTuple_New": "ptr (i64)",
     "PyObject_Vectorcall": "ptr (ptr, ptr, i64, ptr)",
     "PyObject_Call": "ptr (ptr, ptr, ptr)",
     "PyContextVar_Get": "i32 (ptr, ptr, ptr)",
+    "PyDict_Size": "i64 (ptr)",
     "PyList_GetItem": "ptr (ptr, i64)",
     "PyIter_Next": "ptr (ptr)",
     "PyFloat_AsDouble": "double (ptr)",
@@ -317,6 +320,35 @@ def method(
     new = ctypes.pythonapi.PyDescr_NewMethod
     new.restype, new.argtypes = ctypes.py_object, [ctypes.py_object, ctypes.c_void_p]
     return new(cls, _definition(name, address, flags, doc))
+
+
+# In bytes from the start of a type object, or of the table at ``tp_as_number`` in it; and CPython's number of the slot.
+_NUMBERS_TABLE = 96
+_SLOTS = {
+    "nb_add": (0, 7), "nb_subtract": (8, 36), "nb_multiply": (16, 29), "nb_negative": (48, 30), "nb_absolute": (64, 6),
+    "nb_invert": (80, 27), "nb_and": (104, 8), "nb_xor": (112, 38), "nb_or": (120, 31), "nb_true_divide": (240, 37),
+}  # fmt: skip
+_TYPE_SLOTS = {"tp_call": (128, 50), "tp_richcompare": (200, 67)}
+
+
+def fill_slots(cls: type, slots: Mapping[str, int]) -> None:
+    """Let ``cls``, a class written in Python, do an operation by machine code, and not by looking up its method.
+
+    The method stays what it was.  Subclasses look it up as before, and so does ``cls`` itself once somebody
+    assigns it anew: Python then fills the slot again.  Either all of ``slots`` are filled or none: where a
+    slot is not found to hold what Python says it does, `BackendError` is raised.
+    """
+    get = ctypes.pythonapi.PyType_GetSlot
+    get.restype, get.argtypes = ctypes.c_size_t, [ctypes.py_object, ctypes.c_int]
+    places: dict[int, int] = {}
+    for name, address in slots.items():
+        offset, number = _SLOTS[name] if name in _SLOTS else _TYPE_SLOTS[name]
+        place = (_word(id(cls) + _NUMBERS_TABLE) if name in _SLOTS else id(cls)) + offset
+        if _word(place) != get(cls, number) or not _word(place):
+            raise BackendError(f"the slot {name} of {cls.__name__} is not where it was expected")
+        places[place] = address
+    for place, address in places.items():
+        ctypes.c_size_t.from_address(place).value = address
 
 
 def attempt(install: Callable[[], Any]) -> Any:

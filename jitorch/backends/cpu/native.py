@@ -14,7 +14,7 @@ import functools
 import itertools
 import sys
 import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import ModuleType
@@ -107,12 +107,17 @@ def optimised_text(text: str, *, opt: int = 2, target: Target | None = None) -> 
 
 def load_text(text: str, symbol: str, *, opt: int = 2) -> NativeFunction:
     """The function ``symbol`` of a module, from the object cache or else compiled and put there."""
+    return load_object(cached_object(text, opt=opt), symbol)
+
+
+def cached_object(text: str, *, opt: int = 2) -> bytes:
+    """The object of a module, from the object cache or else compiled and put there."""
     key = cache.key_of("object", fingerprint(), str(opt), text)
     data = cache.get(key)
     if data is None:
         data = compile_text(text, opt=opt)
         cache.put(key, data)
-    return load_object(data, symbol)
+    return data
 
 
 def load_object(data: bytes, symbol: str) -> NativeFunction:
@@ -131,6 +136,17 @@ def load_objects(objects: Sequence[bytes], symbol: str) -> NativeFunction:
     return function
 
 
+def fill_in(symbol: str, address: Callable[[], int]) -> None:
+    """Let objects that define the pointer ``symbol`` find an address there; ``address`` is called for the first.
+
+    So an object calls what only this process has without an address in its code, and can be linked elsewhere too.
+    """
+    _filled_in[symbol] = address
+
+
+_filled_in: dict[str, Callable[[], int]] = {}
+
+
 def load_symbols(
     objects: Sequence[bytes], symbols: tuple[str, ...], imports: Mapping[str, int] | None = None
 ) -> tuple[dict[str, int], object]:
@@ -146,12 +162,15 @@ def load_symbols(
         builder.add_object_img(data)
     for name, address in {**_extra_symbols(), **(imports or {})}.items():
         builder.import_symbol(name, address)
-    for symbol in symbols:
+    pointers = [name for name in _filled_in if any(name.encode() + b"\0" in data for data in objects)]
+    for symbol in (*symbols, *pointers):
         builder.export_symbol(symbol)
     try:
         tracker = builder.link(_linker(), f"library{next(_numbers)}")
     except RuntimeError as error:
         raise CompilerBug(f"native code for {', '.join(symbols)} cannot be linked", actual=str(error)) from error
+    for name in pointers:
+        ctypes.c_void_p.from_address(tracker[name]).value = _filled_in[name]()
     return {symbol: tracker[symbol] for symbol in symbols}, tracker
 
 

@@ -161,11 +161,14 @@ def test_what_is_no_slot_is_refused() -> None:
 
 def test_an_unknown_symbol_is_reported() -> None:
     with pytest.raises(CompilerBug, match="does not have"):
-        extension.load("declare void @no_such_function()", ())
+        extension.load(
+            "declare void @no_such_function()\ndefine void @f() {\n  call void @no_such_function()\n  ret void\n}", ()
+        )
 
 
 def test_the_setting_switches_it_off() -> None:
-    assert extension.attempt(lambda: 1) == 1
+    with config.override(native=True):
+        assert extension.attempt(lambda: 1) == 1
     with config.override(native=False):
         assert not extension.enabled() and extension.attempt(lambda: 1) is None
 
@@ -174,7 +177,7 @@ def test_a_failure_leaves_the_twin() -> None:
     def fail() -> None:
         raise BackendError("no")
 
-    with config.override(verify=False):
+    with config.override(native=True, verify=False):
         assert extension.attempt(fail) is None
-    with config.override(verify=True), pytest.raises(BackendError):
+    with config.override(native=True, verify=True), pytest.raises(BackendError):
         extension.attempt(fail)
