@@ -5,6 +5,7 @@
 #   make test-long       the tests that take minutes
 #   make demo    install what the demo needs, run it
 #   make lint    style, types, order of imports
+#   make bench   install jitorch's peers, measure it beside them    make bench ARGS="--only W3 --quick"
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -16,7 +17,7 @@ PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/jitorch-onnx/pyproje
 PROJECTS := Makefile pyproject.toml $(PLUGINS:%=%/pyproject.toml)
 INSTALL := $(RUN) -m pip install --quiet --disable-pip-version-check
 
-.PHONY: test test-emulated test-long demo lint clean
+.PHONY: test test-emulated test-long demo lint bench clean
 .DELETE_ON_ERROR:
 
 test: $(VENV)/.installed-test
@@ -36,6 +37,9 @@ lint: $(VENV)/.installed-test $(VENV)/.installed-dev
 	$(RUN) -m ruff format --check
 	$(RUN) -m pyright --pythonpath $(RUN)
 	$(VENV)/bin/lint-imports
+
+bench: $(VENV)/.installed-bench
+	$(RUN) -m benchmarks $(ARGS)
 
 # Each extra is installed once, and again when a pyproject.toml changes.
 $(VENV)/.installed-%: $(VENV)/.made $(PROJECTS)

@@ -282,8 +282,8 @@ e, pi, inf, nan = _math.e, _math.pi, _math.inf, _math.nan
 newaxis = None
 
 _SUBMODULES = (
-    "accelerator", "autograd", "backends", "cuda", "fft", "jit", "linalg", "nn", "onnx", "optim", "random", "special",
-    "utils",
+    "accelerator", "autograd", "backends", "cpu", "cuda", "fft", "jit", "linalg", "nn", "onnx", "optim", "random",
+    "special", "utils",
 )  # fmt: skip
 _LATE = {
     "compile": ("jitorch.jit", "jit"),

@@ -6,14 +6,13 @@ into regions, let each backend compile its own, and join them.
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from jitorch import config, dims, plugins
+from jitorch import allocator, config, dims, plugins
 from jitorch.backends import cache, registry
 from jitorch.backends.base import Accept, Artifact, Backend, Decompose, Executable, Options, Unavailable, store_results
 from jitorch.dims import SymDim
@@ -193,7 +192,18 @@ def contiguous(x: Any) -> Any:
 def allocate(type_: Any, sizes: Any) -> np.ndarray[Any, Any]:
     """Memory for a value of ``type_``, whose symbols have these sizes."""
     shape = tuple(dims.evaluate(d, sizes) if isinstance(d, SymDim) else d for d in type_.shape)
-    return np.empty(shape, type_.dtype.numpy)
+    return allocator.empty(shape, type_.dtype.numpy)
+
+
+Make = Callable[[tuple[int, ...], Any], np.ndarray[Any, Any]]
+
+
+def _static(types: Sequence[Any]) -> list[tuple[Make, tuple[int, ...], Any]] | None:
+    """How to make arrays for values of these types: function, shape and dtype; None if a size is a symbol."""
+    if any(isinstance(d, SymDim) for t in types for d in t.shape):
+        return None
+    large = [t.size * t.dtype.itemsize >= allocator.SMALLEST for t in types]
+    return [(allocator.empty if big else np.empty, tuple(t.shape), t.dtype.numpy) for t, big in zip(types, large)]
 
 
 @dataclass
@@ -213,9 +223,10 @@ class Compiled:
 
     def __post_init__(self) -> None:
         self._written = {o for _, o in self.graph.writes}
-        self._returned = [v for o, v in enumerate(self.graph.outputs) if o not in self._written]
-        self._lock = threading.Lock()
+        self.returned = [v for o, v in enumerate(self.graph.outputs) if o not in self._written]
         self._symbols = self.graph.symbols
+        self._results = _static([v.type for v in self.returned])
+        self._numbers = [i for i, v in enumerate(self.returned) if isinstance(v.type, ScalarType)]
 
     def sizes(self, inputs: Sequence[Any]) -> dict[str, int]:
         """The symbolic sizes that these inputs have."""
@@ -234,11 +245,19 @@ class Compiled:
 
         An input that the graph writes is changed in place.
         """
-        sizes = self.sizes(inputs)
-        outputs = [allocate(v.type, sizes) for v in self._returned]
-        self.executable.run([*inputs, *self.literals], outputs, sizes)
+        sizes = self.sizes(inputs) if self._symbols else _NO_SIZES
+        if self._results is None:
+            outputs: list[Any] = [allocate(v.type, sizes) for v in self.returned]
+        else:
+            outputs = [make(shape, dtype) for make, shape, dtype in self._results]
+        self.executable.run([*inputs, *self.literals] if self.literals else inputs, outputs, sizes)
         self.calls += 1
-        return [o.item() if isinstance(v.type, ScalarType) else o for o, v in zip(outputs, self._returned)]
+        for i in self._numbers:
+            outputs[i] = outputs[i].item()
+        return outputs
+
+
+_NO_SIZES: Mapping[str, int] = {}
 
 
 def dump(stage: str, text: str) -> None:

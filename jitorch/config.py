@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
@@ -81,10 +81,18 @@ def override(**changes: Any) -> Iterator[Config]:
 def set_default(**changes: Any) -> Config:
     """Change settings for the whole process; a surrounding `override` still wins."""
     _process[:] = [_changed(_process_config(), changes)]
+    for react in _watchers:
+        react(_process[0])
     return _process[0]
 
 
+def watch(react: Callable[[Config], object]) -> None:
+    """Call ``react`` with the new settings whenever those of the process change."""
+    _watchers.append(react)
+
+
 _local: ContextVar[Config | None] = ContextVar("jitorch_config", default=None)
+_watchers: list[Callable[[Config], object]] = []
 _process: list[Config] = []  # at most one: what the environment said, as set_default changed it
 
 

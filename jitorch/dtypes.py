@@ -176,6 +176,8 @@ def python_type(dtype: DType) -> type:
 
 
 _default = [float32]
+default_cell = _default
+"""What `get_default` reads, for machine code that reads it."""
 
 
 def get_default() -> DType:

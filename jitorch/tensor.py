@@ -148,10 +148,10 @@ class Tensor:
         return tensor
 
     @staticmethod
-    def _of(array: np.ndarray[Any, Any], type_: TensorType, storage: Storage) -> Tensor:
-        """A plain tensor over all of ``storage``, whose type is known."""
+    def _of(array: np.ndarray[Any, Any], type_: TensorType, storage: Storage | None = None) -> Tensor:
+        """A plain tensor over all of ``storage`` (default: one of its own), whose type is known."""
         tensor = object.__new__(Tensor)
-        tensor._set(array, type_, storage)
+        tensor._set(array, type_, Storage() if storage is None else storage)
         return tensor
 
     @classmethod

@@ -13,6 +13,8 @@ returns 0, or a status that `raise_status` turns into the error eager would have
 from __future__ import annotations
 
 import ctypes
+import struct
+import sys
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
@@ -21,7 +23,7 @@ import numpy as np
 
 from jitorch.backends.base import Accept, Decompose, Reject, Verdict
 from jitorch.dtypes import DType
-from jitorch.errors import BackendError, KernelError, TensorIndexError
+from jitorch.errors import BackendError, CompilerBug, KernelError, TensorIndexError
 from jitorch.ir import kernel as k
 from jitorch.ir.graph import Graph, Node
 from jitorch.ir.program import Program
@@ -31,8 +33,8 @@ from jitorch.lower.program import can_lower
 from jitorch.lower.pull import OUT_OF_RANGE
 from jitorch.lower.render import OUT_OF_MEMORY
 
-NativeCall = Callable[[int, int, int], int]
-"""The native function: the addresses of its three parameters, its status."""
+NativeCall = Callable[[int | bytes, int | bytes, int], int]
+"""The native function: its three parameters, each an address or the bytes it would point to; gives its status."""
 
 
 def kernel_verdict(node: Node, dtypes: Collection[DType]) -> Verdict:
@@ -60,17 +62,23 @@ def program_manifest(region: Graph, program: Program, symbol: str) -> dict[str, 
 
 
 class ProgramExecutable:
-    """Implements `jitorch.backends.Executable` by calling the native function of one region."""
+    """Implements `jitorch.backends.Executable` by calling the native function of one region.
+
+    ``arena``: bytes of scratch memory, or how they are computed from the sizes called ``symbols``.
+    """
 
     def __init__(self, function: NativeCall, manifest: Mapping[str, Any]):
-        self._function = function
+        self.function = function
         self.name: str = manifest["name"]
         self._kinds: list[str] = manifest["inputs"]
-        self._symbols: list[str] = manifest["symbols"]
-        self._arena: Any = manifest["arena"]
+        self.symbols: list[str] = manifest["symbols"]
+        self.arena: Any = manifest["arena"]
         tensors = sum(kind == "tensor" for kind in self._kinds)
-        self._pointers = ctypes.c_void_p * max(1, tensors + manifest["outputs"])
-        self._scalars = ctypes.c_int64 * max(1, len(self._symbols) + len(self._kinds) - tensors)
+        # Packed into a bytes object, which ctypes passes as its address: faster than an array of ctypes.
+        self._pack_pointers = struct.Struct(f"{max(1, tensors + manifest['outputs'])}N").pack
+        self._pack_numbers = struct.Struct("q" * (len(self.symbols) + len(self._kinds) - tensors)).pack
+        self._only_tensors = tensors == len(self._kinds) and not self.symbols
+        self._no_pointers = tensors + manifest["outputs"] == 0
 
     def run(
         self,
@@ -79,22 +87,60 @@ class ProgramExecutable:
         dims: Mapping[str, int],
         stream: Any = None,
     ) -> None:
-        addresses: list[int] = []
-        numbers: list[int] = [dims[s] for s in self._symbols]
-        for kind, value in zip(self._kinds, inputs, strict=True):
-            if kind == "tensor":
-                addresses.append(value.ctypes.data if value.size else _EMPTY.ctypes.data)
-            elif kind == "float":
-                numbers.append(np.float64(value).view(np.int64).item())
-            else:
-                numbers.append(int(value))
-        addresses.extend(array.ctypes.data for array in outputs)
-        size = self._arena if isinstance(self._arena, int) else _evaluate(self._arena, dims)
-        arena = _arenas.at_least(size)
-        pointers, scalars = self._pointers(*addresses), self._scalars(*numbers)
-        status = self._function(ctypes.addressof(pointers), ctypes.addressof(scalars), arena)
+        if len(inputs) != len(self._kinds):
+            raise CompilerBug("a program has another number of inputs", expected=len(self._kinds), actual=len(inputs))
+        numbers: bytes = _NOTHING
+        if self._only_tensors:
+            addresses = [address_of(x) if x.size else EMPTY_ADDRESS for x in inputs]
+        else:
+            addresses, numbers = self._split(inputs, dims)
+        addresses += map(address_of, outputs)
+        if self._no_pointers:
+            addresses.append(0)
+        arena = self.arena
+        if arena:
+            arena = _arenas.at_least(arena if isinstance(arena, int) else _evaluate(arena, dims))
+        status = self.function(self._pack_pointers(*addresses), numbers, arena)
         if status:
             raise_status(status, self.name)
+
+    def _split(self, inputs: Sequence[Any], dims: Mapping[str, int]) -> tuple[list[int], bytes]:
+        """The addresses of the arrays among ``inputs``, and the program's scalars."""
+        addresses: list[int] = []
+        numbers: list[int] = [dims[s] for s in self.symbols]
+        for kind, value in zip(self._kinds, inputs):
+            if kind == "tensor":
+                addresses.append(address_of(value) if value.size else EMPTY_ADDRESS)
+            elif kind == "float":
+                numbers.append(_BITS.unpack(_DOUBLE.pack(value))[0])
+            else:
+                numbers.append(int(value))
+        return addresses, self._pack_numbers(*numbers)
+
+
+def _through_ctypes(array: np.ndarray[Any, Any]) -> int:
+    """The address of an array's first element, by NumPy's public way, which takes a microsecond."""
+    return array.ctypes.data
+
+
+_DATA = 16  # where CPython's array object holds its data pointer: behind the reference count and the type
+_word_at = ctypes.c_void_p.from_address
+
+
+def _through_memory(array: np.ndarray[Any, Any]) -> int:
+    """The same, read from the array object itself."""
+    return _word_at(id(array) + _DATA).value  # type: ignore[return-value]
+
+
+def _choose_address_of() -> Callable[[np.ndarray[Any, Any]], int]:
+    if sys.implementation.name != "cpython":
+        return _through_ctypes
+    samples = [np.zeros(n, np.float32) for n in (1, 7, 100)]
+    return _through_memory if all(_through_memory(x) == x.ctypes.data for x in samples) else _through_ctypes
+
+
+address_of = _choose_address_of()
+"""The address of an array's first element."""
 
 
 def raise_status(status: int, name: str) -> None:
@@ -119,13 +165,23 @@ class _Arenas(threading.local):
     def at_least(self, size: int) -> int:
         if self.memory.size < size + ALIGNMENT:
             self.memory = np.empty(size + ALIGNMENT, np.uint8)
-            self.address = (self.memory.ctypes.data + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT
+            self.address = (address_of(self.memory) + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT
         return self.address
 
 
 _arenas = _Arenas()
+
+
+def release_arena() -> None:
+    """Free this thread's scratch memory; the next program that needs some gets it anew."""
+    _arenas.__init__()
+
+
 _EMPTY = np.zeros(ALIGNMENT, np.uint8)
 """What an input without elements points to: predicated loads may read element 0."""
+EMPTY_ADDRESS = _EMPTY.ctypes.data
+_NOTHING = bytes(8)
+_DOUBLE, _BITS = struct.Struct("d"), struct.Struct("q")
 
 
 def _encode(e: k.Expr) -> Any:

@@ -15,19 +15,20 @@ from typing import Any
 import numpy as np
 
 from jitorch.compiler import Compiled, compile_graph
+from jitorch.dims import SymDim
 from jitorch.errors import AutogradError
 from jitorch.frontend.eager import stale_error
 from jitorch.frontend.tape import GradNode
 from jitorch.ir.graph import Graph, Value
 from jitorch.ir.sizes import carriers
-from jitorch.ir.types import ScalarType
+from jitorch.ir.types import ScalarType, TensorType
 from jitorch.ops import dispatch
 from jitorch.ops.registry import Op
 from jitorch.passes import grad
 from jitorch.passes.clean import cse, dce
 from jitorch.passes.pipeline import run as run_passes
 from jitorch.passes.simplify import simplify
-from jitorch.tensor import Tensor
+from jitorch.tensor import Storage, Tensor
 
 
 def _jitted(tensors: Sequence[Tensor]) -> Any:
@@ -57,6 +58,8 @@ class GraphFunction:
         self.differentiable = list(differentiable)
         self._pairs: dict[tuple[int, ...], Pair] = {}
         self._derivatives: dict[tuple[int, ...], GraphFunction] = {}
+        self._types = _fixed_types(graph)
+        self._runs_natively: tuple[int, bool] = (0, False)
 
     @cached_property
     def plain(self) -> Compiled:
@@ -71,26 +74,39 @@ class GraphFunction:
             found += [pair.forward, pair.backward]
         return found
 
+    @property
+    def is_native(self) -> bool:
+        """Whether all of it runs as compiled code: no region is left to the NumPy interpreter."""
+        made = len(self._pairs) + ("plain" in self.__dict__)
+        if self._runs_natively[0] != made:
+            programs = self.compiled
+            native = all(s.artifact.backend != "reference" for c in programs for s in c.steps)
+            self._runs_natively = made, native
+        return self._runs_natively[1]
+
     # -- running ---------------------------------------------------------------------------------
     def __call__(self, inputs: Sequence[Any]) -> list[Any]:
         """Run on tensors and numbers; gives tensors and numbers for the outputs that are no write-back."""
-        wrt = self._wanted(inputs)
+        wrt = self.wanted(inputs)
         if not wrt:
-            return self._wrap(self.plain.graph, run_arrays(self.plain, inputs))
+            return self._wrap(run_arrays(self.plain, inputs))
         pair = self._pair(tuple(wrt))
         results = run_arrays(pair.forward, inputs)
         count = len(self.graph.outputs) - len(self.graph.writes)
-        outputs = self._wrap(self.graph, results[:count])
+        outputs = self._wrap(results[:count])
         self._record(pair, inputs, outputs, results[count:])
         return outputs
 
-    def _wanted(self, inputs: Sequence[Any]) -> list[int]:
+    def wanted(self, inputs: Sequence[Any]) -> list[int]:
+        """The inputs whose gradients a call with these must be able to give."""
         if not self.differentiable or not dispatch.is_grad_enabled():
             return []
         return [i for i, x in enumerate(inputs) if isinstance(x, Tensor) and x.requires_grad]
 
-    def _wrap(self, graph: Graph, results: Sequence[Any]) -> list[Any]:
-        return [Tensor._from_array(r) if isinstance(r, np.ndarray) else r for r in results]
+    def _wrap(self, results: Sequence[Any]) -> list[Any]:
+        if self._types is None:
+            return [Tensor._from_array(r) if isinstance(r, np.ndarray) else r for r in results]
+        return [r if t is None else _tensor(r, t) for r, t in zip(results, self._types)]
 
     def _record(self, pair: Pair, inputs: Sequence[Any], outputs: Sequence[Any], residuals: Sequence[Any]) -> None:
         tape: Any = dispatch.current()
@@ -132,25 +148,47 @@ class GraphFunction:
 
 def run_arrays(compiled: Compiled, inputs: Sequence[Any]) -> list[Any]:
     """Run on tensors, arrays and numbers; what a program writes reaches tensors that are not contiguous, too."""
-    interpreter = dispatch.current()
+    entered = dispatch.entered()
     arrays: list[Any] = []
-    back: list[tuple[int, np.ndarray[Any, Any]]] = []
-    writes = compiled.graph.writes
-    for i, x in enumerate(inputs):
+    strided: list[int] = []
+    for x in inputs:
         if isinstance(x, Tensor):
-            x = interpreter.concretize(x, "the input of a compiled function")
+            # A trace refuses; without one the elements are just there.
+            x = x._array if entered is None and x._array is not None else _elements(x)
         if isinstance(x, np.ndarray) and not x.flags.c_contiguous:
-            if any(target == i for target, _ in writes):
-                back.append((i, x))
-            x = np.ascontiguousarray(x)
+            strided.append(len(arrays))
         arrays.append(x)
+    writes = compiled.graph.writes
+    originals = [(i, arrays[i]) for i in strided if any(target == i for target, _ in writes)]
+    for i in strided:
+        arrays[i] = np.ascontiguousarray(arrays[i])
     results = compiled.run(arrays)
-    for i, original in back:
+    for i, original in originals:
         np.copyto(original, arrays[i])
     for i, _ in writes:
         if isinstance(inputs[i], Tensor):
             inputs[i]._storage.version += 1
     return results
+
+
+def _tensor(array: np.ndarray[Any, Any], type_: TensorType) -> Tensor:
+    """A new tensor over ``array``, whose type is known."""
+    tensor = object.__new__(Tensor)
+    tensor._set(array, type_, Storage())
+    return tensor
+
+
+def _elements(tensor: Tensor) -> np.ndarray[Any, Any]:
+    return dispatch.current().concretize(tensor, "the input of a compiled function")
+
+
+def _fixed_types(graph: Graph) -> list[TensorType | None] | None:
+    """The types of what ``graph`` returns, None for a number; None instead of a list if a size is a symbol."""
+    written = {o for _, o in graph.writes}
+    types = [v.type for o, v in enumerate(graph.outputs) if o not in written]
+    if any(isinstance(d, SymDim) for t in types for d in getattr(t, "shape", ())):
+        return None
+    return [t if isinstance(t, TensorType) else None for t in types]
 
 
 def split(graph: Graph, wrt: Sequence[int], outputs: Sequence[int], backend: str | None) -> Pair:

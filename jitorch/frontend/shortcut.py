@@ -20,7 +20,7 @@ from jitorch.ir import scalars
 from jitorch.ir.op import Op
 from jitorch.ir.types import TensorType
 from jitorch.ops import dispatch
-from jitorch.tensor import Storage, Tensor
+from jitorch.tensor import Tensor
 
 DTYPES = (dtypes.float32, dtypes.float64, dtypes.int64, dtypes.int32, dtypes.bool_)
 """Those that are worth a short way."""
@@ -98,7 +98,7 @@ def elementwise(op: Op, args: tuple[Any, ...]) -> Any:
         restore(token)
     if not type_.shape:
         result = np.asarray(result)
-    out = Tensor._of(result, type_, Storage()) if result_dtype is type_.dtype else Tensor._from_array(result)
+    out = Tensor._of(result, type_) if result_dtype is type_.dtype else Tensor._from_array(result)
     if recorded:
         ElementNode(op, args, out)
     return out

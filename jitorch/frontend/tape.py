@@ -24,7 +24,7 @@ from jitorch.ops import dispatch
 from jitorch.ops.create import constant
 from jitorch.ops.dispatch import Interpreter
 from jitorch.ops.structure import broadcast_to, copy
-from jitorch.tensor import Step, Storage, Tensor
+from jitorch.tensor import Step, Tensor
 
 _sequence = count()
 
@@ -164,7 +164,7 @@ class ElementNode(GradNode):
 def _filled(number: float, operands: Sequence[Any]) -> Tensor:
     """The tensor that stands for ``number`` among the operands of an elementwise op."""
     like: Any = next(x for x in operands if isinstance(x, Tensor))
-    return Tensor._of(np.full(like._array.shape, number, like._array.dtype), like._type, Storage())
+    return Tensor._of(np.full(like._array.shape, number, like._array.dtype), like._type)
 
 
 def _stored_edge(operand: Any) -> Edge:

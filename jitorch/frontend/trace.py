@@ -8,7 +8,7 @@ of the function is recorded like anything else.
 from __future__ import annotations
 
 import operator
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,7 +19,7 @@ from jitorch.dims import Facts, Guard, SymDim
 from jitorch.dtypes import DType
 from jitorch.errors import Location, user_location
 from jitorch.frontend.eager import StaleTensor, stale_error
-from jitorch.frontend.python import Path, RuntimeScalar, Staged, stage
+from jitorch.frontend.python import Path, RuntimeScalar, Staged, TensorKey, stage
 from jitorch.frontend.python.journal import MISSING
 from jitorch.frontend.python.paths import attr
 from jitorch.frontend.python.recorder import Refuse
@@ -255,10 +255,9 @@ class TraceBuilder(GraphBuilder):
 class TensorRecorder:
     """Implements `jitorch.frontend.python.Recorder`."""
 
-    tensor_key_attribute = "_signature"
-
     def __init__(self, builder: TraceBuilder):
         self.builder = builder
+        self.tensor_keys = TensorKey(self.tensor_key, "_signature", other_signature)
         self.inputs = builder.paths
         self._trace: Any = None
 
@@ -333,6 +332,23 @@ class TensorRecorder:
             if rest:
                 self._trace.guard(first, "distinct", tuple(rest))
         return ()
+
+
+def other_signature(value: str, expected: Any, constant: Callable[[Any], str]) -> str | None:
+    """Source of a condition that holds when the tensor called ``value`` has another `Tensor._signature`.
+
+    Only for what most tensors are: of fixed size, in row-major order, no view, without hooks.
+    """
+    if not isinstance(expected, tuple) or len(expected) != 5 or expected[3:] != (None, None):
+        return None
+    type_, requires_grad, is_leaf, _, _ = expected
+    node = "not None" if is_leaf else "None"
+    return (
+        f"({value}._type is not {constant(type_)} and {value}._type != {constant(type_)})"
+        f" or {value}._requires_grad is not {constant(requires_grad)} or {value}._node is {node}"
+        f" or {value}._root is not None or {value}._hooks"
+        f" or (({value}_ := {value}._array) is not None and not {value}_.flags.c_contiguous)"
+    )
 
 
 def fix_size(dim: SymDim) -> int:

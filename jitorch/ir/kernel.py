@@ -491,6 +491,24 @@ def walk(tree: object) -> Iterator[Expr | Stmt]:
             stack.append(getattr(part, name))
 
 
+def parts(tree: object) -> Iterator[Expr | Stmt]:
+    """What `walk` gives, but each object once, however many expressions share it."""
+    stack: list[Any] = [tree]
+    seen: set[int] = set()
+    while stack:
+        part = stack.pop()
+        if type(part) is tuple:
+            stack.extend(reversed(part))
+            continue
+        if id(part) in seen:
+            continue
+        seen.add(id(part))
+        if not isinstance(part, Kernel):
+            yield part
+        for name in reversed(_CHILDREN[type(part)]):
+            stack.append(getattr(part, name))
+
+
 def loads(tree: object) -> Iterator[Load]:
     return (e for e in walk(tree) if isinstance(e, Load))
 

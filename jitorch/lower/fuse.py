@@ -3,6 +3,7 @@
 This is the only place where that is decided, before any kernel is made:
 
 * inputs, outputs, and what a recipe, scatter, scan or routine makes, are stored;
+* so is what is picked from the rows of something that is computed;
 * a reduction is stored when its reader runs more often than it has elements, or wants another loop order;
 * any other value is stored when it is read from several kernels, or several times an element,
   and costs more than reading it back.
@@ -16,6 +17,7 @@ from jitorch import dims
 from jitorch.dims import Dim
 from jitorch.ir.graph import Graph, Node, Value
 from jitorch.ir.types import ScalarType, TensorType
+from jitorch.lower.frame import keeps_last_axis
 
 READ_COST = 4
 """What storing and reading back an element costs, in simple operations."""
@@ -28,6 +30,12 @@ _FREE_PULLS = frozenset(
     "broadcast_to reshape_to transpose_axes slice_axes flip_axes constant number iota size_of cast copy detach".split()
 )
 VIEWS = frozenset(("broadcast_to", "reshape_to", "transpose_axes", "slice_axes", "detach"))
+FLAT_VIEWS = frozenset(("reshape_to", "detach"))
+"""Views that keep the row-major order of all elements."""
+INDEX_VIEWS = VIEWS | {"flip_axes"}
+"""Ops whose elements are elements of the operand, at another index."""
+_COPYING = frozenset(("convolution", "convolution_weight"))
+"""Recipes that copy what they do not find in memory, and compute it on the way."""
 _MATERIALIZED = frozenset(("recipe", "scatter", "scan", "extern"))
 
 
@@ -48,7 +56,7 @@ def plan(graph: Graph) -> Plan:
     decided: set[Value] = {v for v in graph.outputs if v.node is not None}
     readers: dict[Value, dict[Value, bool]] = {}  # kernel root -> whether it reads an element more than once
     for node in reversed(graph.nodes):
-        if node.op.lowering == "recipe":
+        if node.op.lowering == "recipe" and node.op.name not in _COPYING:
             decided.update(v for v in map(_behind_views, node.operands) if v.node is not None)
         for value in node.outputs:
             if _must_store(value, node) or _worth_storing(value, node, readers.get(value, {}), cost):
@@ -78,20 +86,24 @@ def _costs(graph: Graph) -> dict[Value, int]:
     """Operations to compute one element of a value from what is surely stored."""
     cost: dict[Value, int] = {}
     for node in graph.nodes:
-        inputs = sum(cost.get(v, 0) for v in node.operands)
         kind = node.op.lowering
         if kind in _MATERIALIZED:
             total = 0
         elif kind == "reduce":
             total = 1000
-        elif kind == "scalar":
-            name = node.op.scalar or ""
-            total = inputs + (1 if name in _SIMPLE else _COSTS.get(name, 20))
         else:
-            total = inputs + (0 if node.op.name in _FREE_PULLS else 3)
+            total = own_cost(node) + sum(cost.get(v, 0) for v in node.operands)
         for value in node.outputs:
             cost[value] = min(total, 100_000)
     return cost
+
+
+def own_cost(node: Node) -> int:
+    """Operations that an elementwise op or a view takes for one element, without its operands."""
+    if node.op.lowering == "scalar":
+        name = node.op.scalar or ""
+        return 1 if name in _SIMPLE else _COSTS.get(name, 20)
+    return 0 if node.op.name in _FREE_PULLS else 3
 
 
 def _must_store(value: Value, node: Node) -> bool:
@@ -101,27 +113,25 @@ def _must_store(value: Value, node: Node) -> bool:
         return True
     if node.op.lowering == "reduce" and keeps_last_axis(node):
         return True
-    return any(_wants_memory(user, i, value) for user, i in value.uses)
+    if _picks_one(node):
+        return True
+    return any(_wants_memory(user, value) for user, _ in value.uses)
 
 
-def keeps_last_axis(node: Node) -> bool:
-    """Whether a reduction runs over outer axes only: then rows are added up, in another loop order."""
-    operand = node.operands[0].type
-    axes = node.attrs["axes"]
-    if not isinstance(operand, TensorType) or not axes or operand.rank - 1 in axes:
+def _picks_one(node: Node) -> bool:
+    """Whether one element is picked from each row of what would have to be stored whole for its sake."""
+    if node.op.name != "gather_axis" or _is_free(node.operands[0]):
         return False
-    last = operand.shape[-1]
-    single = len(node.outputs) == 1 and "arg" not in node.op.name
-    return single and not (isinstance(last, int) and last < 4)
+    return node.output.type.shape[node.attrs["axis"]] == 1  # type: ignore[union-attr]
 
 
-def _wants_memory(user: Node, i: int, value: Value) -> bool:
+def _wants_memory(user: Node, value: Value) -> bool:
     """A recipe reads its operands many times: they are memory, or a strided view of memory."""
     kind = user.op.lowering
     if kind == "extern":
         return True
     if kind == "recipe":
-        return not _is_view_of_memory(value) or (user.op.name == "matmul_batched" and i == 1 and not _rows_ok(user))
+        return user.op.name not in _COPYING and not _is_view_of_memory(value)
     return False
 
 
@@ -163,13 +173,6 @@ def unit_axis(value: Value) -> int | None:
         return axis if source.shape[inner] == shape[axis] else None  # type: ignore[union-attr]
     kept = inner == source.rank - 1 and value.type.shape[-1:] == source.shape[-1:]  # type: ignore[union-attr]
     return rank - 1 if kept else None
-
-
-def _rows_ok(node: Node) -> bool:
-    """Whether a matrix product can load vectors: along n from y, or along m from x."""
-    x, y = node.operands
-    rank = y.type.rank  # type: ignore[union-attr]
-    return unit_axis(y) == rank - 1 or unit_axis(x) == rank - 2
 
 
 def _worth_storing(value: Value, node: Node, roots: dict[Value, bool], cost: dict[Value, int]) -> bool:

@@ -5,19 +5,35 @@ Maps over one shape are joined where the order of what they read allows it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from jitorch.ir.graph import Value
 from jitorch.ir.types import TensorType
+from jitorch.lower.frame import Split
 from jitorch.lower.fuse import Plan
 
 
-@dataclass
+@dataclass(eq=False)
 class Group:
-    """Stored values that one kernel computes, and the stored values that it reads."""
+    """Stored values that one kernel, or one recipe, computes, and the stored values that it reads.
+
+    ``hidden`` values need no memory after all: only this group reads them, where it computes them.
+    With a ``split``, the kernel goes row by row.
+    """
 
     values: list[Value]
     reads: set[Value]
+    hidden: set[Value] = field(default_factory=set)
+    split: Split | None = None
+
+    @property
+    def is_map(self) -> bool:
+        return _is_map(self.values[0])
+
+    @property
+    def is_recipe(self) -> bool:
+        node = self.values[0].node
+        return node is not None and node.op.lowering == "recipe"
 
 
 def groups(plan: Plan) -> list[Group]:
@@ -25,7 +41,7 @@ def groups(plan: Plan) -> list[Group]:
     result: list[Group] = []
     position: dict[Value, int] = {}
     for value in plan.stored:
-        reads, aligned = _reads(plan, value)
+        reads, aligned = reads_of(plan, value)
         after = max((position[v] for v in reads if v in position), default=-1)
         found = None
         if _is_map(value):
@@ -61,7 +77,7 @@ def _is_map(value: Value) -> bool:
     )
 
 
-def _reads(plan: Plan, value: Value) -> tuple[set[Value], set[Value]]:
+def reads_of(plan: Plan, value: Value) -> tuple[set[Value], set[Value]]:
     """The stored values that computing ``value`` reads, and those read only at its own index."""
     reads: set[Value] = set()
     moved: set[Value] = set()

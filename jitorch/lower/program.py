@@ -12,13 +12,24 @@ from jitorch.ir.graph import Graph, Value
 from jitorch.ir.sizes import size_expr
 from jitorch.ir.types import ScalarType, TensorType
 from jitorch.lower import fuse
-from jitorch.lower.contraction import convolution_kernel, matmul_kernel
+from jitorch.lower.convolution import convolution
+from jitorch.lower.epilogue import Sink, merge
 from jitorch.lower.groups import Group, groups
+from jitorch.lower.matmul import matmul
 from jitorch.lower.memory import plan_memory, reuse_written_inputs
 from jitorch.lower.nests import Buffers, Scalars, map_kernel, row_reduction_kernel, scan_kernel, scatter_kernels
 from jitorch.lower.pull import STATUS
+from jitorch.lower.recipe import Job, Recipe
+from jitorch.lower.row_kernel import Layout, layout, row_kernels
+from jitorch.lower.rows import row_groups
+from jitorch.lower.target import Target, target_of
+from jitorch.lower.weight_gradient import convolution_weight
 
-RECIPES = {"matmul_batched": matmul_kernel, "convolution": convolution_kernel}
+RECIPES: dict[str, Recipe] = {
+    "matmul_batched": matmul,
+    "convolution": convolution,
+    "convolution_weight": convolution_weight,
+}
 
 
 def can_lower(op_name: str, lowering: str | None) -> bool:
@@ -28,21 +39,22 @@ def can_lower(op_name: str, lowering: str | None) -> bool:
     return lowering in ("scalar", "pull", "reduce", "scan", "scatter")
 
 
-def program(graph: Graph, name: str | None = None, target: str = "cpu") -> host.Program:
+def program(graph: Graph, name: str | None = None, target: Target | str = "cpu") -> host.Program:
     """Lower ``graph``, which holds primitives only, to a host program over kernels.
 
     Inputs of tensor type become the program's inputs, outputs that are no write-back its outputs (a
     write-back is stored into its input); sizes and Python numbers its scalars, in that order.
-    ``target`` is "cpu" or "gpu": what recipes schedule for.
+    ``target`` is what recipes schedule for; "cpu" and "gpu" stand for a common one.
     """
-    lowering = _Lowering(graph, name or graph.name, target)
+    lowering = _Lowering(graph, name or graph.name, target_of(target))
     return plan_memory(reuse_written_inputs(lowering.run()))
 
 
 class _Lowering:
-    def __init__(self, graph: Graph, name: str, target: str):
+    def __init__(self, graph: Graph, name: str, target: Target):
         self.graph, self.name, self.target = graph, name, target
         self.plan = fuse.plan(graph)
+        self.layouts: dict[Group, Layout] = {}
         self.buffers: Buffers = {}
         self.scalars: Scalars = {}
         self.sizes: dict[str, k.Expr] = {}
@@ -56,11 +68,13 @@ class _Lowering:
             if isinstance(v.type, ScalarType):
                 self.scalars[v] = k.Var(f"number{i}", v.type.dtype)
         outputs, copies = self._outputs()
+        found = self._groups()
+        hidden = {v for group in found for v in group.hidden}
         for i, v in enumerate(self.plan.stored):
-            if v not in self.buffers:
+            if v not in self.buffers and v not in hidden:
                 buffer = self._declare(v, f"buf{i}")
                 self.body.append(host.Alloc(buffer, self.sizes[buffer.name]))
-        for group in groups(self.plan):
+        for group in found:
             for kernel in self._kernels(group):
                 self.body.append(host.Launch(kernel, kernel.params))
         self.body += copies
@@ -129,18 +143,32 @@ class _Lowering:
         return f"{base}_{count}"
 
     # -- kernels ---------------------------------------------------------------------------------
+    def _groups(self) -> list[Group]:
+        """The kernels to make, in order, and the layouts of those that go row by row."""
+        found = merge(self.plan, groups(self.plan))
+        if not self.target.is_cpu:
+            return found
+        found = row_groups(found, self.plan)
+        wanted = {*self.graph.outputs}.union(*(g.reads.difference(g.values) for g in found))
+        for group in found:
+            if group.split is not None:
+                plan = self.layouts[group] = layout(group, self.plan, wanted.intersection(group.values))
+                group.hidden = set(group.values) - plan.memory
+        return found
+
     def _kernels(self, group: Group) -> tuple[k.Kernel, ...]:
         value = group.values[0]
         node = value.node
         if node is None:
             raise CompilerBug("an input needs no kernel", ir=self.graph)
-        name = self._kernel_name(node.op.name if len(group.values) == 1 else "fused")
+        name = self._kernel_name(node.op.name if len(group.values) == 1 or group.is_recipe else "fused")
         kind = node.op.lowering
+        if group in self.layouts:
+            kernels, temporaries = row_kernels(name, self.layouts[group], self.buffers, self.scalars)
+            self.body += [host.Alloc(buffer, size) for buffer, size in temporaries]
+            return kernels
         if kind == "recipe":
-            recipe = RECIPES.get(node.op.name)
-            if recipe is None:
-                raise BackendError(f"no recipe lowers {node.op.name}")
-            return (recipe(name, node, self.buffers, self.scalars, self.target),)
+            return self._recipe(name, group)
         if kind == "scatter":
             return scatter_kernels(name, value, node, self.buffers, self.scalars)
         if kind == "scan":
@@ -150,6 +178,18 @@ class _Lowering:
         if kind in ("scalar", "pull", "reduce"):
             return (map_kernel(name, group.values, self.buffers, self.scalars),)
         raise BackendError(f"{node.op.name} ({kind}) has no kernel")
+
+    def _recipe(self, name: str, group: Group) -> tuple[k.Kernel, ...]:
+        node = group.values[0].node
+        recipe = RECIPES.get(node.op.name) if node is not None else None
+        if node is None or recipe is None:
+            raise BackendError(f"no recipe lowers {group.values[0]}")
+        values = tuple(v for v in group.values if v not in group.hidden)
+        sink = Sink(group.values[0], values, self.buffers, self.scalars)
+        made = recipe(Job(name, node, self.buffers, self.scalars, self.target, sink))
+        for buffer, size in made.temporaries:
+            self.body.append(host.Alloc(buffer, size_expr(size)))
+        return made.kernels
 
 
 def _order_copies(copies: list[host.Stmt]) -> list[host.Stmt]:

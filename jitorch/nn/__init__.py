@@ -29,6 +29,7 @@ from jitorch.nn.activation import (
     Tanhshrink,
     Threshold,
 )
+from jitorch.nn.attention import MultiheadAttention
 from jitorch.nn.batchnorm import BatchNorm1d, BatchNorm2d, BatchNorm3d, InstanceNorm1d, InstanceNorm2d, InstanceNorm3d
 from jitorch.nn.containers import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
 from jitorch.nn.conv import Conv1d, Conv2d, Conv3d
@@ -36,6 +37,7 @@ from jitorch.nn.conv_transpose import ConvTranspose1d, ConvTranspose2d, ConvTran
 from jitorch.nn.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout
 from jitorch.nn.embedding import Embedding
 from jitorch.nn.flatten import Flatten, PixelShuffle, Unflatten
+from jitorch.nn.gru import GRU
 from jitorch.nn.linear import Bilinear, Identity, Linear
 from jitorch.nn.loss import (
     BCELoss,
@@ -51,6 +53,7 @@ from jitorch.nn.loss import (
     PoissonNLLLoss,
     SmoothL1Loss,
 )
+from jitorch.nn.lstm import LSTM
 from jitorch.nn.module import Module
 from jitorch.nn.normalization import GroupNorm, LayerNorm, RMSNorm
 from jitorch.nn.padding import (
@@ -85,6 +88,9 @@ from jitorch.nn.pooling import (
     MaxPool2d,
     MaxPool3d,
 )
+from jitorch.nn.recurrent_cells import GRUCell, LSTMCell, RNNCell
+from jitorch.nn.rnn import RNN
+from jitorch.nn.transformer import TransformerEncoder, TransformerEncoderLayer
 from jitorch.nn.upsampling import Upsample
 
 __all__ = [
@@ -129,6 +135,8 @@ __all__ = [
     "Flatten",
     "GELU",
     "GLU",
+    "GRU",
+    "GRUCell",
     "GaussianNLLLoss",
     "GroupNorm",
     "Hardshrink",
@@ -142,6 +150,8 @@ __all__ = [
     "InstanceNorm3d",
     "KLDivLoss",
     "L1Loss",
+    "LSTM",
+    "LSTMCell",
     "LayerNorm",
     "LeakyReLU",
     "Linear",
@@ -155,6 +165,7 @@ __all__ = [
     "Module",
     "ModuleDict",
     "ModuleList",
+    "MultiheadAttention",
     "NLLLoss",
     "PReLU",
     "Parameter",
@@ -163,6 +174,8 @@ __all__ = [
     "PixelShuffle",
     "PoissonNLLLoss",
     "RMSNorm",
+    "RNN",
+    "RNNCell",
     "ReLU",
     "ReLU6",
     "ReflectionPad1d",
@@ -184,6 +197,8 @@ __all__ = [
     "Tanh",
     "Tanhshrink",
     "Threshold",
+    "TransformerEncoder",
+    "TransformerEncoderLayer",
     "Unflatten",
     "Upsample",
     "ZeroPad1d",

@@ -6,22 +6,11 @@ from typing import Any
 
 from jitorch import dims
 from jitorch.errors import ShapeError, ValueRangeError
-from jitorch.ops.conv import convolve, spread
-from jitorch.ops.create import constant
+from jitorch.ops.conv import convolve, mirrored, spread
 from jitorch.ops.helpers import require_rank
 from jitorch.ops.registry import Sample, op
-from jitorch.ops.structure import flip_axes, pad_axes, reshape_to, slice_axes, transpose_axes
 
 Tensor = Any
-
-
-def _mirrored(weight: Tensor, groups: int) -> Tensor:
-    """``[C, O/groups, *K]`` as the weight ``[O, C/groups, *K]`` of the convolution to run, axes *K reversed."""
-    channels, outputs, kernel = weight.shape[0], weight.shape[1], tuple(weight.shape[2:])
-    split = reshape_to(weight, shape=(groups, dims.floordiv(channels, groups), outputs, *kernel))
-    swapped = transpose_axes(split, perm=(0, 2, 1, *range(3, split.ndim)))
-    whole = reshape_to(swapped, shape=(groups * outputs, dims.floordiv(channels, groups), *kernel))
-    return flip_axes(whole, axes=tuple(range(2, whole.ndim)))
 
 
 def _conv_transpose(
@@ -41,27 +30,11 @@ def _conv_transpose(
         raise ShapeError(f"{name}: channels differ", expected=f"{weight.shape[0]} channels", actual=x.type)
     if not dims.is_multiple(channels, groups):
         raise ShapeError(f"{name}: channels do not split in groups", expected=f"a multiple of {groups}", actual=x.type)
-    lead = x.ndim - n
     reach = tuple(d * (k - 1) for d, k in zip(dilation, weight.shape[2:]))
-    low = [r - p for r, p in zip(reach, padding)]
-    high = [r - p + e for r, p, e in zip(reach, padding, extra)]
-    if any(isinstance(v, int) and v < 0 for v in (*low, *high)):
-        spaced = _spaced(x, [0] * n, [0] * n, stride)
-        starts = (*(0,) * lead, *(max(-a, 0) for a in low))
-        stops = (*x.shape[:lead], *(d + min(b, 0) for d, b in zip(spaced.shape[lead:], high)))
-        spaced = slice_axes(spaced, starts=starts, stops=stops, steps=(1,) * x.ndim)
-        spaced = _spaced(spaced, [max(a, 0) for a in low], [max(b, 0) for b in high], (1,) * n)
-    else:
-        spaced = _spaced(x, low, high, stride)
-    return convolve(name, n, spaced, _mirrored(weight, groups), bias, 1, 0, dilation, groups)
-
-
-def _spaced(x: Tensor, low: list[int], high: list[int], stride: tuple[int, ...]) -> Tensor:
-    lead = (0,) * (x.ndim - len(stride))
-    return pad_axes(
-        x, constant(value=0, dtype=x.dtype), low=(*lead, *low), high=(*lead, *high),
-        interior=(*lead, *(s - 1 for s in stride)),
-    )  # fmt: skip
+    low = tuple(r - p for r, p in zip(reach, padding))
+    high = tuple(r - p + e for r, p, e in zip(reach, padding, extra))
+    between = tuple(s - 1 for s in stride)
+    return convolve(name, n, x, mirrored(weight, groups), bias, 1, (low, high), dilation, groups, between)
 
 
 @op(places=("torch", "nn"))

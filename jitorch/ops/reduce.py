@@ -57,7 +57,9 @@ def _(x, *, axes):
 
 @reduce_max.reduce
 def _(x, *, axes):
-    return Reduction((k.const(lowest(x.dtype), x.dtype),), lambda a, b: (k.call("maximum", a[0], b[0]),))
+    return Reduction(
+        (k.const(lowest(x.dtype), x.dtype),), lambda a, b: (k.call("maximum", a[0], b[0], reassociate=True),)
+    )
 
 
 def _share_among_ties(g: Tensor, out: Tensor, x: Tensor, axes: tuple[int, ...]) -> Tensor:
@@ -94,7 +96,9 @@ def _(x, *, axes):
 
 @reduce_min.reduce
 def _(x, *, axes):
-    return Reduction((k.const(highest(x.dtype), x.dtype),), lambda a, b: (k.call("minimum", a[0], b[0]),))
+    return Reduction(
+        (k.const(highest(x.dtype), x.dtype),), lambda a, b: (k.call("minimum", a[0], b[0], reassociate=True),)
+    )
 
 
 @reduce_min.vjp

@@ -46,11 +46,11 @@ class Recorder:
     def __init__(self, pointers: int = 0, scalars: int = 0, status: int = 0):
         self.counts, self.status, self.calls = (pointers, scalars), status, 0
 
-    def __call__(self, arguments: int, scalars: int, arena: int) -> int:
+    def __call__(self, arguments: Any, scalars: Any, arena: int) -> int:
         self.calls += 1
         pointers, slots = self.counts
-        self.pointers = list((_long * pointers).from_address(arguments))
-        self.scalars = list((_long * slots).from_address(scalars))
+        self.pointers = list((_long * pointers).from_buffer_copy(arguments))
+        self.scalars = list((_long * slots).from_buffer_copy(scalars))
         self.arena = arena
         return self.status
 

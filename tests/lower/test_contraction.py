@@ -10,7 +10,6 @@ from jitorch.dims import symbol
 from jitorch.ir import kernel as k
 from jitorch.ir.types import TensorType
 from jitorch.lower import program
-from jitorch.lower.contraction import TILE_ROWS, VECTOR_BYTES
 from jitorch.ops import OPS
 from tests.lower.graphs import assert_lowers, execute
 from tests.samples import trace_types
@@ -43,21 +42,21 @@ def test_other_dtypes() -> None:
     assert_lowers(MATMUL.format(t="i64", b="", m=3, k=4, n=9), i, j)
 
 
-def test_batches_are_outer_loops() -> None:
+def test_batches_and_blocks_are_one_parallel_loop() -> None:
     lowered = assert_lowers(MATMUL.format(t="f32", b="2, 3, ", m=4, k=5, n=6), floats(2, 3, 4, 5), floats(2, 3, 5, 6))
     outer = lowered.kernels[0].body[0]
     assert isinstance(outer, k.For)
-    assert (outer.kind, outer.extent) == ("parallel", k.const(2))
+    assert (outer.kind, outer.extent) == ("parallel", k.const(6))
 
 
 def test_a_tile_stays_in_local_memory_with_constant_indices() -> None:
     (kernel,) = assert_lowers(MATMUL.format(t="f32", b="", m=12, k=3, n=16), floats(12, 3), floats(3, 16)).kernels
-    (tile,) = kernel.scratch
-    assert (tile.space, tile.size) == ("local", TILE_ROWS * VECTOR_BYTES // 4)
-    rows_and_lanes = {s.var.name for s in k.walk(kernel) if isinstance(s, k.For) and s.kind in ("unroll", "vector")}
+    tile = next(b for b in kernel.scratch if b.name == "tile")
+    assert tile.space == "local"
+    constant = {s.var.name for s in k.walk(kernel) if isinstance(s, k.For) and s.kind in ("unroll", "vector")}
     for load in k.loads(kernel):
         if load.buffer == tile:
-            assert {v.name for v in k.walk(load.index) if isinstance(v, k.Var)} <= rows_and_lanes
+            assert {v.name for v in k.walk(load.index) if isinstance(v, k.Var)} <= constant
 
 
 @pytest.mark.parametrize("side", ["left", "right", "both"])
@@ -79,39 +78,13 @@ def test_transposed_operands(side: str) -> None:
     assert_lowers(filled, x, y)
 
 
-def test_symbolic_sizes_are_sums_one_by_one() -> None:
+def test_symbolic_sizes_have_tiles_too() -> None:
     n, m = symbol("N"), symbol("M")
     types = [TensorType(dtypes.float32, (n, 3)), TensorType(dtypes.float32, (3, m))]
     lowered = program(trace_types(lambda x, y: OPS["matmul_batched"](x, y), types))
-    assert lowered.kernels[0].scratch == ()
-    for rows, lanes in ((1, 1), (4, 5)):
+    assert any(kernel.scratch for kernel in lowered.kernels)
+    for rows, lanes in ((1, 1), (4, 5), (9, 40), (8, 16)):
         x, y = floats(rows, 3), floats(3, lanes)
         sizes = {"N": rows, "M": lanes}
         (actual,) = execute(lowered, [x, y], [x @ y], [sizes[v.name] for v in lowered.scalars])
         np.testing.assert_allclose(actual, x @ y, rtol=1e-5, atol=1e-6)
-
-
-CONVOLUTION = """graph @main(%x: f32[{x}], %w: f32[{w}]) {{
-  %0: f32[{out}] = convolution(%x, %w, stride={stride}, dilation={dilation})
-  return %0
-}}"""
-
-
-@pytest.mark.parametrize(
-    ("x", "w", "out", "stride", "dilation"),
-    [
-        ((1, 2, 3, 9), (1, 4, 3, 3), (1, 2, 4, 7), (1,), (1,)),
-        ((1, 1, 2, 6, 19), (1, 7, 2, 3, 3), (1, 1, 7, 4, 17), (1, 1), (1, 1)),
-        ((1, 2, 2, 7, 9), (1, 3, 2, 3, 2), (1, 2, 3, 3, 4), (2, 2), (1, 1)),
-        ((1, 1, 2, 9, 9), (1, 3, 2, 3, 3), (1, 1, 3, 5, 5), (1, 1), (2, 2)),
-        ((3, 2, 1, 5, 6), (3, 2, 1, 2, 2), (3, 2, 2, 4, 5), (1, 1), (1, 1)),
-        ((1, 2, 2, 4, 4), (1, 3, 2, 3, 3), (1, 2, 3, 2, 2), (1, 1), (1, 1)),
-    ],
-    ids=["1d", "2d", "stride", "dilation", "groups", "short rows"],
-)
-def test_convolutions(
-    x: tuple[int, ...], w: tuple[int, ...], out: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...]
-) -> None:
-    shapes = {"x": x, "w": w, "out": out}
-    text = {name: ", ".join(map(str, shape)) for name, shape in shapes.items()}
-    assert_lowers(CONVOLUTION.format(**text, stride=stride, dilation=dilation), floats(*x), floats(*w))

@@ -6,11 +6,12 @@ from typing import Any
 
 from jitorch import dtypes
 from jitorch.backends.base import API, HOST_MEMORY, Artifact, Available, Options, Unavailable, Verdict
-from jitorch.backends.cpu import host, llvm, native
+from jitorch.backends.cpu import host, llvm, native, objects
 from jitorch.backends.kernels import ProgramExecutable, kernel_verdict, program_manifest
 from jitorch.dtypes import Category
 from jitorch.ir.graph import Graph, Node
 from jitorch.lower.program import program
+from jitorch.lower.target import target_of_features
 
 DTYPES = frozenset(d for d in dtypes.ALL if d.category is not Category.COMPLEX)
 
@@ -32,15 +33,18 @@ class CpuBackend:
         return kernel_verdict(node, DTYPES)
 
     def compile(self, region: Graph, options: Options) -> Artifact:
-        lowered = program(region, region.name)
-        text = llvm.render(lowered)
-        payload = native.compile_text(text, opt=options.opt)
+        machine = native.host()
+        lowered = program(region, region.name, target_of_features(machine.triple, machine.features))
+        modules = llvm.modules(lowered)
+        payload = objects.pack(objects.compile_modules(modules, options.opt))
         manifest = program_manifest(region, lowered, host.entry_symbol(lowered.name))
-        sources = {"kernels": "\n".join(map(str, lowered.kernels)), "program": str(lowered), "llvm": text}
+        sources = {"kernels": "\n".join(map(str, lowered.kernels)), "program": str(lowered), "llvm": str(modules)}
         return Artifact(self.name, payload, manifest, sources)
 
     def load(self, artifact: Artifact) -> ProgramExecutable:
-        return ProgramExecutable(native.load_object(artifact.payload, artifact.manifest["symbol"]), artifact.manifest)
+        return ProgramExecutable(
+            native.load_objects(objects.unpack(artifact.payload), artifact.manifest["symbol"]), artifact.manifest
+        )
 
     def fingerprint(self) -> str:
         return native.fingerprint()

@@ -267,7 +267,7 @@ def load(
         # Little of it is loops; level 1 is made in half the time of level 2.
         data = native.compile_text(module, opt=1, imports=imports.keys())
         cache.put(key, data)
-    found, code = native.load_symbols(data, symbols, imports)
+    found, code = native.load_symbols((data,), symbols, imports)
     _kept.extend((code, objects))
     return found
 

@@ -11,10 +11,14 @@ result is 0, the code that a kernel left in the status buffer, or `OUT_OF_MEMORY
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import dataclass
+
 from jitorch.backends.cpu import words
 from jitorch.backends.cpu.expressions import Scope, Slot, Value, at, evaluate, index, store, widen
 from jitorch.backends.cpu.host import HostWriter, entry_symbol
-from jitorch.backends.cpu.text import Function, Module, memory_type, register_type, suffix, symbol, unsupported
+from jitorch.backends.cpu.regions import share
+from jitorch.backends.cpu.text import Function, Module, register_type, scratch, suffix, symbol, unsupported
 from jitorch.dtypes import Category
 from jitorch.errors import CompilerBug
 from jitorch.ir.kernel import (
@@ -33,9 +37,13 @@ from jitorch.ir.kernel import (
     Stmt,
     Store,
     Var,
+    parts,
     walk,
 )
 from jitorch.ir.program import Program
+
+# The name of a kernel's function until its text is known.
+_UNNAMED = "kernel.unnamed"
 
 # Scratch buffers lie on the stack; a thread of macOS has 512 KiB.
 _MAX_SCRATCH = 256 * 1024
@@ -61,6 +69,44 @@ def render(program: Program) -> str:
     return module.text()
 
 
+@dataclass(frozen=True)
+class Modules:
+    """A program as modules that are compiled one by one and linked.
+
+    ``kernels`` gives the text of each by the function it defines, ``names`` the kernels that this function is.
+    """
+
+    host: str
+    kernels: dict[str, str]
+    names: dict[str, list[str]]
+
+    def __str__(self) -> str:
+        parts = [f"; {', '.join(self.names[symbol])}\n{text}" for symbol, text in self.kernels.items()]
+        return "\n".join([*parts, self.host])
+
+
+def modules(program: Program) -> Modules:
+    """The modules of ``program``: kernels that are the same code, whatever their buffers are called, are one.
+
+    A kernel's function is named by the digest of its text, so programs that share kernels share their objects.
+    """
+    symbols: dict[Kernel, str] = {}
+    kernels: dict[str, str] = {}
+    names: dict[str, list[str]] = {}
+    host = Module()
+    for kernel in program.kernels:
+        module = Module()
+        add_kernel(module, kernel, _UNNAMED, linkage="")
+        text = module.text()
+        name = f"kernel.{hashlib.sha256(text.encode()).hexdigest()[:32]}"
+        kernels.setdefault(name, text.replace(_UNNAMED, name))
+        names.setdefault(name, []).append(kernel.name)
+        types = ", ".join("ptr" if isinstance(p, Buffer) else register_type(p.dtype) for p in kernel.params)
+        symbols[kernel] = host.declare(name, "void", types)
+    HostWriter(host, program, symbols).write(entry_symbol(program.name))
+    return Modules(host.text(), kernels, names)
+
+
 def render_kernel(kernel: Kernel) -> str:
     """A module with one exported function ``void NAME(params...)``, for tests and to look at."""
     module = Module()
@@ -76,17 +122,20 @@ def add_kernel(module: Module, kernel: Kernel, name: str, linkage: str = "intern
     function = Function(module)
     scope = Scope()
     params = []
+    parallel = any(isinstance(stmt, For) and stmt.kind == "parallel" for stmt in parts(kernel))
     for number, param in enumerate(kernel.params):
         if isinstance(param, Buffer):
             scope.pointers[param.name] = f"%p{number}"
-            params.append(f"ptr noalias captures(none) align {param.dtype.itemsize} %p{number}")
+            # A parallel loop leaves buffers in a frame for other threads: they are captured.
+            captures = "" if parallel else "captures(none) "
+            params.append(f"ptr noalias {captures}align {param.dtype.itemsize} %p{number}")
         else:
             type = register_type(param.dtype)
             scope.variables[param.name] = Value(f"%p{number}", param.dtype)
             params.append(f"{type} %p{number}")
     _add_scratch(function, scope, kernel)
     module.functions[name] = ""  # helpers come after, so that a kernel reads as it is written
-    KernelWriter(function).block(kernel.body, scope)
+    KernelWriter(function, (kernel, name)).block(kernel.body, scope)
     function.do("ret void")
     # Not inlined, so that the buffers stay known to be distinct.
     module.functions[name] = function.text(f"{linkage}void {symbol(name)}({', '.join(params)}) #3")
@@ -99,8 +148,7 @@ def _add_scratch(function: Function, scope: Scope, kernel: Kernel) -> None:
         if buffer.size is None:
             raise CompilerBug(f"scratch buffer {buffer.name} has no size", ir=kernel)
         total += buffer.size * buffer.dtype.itemsize
-        element = f"[{buffer.size} x {memory_type(buffer.dtype)}]"
-        scope.pointers[buffer.name] = function.alloca(element, 64, "scratch")
+        scope.pointers[buffer.name] = scratch(function, buffer)
     if total > _MAX_SCRATCH:
         raise CompilerBug(
             f"kernel {kernel.name} has too much scratch memory: make it a parameter",
@@ -110,10 +158,14 @@ def _add_scratch(function: Function, scope: Scope, kernel: Kernel) -> None:
 
 
 class KernelWriter:
-    """Statements of a kernel, into one function."""
+    """Statements of a kernel, into one function.
 
-    def __init__(self, function: Function):
+    ``home`` is the kernel and its function's name where parallel loops may run on several threads.
+    """
+
+    def __init__(self, function: Function, home: tuple[Kernel, str] | None = None):
         self.function = function
+        self.home = home
         self._threads = 0  # thread loops around, whose iterations would have to meet at a barrier
 
     def block(self, body: tuple[Stmt, ...], scope: Scope) -> None:
@@ -210,6 +262,8 @@ class KernelWriter:
 
     def _for(self, loop: For, scope: Scope) -> None:
         match loop.kind:
+            case "parallel" if self.home and scope.lanes == 1 and share(self.function, scope, *self.home, loop, _range):
+                return
             case "serial" | "parallel" | "block":
                 self._counted(loop, scope)
             case "thread":
@@ -239,23 +293,27 @@ class KernelWriter:
             self.block(loop.body, inner)
 
     def _counted(self, loop: For, scope: Scope) -> None:
-        function = self.function
-        extent = evaluate(function, scope, loop.extent)
+        extent = evaluate(self.function, scope, loop.extent)
         if not extent.is_uniform:
             raise unsupported("a loop whose extent differs between the lanes of a vector loop")
-        inner = scope.inner()
         if extent.number is not None and extent.number <= 1:
+            inner = scope.inner()
             inner.variables[loop.var.name] = index(0)
             if extent.number == 1:
                 self.block(loop.body, inner)
             return
+        self.range(loop, scope, "0", extent.text)
+
+    def range(self, loop: For, scope: Scope, low: str, high: str) -> None:
+        """The iterations of ``loop`` from ``low`` to ``high``."""
+        function, inner = self.function, scope.inner()
         head, body, end = function.name("loop"), function.name("body"), function.name("done")
         before, var, following = function.block, f"%{function.name('i')}", f"%{function.name('next')}"
         latch = function.name("latch")
         function.jump(head)
         function.start(head)
-        function.do(f"{var} = phi i64 [ 0, %{before} ], [ {following}, %{latch} ]")
-        function.branch(function.op(f"icmp slt i64 {var}, {extent.text}"), body, end)
+        function.do(f"{var} = phi i64 [ {low}, %{before} ], [ {following}, %{latch} ]")
+        function.branch(function.op(f"icmp slt i64 {var}, {high}"), body, end)
         function.start(body)
         inner.variables[loop.var.name] = Value(var, INDEX)
         self.block(loop.body, inner)
@@ -264,6 +322,11 @@ class KernelWriter:
         function.do(f"{following} = add nuw nsw i64 {var}, 1")
         function.jump(head)
         function.start(end)
+
+
+def _range(function: Function, scope: Scope, loop: For) -> None:
+    """What a thread runs of a parallel loop."""
+    KernelWriter(function).range(loop, scope, "%low", "%high")
 
 
 def _constant(loop: For) -> int:

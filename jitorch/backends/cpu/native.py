@@ -14,7 +14,7 @@ import functools
 import itertools
 import sys
 import threading
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import ModuleType
@@ -22,6 +22,7 @@ from typing import Any
 
 from jitorch import config
 from jitorch.backends import cache
+from jitorch.backends.cpu import codegen
 from jitorch.errors import BackendError, CompilerBug
 
 ABI = 1  # of the exported functions; see `jitorch.backends.cpu.llvm`
@@ -79,15 +80,16 @@ def compile_text(
 ) -> bytes:
     """Compile a module to an object file.
 
-    ``opt`` is LLVM's level, 0 to 3; loops and straight code are vectorised from 2 on.  Text that is
-    not valid IR, or that calls a function that neither this process has nor ``imports`` names, raises
-    `CompilerBug`.
+    ``opt`` is LLVM's level, 0 to 3; loops are vectorised from 2 on.  Text that is not valid IR, or
+    that calls a function that neither this process has nor ``imports`` names, raises `CompilerBug`.
     """
     if config.current().dumps("llvm"):
         print(text, file=sys.stderr)
-    with _optimised(text, opt, target, imports) as (module, machine):
-        if config.current().dumps("assembly"):
-            print(machine.emit_assembly(module), file=sys.stderr)
+    if config.current().dumps("assembly"):
+        print(assembly(text, opt=opt, target=target), file=sys.stderr)
+    with _optimised(text, opt, target) as (module, machine):
+        if target is None:
+            _check_symbols(module, text, imports)
         return bytes(machine.emit_object(module))
 
 
@@ -105,12 +107,17 @@ def optimised_text(text: str, *, opt: int = 2, target: Target | None = None) -> 
 
 def load_text(text: str, symbol: str, *, opt: int = 2) -> NativeFunction:
     """The function ``symbol`` of a module, from the object cache or else compiled and put there."""
+    return load_object(cached_object(text, opt=opt), symbol)
+
+
+def cached_object(text: str, *, opt: int = 2) -> bytes:
+    """The object of a module, from the object cache or else compiled and put there."""
     key = cache.key_of("object", fingerprint(), str(opt), text)
     data = cache.get(key)
     if data is None:
         data = compile_text(text, opt=opt)
         cache.put(key, data)
-    return load_object(data, symbol)
+    return data
 
 
 def load_object(data: bytes, symbol: str) -> NativeFunction:
@@ -118,31 +125,52 @@ def load_object(data: bytes, symbol: str) -> NativeFunction:
 
     Raises `CompilerBug` if that is not there, or if the object needs a symbol this process does not have.
     """
-    address, tracker = load_symbols(data, (symbol,))
+    return load_objects((data,), symbol)
+
+
+def load_objects(objects: Sequence[bytes], symbol: str) -> NativeFunction:
+    """Link several object files, which may call each other, and give the function ``symbol``."""
+    address, tracker = load_symbols(objects, (symbol,))
     function = NativeFunction(address[symbol])
     function.symbol, function.address, function.library = symbol, address[symbol], tracker
     return function
 
 
-def load_symbols(
-    data: bytes, symbols: tuple[str, ...], imports: Mapping[str, int] | None = None
-) -> tuple[dict[str, int], object]:
-    """The addresses of ``symbols`` in an object, and what must be kept while they are used.
+def fill_in(symbol: str, address: Callable[[], int]) -> None:
+    """Let objects that define the pointer ``symbol`` find an address there; ``address`` is called for the first.
 
-    ``imports``: addresses of what the object needs besides the symbols of this process.
+    So an object calls what only this process has without an address in its code, and can be linked elsewhere too.
     """
-    if data[: len(_object_magic())] != _object_magic():
-        raise CompilerBug("not an object file of this platform", expected=_object_magic(), actual=data[:8])
+    _filled_in[symbol] = address
+
+
+_filled_in: dict[str, Callable[[], int]] = {}
+
+
+def load_symbols(
+    objects: Sequence[bytes], symbols: tuple[str, ...], imports: Mapping[str, int] | None = None
+) -> tuple[dict[str, int], object]:
+    """The addresses of ``symbols`` in these objects, and what must be kept while they are used.
+
+    ``imports``: addresses of what the objects need besides the symbols of this process.
+    """
     llvm = _llvm()
-    builder = llvm.JITLibraryBuilder().add_object_img(data).add_current_process()
+    builder = llvm.JITLibraryBuilder().add_current_process()
+    for data in objects:
+        if data[: len(_object_magic())] != _object_magic():
+            raise CompilerBug("not an object file of this platform", expected=_object_magic(), actual=data[:8])
+        builder.add_object_img(data)
     for name, address in {**_extra_symbols(), **(imports or {})}.items():
         builder.import_symbol(name, address)
-    for symbol in symbols:
+    pointers = [name for name in _filled_in if any(name.encode() + b"\0" in data for data in objects)]
+    for symbol in (*symbols, *pointers):
         builder.export_symbol(symbol)
     try:
         tracker = builder.link(_linker(), f"library{next(_numbers)}")
     except RuntimeError as error:
         raise CompilerBug(f"native code for {', '.join(symbols)} cannot be linked", actual=str(error)) from error
+    for name in pointers:
+        ctypes.c_void_p.from_address(tracker[name]).value = _filled_in[name]()
     return {symbol: tracker[symbol] for symbol in symbols}, tracker
 
 
@@ -150,74 +178,38 @@ def load_symbols(
 def _llvm() -> ModuleType:
     """llvmlite, imported when native code is first asked for."""
     try:
-        import llvmlite.binding as llvm
+        return codegen.native_llvm()
     except (ImportError, OSError) as error:
         raise BackendError("the cpu backend needs llvmlite, which cannot be loaded", actual=str(error)) from error
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-    return llvm
 
 
-@functools.cache
-def _all_targets() -> ModuleType:
-    llvm = _llvm()
-    llvm.initialize_all_targets()
-    llvm.initialize_all_asmprinters()
-    return llvm
-
-
-@functools.cache
 def _machine(target: Target, opt: int) -> Any:
     if not 0 <= opt <= 3:
         raise CompilerBug("no such optimisation level", expected="0 to 3", actual=opt)
-    llvm = _llvm() if target == host() else _all_targets()
+    _llvm()
     try:
-        triple = llvm.Target.from_triple(target.triple)
+        return codegen.machine(target.triple, target.cpu, target.features, opt)
     except RuntimeError as error:
         raise BackendError(f"LLVM has no target {target.triple}", actual=str(error)) from error
-    # Position independent, so that the code may lie far from the C library or go into a shared library.
-    return triple.create_target_machine(
-        cpu=target.cpu, features=target.features, opt=opt, reloc="pic", codemodel="default"
-    )
 
 
 @contextmanager
-def _optimised(
-    text: str, opt: int, target: Target | None, imports: Collection[str] = frozenset()
-) -> Iterator[tuple[Any, Any]]:
+def _optimised(text: str, opt: int, target: Target | None) -> Iterator[tuple[Any, Any]]:
     """The module after LLVM's passes, and its target machine."""
-    llvm, machine = _llvm(), _machine(target or host(), opt)
-    # In a context of its own, names and types of other modules neither collide nor stay.  Closed by hand and in
-    # this order: a garbage collector might free the context first.
-    with llvm.create_context() as context, _parsed(text, context) as module:
-        if target is None:
-            _check_symbols(module, text, imports)
-        module.triple = machine.triple
-        module.data_layout = str(machine.target_data)
-        options = llvm.create_pipeline_tuning_options(opt)
-        options.loop_vectorization = options.loop_interleaving = options.slp_vectorization = opt >= 2
-        options.loop_unrolling = opt >= 2
-        with llvm.create_pass_builder(machine, options) as builder, builder.getModulePassManager() as passes:
-            passes.run(module, builder)
-        yield module, machine
-
-
-def _parsed(text: str, context: Any) -> Any:
-    """The module of ``text``, verified; it closes itself as a context manager."""
+    chosen = target or host()
+    _machine(chosen, opt)
     try:
-        module = _llvm().parse_assembly(text, context)
+        with codegen.optimised(text, chosen.triple, chosen.cpu, chosen.features, opt) as (module, machine):
+            yield module, machine
+    except CompilerBug:
+        raise
     except RuntimeError as error:
-        raise _refused(text, error) from None
-    try:
-        module.verify()
-    except RuntimeError as error:
-        module.close()
-        raise _refused(text, error) from None
-    return module
+        raise refused(text, str(error)) from None
 
 
-def _refused(text: str, error: RuntimeError) -> CompilerBug:
-    return CompilerBug("LLVM refuses the IR", actual=str(error).strip(), ir=text)
+def refused(text: str, message: str) -> CompilerBug:
+    """The error for text that is not valid IR."""
+    return CompilerBug("LLVM refuses the IR", actual=message.strip(), ir=text)
 
 
 def _check_symbols(module: Any, text: str, imports: Collection[str]) -> None:

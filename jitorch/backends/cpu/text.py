@@ -22,6 +22,7 @@ import numpy as np
 from jitorch import dtypes
 from jitorch.dtypes import Category, DType
 from jitorch.errors import UnsupportedError
+from jitorch.ir.kernel import Buffer
 
 NAME = "llvm"
 
@@ -39,6 +40,7 @@ attributes #0 = { nounwind "prefer-vector-width"="256" "no-trapping-math"="true"
 attributes #1 = { nounwind willreturn nosync nofree nocallback memory(none) }
 attributes #2 = { nounwind alwaysinline "no-trapping-math"="true" }
 attributes #3 = { nounwind noinline "prefer-vector-width"="256" "no-trapping-math"="true" }
+attributes #4 = { nounwind noinline willreturn nosync nofree memory(none) "no-trapping-math"="true" }
 """
 
 
@@ -101,7 +103,9 @@ class Module:
     """Functions and what they declare."""
 
     declares: dict[str, str] = field(default_factory=dict)
+    globals: dict[str, str] = field(default_factory=dict)
     functions: dict[str, str] = field(default_factory=dict)
+    kept: list[str] = field(default_factory=list)
 
     def declare(self, name: str, result: str, params: str, attributes: str = "") -> str:
         """Declare an external function or intrinsic; gives its symbol."""
@@ -116,8 +120,16 @@ class Module:
             self.functions[name] = build(self, symbol(name))
         return symbol(name)
 
+    def keep(self, symbol: str) -> None:
+        """Do not let the optimiser drop function ``symbol``, to which only an attribute points."""
+        if symbol not in self.kept:
+            self.kept.append(symbol)
+
     def text(self) -> str:
-        return "\n".join([*self.declares.values(), "", *self.functions.values(), _ATTRIBUTES])
+        names = ", ".join(f"ptr {symbol}" for symbol in self.kept)
+        kept = f'@llvm.compiler.used = appending global [{len(self.kept)} x ptr] [{names}], section "llvm.metadata"'
+        head = [*self.declares.values(), *self.globals.values(), ""]
+        return "\n".join([*head, *self.functions.values(), *([kept] if self.kept else []), _ATTRIBUTES])
 
 
 class Function:
@@ -168,3 +180,8 @@ class Function:
     def text(self, head: str) -> str:
         """The definition; ``head`` is what stands before the brace."""
         return "\n".join([f"define {head} {{", "entry:", *self._entry, *self._lines, "}", ""])
+
+
+def scratch(function: Function, buffer: Buffer) -> str:
+    """Stack memory for a scratch buffer of a kernel, which has a size; gives its address."""
+    return function.alloca(f"[{buffer.size} x {memory_type(buffer.dtype)}]", 64, "scratch")

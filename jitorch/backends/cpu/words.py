@@ -7,19 +7,19 @@ One function here for each name; its operands are texts of one register type.  A
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from jitorch import dtypes
-from jitorch.backends.cpu import helpers
-from jitorch.backends.cpu.text import Function, literal, memory_type, register_type, suffix, unsupported, vector
+from jitorch.backends.cpu import helpers, mathematics
+from jitorch.backends.cpu.at import At
+from jitorch.backends.cpu.text import memory_type, register_type, suffix, unsupported, vector
 from jitorch.dtypes import Category, DType
 from jitorch.ir import scalars
 
 # Functions whose result on half-precision operands is one of the operands, or a small integer, or exact.
 _EXACT = {"neg", "abs", "sign", "maximum", "minimum", "where", "floor", "ceil", "trunc", "round", "fmod"}
 
-# C library functions, by our name; the single-precision twin adds an f.
-LIBRARY = {
+# Exact to 2 units in the last place; everything else is exact.
+TRANSCENDENTAL = {
     "pow", "atan2", "exp", "expm1", "log", "log2", "log10", "log1p", "sin", "cos", "tan", "asin", "acos", "atan",
     "sinh", "cosh", "tanh", "erf",
 }  # fmt: skip
@@ -28,64 +28,6 @@ _INTRINSIC = {"floor": "floor", "ceil": "ceil", "trunc": "trunc", "round": "roun
 _FLOAT_TESTS = {"eq": "oeq", "ne": "une", "lt": "olt", "le": "ole", "gt": "ogt", "ge": "oge"}
 _SIGNED_TESTS = {"eq": "eq", "ne": "ne", "lt": "slt", "le": "sle", "gt": "sgt", "ge": "sge"}
 _UNSIGNED_TESTS = {"eq": "eq", "ne": "ne", "lt": "ult", "le": "ule", "gt": "ugt", "ge": "uge"}
-
-
-@dataclass(slots=True)
-class At:
-    """Where a word is said: the function written, the operands' dtype and lanes, the call's licence to reorder."""
-
-    function: Function
-    dtype: DType
-    lanes: int = 1
-    reassociate: bool = False
-
-    @property
-    def type(self) -> str:
-        return register_type(self.dtype, self.lanes)
-
-    @property
-    def test_type(self) -> str:
-        return vector("i1", self.lanes)
-
-    def op(self, text: str) -> str:
-        return self.function.op(text)
-
-    def const(self, value: int | float | bool, dtype: DType | None = None) -> str:
-        """``value`` in every lane."""
-        dtype = dtype or self.dtype
-        text = literal(value, dtype)
-        return text if self.lanes == 1 else f"splat ({register_type(dtype)} {text})"
-
-    def test(self, relation: str, x: str, y: str) -> str:
-        instruction = "fcmp" if self.dtype.is_floating_point else "icmp"
-        return self.op(f"{instruction} {relation} {self.type} {x}, {y}")
-
-    def select(self, test: str, x: str, y: str, type: str | None = None) -> str:
-        type = type or self.type
-        return self.op(f"select {self.test_type} {test}, {type} {x}, {type} {y}")
-
-    def binary(self, instruction: str, x: str, y: str) -> str:
-        return self.op(f"{instruction} {self.type} {x}, {y}")
-
-    def intrinsic(self, name: str, *args: str, extra: str = "") -> str:
-        """An intrinsic that is overloaded on the operands' type."""
-        name = f"llvm.{name}.{suffix(register_type(self.dtype), self.lanes)}"
-        params = ", ".join([self.type] * len(args)) + (", i1" if extra else "")
-        callee = self.function.module.declare(name, self.type, params)
-        operands = ", ".join(f"{self.type} {a}" for a in args) + (f", {extra}" if extra else "")
-        return self.op(f"call {self.type} {callee}({operands})")
-
-    def each(self, callee: str, *args: str) -> str:
-        """Call a function of single elements, lane by lane."""
-        element = register_type(self.dtype)
-        if self.lanes == 1:
-            return self.op(f"call {element} {callee}({', '.join(f'{element} {a}' for a in args)})")
-        result = "poison"
-        for lane in range(self.lanes):
-            parts = [self.op(f"extractelement {self.type} {a}, i32 {lane}") for a in args]
-            value = self.op(f"call {element} {callee}({', '.join(f'{element} {p}' for p in parts)})")
-            result = self.op(f"insertelement {self.type} {result}, {element} {value}, i32 {lane}")
-        return result
 
 
 Word = Callable[..., str]
@@ -331,22 +273,23 @@ def _float_divmod(at: At, x: str, y: str) -> tuple[str, str]:
 @_word("pow")
 def _pow(at: At, x: str, y: str) -> str:
     if at.dtype.is_floating_point:
-        return _library(at, "pow", x, y)
+        return _mathematics(at, "pow", x, y)
     return at.each(at.function.module.helper(*helpers.integer_power(at.dtype)), x, y)
 
 
-def _library(at: At, name: str, *args: str) -> str:
-    element = register_type(at.dtype)
-    name = name if element == "double" else name + "f"
-    return at.each(at.function.module.declare(name, element, ", ".join([element] * len(args)), " #1"), *args)
+def _mathematics(at: At, name: str, *args: str) -> str:
+    """A function of our own, or the C library's where we have none."""
+    if mathematics.has(name, at.dtype):
+        return mathematics.say(at, name, *args)
+    return mathematics.c_library(at, name, *args)
 
 
-def _library_word(name: str) -> Word:
-    return lambda at, *args: _library(at, name, *args)
+def _mathematics_word(name: str) -> Word:
+    return lambda at, *args: _mathematics(at, name, *args)
 
 
-for _name in LIBRARY - {"pow"}:
-    WORDS[_name] = _library_word(_name)
+for _name in TRANSCENDENTAL - {"pow"}:
+    WORDS[_name] = _mathematics_word(_name)
 
 
 def _intrinsic_word(intrinsic: str) -> Word:

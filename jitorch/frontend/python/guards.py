@@ -67,10 +67,16 @@ class Guard:
 
 @dataclass(frozen=True, slots=True)
 class TensorKey:
-    """How to ask for a tensor's key: the function, or the attribute that holds its answer."""
+    """How to ask for a tensor's key: the function, or the attribute that holds its answer.
+
+    ``violated(value, expected, constant)`` may give Python source of a condition that holds when the tensor called
+    ``value`` has another key, which is faster still; None where it knows no such source for the key ``expected``.
+    ``constant`` gives the source of an object.
+    """
 
     function: Callable[[Any], Hashable]
     attribute: str | None = None
+    violated: Callable[[str, Any, Callable[[Any], str]], str | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,10 +182,8 @@ def _violated(guard: Guard, writer: Writer, tensor_key: TensorKey) -> str:
                 f"{value}.__class__ is not {function} or {value}.__code__ is not {code}"
                 f" or id({value}.__globals__) != {expected.namespace}"
             )
-        case "tensor" if tensor_key.attribute is not None:
-            return f"{value}.{tensor_key.attribute} != {constant(expected)}"
         case "tensor":
-            return f"{constant(tensor_key.function)}({value}) != {constant(expected)}"
+            return _other_tensor(value, expected, writer, tensor_key)
         case "same":
             return f"{value} is not {writer.path(expected)}"
         case "distinct" if len(expected) == 1:
@@ -202,6 +206,14 @@ def _violated(guard: Guard, writer: Writer, tensor_key: TensorKey) -> str:
             return f"{expected!r} in {writer.path(paths.attr(guard.path, '__dict__'))}"
         case _:
             return f"hasattr({value}, {expected!r})"
+
+
+def _other_tensor(value: str, expected: Any, writer: Writer, key: TensorKey) -> str:
+    source = None if key.violated is None else key.violated(value, expected, writer.constant)
+    if source is not None:
+        return source
+    found = f"{writer.constant(key.function)}({value})" if key.attribute is None else f"{value}.{key.attribute}"
+    return f"{found} != {writer.constant(expected)}"
 
 
 def _key(expected: Any, writer: Writer) -> str:

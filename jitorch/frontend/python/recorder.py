@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from jitorch.errors import Location, user_location
 
 if TYPE_CHECKING:
+    from jitorch.frontend.python.guards import TensorKey
     from jitorch.frontend.python.paths import Path
     from jitorch.frontend.python.scalars import RuntimeScalar
     from jitorch.frontend.python.state import State
@@ -38,15 +39,15 @@ class Recorder(Protocol):
     ``inputs``: the paths whose values the program takes, in order; it fills while operations are
     recorded (of a stored tensor: ``trace.path_of(tensor)``; of a run-time scalar: ``scalar.path``).
 
-    ``tensor_key_attribute``: the name of a tensor's attribute that holds ``tensor_key(tensor)``, or
-    None.  With it a guard on a tensor is one attribute read instead of a Python call.
+    ``tensor_keys``: how guards ask for ``tensor_key(tensor)``; a guard on a tensor may be an attribute
+    read, or a condition in line, instead of a Python call.
     """
 
     @property
     def inputs(self) -> Sequence[Path]: ...
 
     @property
-    def tensor_key_attribute(self) -> str | None: ...
+    def tensor_keys(self) -> TensorKey: ...
 
     def begin(self, trace: State) -> None:
         """Called once before the user's function runs: ``trace`` answers `path_of`, `guard`, `concretize`."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jitorch.frontend.python import paths
-from jitorch.frontend.python.guards import Check, Guard, TensorKey, compile_guards
+from jitorch.frontend.python.guards import Check, Guard, compile_guards
 from jitorch.frontend.python.outputs import Finish, compile_outputs, distinct_guards
 from jitorch.frontend.python.paths import Path
 from jitorch.frontend.python.protocol import Trace
@@ -62,8 +62,7 @@ def stage(
     except Refuse as refusal:
         refused = refusal
     inputs = () if refused is not None else tuple(recorder.inputs)
-    key = TensorKey(recorder.tensor_key, recorder.tensor_key_attribute)
-    check, check_source = compile_guards(trace.guards, len(args), kwargs, key, inputs)
+    check, check_source = compile_guards(trace.guards, len(args), kwargs, recorder.tensor_keys, inputs)
     seconds = time.perf_counter() - start
     return Staged(
         tuple(trace.guards), check, check_source, inputs, outputs, finish, finish_source, refused,

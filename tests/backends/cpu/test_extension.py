@@ -161,7 +161,9 @@ def test_what_is_no_slot_is_refused() -> None:
 
 def test_an_unknown_symbol_is_reported() -> None:
     with pytest.raises(CompilerBug, match="does not have"):
-        extension.load("declare void @no_such_function()", ())
+        extension.load(
+            "declare void @no_such_function()\ndefine void @f() {\n  call void @no_such_function()\n  ret void\n}", ()
+        )
 
 
 def test_the_setting_switches_it_off() -> None:

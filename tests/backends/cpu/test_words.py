@@ -21,7 +21,7 @@ from jitorch.ir.program import Launch, Program
 
 REAL = tuple(d for d in dtypes.ALL if not d.is_complex)
 LANES = 4
-MAX_ULP = 2  # of C library functions against NumPy's own; everything else is equal
+MAX_ULP = 2  # of transcendental functions against NumPy; everything else is equal
 
 
 def edges(dtype: DType) -> np.ndarray:
@@ -88,7 +88,7 @@ def mismatches(fn: str, got: np.ndarray, want: np.ndarray) -> np.ndarray:
     if got.dtype.kind in "biu":
         return np.nonzero(got != want)[0]
     same = (got == want) | (np.isnan(got) & np.isnan(want))
-    if fn in words.LIBRARY:
+    if fn in words.TRANSCENDENTAL:
         info = ml_dtypes.finfo(got.dtype)
         exact = want.astype(np.float64)
         unit = np.maximum(np.abs(exact) * float(info.eps), float(info.smallest_subnormal))

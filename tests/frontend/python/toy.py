@@ -180,7 +180,7 @@ _LIBRARY = {stack, tensor, each}
 class ToyRecorder:
     """Records operations on `Tensor`; runs them again with `run`."""
 
-    tensor_key_attribute = "key"
+    tensor_keys = TensorKey(lambda t: t.key, "key")
 
     def __init__(self) -> None:
         self.inputs: list[Path] = []

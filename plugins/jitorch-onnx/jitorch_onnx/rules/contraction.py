@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from jitorch.dims import Dim
 from jitorch.ir.graph import Node
 from jitorch_onnx.context import Context
 from jitorch_onnx.rules.attach import rule
-from jitorch_onnx.rules.shape import known_size, shape_of
+from jitorch_onnx.rules.shape import padded, shape_of
 
 
 @rule("matmul_batched")
@@ -32,18 +31,20 @@ def _(ctx: Context, node: Node) -> str | None:
 @rule("convolution")
 def _(ctx: Context, node: Node) -> str:
     x, w = node.operands
-    groups, batch, channels, *spatial = shape_of(x)
-    _, outputs, _, *kernel = shape_of(w)
-    n = len(spatial)
-    # [G, N, C, *S] -> [N, G * C, *S]
-    moved = ctx.transpose(ctx.input(x), (1, 0, *range(2, n + 3)))
-    image = ctx.reshape(moved, (batch, groups, channels, *spatial), (batch, groups * channels, *spatial))
-    weight = ctx.reshape(ctx.input(w), shape_of(w), (groups * outputs, channels, *kernel))
-    attrs = {"strides": list(node.attrs["stride"]), "dilations": list(node.attrs["dilation"])}
-    result = ctx.node("Conv", image, weight, group=known_size(groups, "groups"), **attrs)
-    after: list[Dim] = list(shape_of(node.output)[3:])
-    split = ctx.reshape(result, (batch, groups * outputs, *after), (batch, groups, outputs, *after))
-    return ctx.transpose(split, (1, 0, *range(2, n + 3)))
+    attrs = node.attrs
+    pads = [*attrs["low"], *attrs["high"]]
+    image = ctx.input(x)
+    if any(attrs["interior"]) or not all(isinstance(p, int) and p >= 0 for p in pads):
+        zero = ctx.constant(0, ctx.file.dtype(image))
+        lead = (0, 0)
+        image = padded(
+            ctx, image, shape_of(x), zero, (*lead, *attrs["low"]), (*lead, *attrs["high"]), (*lead, *attrs["interior"])
+        )
+        pads = [0] * len(pads)
+    return ctx.node(
+        "Conv", image, ctx.input(w), group=attrs["groups"], strides=list(attrs["stride"]),
+        dilations=list(attrs["dilation"]), pads=pads,
+    )  # fmt: skip
 
 
 @rule("conv1d", "conv2d", "conv3d")

@@ -1,0 +1,1 @@
+"""The project's benchmark: jitorch beside its peers.  ``python -m benchmarks --help``."""

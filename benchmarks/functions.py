@@ -1,0 +1,162 @@
+"""The functions of the rows, written once for jitorch and for PyTorch: each maker takes the package."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from benchmarks.workloads import ECCENTRICITY
+
+
+def pointwise(torch: Any) -> Any:
+    """``gelu(x * a + b) * tanh(y) + c``."""
+    F = torch.nn.functional
+
+    def f(x, a, b, y, c):
+        return F.gelu(x * a + b) * torch.tanh(y) + c
+
+    return f
+
+
+def softmax(torch: Any) -> Any:
+    def f(x):
+        return torch.softmax(x, -1)
+
+    return f
+
+
+def layer_norm(torch: Any) -> Any:
+    F = torch.nn.functional
+
+    def f(x, w, b):
+        return F.layer_norm(x, (1024,), w, b)
+
+    return f
+
+
+def cross_entropy(torch: Any) -> Any:
+    F = torch.nn.functional
+
+    def f(x, t):
+        return F.cross_entropy(x, t)
+
+    return f
+
+
+def reduction(torch: Any, op: str, axis: int) -> Any:
+    """``sum``, ``mean`` or the unbiased ``var`` over one axis."""
+    if op == "sum":
+
+        def total(x):
+            return x.sum(axis)
+
+        return total
+    if op == "mean":
+
+        def mean(x):
+            return x.mean(axis)
+
+        return mean
+
+    def var(x):
+        return x.var(axis)
+
+    return var
+
+
+def matmul(torch: Any) -> Any:
+    def f(a, b):
+        return torch.matmul(a, b)
+
+    return f
+
+
+def linear_gelu(torch: Any) -> Any:
+    F = torch.nn.functional
+
+    def f(x, w, b):
+        return F.gelu(F.linear(x, w, b))
+
+    return f
+
+
+def conv(torch: Any, stride: int, pad: int, groups: int) -> Any:
+    F = torch.nn.functional
+
+    def f(x, weight, bias):
+        return F.conv2d(x, weight, bias, stride, pad, 1, groups)
+
+    return f
+
+
+def lstm_cell(torch: Any) -> Any:
+    """One step of a long short-term memory: Hochreiter and Schmidhuber 1997, gates in PyTorch's order."""
+
+    def f(x, h, c, wi, wh, b):
+        i, f, g, o = (x @ wi.t() + h @ wh.t() + b).chunk(4, 1)
+        c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+        return torch.sigmoid(o) * torch.tanh(c), c
+
+    return f
+
+
+def lstm_loop(torch: Any) -> Any:
+    """`lstm_cell` over all steps of ``x`` (steps, batch, inputs): the outputs of all steps, and the last state."""
+
+    def f(x, h, c, wi, wh, b):
+        outputs = []
+        for t in range(x.shape[0]):
+            i, f, g, o = (x[t] @ wi.t() + h @ wh.t() + b).chunk(4, 1)
+            c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+            h = torch.sigmoid(o) * torch.tanh(c)
+            outputs.append(h)
+        return torch.stack(outputs), h, c
+
+    return f
+
+
+def newton_step(torch: Any) -> Any:
+    """One step of Newton's method for Kepler's equation ``e - k sin(e) = m``, and the largest residual before it."""
+    k = ECCENTRICITY
+
+    def f(e, m):
+        r = e - k * torch.sin(e) - m
+        return e - r / (1.0 - k * torch.cos(e)), r.abs().max()
+
+    return f
+
+
+def decode_step(torch: Any) -> Any:
+    """The next token (1,) and the state, from the last token and the state."""
+    cell = lstm_cell(torch)
+
+    def f(tok, h, c, emb, wi, wh, b, wo, bo):
+        h, c = cell(emb[tok], h, c, wi, wh, b)
+        return (h @ wo.t() + bo).argmax(1), h, c
+
+    return f
+
+
+def call(torch: Any) -> Any:
+    def f(x, y):
+        return x * y + x
+
+    return f
+
+
+def chain(torch: Any, operations: int) -> Any:
+    """So many elementwise operations, one after another."""
+
+    def f(x):
+        y = x
+        for i in range(operations):
+            if i % 4 == 0:
+                y = y * 1.5
+            elif i % 4 == 1:
+                y = y + x
+            elif i % 4 == 2:
+                y = torch.tanh(y)
+            else:
+                y = y - 0.5
+        return y
+
+    return f

@@ -1,0 +1,127 @@
+"""One row over all peers: build, compare, then rounds of samples A B C A B C ..."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from benchmarks.compare import mismatch
+from benchmarks.peers import REFERENCE
+from benchmarks.process import ChildError, ChildProcess
+from benchmarks.workloads import Workload
+
+Result = dict[str, Any]  # "seconds" and "samples", or one of "skip", "mismatch", "error"; maybe "note"
+
+
+@dataclass
+class Settings:
+    """``sample`` and ``limit`` are in seconds; ``limit`` is for building a row in one peer."""
+
+    peers: list[str]
+    threads: int = 2
+    rounds: int = 9
+    sample: float = 0.004
+    limit: float = 300.0
+    say: Callable[[str], None] = lambda text: None
+
+
+@dataclass
+class Bench:
+    """Holds the peers' processes from row to row; a context manager that ends them."""
+
+    settings: Settings
+    children: dict[str, ChildProcess] = field(default_factory=dict)
+    broken: dict[str, str] = field(default_factory=dict)
+    about: dict[str, Any] = field(default_factory=dict)
+
+    def __enter__(self) -> Bench:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        for child in self.children.values():
+            child.close()
+        self.children.clear()
+
+    def _child(self, peer: str) -> ChildProcess:
+        if peer not in self.children:
+            self.children[peer] = ChildProcess(peer, self.settings.threads)
+            self.about[peer] = self.children[peer].ask(60, do="about")
+        return self.children[peer]
+
+    def ask(self, peer: str, timeout: float, **request: Any) -> dict[str, Any]:
+        """The answer of ``peer``; the death of its process, or the failure to start it, is an answer with "error"."""
+        if peer in self.broken:
+            return {"error": self.broken[peer]}
+        try:
+            child = self._child(peer)
+        except ChildError as error:
+            self.broken[peer] = str(error)
+            return {"error": str(error)}
+        try:
+            return child.ask(timeout, **request)
+        except ChildError as error:
+            del self.children[peer]
+            return {"error": str(error)}
+
+    def _outputs(self, peer: str, row: Workload, folder: str) -> tuple[dict[str, Any], list[np.ndarray]]:
+        save = Path(folder) / f"{peer}.npz"
+        self.settings.say(f"{row.name}: {peer} builds")
+        answer = self.ask(peer, self.settings.limit, do="build", row=row.name, save=str(save))
+        if not save.exists() or "error" in answer:
+            return answer, []
+        with np.load(save) as arrays:
+            return answer, [arrays[f"arr_{i}"] for i in range(len(arrays.files))]
+
+    def row(self, row: Workload, compared: bool = True) -> dict[str, Result]:
+        """What each peer did: its median time, or why there is none; without ``compared`` any output will do."""
+        results: dict[str, Result] = {}
+        with tempfile.TemporaryDirectory() as folder:
+            expected = None
+            if compared:
+                answer, expected = self._outputs(REFERENCE, row, folder)
+                self.ask(REFERENCE, 60, do="drop")
+                if not expected:
+                    why = answer.get("skip") or answer.get("error")
+                    return {peer: {"error": f"nothing to compare with: {why}"} for peer in self.settings.peers}
+            for peer in self.settings.peers:
+                answer, outputs = self._outputs(peer, row, folder)
+                results[peer] = judged(answer, outputs, expected, row.tolerance)
+        self._sample(row, results)
+        for peer in results:
+            if peer in self.children:
+                self.ask(peer, 60, do="drop")
+        return results
+
+    def _sample(self, row: Workload, results: dict[str, Result]) -> None:
+        running = [peer for peer, result in results.items() if "samples" in result]
+        for turn in range(self.settings.rounds):
+            self.settings.say(f"{row.name}: round {turn + 1} of {self.settings.rounds}")
+            for peer in list(running):
+                answer = self.ask(peer, self.settings.limit, do="sample", seconds=self.settings.sample)
+                if "error" in answer:
+                    running.remove(peer)
+                    results[peer] = {"error": answer["error"]}
+                else:
+                    results[peer]["samples"].append(answer["seconds"])
+        for peer in running:
+            results[peer]["seconds"] = median(results[peer]["samples"])
+
+
+def judged(
+    answer: dict[str, Any], outputs: list[np.ndarray], expected: list[np.ndarray] | None, tolerance: float
+) -> Result:
+    """The start of a peer's result: with a list for samples only where its outputs are right (None: any are)."""
+    for key in ("skip", "error"):
+        if key in answer:
+            return {key: answer[key]}
+    wrong = "" if expected is None else mismatch(outputs, expected, tolerance)
+    if wrong:
+        return {"mismatch": wrong}
+    note = {"note": answer["note"]} if answer.get("note") else {}
+    return {"samples": [], "first": answer["first"], **note}

@@ -1,0 +1,115 @@
+"""Epilogues: elementwise work done where a recipe stores its result, while that is in registers.
+
+`merge` puts maps that read a recipe's result at their own index into the recipe's group.  The recipe then
+says through a `Sink` "element ``index`` has this value" and gets the statements that compute and store
+everything the group stores.  The result itself needs memory only if somebody else reads it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from jitorch.ir import kernel as k
+from jitorch.ir.graph import Value
+from jitorch.ir.types import TensorType
+from jitorch.lower.fuse import Plan
+from jitorch.lower.groups import Group, reads_of
+from jitorch.lower.index import Index
+from jitorch.lower.pull import Puller
+
+
+@dataclass(frozen=True)
+class Sink:
+    """Where a recipe leaves its ``result``.  ``values``: what is stored, of the result's shape."""
+
+    result: Value
+    values: tuple[Value, ...]
+    buffers: dict[Value, k.Buffer]
+    scalars: dict[Value, k.Var]
+
+    @property
+    def buffer(self) -> k.Buffer | None:
+        """The memory of the result itself, if it has any."""
+        return self.buffers[self.result] if self.result in self.values else None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the result is stored and nothing else is done."""
+        return self.values == (self.result,)
+
+    def store(self, coordinates: Sequence[k.Expr], element: k.Expr) -> tuple[k.Stmt, ...]:
+        """The statements that use ``element`` of the result, which is at ``coordinates``.
+
+        Inside of a vector loop they work on all its lanes at once.
+        """
+        index = Index.of(self.result.type.shape, coordinates)  # type: ignore[union-attr]
+        puller = Puller({v: b for v, b in self.buffers.items() if v not in self.values}, self.scalars)
+        puller.block.memo[(self.result, index.key)] = element if self.is_plain else puller.let(element)
+        # Everything is read before anything is stored: a result may later take the place of an input.
+        elements = [puller.pull(value, index) for value in self.values]
+        for value, e in zip(self.values, elements, strict=True):
+            puller.emit(k.Store(self.buffers[value], index.flat(), e))
+        return tuple(puller.block.statements)
+
+
+def merge(plan: Plan, groups: Sequence[Group]) -> list[Group]:
+    """Join each recipe's group with the maps that follow it, as far as the order allows."""
+    result = list(groups)
+    at = 0
+    while at < len(result):
+        if result[at].is_recipe:
+            at = _merge_at(plan, result, at)
+        at += 1
+    for group in result:
+        group.hidden = _hidden(plan, group, result)
+    return result
+
+
+def _merge_at(plan: Plan, groups: list[Group], at: int) -> int:
+    """Merge what can be merged into ``groups[at]``; its place in the end."""
+    recipe = groups[at]
+    other = at + 1
+    while other < len(groups):
+        follower = groups[other]
+        if not _follows(plan, recipe, follower):
+            other += 1
+            continue
+        between = groups[at + 1 : other]
+        if not any(follower.reads & set(g.values) for g in between):
+            del groups[other]
+        elif not any(g.reads & set(recipe.values) for g in between):
+            # The recipe waits for what its epilogue reads.
+            del groups[other], groups[at]
+            at = other - 1
+            groups.insert(at, recipe)
+        else:
+            other += 1
+            continue
+        recipe.values += follower.values
+        recipe.reads |= follower.reads - set(recipe.values)
+        other = at + 1
+    return at
+
+
+def _follows(plan: Plan, recipe: Group, follower: Group) -> bool:
+    """Whether ``follower`` is a map that reads the recipe's values, at its own index only."""
+    if not follower.is_map or follower.values[0].type.shape != recipe.values[0].type.shape:  # type: ignore[union-attr]
+        return False
+    mine = set(recipe.values)
+    if not follower.reads & mine:
+        return False
+    for value in follower.values:
+        reads, aligned = reads_of(plan, value)
+        if not reads & mine <= aligned:
+            return False
+    return True
+
+
+def _hidden(plan: Plan, group: Group, groups: Sequence[Group]) -> set[Value]:
+    """The recipe's result, if it is no output and only its own epilogue reads it."""
+    result = group.values[0]
+    if not group.is_recipe or len(group.values) == 1 or result in plan.graph.outputs:
+        return set()
+    read = any(result in g.reads for g in groups if g is not group)
+    return set() if read or not isinstance(result.type, TensorType) else {result}

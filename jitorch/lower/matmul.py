@@ -1,0 +1,204 @@
+"""The recipe for matrix products: which operand's axis runs along vectors, and what is packed.
+
+The operand that vectors run along is packed, unless it lies right already and is small; the other is
+read in place, an element of each row at a time, in any layout.  The smaller one is packed: copying costs
+about as much as multiplying by eight rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from jitorch import dims
+from jitorch.dims import Dim
+from jitorch.dtypes import Category, DType
+from jitorch.ir import kernel as k
+from jitorch.ir.graph import Value
+from jitorch.lower.contraction import Axis, Contraction, load, scalar_kernel
+from jitorch.lower.dots import dots_kernel, thin_tile
+from jitorch.lower.index import Index
+from jitorch.lower.packing import packed
+from jitorch.lower.panels import Batch, Product, Side, product_kernel
+from jitorch.lower.pull import Puller
+from jitorch.lower.recipe import Job, Made
+from jitorch.lower.tiles import choose_blocking, choose_tile
+
+IN_PLACE_BYTES = 320 * 1024
+"""An operand up to this size stays in the second-level cache without being packed."""
+FEW_ROWS = 16
+"""So many rows do not pay for packing the other operand."""
+
+
+@dataclass(frozen=True)
+class _Operand:
+    """``x`` or ``y``: its value, the size of the axis that the other lacks, and where that and ``k`` stand."""
+
+    value: Value
+    size: Dim
+    axis: int
+    k_axis: int
+
+    def at(self, batch: Batch, place: k.Expr, kk: k.Expr) -> Index:
+        rank = len(batch) + 2
+        coordinates = [*batch, kk, kk]
+        coordinates[self.axis + rank] = place
+        return Index.of(self.value.type.shape, coordinates)  # type: ignore[union-attr]
+
+    def is_unit(self, puller: Puller, inner: bool = False) -> bool:
+        """Whether neighbours along the operand's own axis, or else along ``k``, are neighbours in memory."""
+        shape = self.value.type.shape  # type: ignore[union-attr]
+        size = shape[self.k_axis if inner else self.axis]
+        steps = (0, 1, size - 1, size // 2) if isinstance(size, int) else (0, 1)
+        zero, batch = k.const(0), (k.const(0),) * (len(shape) - 2)
+        places = []
+        for step in steps:
+            own, kk = (zero, k.const(step)) if inner else (k.const(step), zero)
+            loaded = puller.load(self.value, self.at(batch, own, kk))
+            index = loaded.index if isinstance(loaded, k.Load) else None
+            if not isinstance(index, k.Const):
+                return False
+            places.append(int(index.value.real))
+        return all(place - places[0] == step for place, step in zip(places, steps, strict=True))
+
+
+@dataclass
+class _Recipe:
+    job: Job
+    kernels: list[k.Kernel] = field(default_factory=list)
+    temporaries: list[tuple[k.Buffer, Dim]] = field(default_factory=list)
+
+    @property
+    def sums(self) -> DType:
+        return self.contraction.sums
+
+    def __post_init__(self) -> None:
+        job = self.job
+        self.contraction = _contraction(job)
+        self.puller = Puller(job.buffers, job.scalars)
+        self.batch = job.out.shape[:-2]
+        self.inner: Dim = job.types[0].shape[-1]
+        x, y = job.node.operands
+        self.x = _Operand(x, job.out.shape[-2], -2, -1)
+        self.y = _Operand(y, job.out.shape[-1], -1, -2)
+
+    def made(self) -> Made:
+        if self.is_thin():
+            return self.dots()
+        across = self.runs_across()
+        rows, lanes = (self.y, self.x) if across else (self.x, self.y)
+        in_place = self.reads_in_place(rows, lanes)
+        tile = choose_tile(self.job.target, self.sums, rows.size, lanes.size, in_place)
+        p = Product(
+            self.batch,
+            self.in_place(rows, tile.rows),
+            self.in_place(lanes, tile.lanes) if in_place else self.packed(lanes, tile.lanes),
+            self.inner,
+            self.sums,
+            self.store_across if across else self.store,
+            tile.width,
+            across,
+            self.job.sink.is_plain,
+        )
+        # A panel that only one row of tiles reads is read once.
+        again = not (isinstance(rows.size, int) and rows.size <= tile.rows)
+        blocking = choose_blocking(tile, self.sums, dims.prod(self.batch), rows.size, lanes.size, self.inner, again)
+        self.kernels.append(product_kernel(self.job.name, p, blocking))
+        return Made(tuple(self.kernels), tuple(self.temporaries))
+
+    def is_thin(self) -> bool:
+        """Whether one side has fewer rows than a vector has lanes, and both operands lie along ``k``."""
+        width = self.job.target.lanes(self.sums)
+        sizes = [s.size for s in (self.x, self.y) if isinstance(s.size, int)]
+        if not sizes or min(sizes) > width * 3 // 4 or (isinstance(self.inner, int) and self.inner < 2 * width):
+            return False
+        return self.x.is_unit(self.puller, True) and self.y.is_unit(self.puller, True)
+
+    def dots(self) -> Made:
+        target = self.job.target
+        rows, lanes = thin_tile(target.registers, self.x.size, self.y.size)
+        p = Product(
+            self.batch,
+            self.in_place(self.x, rows),
+            self.in_place(self.y, lanes),
+            self.inner,
+            self.sums,
+            self.store,
+            target.lanes(self.sums),
+        )
+        return Made((dots_kernel(self.job.name, p),))
+
+    def runs_across(self) -> bool:
+        """Whether vectors run along ``x``'s rows, so that ``y``, the larger operand, is read in place."""
+        x, y = self.x, self.y
+        if not isinstance(x.size, int):
+            # The number of rows is most often the size of a batch: small.
+            return isinstance(y.size, int) and y.size >= FEW_ROWS
+        if not isinstance(y.size, int):
+            return False
+        if self.reads_in_place(x, y):
+            return False
+        return x.size < y.size and x.size >= 4
+
+    def reads_in_place(self, rows: _Operand, lanes: _Operand) -> bool:
+        if (
+            not lanes.is_unit(self.puller)
+            or not isinstance(lanes.size, int)
+            or lanes.size < 4
+            or not isinstance(self.inner, int)
+        ):
+            return False
+        if lanes.value.type.dtype is not self.sums:  # type: ignore[union-attr]
+            return False
+        few = isinstance(rows.size, int) and rows.size <= FEW_ROWS
+        return few or lanes.size * self.inner * self.sums.itemsize <= IN_PLACE_BYTES
+
+    def in_place(self, operand: _Operand, tile: int) -> Side:
+        def element(batch: Batch, first: k.Expr, kk: k.Expr, place: k.Expr) -> k.Expr:
+            return self.puller.load(operand.value, operand.at(batch, first + place, kk))
+
+        return Side(operand.size, tile, element)
+
+    def packed(self, operand: _Operand, tile: int) -> Side:
+        def element(batch: Batch, place: k.Expr, kk: k.Expr) -> tuple[tuple[k.Stmt, ...], k.Expr]:
+            puller = Puller(self.job.buffers, self.job.scalars)
+            value = puller.pull(operand.value, operand.at(batch, place, kk))
+            return tuple(puller.block.statements), value
+
+        name = f"{self.job.name}_panels"
+        kernel, buffer, size, side = packed(name, self.batch, operand.size, self.inner, tile, self.sums, element)
+        self.kernels.append(kernel)
+        self.temporaries.append((buffer, size))
+        return side
+
+    def store(self, batch: Batch, row: k.Expr, lane: k.Expr, total: k.Expr) -> tuple[k.Stmt, ...]:
+        return self.job.sink.store([*batch, row, lane], k.cast(total, self.job.out.dtype))
+
+    def store_across(self, batch: Batch, row: k.Expr, lane: k.Expr, total: k.Expr) -> tuple[k.Stmt, ...]:
+        return self.store(batch, lane, row, total)
+
+
+def matmul(job: Job) -> Made:
+    """``[*B, M, K] @ [*B, K, N]``."""
+    if not job.target.is_cpu or job.out.dtype.category is Category.COMPLEX:
+        return Made((scalar_kernel(job.name, _contraction(job)),))
+    return _Recipe(job).made()
+
+
+def _contraction(job: Job) -> Contraction:
+    """The product as plain sums."""
+    x, y = job.node.operands
+    shape = job.out.shape
+    batch = tuple(Axis(k.Var(f"b{i}"), d) for i, d in enumerate(shape[:-2]))
+    m, n, kk = Axis(k.Var("m"), shape[-2]), Axis(k.Var("n"), shape[-1]), Axis(k.Var("k"), job.types[0].shape[-1])
+    puller = Puller(job.buffers, job.scalars)
+
+    def load_x(at: dict[k.Var, k.Expr]) -> k.Expr:
+        return load(puller, x, [at[a.var] for a in (*batch, m, kk)])
+
+    def load_y(at: dict[k.Var, k.Expr]) -> k.Expr:
+        return load(puller, y, [at[a.var] for a in (*batch, kk, n)])
+
+    def store(at: dict[k.Var, k.Expr], total: k.Expr) -> tuple[k.Stmt, ...]:
+        return job.sink.store([at[a.var] for a in (*batch, m, n)], total)
+
+    return Contraction(batch, m, n, (kk,), load_x, load_y, store, job.out.dtype)

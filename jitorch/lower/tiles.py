@@ -1,0 +1,125 @@
+"""Tiles: how many rows and lanes of a matrix product stand in registers at once, and how it is cut into tasks.
+
+Here stand all the numbers that were found by measuring (AVX-512, one core of Zen 4, sizes from 32 to 2048);
+they depend on the target and on sizes, never on the number of threads.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jitorch.dims import Dim
+from jitorch.dtypes import DType
+from jitorch.lower.target import Target
+
+MAX_ROWS = 12
+"""A first-level cache keeps 8 lines of one set; a few rows more do no harm unless their distance is a power of two."""
+USUAL_ROWS = 8
+CHUNK = 256
+"""Terms of a sum: a panel of that length fits half of a first-level cache or streams from the second."""
+BLOCK_ROWS, BLOCK_LANES = 192, 128
+"""Of a task: its rows for a chunk of the sum, and their sums, fit the second-level cache together."""
+SCRATCH_BYTES = 160 * 1024
+TASKS = 16
+"""As many tasks are wanted, if each has `TASK_TERMS` multiplications."""
+TASK_TERMS = 500_000
+
+
+@dataclass(frozen=True)
+class Tile:
+    """``rows`` x ``lanes`` sums in registers of ``width`` lanes."""
+
+    rows: int
+    lanes: int
+    width: int
+
+
+@dataclass(frozen=True)
+class Blocking:
+    """How many panels of rows and of lanes a task has, and how long a chunk of the sum is."""
+
+    rows: int
+    lanes: int
+    chunk: int
+
+
+def choose_tile(target: Target, dtype: DType, rows: Dim, lanes: Dim, whole_lanes: bool = False) -> Tile:
+    """The tile that wastes least.  ``whole_lanes``: lanes are read in place, so a tile has at most as many as exist."""
+    width = target.lanes(dtype)
+    if isinstance(lanes, int) and whole_lanes:
+        while width > lanes:
+            width //= 2
+    best: tuple[float, int, int] | None = None
+    found = Tile(1, width, width)
+    for vectors in (1, 2, 3, 4, 6, 8) if whole_lanes else (1, 2, 3):
+        if whole_lanes and isinstance(lanes, int) and vectors * width > lanes:
+            continue
+        if not isinstance(lanes, int) and vectors != 2:
+            continue
+        for count in range(MAX_ROWS, 0, -1):
+            if not isinstance(rows, int) and count != min(USUAL_ROWS, _most_rows(target, vectors)):
+                continue
+            if count > _most_rows(target, vectors) or (isinstance(rows, int) and count > rows):
+                continue
+            cost = _panels(rows, count) * _panels(lanes, vectors * width) * _cycles(target, count, vectors)
+            # Among equals the usual shape: eight rows of two vectors.
+            key = (round(cost, 3), abs(vectors - 2), abs(count - USUAL_ROWS))
+            if best is None or key < best:
+                best, found = key, Tile(count, vectors * width, width)
+    return found
+
+
+def _most_rows(target: Target, vectors: int) -> int:
+    """Rows whose sums, with a row of the other operand and what multiplying needs, fit the registers."""
+    spare = vectors + (1 if target.fma else 2)
+    return max(1, (target.registers - spare) // vectors)
+
+
+def _panels(size: Dim, tile: int) -> float:
+    return -(-size // tile) if isinstance(size, int) else 1000.0 / tile
+
+
+def _cycles(target: Target, rows: int, vectors: int) -> float:
+    """Cycles a term of the sum takes: multiplications or loads, whichever is slower, and the loop around them.
+
+    A core does one 64-byte or two narrower multiplications, and two loads of up to 32 bytes, a cycle; a sum is
+    ready for its next term after four.
+    """
+    wide = 2 if target.vector_bytes > 32 else 1
+    multiply = rows * vectors * wide / 2
+    loads = (rows + vectors * wide) / 2
+    return max(multiply, loads, 4.0) + 0.25
+
+
+def choose_blocking(
+    tile: Tile, dtype: DType, batch: Dim, rows: Dim, lanes: Dim, inner: Dim, in_chunks: bool = True
+) -> Blocking:
+    """Cut a product into tasks; ``in_chunks``: panels are read more than once, so they should stay in a cache."""
+    row_panels, lane_panels = max(1, BLOCK_ROWS // tile.rows), max(1, BLOCK_LANES // tile.lanes)
+    chunk = max(1, inner) if isinstance(inner, int) else CHUNK
+    if isinstance(inner, int) and in_chunks and inner > CHUNK * 3 // 2:
+        chunks = -(-inner // CHUNK)
+        chunk = -(-inner // chunks)
+    area = SCRATCH_BYTES // (dtype.itemsize * tile.rows * tile.lanes)
+    row_panels = max(1, min(row_panels, area // lane_panels))
+    if not isinstance(rows, int) or not isinstance(lanes, int):
+        return Blocking(row_panels, lane_panels, chunk)
+    row_count, lane_count = -(-rows // tile.rows), -(-lanes // tile.lanes)
+    row_panels, lane_panels = _even(row_count, row_panels), _even(lane_count, lane_panels)
+    terms = tile.rows * tile.lanes * (inner if isinstance(inner, int) else CHUNK)
+    times = batch if isinstance(batch, int) else TASKS
+    while row_panels * lane_panels > 1:
+        tasks = times * -(-row_count // row_panels) * -(-lane_count // lane_panels)
+        if tasks >= TASKS or terms * row_panels * lane_panels < 2 * TASK_TERMS:
+            break
+        if lane_panels > 1:
+            lane_panels = (lane_panels + 1) // 2
+        else:
+            row_panels = (row_panels + 1) // 2
+    return Blocking(row_panels, lane_panels, chunk)
+
+
+def _even(count: int, most: int) -> int:
+    """Panels of a block, at most ``most``, so that all blocks are about equal."""
+    blocks = max(1, -(-count // most))
+    return max(1, -(-count // blocks))
