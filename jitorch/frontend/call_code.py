@@ -90,11 +90,17 @@ RESULT = 5
 
 _SLOTS = ("_array", "_hooks", "_node", "_requires_grad", "_root", "_storage", "_type")
 
-FUNCTIONS = (
-    "PyObject_GetAttr", "PyObject_GetItem", "PyObject_Size", "PySequence_Contains", "PySequence_Tuple",
-    "PyObject_RichCompareBool", "PyType_IsSubtype", "PyErr_Clear",
-)  # fmt: skip
-"""Of CPython's C API, besides those that every module has."""
+FUNCTIONS = {
+    "PyObject_GetAttr": "ptr (ptr, ptr)",
+    "PyObject_GetItem": "ptr (ptr, ptr)",
+    "PyObject_Size": "i64 (ptr)",
+    "PySequence_Contains": "i32 (ptr, ptr)",
+    "PySequence_Tuple": "ptr (ptr)",
+    "PyObject_RichCompareBool": "i32 (ptr, ptr, i32)",
+    "PyType_IsSubtype": "i32 (ptr, ptr)",
+    "PyErr_Clear": "void ()",
+}
+"""Of CPython's C API, what the code calls besides what every module may call."""
 
 
 def template(type_: TensorType) -> Tensor:
@@ -136,7 +142,13 @@ def text(plan_offset: int) -> str:
   call void @set(ptr %tensor, i64 {_slot(name)}, ptr %value.{name})"""
         for name in _filled()
     )
-    return _TEXT.format_map({
+    common = extension.declarations()
+    declared = "".join(
+        f"declare {type_.replace(' ', f' @{name}', 1)}\n"
+        for name, type_ in FUNCTIONS.items()
+        if f"@{name}(" not in common
+    )
+    return declared + _TEXT.format_map({
         **{f"code_{code.name}": str(code.value) for code in Code},
         **{f"input_{kind.name}": str(kind.value) for kind in Input},
         **{f"word_{word.name}": _word(word) for word in Word},
@@ -153,14 +165,6 @@ def text(plan_offset: int) -> str:
 
 
 _TEXT = """
-declare ptr @PyObject_GetAttr(ptr, ptr)
-declare ptr @PyObject_GetItem(ptr, ptr)
-declare i64 @PyObject_Size(ptr)
-declare i32 @PySequence_Contains(ptr, ptr)
-declare ptr @PySequence_Tuple(ptr)
-declare i32 @PyObject_RichCompareBool(ptr, ptr, i32)
-declare i32 @PyType_IsSubtype(ptr, ptr)
-declare void @PyErr_Clear()
 declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
 declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
 @Tensor = external global i8

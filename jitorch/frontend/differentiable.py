@@ -28,7 +28,7 @@ from jitorch.passes import grad
 from jitorch.passes.clean import cse, dce
 from jitorch.passes.pipeline import run as run_passes
 from jitorch.passes.simplify import simplify
-from jitorch.tensor import Storage, Tensor
+from jitorch.tensor import Tensor
 
 
 def _jitted(tensors: Sequence[Tensor]) -> Any:
@@ -106,7 +106,7 @@ class GraphFunction:
     def _wrap(self, results: Sequence[Any]) -> list[Any]:
         if self._types is None:
             return [Tensor._from_array(r) if isinstance(r, np.ndarray) else r for r in results]
-        return [r if t is None else _tensor(r, t) for r, t in zip(results, self._types)]
+        return [r if t is None else Tensor._of(r, t) for r, t in zip(results, self._types)]
 
     def _record(self, pair: Pair, inputs: Sequence[Any], outputs: Sequence[Any], residuals: Sequence[Any]) -> None:
         tape: Any = dispatch.current()
@@ -169,13 +169,6 @@ def run_arrays(compiled: Compiled, inputs: Sequence[Any]) -> list[Any]:
         if isinstance(inputs[i], Tensor):
             inputs[i]._storage.version += 1
     return results
-
-
-def _tensor(array: np.ndarray[Any, Any], type_: TensorType) -> Tensor:
-    """A new tensor over ``array``, whose type is known."""
-    tensor = object.__new__(Tensor)
-    tensor._set(array, type_, Storage())
-    return tensor
 
 
 def _elements(tensor: Tensor) -> np.ndarray[Any, Any]:

@@ -17,8 +17,9 @@ from jitorch import dtypes
 from jitorch.frontend.eager import quieten, restore
 from jitorch.frontend.shortcut import Loops
 from jitorch.ops import OPS, PUBLIC, dispatch
-from jitorch.ops.structure import reshape_to
-from jitorch.tensor import Storage, Tensor
+from jitorch.ops.index import getitem
+from jitorch.ops.structure import reshape_to, slice_axes
+from jitorch.tensor import Tensor
 
 _FLOATS = (dtypes.float32, dtypes.float64)
 
@@ -29,6 +30,9 @@ def install() -> None:
     PUBLIC["sum"].short = _sum
     PUBLIC["mean"].short = _mean
     PUBLIC["reshape"].short = _reshape
+    getitem.short = _getitem
+    for name in ("add", "sub", "div"):
+        PUBLIC[name].short = _binary(OPS[name])
     for name, function in (("relu", _relu), ("sigmoid", _sigmoid)):
         OPS[name].loops = Loops(function, 1, {dtype: dtype for dtype in _FLOATS}, True)
 
@@ -42,9 +46,28 @@ def _sigmoid(x: Any) -> Any:
     return one / (one + np.exp(-x))
 
 
+def _binary(op: Any) -> Callable[..., Any]:
+    """``add(x, y)`` and the like without keywords: the op itself."""
+
+    def short(*args: Any, **kwargs: Any) -> Any:
+        if kwargs or len(args) != 2 or not isinstance(args[0], Tensor) or args[0]._type.dtype is dtypes.bool_:
+            return NotImplemented
+        other = args[1]
+        if type(other) is not Tensor and type(other) is not float and type(other) is not int:
+            return NotImplemented
+        return op(*args)
+
+    return short
+
+
 def _array(x: Any) -> Any:
     """The array of a plain tensor of floats whose use records nothing, else None."""
-    if not isinstance(x, Tensor) or x._type.dtype not in _FLOATS:
+    return _stored(x) if isinstance(x, Tensor) and x._type.dtype in _FLOATS else None
+
+
+def _stored(x: Any) -> Any:
+    """The array of a plain tensor whose use records nothing, else None."""
+    if not isinstance(x, Tensor):
         return None
     if x._base is not None and x._view_version != x._base._view_version:
         return None
@@ -103,7 +126,7 @@ _sum, _mean = _reduction(_add_up), _reduction(_average)
 
 
 def _reshape(*args: Any, **kwargs: Any) -> Any:
-    x = _array(args[0]) if args and not kwargs else None
+    x = _stored(args[0]) if args and not kwargs else None
     if x is None or not x.flags.c_contiguous:
         return NotImplemented
     sizes: Any = args[1] if len(args) == 2 and isinstance(args[1], tuple) else args[1:]
@@ -116,6 +139,38 @@ def _reshape(*args: Any, **kwargs: Any) -> Any:
         sizes = tuple([x.size // -known if size == -1 else size for size in sizes])
     elif known != x.size or -1 in sizes:
         return NotImplemented
-    array = x.reshape(sizes)
-    view = Tensor._of(array, args[0]._type.with_shape(sizes), Storage())
-    return view._as_view_of(args[0], reshape_to, {"shape": sizes})
+    return Tensor._from_array(x.reshape(sizes))._as_view_of(args[0], reshape_to, {"shape": sizes})
+
+
+def _getitem(*args: Any, **kwargs: Any) -> Any:
+    x = _stored(args[0]) if len(args) == 2 and not kwargs else None
+    items = args[1] if type(args[-1]) is tuple else args[-1:]
+    if x is None or len(items) > x.ndim:
+        return NotImplemented
+    bounds: list[tuple[int, int, int]] = []
+    sizes: list[int] = []
+    for item, size in zip(items, x.shape):
+        if type(item) is int and -size <= item < size:
+            start = item % size
+            bounds.append((start, start + 1, 1))
+        elif type(item) is slice and _INDICES.issuperset(map(type, (item.start, item.stop, item.step))):
+            if item.step is not None and item.step <= 0:
+                return NotImplemented
+            start, stop, step = item.indices(size)
+            bounds.append((start, max(start, stop), step))
+            sizes.append(len(range(start, stop, step)))
+        else:
+            return NotImplemented
+    bounds += [(0, size, 1) for size in x.shape[len(items) :]]
+    if all(bound == (0, size, 1) for bound, size in zip(bounds, x.shape)):
+        return NotImplemented
+    # The ellipsis keeps a single element an array that shares the memory.
+    view = Tensor._from_array(x[(*items, ...)])
+    starts, stops, steps = zip(*bounds)
+    view._as_view_of(args[0], slice_axes, {"starts": starts, "stops": stops, "steps": steps})
+    if len(sizes) < len(items):
+        view._steps += ((reshape_to, {"shape": (*sizes, *x.shape[len(items) :])}),)
+    return view
+
+
+_INDICES = frozenset((int, type(None)))

@@ -23,13 +23,14 @@ from jitorch.ir import kernel as k
 from jitorch.ir.graph import Value
 from jitorch.ir.sizes import size_expr
 from jitorch.lower.conv_tiles import choose
-from jitorch.lower.direct import Direct, Positions, Window, direct_kernel
+from jitorch.lower.direct import UNROLLED_TAPS, Direct, Positions, Window, direct_kernel
 from jitorch.lower.fuse import FLAT_VIEWS, INDEX_VIEWS
 from jitorch.lower.index import Index
 from jitorch.lower.nests import finish, kernel_of
 from jitorch.lower.padded import Padded, PaddedAxis, padded_kernel
 from jitorch.lower.pull import Puller
 from jitorch.lower.recipe import Job, Made
+from jitorch.lower.target import Target
 from jitorch.ops.conv import padded_sizes
 
 MOST_REMAINDERS = 9
@@ -54,6 +55,11 @@ def convolution(job: Job) -> Made:
 def sum_dtype(dtype: DType) -> DType:
     """What products of ``dtype`` are added up in."""
     return dtypes.float32 if dtype.is_floating_point and dtype.itemsize < 4 else dtype
+
+
+def sum_registers(target: Target) -> int:
+    """Registers for sums and operands: a product of its own takes one more."""
+    return target.registers - (0 if target.fma else 1)
 
 
 def memory_of(value: Value, job: Job) -> k.Buffer | None:
@@ -233,7 +239,7 @@ class _Recipe:
         height, width = positions[-2].count, positions[-1].count
         target = self.job.target
         tiling = choose(
-            self.outputs, height, width, int(source.pitches[-2]), target.lanes(self.dtype), target.registers
+            self.outputs, height, width, int(source.pitches[-2]), target.lanes(self.dtype), sum_registers(target)
         )
         weights = self.outputs * self.inputs * math.prod(w.count for w in windows)
         image = self.inputs * int(source.channel)
@@ -243,6 +249,8 @@ class _Recipe:
         direct = Direct(
             source, self.groups, self.outputs, self.inputs, windows, positions, weight, store, self.dtype, tiling,
             fits or strips * weights <= blocks * image,
+            # Without an instruction for both, loads of several taps at once would take the sums' registers.
+            UNROLLED_TAPS if target.fma else 1,
         )  # fmt: skip
         self.kernels.append(direct_kernel(name, direct))
 

@@ -57,6 +57,7 @@ class Direct:
     dtype: DType
     tiling: Tiling
     channels_inside: bool
+    unrolled_taps: int = UNROLLED_TAPS
 
 
 def direct_kernel(name: str, d: Direct) -> k.Kernel:
@@ -168,7 +169,7 @@ class _Writer:
         unrolled = 1
         for var, window in reversed(list(zip(taps, d.windows))):
             unrolled *= window.count
-            body = k.For(var, k.const(window.count), (body,), "unroll" if unrolled <= UNROLLED_TAPS else "serial")
+            body = k.For(var, k.const(window.count), (body,), "unroll" if unrolled <= d.unrolled_taps else "serial")
         return (
             over([k.Store(sums, place(j), k.const(0, d.dtype)) for j in every], []),
             k.Let(begin, self.base + start),

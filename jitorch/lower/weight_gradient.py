@@ -15,7 +15,7 @@ from jitorch.dims import Dim
 from jitorch.dtypes import Category
 from jitorch.ir import kernel as k
 from jitorch.ir.sizes import size_expr
-from jitorch.lower.convolution import Axis, axes_of, memory_of, sum_dtype
+from jitorch.lower.convolution import Axis, axes_of, memory_of, sum_dtype, sum_registers
 from jitorch.lower.direct import Window
 from jitorch.lower.nests import finish, kernel_of
 from jitorch.lower.padded import Padded, PaddedAxis, padded_kernel
@@ -60,7 +60,9 @@ class _Recipe:
     def _best_rows(self) -> int:
         """Output channels of a tile: the tile's sums, one vector of each and one of x fit the registers."""
         columns = self.columns
-        fitting = [r for r in range(1, self.outputs + 1) if r * columns + r + 1 <= self.job.target.registers] or [1]
+        fitting = [r for r in range(1, self.outputs + 1) if r * columns + r + 1 <= sum_registers(self.job.target)] or [
+            1
+        ]
         return min(fitting, key=lambda r: (-(-self.outputs // r) * max(r * columns, r + columns, 8), -r))
 
     def made(self) -> Made:
@@ -79,9 +81,12 @@ class _Recipe:
         # Vectors reach over the end of the last row: there are zeros, not what happens to be in memory.
         reach = steps * self.lanes + (int(stored[-2].count) - height) * pitch + int(last.forward()[0].count) - width  # type: ignore[arg-type]
         tail = max(tail, reach - int(stored[-2].count) * pitch)  # type: ignore[arg-type]
-        rows = [PaddedAxis(a.out, 0, a.out) for a in axes[:-1]]
-        flat = (*rows, PaddedAxis(width, 0, pitch))
         behind = max(steps * self.lanes - height * pitch, 0)
+        lines = height
+        if len(axes) > 2:  # another plane follows at once
+            lines, behind = -(-steps * self.lanes // pitch) if behind else height, 0
+        lead = [PaddedAxis(a.out, 0, a.out) for a in axes[:-2]]
+        flat = (*lead, PaddedAxis(height, 0, lines), PaddedAxis(width, 0, pitch))
         x = self._source(0, tuple(stored), tail)
         g = self._source(1, flat, behind)
         self.kernels.append(self._kernel(x, g, windows, axes, steps))

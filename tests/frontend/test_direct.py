@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import jitorch
+from jitorch.errors import JitorchError
 from jitorch.frontend import direct
 from tests.frontend.test_native import agree, ordinary, same, values
 
@@ -67,6 +68,56 @@ def test_reshape(sizes: tuple[Any, ...]) -> None:
     agree(lambda x: x.reshape(*sizes), x)
     agree(lambda x: x.reshape(*sizes), x.transpose(0, 2))
     agree(lambda x: x.reshape(*sizes), jitorch.ones(0, 3))
+
+
+KEYS: list[Any] = [
+    0, -1, 3, -4, None, ..., slice(None), slice(1, None), slice(-2, None), slice(0, 10, 2), slice(2, 1), slice(5, 9),
+    (0, 1), (slice(None), 2), (1, slice(1, 3), -1), (slice(None), slice(None), 0), (0, 0, 0), (0, 0, 0, 0), (),
+    slice(None, None, -1), [0, 1], (..., 1), (None, 1), slice(True, 2), (slice(0, 2), slice(0, 3), slice(0, 4)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("key", KEYS, ids=repr)
+def test_indexing(key: Any) -> None:
+    x = jitorch.from_numpy(values("float32", (2, 3, 4)))
+    for source in (x, x.transpose(0, 2), x.long(), x[1:], jitorch.ones(0, 3)):
+
+        def get(source: Any) -> Any:
+            return source[key]
+
+        try:
+            want = ordinary(get, source)
+        except JitorchError as error:
+            with pytest.raises(type(error)):
+                get(source)
+            continue
+        got = get(source)
+        same(got, want)
+        assert got._steps == want._steps and got._root is want._root
+        moving = [axis for axis, size in enumerate(got.shape) if size > 1]
+        assert [got.stride(axis) for axis in moving] == [want.stride(axis) for axis in moving]
+
+
+@pytest.mark.parametrize("key", [0, (slice(None), 1), (1, 1), (1, slice(0, 3, 2)), slice(1, None)], ids=repr)
+def test_what_is_written_through_an_index_has_a_history(key: Any) -> None:
+    x = jitorch.zeros(2, 3)
+    view = x[key]
+    view.mul_(0).add_(jitorch.ones(view.shape, requires_grad=True))
+    expected = np.zeros((2, 3), "f4")
+    expected[key] = 1
+    np.testing.assert_array_equal(x.detach().numpy(), expected)
+    assert x.requires_grad and x[key].requires_grad and view[..., None].requires_grad
+
+
+@pytest.mark.parametrize("name", ["add", "sub", "div"])
+def test_functions_of_two_operands(name: str) -> None:
+    function = getattr(jitorch, name)
+    for dtype in DTYPES:
+        x, y = (jitorch.from_numpy(values(dtype, (3,), seed)) for seed in (1, 2))
+        for other in (y, 2, 2.5, True, x):
+            agree(function, x, other)
+            agree(getattr(jitorch.Tensor, name), x, other)
+    agree(lambda x: jitorch.add(x, x, alpha=2), x.float())
 
 
 def test_a_reshaped_tensor_is_a_view() -> None:
