@@ -149,7 +149,7 @@ EXACT: dict[str, Callable[[mpmath.mpf], mpmath.mpf]] = {
 
 
 def double_units(name: str, x: float, got: float, usual: float) -> float:
-    """How far ``got`` is from the exact value; where NumPy's ``usual`` is not an ordinary number, whether it is that."""
+    """How far ``got`` is from the exact value; or whether it is NumPy's ``usual`` where that is no ordinary number."""
     if not np.isfinite(usual) or usual == 0:
         same = (np.isnan(got) and np.isnan(usual)) or (got == usual and np.signbit(got) == np.signbit(usual))
         return 0.0 if same else np.inf
