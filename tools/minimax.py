@@ -14,6 +14,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from mpmath import mp, mpf
 
@@ -23,7 +24,8 @@ _GRID = 600
 _EXCHANGES = 40
 _SINGLE, _DOUBLE = 24, 53
 
-Function = Callable[[mpf], mpf]
+Real = Any  # mpmath's numbers have no types
+Function = Callable[[Real], Real]
 
 
 @dataclass(frozen=True)
@@ -37,18 +39,18 @@ class Table:
     bits: int
     function: Function
     weight: Function
-    low: mpf
-    high: mpf
+    low: Real
+    high: Real
     count: int
 
 
-def remez(values: Sequence[mpf], weights: Sequence[mpf], points: Sequence[mpf], powers: Sequence[int]) -> list[mpf]:
+def remez(values: Sequence[Real], weights: Sequence[Real], points: Sequence[Real], powers: Sequence[int]) -> list[Real]:
     """Coefficients of ``powers`` that make the greatest of ``weights * |values - polynomial|`` least."""
     count = len(powers)
     columns = [[point**power for point in points] for power in powers]
     last = len(points) - 1
     chosen = [round(last * k / count) for k in range(count + 1)]
-    solution: list[mpf] = []
+    solution: list[Real] = []
     for _ in range(_EXCHANGES):
         matrix, right = mp.matrix(count + 1, count + 1), mp.matrix(count + 1, 1)
         for row, place in enumerate(chosen):
@@ -72,8 +74,8 @@ def remez(values: Sequence[mpf], weights: Sequence[mpf], points: Sequence[mpf], 
 
 
 def _greatest(
-    values: Sequence[mpf], weights: Sequence[mpf], points: Sequence[mpf], powers: Sequence[int], c: Sequence[mpf]
-) -> mpf:
+    values: Sequence[Real], weights: Sequence[Real], points: Sequence[Real], powers: Sequence[int], c: Sequence[Real]
+) -> Real:
     """The greatest weighted error of coefficients ``c`` of ``powers``."""
     return max(
         weight * abs(value - point ** powers[0] * mp.polyval(list(reversed(c)), point))
@@ -81,7 +83,7 @@ def _greatest(
     )
 
 
-def _alternation(errors: Sequence[mpf], count: int) -> list[int] | None:
+def _alternation(errors: Sequence[Real], count: int) -> list[int] | None:
     """Places of the greatest errors of alternating sign, ``count`` of them; None if there are fewer."""
     peaks: list[int] = []
     for place, error in enumerate(errors):
@@ -101,20 +103,20 @@ def _alternation(errors: Sequence[mpf], count: int) -> list[int] | None:
     return peaks if len(peaks) == count else None
 
 
-def rounded(value: mpf, bits: int) -> mpf:
+def rounded(value: Real, bits: int) -> Real:
     """To the nearest number of ``bits`` bits."""
     with mp.workprec(bits):
         return +value
 
 
-def fit(table: Table) -> list[mpf]:
+def fit(table: Table) -> list[Real]:
     """The coefficients, lowest power first, each a number of ``table.bits`` bits."""
     middle, half = (table.low + table.high) / 2, (table.high - table.low) / 2
     points = [middle - half * mp.cos(mp.pi * k / (_GRID - 1)) for k in range(_GRID)]
     points = [point for point in points if point != 0]
     values, weights = [table.function(p) for p in points], [abs(table.weight(p)) for p in points]
-    coefficients: list[mpf] = []
-    best: list[mpf] = []
+    coefficients: list[Real] = []
+    best: list[Real] = []
     for power in range(table.count):
         powers = range(power, table.count)
         again = remez(values, weights, points, powers)
@@ -125,31 +127,31 @@ def fit(table: Table) -> list[mpf]:
     return coefficients
 
 
-def parts(value: mpf, bits: Sequence[int]) -> list[mpf]:
+def parts(value: Real, bits: Sequence[int]) -> list[Real]:
     """``value`` as a sum of numbers of so many bits."""
-    found: list[mpf] = []
+    found: list[Real] = []
     for width in bits:
         found.append(rounded(value - sum(found), width))
     return found
 
 
-def places(value: mpf, grid: Sequence[int], bits: int) -> list[mpf]:
+def places(value: Real, grid: Sequence[int], bits: int) -> list[Real]:
     """``value`` as a sum of multiples of ``2**-place`` for each place of ``grid``, and a rest of so many bits."""
-    found: list[mpf] = []
+    found: list[Real] = []
     for place in grid:
         found.append(mp.ldexp(mp.nint(mp.ldexp(value - sum(found), place)), -place))
     return [*found, rounded(value - sum(found), bits)]
 
 
-def _exponential(r: mpf) -> mpf:
+def _exponential(r: Real) -> Real:
     return (mp.expm1(r) - r) / r**2
 
 
-def _logarithm(f: mpf) -> mpf:
+def _logarithm(f: Real) -> Real:
     return (mp.log1p(f) - f + f**2 / 2) / f**3
 
 
-def _area_tangent(z: mpf) -> mpf:
+def _area_tangent(z: Real) -> Real:
     root = mp.sqrt(z)
     return (2 * mp.atanh(root) / root - 2) / z
 
@@ -158,45 +160,45 @@ def _area_tangent(z: mpf) -> mpf:
 REST = mpf("0.347"), mpf("0.35")
 
 
-def _sine(z: mpf) -> mpf:
+def _sine(z: Real) -> Real:
     root = mp.sqrt(z)
     return (mp.sin(root) / root - 1) / z
 
 
-def _tangent(z: mpf) -> mpf:
+def _tangent(z: Real) -> Real:
     root = mp.sqrt(z)
     return (mp.tan(root) / root - 1) / z
 
 
-def _arcsine(z: mpf) -> mpf:
+def _arcsine(z: Real) -> Real:
     root = mp.sqrt(z)
     return (mp.asin(root) / root - 1) / z
 
 
-def _arctangent(z: mpf) -> mpf:
+def _arctangent(z: Real) -> Real:
     root = mp.sqrt(z)
     return (mp.atan(root) / root - 1) / z
 
 
-def _hyperbolic_tangent(z: mpf) -> mpf:
+def _hyperbolic_tangent(z: Real) -> Real:
     root = mp.sqrt(z)
     return (mp.tanh(root) / root - 1) / z
 
 
-def _error(z: mpf) -> mpf:
+def _error(z: Real) -> Real:
     root = mp.sqrt(z)
     return mp.erf(root) / root - 1
 
 
-def _complement(t: mpf) -> mpf:
+def _complement(t: Real) -> Real:
     return -mp.log(mp.erfc(t)) / t
 
 
-def _log2_ratio(f: mpf) -> mpf:
+def _log2_ratio(f: Real) -> Real:
     return mp.log(1 + f, 2) / f
 
 
-def _power_of_two(r: mpf) -> mpf:
+def _power_of_two(r: Real) -> Real:
     return (mp.mpf(2) ** r - 1) / r
 
 
@@ -270,7 +272,7 @@ from __future__ import annotations
 '''
 
 
-def error(table: Table, coefficients: Sequence[mpf]) -> mpf:
+def error(table: Table, coefficients: Sequence[Real]) -> Real:
     """The greatest weighted error of ``coefficients``."""
     middle, half = (table.low + table.high) / 2, (table.high - table.low) / 2
     points = (middle - half * mp.cos(mp.pi * (k + mpf(1) / 2) / 996) for k in range(996))
@@ -279,7 +281,7 @@ def error(table: Table, coefficients: Sequence[mpf]) -> mpf:
     )
 
 
-def source(name: str, values: Sequence[mpf]) -> str:
+def source(name: str, values: Sequence[Real]) -> str:
     return f"{name} = (\n" + "".join(f"    {float(value)!r},\n" for value in values) + ")"
 
 

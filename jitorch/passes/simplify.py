@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from jitorch import dtypes
 from jitorch.ir.graph import Graph
+from jitorch.ops.math import abs, eq, sqrt, where
 from jitorch.ops.structure import broadcast_to, cast, reshape_to, transpose_axes
 from jitorch.passes.clean import dce
 from jitorch.passes.rewrite import C, P, RuleSet, V, op
@@ -61,6 +63,31 @@ def first_power(x: Any) -> Any:
 @rewrite(P(pow, x, C(2)))
 def second_power(x: Any) -> Any:
     return x * x
+
+
+@rewrite(P(pow, x, C(3)))
+def third_power(x: Any) -> Any:
+    # Within 1 unit in the last place, as pow is; integers wrap alike.
+    return x * x * x
+
+
+@rewrite(P(pow, x, C(4)))
+def fourth_power(x: Any) -> Any:
+    square = x * x
+    return square * square
+
+
+@rewrite(P(pow, x, C(-1)))
+def reciprocal_power(x: Any) -> Any:
+    return 1.0 / x if x.dtype.is_floating_point else None
+
+
+@rewrite(P(pow, x, C(0.5)))
+def half_power(x: Any) -> Any:
+    # The power of -0 is 0, and that of minus infinity is infinity.
+    if not x.dtype.is_floating_point:
+        return None
+    return where(eq(x, -math.inf), math.inf, abs(sqrt(x)))
 
 
 @rewrite(P(op("copy"), x))

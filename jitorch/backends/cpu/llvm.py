@@ -138,7 +138,8 @@ def add_kernel(module: Module, kernel: Kernel, name: str, linkage: str = "intern
     KernelWriter(function, (kernel, name)).block(kernel.body, scope)
     function.do("ret void")
     # Not inlined, so that the buffers stay known to be distinct.
-    module.functions[name] = function.text(f"{linkage}void {symbol(name)}({', '.join(params)}) #3")
+    group = 5 if function.is_heavy else 3
+    module.functions[name] = function.text(f"{linkage}void {symbol(name)}({', '.join(params)}) #{group}")
     return symbol(name)
 
 

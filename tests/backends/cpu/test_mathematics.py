@@ -75,11 +75,13 @@ def patterns(size: int, seed: int) -> np.ndarray:
 
 
 EDGES = np.array(
-    [0.0, 1e-45, 1e-40, 1.1754942e-38, 1.1754944e-38, 3e-8, 1e-4, 0.25, 0.5, 0.57, 1.0, 1.5, 2.0, 88.72284, 88.72283]
-    + [88.0, 103.97, 103.98, 104.1, 9.01, 3.9, 4.1, 3200.0, 3201.0, 1e5, 16777216.0, 1e30, 3.4028235e38, np.inf, np.nan]
-    + [np.pi, np.pi / 2, np.pi / 4, 2 / 3, 4 / 3, 89.415985, 89.41599],
+    (
+        0.0, 1e-45, 1e-40, 1.1754942e-38, 1.1754944e-38, 3e-8, 1e-4, 0.25, 0.5, 0.57, 1.0, 1.5, 2.0, 88.72284,
+        88.72283, 88.0, 103.97, 103.98, 104.1, 9.01, 3.9, 4.1, 3200.0, 3201.0, 1e5, 16777216.0, 1e30, 3.4028235e38,
+        np.inf, np.nan, np.pi, np.pi / 2, np.pi / 4, 2 / 3, 4 / 3, 89.415985, 89.41599,
+    ),
     np.float32,
-)
+)  # fmt: skip
 
 
 def meaning(name: str, x: np.ndarray) -> np.ndarray:
@@ -149,7 +151,7 @@ EXACT: dict[str, Callable[[mpmath.mpf], mpmath.mpf]] = {
 
 
 def double_units(name: str, x: float, got: float, usual: float) -> float:
-    """How far ``got`` is from the exact value; where NumPy's ``usual`` is not an ordinary number, whether it is that."""
+    """How far ``got`` is from the exact value; or whether it is NumPy's ``usual`` where that is no ordinary number."""
     if not np.isfinite(usual) or usual == 0:
         same = (np.isnan(got) and np.isnan(usual)) or (got == usual and np.signbit(got) == np.signbit(usual))
         return 0.0 if same else np.inf

@@ -79,6 +79,7 @@ def register(dtype: DType) -> DType:
 def say(at: At, name: str, *args: str) -> str:
     """Write a call of function ``name``; gives the text of its result."""
     entry, dtype = FUNCTIONS[name], register(at.dtype)
+    at.function.is_heavy = True
     callee = _define(at.function.module, name, dtype, at.lanes)
     operands = ", ".join(f"{at.type} {arg}" for arg in args)
     variants = _variants(at.function.module, name, dtype) if entry.guarded and at.lanes == 1 else ""
