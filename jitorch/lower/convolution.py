@@ -19,6 +19,7 @@ from typing import Any
 from jitorch import dtypes
 from jitorch.dims import Dim
 from jitorch.dtypes import Category, DType
+from jitorch.errors import CompilerBug
 from jitorch.ir import kernel as k
 from jitorch.ir.graph import Value
 from jitorch.ir.sizes import size_expr
@@ -237,12 +238,13 @@ class _Recipe:
         else:
             store = self._store
         height, width = positions[-2].count, positions[-1].count
+        pitch, channel = source.pitches[-2], source.channel
+        if not isinstance(pitch, int) or not isinstance(channel, int):
+            raise CompilerBug(f"{name}: a copy of unknown size")
         target = self.job.target
-        tiling = choose(
-            self.outputs, height, width, int(source.pitches[-2]), target.lanes(self.dtype), sum_registers(target)
-        )
+        tiling = choose(self.outputs, height, width, pitch, target.lanes(self.dtype), sum_registers(target))
         weights = self.outputs * self.inputs * math.prod(w.count for w in windows)
-        image = self.inputs * int(source.channel)
+        image = self.inputs * channel
         strips = -(-height // tiling.height) * -(-width // tiling.columns)
         blocks = -(-self.outputs // tiling.rows)
         fits = weights * self.dtype.itemsize <= target.cache_bytes // 2

@@ -8,6 +8,7 @@ the value that it copies is pulled, so whatever makes it element by element is c
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from jitorch import dims
@@ -94,7 +95,7 @@ class Padded:
         """The offset of channel ``first`` of an image."""
         return (b * size_expr(self.lead[1]) + first) * size_expr(self.channel)
 
-    def offset(self, c: k.Expr, phases: list[k.Expr], positions: list[k.Expr]) -> k.Expr:
+    def offset(self, c: k.Expr, phases: list[k.Expr], positions: Sequence[k.Expr]) -> k.Expr:
         """The offset of an element from where channel 0 begins."""
         phase: k.Expr = k.const(0)
         for axis, f in zip(self.axes, phases):

@@ -57,7 +57,8 @@ def _padded(x: Any, low: Sequence[int], high: Sequence[int], interior: Sequence[
     """An array with zeros around and between its elements along the last axes, or cut."""
     if not any((*low, *high, *interior)):
         return x
-    lead, sizes = x.shape[:2], tuple(padded_sizes(x.shape[2:], low, high, interior))
+    lead = x.shape[:2]
+    sizes: Any = tuple(padded_sizes(x.shape[2:], low, high, interior))
     result = np.zeros((*lead, *sizes), x.dtype)
     to, from_ = [], []
     for a, d, n, e in zip(low, x.shape[2:], sizes, interior):
@@ -192,7 +193,8 @@ def _(x, g, *, kernel, stride, dilation, low, high, interior, groups):
 def _(x, g, *, kernel, stride, dilation, low, high, interior, groups):
     # A correlation of x with g: batch takes the place of channels, stride that of dilation.
     split = [_split(a, 1, groups).swapaxes(1, 2) for a in (_padded(x, low, high, interior), g)]
-    full = _correlate(*map(np.ascontiguousarray, split), dilation, stride)
+    columns, rows = map(np.ascontiguousarray, split)
+    full = _correlate(columns, rows, dilation, stride)
     cut = full[(..., *map(slice, kernel))].swapaxes(1, 2)
     return np.ascontiguousarray(cut).reshape(g.shape[1], -1, *kernel)
 

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from jitorch import dims
+from jitorch.dims import Dim
 from jitorch.ir.graph import Node
+from jitorch.ops.conv import padded_sizes
 from jitorch_onnx.context import Context
 from jitorch_onnx.rules.attach import rule
-from jitorch_onnx.rules.shape import padded, shape_of
+from jitorch_onnx.rules.shape import padded, shape_of, sliced
+
+_END = 2**31
+"""Behind the last element of any axis."""
 
 
 @rule("matmul_batched")
@@ -35,16 +42,47 @@ def _(ctx: Context, node: Node) -> str:
     pads = [*attrs["low"], *attrs["high"]]
     image = ctx.input(x)
     if any(attrs["interior"]) or not all(isinstance(p, int) and p >= 0 for p in pads):
-        zero = ctx.constant(0, ctx.file.dtype(image))
-        lead = (0, 0)
-        image = padded(
-            ctx, image, shape_of(x), zero, (*lead, *attrs["low"]), (*lead, *attrs["high"]), (*lead, *attrs["interior"])
-        )
+        image = _spaced(ctx, image, shape_of(x), attrs)
         pads = [0] * len(pads)
     return ctx.node(
         "Conv", image, ctx.input(w), group=attrs["groups"], strides=list(attrs["stride"]),
         dilations=list(attrs["dilation"]), pads=pads,
     )  # fmt: skip
+
+
+def _spaced(ctx: Context, image: str, shape: Sequence[Dim], attrs: Mapping[str, Any]) -> str:
+    """``[N, C, *S]`` with a convolution's zeros around and between, or cut."""
+    pads = {name: [0, 0, *attrs[name]] for name in ("low", "high", "interior")}
+    added = {name: [p if not isinstance(p, int) else max(p, 0) for p in pads[name]] for name in ("low", "high")}
+    zero = ctx.constant(0, ctx.file.dtype(image))
+    image = padded(ctx, image, shape, zero, added["low"], added["high"], pads["interior"])
+    for axis, (front, behind) in enumerate(zip(pads["low"], pads["high"])):
+        for cut, start, stop in ((front, -front, _END), (behind, 0, behind)):
+            if isinstance(cut, int) and cut < 0:
+                image = sliced(ctx, image, [axis], [start], [stop], [1])
+    return image
+
+
+@rule("convolution_weight")
+def _(ctx: Context, node: Node) -> str:
+    # A convolution of the input by the output's gradient: batch takes the place of channels, stride of dilation.
+    x, g = node.operands
+    attrs, n = node.attrs, len(node.attrs["kernel"])
+    groups: int = attrs["groups"]
+    image = _spaced(ctx, ctx.input(x), shape_of(x), attrs)
+    batch, channels = shape_of(x)[:2]
+    sizes = padded_sizes(shape_of(x)[2:], attrs["low"], attrs["high"], attrs["interior"])
+    each = dims.floordiv(channels, groups)
+    split = ctx.reshape(image, [batch, channels, *sizes], [batch, groups, each, *sizes])
+    moved = ctx.transpose(split, (2, 1, 0, *range(3, n + 3)))
+    image = ctx.reshape(moved, [each, groups, batch, *sizes], [each, batch * groups, *sizes])
+    swap = (1, 0, *range(2, n + 2))
+    result = ctx.node(
+        "Conv", image, ctx.transpose(ctx.input(g), swap), group=groups, strides=list(attrs["dilation"]),
+        dilations=list(attrs["stride"]),
+    )  # fmt: skip
+    axes = list(range(2, n + 2))
+    return ctx.transpose(sliced(ctx, result, axes, [0] * n, list(attrs["kernel"]), [1] * n), swap)
 
 
 @rule("conv1d", "conv2d", "conv3d")
