@@ -13,6 +13,7 @@ from jitorch.ir.sizes import size_expr
 from jitorch.ir.types import ScalarType, TensorType
 from jitorch.lower import fuse
 from jitorch.lower.convolution import convolution
+from jitorch.lower.crosswise import tile
 from jitorch.lower.epilogue import Sink, merge
 from jitorch.lower.groups import Group, groups
 from jitorch.lower.layout import Layout, layout
@@ -181,7 +182,8 @@ class _Lowering:
         if kind == "reduce" and fuse.keeps_last_axis(node):
             return (row_reduction_kernel(name, value, node, self.buffers, self.scalars),)
         if kind in ("scalar", "pull", "reduce"):
-            return (map_kernel(name, group.values, self.buffers, self.scalars),)
+            kernel = map_kernel(name, group.values, self.buffers, self.scalars)
+            return (tile(kernel) if self.target.is_cpu else kernel,)
         raise BackendError(f"{node.op.name} ({kind}) has no kernel")
 
     def _recipe(self, name: str, group: Group) -> tuple[k.Kernel, ...]:
