@@ -9,8 +9,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks import machine, peers, table
+from benchmarks import growth, machine, once, peers, report, table
 from benchmarks.measure import Bench, Settings
+from benchmarks.once import select_once
 from benchmarks.progress import Progress
 from benchmarks.workloads import select
 
@@ -26,6 +27,8 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--limit", type=float, default=300.0, help="longest time to build a row, in seconds")
     parser.add_argument("--quick", action="store_true", help="3 rounds of 2 ms")
     parser.add_argument("--json", type=Path, help="results are put into this file; rows that it has are replaced")
+    parser.add_argument("--growth", action="store_true", help="how cost grows, and nothing else (JITORCH_CACHE=0)")
+    parser.add_argument("--report", action="store_true", help="measure nothing: write docs/performance.md from --json")
     parser.add_argument("--list", action="store_true", help="name rows and peers, measure nothing")
     return parser.parse_args(argv)
 
@@ -52,18 +55,32 @@ def load(path: Path | None, threads: int) -> dict[str, Any]:
     return found
 
 
+def settings_of(options: argparse.Namespace, names: list[str], progress: Progress) -> Settings:
+    """What the command line asks for."""
+    if options.quick:
+        return Settings(names, options.threads, 3, 0.002, options.limit, progress.say)
+    return Settings(names, options.threads, options.rounds, options.sample / 1000, options.limit, progress.say)
+
+
+def save(found: dict[str, Any], path: Path | None) -> None:
+    """Written as a whole, so that an interrupted run leaves a whole file."""
+    if path is None:
+        return
+    partial = path.with_suffix(path.suffix + ".part")
+    partial.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    partial.replace(path)
+
+
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Measure the rows; the results are written after each, so an interrupted run keeps what it has."""
     names = wanted_peers(options.peers)
-    rows = select(options.only)
-    if not rows:
+    rows, single = select(options.only), select_once(options.only)
+    if not rows and not single:
         raise SystemExit(f"no row starts with {options.only}")
     found = load(options.json, options.threads)
     found["machine"] = machine.describe()
-    progress = Progress(len(rows))
-    settings = Settings(names, options.threads, options.rounds, options.sample / 1000, options.limit, progress.say)
-    if options.quick:
-        settings.rounds, settings.sample = 3, 0.002
+    progress = Progress(len(rows) + len(single))
+    settings = settings_of(options, names, progress)
     found["rounds"] = settings.rounds
     with progress, Bench(settings) as bench:
         for row in rows:
@@ -71,19 +88,54 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             found["versions"] = found.get("versions", {}) | machine.versions(bench.about)
             found["blas"] = machine.blas(bench.about) or found.get("blas", [])
             progress.advance()
-            if options.json is not None:
-                options.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    return {**found, "rows": {row.name: found["rows"][row.name] for row in rows}}
+            save(found, options.json)
+    with progress:
+        for entry in single:
+            results = once.measure(entry, names, settings.threads, settings.limit, progress.say)
+            found.setdefault("once", {})[entry.name] = results
+            progress.advance()
+            save(found, options.json)
+    return {
+        **found,
+        "rows": {row.name: found["rows"][row.name] for row in rows},
+        "once": {entry.name: found["once"][entry.name] for entry in single},
+    }
+
+
+def run_growth(options: argparse.Namespace) -> None:
+    """Measure the series of `benchmarks.growth`; for jitorch and PyTorch unless peers are named."""
+    names = wanted_peers(options.peers or "jitorch,torch")
+    found = load(options.json, options.threads)
+    # Compiled objects from an earlier run would hide what compiling costs.
+    os.environ["JITORCH_CACHE"] = "0"
+    progress = Progress(len(growth.SERIES))
+    with progress, Bench(settings_of(options, names, progress)) as bench:
+        found["growth"] = growth.measure(bench, options.quick)
+    save(found, options.json)
+    print(growth.text(found["growth"]))
 
 
 def main(argv: list[str] | None = None) -> int:
     """Returns the exit status: 1 if some output of jitorch was wrong or missing."""
     options = arguments(argv)
     if options.list:
-        print("\n".join([*(row.name for row in select(options.only)), "", *peers.PEERS]))
+        names = [row.name for row in [*select(options.only), *select_once(options.only)]]
+        print("\n".join([*names, "", *peers.PEERS]))
+        return 0
+    if options.report:
+        if options.json is None or not options.json.exists():
+            raise SystemExit("--report needs --json FILE with results")
+        for path in report.write(json.loads(options.json.read_text(encoding="utf-8"))):
+            print(path)
+        return 0
+    if options.growth:
+        run_growth(options)
         return 0
     found = run(options)
-    print(table.text(found["rows"]))
+    if found["rows"]:
+        print(table.text(found["rows"]))
+    if found["once"]:
+        print(table.aligned(*report.once_cells(found["once"])))
     ours = [result for results in found["rows"].values() for peer, result in results.items() if peer in peers.OURS]
     return int(any("mismatch" in result or "error" in result for result in ours))
 

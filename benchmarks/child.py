@@ -64,8 +64,9 @@ class Child:
         self.case = self.peer.build(BY_NAME[row])
         start = perf_counter()
         outputs = self.case.outputs()
+        first = perf_counter() - start
         np.savez(save, *outputs)
-        return {"note": self.case.note, "first": perf_counter() - start}
+        return {"note": self.case.note, "first": first}
 
     def sample(self, seconds: float) -> dict[str, Any]:
         """Calls for about ``seconds``, after warm ones; the loop's own cost is not counted."""

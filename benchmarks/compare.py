@@ -15,7 +15,7 @@ def difference(actual: np.ndarray, expected: np.ndarray) -> float:
     finite = np.isfinite(b)
     if not np.array_equal(a[~finite], b[~finite], equal_nan=True) or not np.isfinite(a[finite]).all():
         return float("inf")
-    error, size = np.linalg.norm((a - b)[finite]), np.linalg.norm(b[finite])
+    error, size = np.linalg.norm(a[finite] - b[finite]), np.linalg.norm(b[finite])
     return float(error / size) if size else float(error)
 
 

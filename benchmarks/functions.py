@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.workloads import ECCENTRICITY
+from benchmarks.workloads import DECODE_END, DECODE_MAX, ECCENTRICITY, NEWTON_TOLERANCE
 
 
 def pointwise(torch: Any) -> Any:
@@ -43,21 +43,21 @@ def cross_entropy(torch: Any) -> Any:
 
 
 def reduction(torch: Any, op: str, axis: int) -> Any:
-    """``sum``, ``mean`` or the unbiased ``var`` over one axis."""
+    """``sum``, ``mean`` or the unbiased ``var`` over one axis (a default: TorchScript reads no closures)."""
     if op == "sum":
 
-        def total(x):
+        def total(x, axis: int = axis):
             return x.sum(axis)
 
         return total
     if op == "mean":
 
-        def mean(x):
+        def mean(x, axis: int = axis):
             return x.mean(axis)
 
         return mean
 
-    def var(x):
+    def var(x, axis: int = axis):
         return x.var(axis)
 
     return var
@@ -82,7 +82,7 @@ def linear_gelu(torch: Any) -> Any:
 def conv(torch: Any, stride: int, pad: int, groups: int) -> Any:
     F = torch.nn.functional
 
-    def f(x, weight, bias):
+    def f(x, weight, bias, stride: int = stride, pad: int = pad, groups: int = groups):
         return F.conv2d(x, weight, bias, stride, pad, 1, groups)
 
     return f
@@ -116,11 +116,25 @@ def lstm_loop(torch: Any) -> Any:
 
 def newton_step(torch: Any) -> Any:
     """One step of Newton's method for Kepler's equation ``e - k sin(e) = m``, and the largest residual before it."""
-    k = ECCENTRICITY
 
-    def f(e, m):
+    def f(e, m, k: float = ECCENTRICITY):
         r = e - k * torch.sin(e) - m
         return e - r / (1.0 - k * torch.cos(e)), r.abs().max()
+
+    return f
+
+
+def newton_loop(torch: Any) -> Any:
+    """All steps, until the largest residual is small."""
+
+    def f(m, k: float = ECCENTRICITY, tolerance: float = NEWTON_TOLERANCE):
+        e = m
+        going = True
+        while going:
+            r = e - k * torch.sin(e) - m
+            e = e - r / (1.0 - k * torch.cos(e))
+            going = bool(r.abs().max() > tolerance)
+        return e
 
     return f
 
@@ -136,8 +150,43 @@ def decode_step(torch: Any) -> Any:
     return f
 
 
+def decode_loop(torch: Any) -> Any:
+    """All steps: the tokens until the last one or the limit."""
+    step = decode_step(torch)
+
+    def f(tok, h, c, emb, wi, wh, b, wo, bo, limit: int = DECODE_MAX, end: int = DECODE_END):
+        tokens = []
+        going = True
+        while going:
+            tok, h, c = step(tok, h, c, emb, wi, wh, b, wo, bo)
+            tokens.append(tok)
+            going = len(tokens) < limit and int(tok) != end
+        return torch.cat(tokens)
+
+    return f
+
+
 def call(torch: Any) -> Any:
     def f(x, y):
         return x * y + x
+
+    return f
+
+
+def chain(torch: Any, operations: int) -> Any:
+    """So many elementwise operations, one after another."""
+
+    def f(x):
+        y = x
+        for i in range(operations):
+            if i % 4 == 0:
+                y = y * 1.5
+            elif i % 4 == 1:
+                y = y + x
+            elif i % 4 == 2:
+                y = torch.tanh(y)
+            else:
+                y = y - 0.5
+        return y
 
     return f

@@ -26,6 +26,7 @@ def describe() -> dict[str, Any]:
         "processor": _from_proc("cpuinfo", "model name") or platform.processor() or platform.machine(),
         "instructions": [name for name in names if name in flags],
         "cores": usable,
+        "load": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
         "memory_gb": round(int(memory[0]) / 2**20) if memory else None,
         "system": f"{platform.system()} {platform.release().split('-')[0]}",
         "python": platform.python_version(),

@@ -78,15 +78,17 @@ class Bench:
         with np.load(save) as arrays:
             return answer, [arrays[f"arr_{i}"] for i in range(len(arrays.files))]
 
-    def row(self, row: Workload) -> dict[str, Result]:
-        """What each peer did: its median time, or why there is none."""
+    def row(self, row: Workload, compared: bool = True) -> dict[str, Result]:
+        """What each peer did: its median time, or why there is none; without ``compared`` any output will do."""
         results: dict[str, Result] = {}
         with tempfile.TemporaryDirectory() as folder:
-            answer, expected = self._outputs(REFERENCE, row, folder)
-            self.ask(REFERENCE, 60, do="drop")
-            if not expected:
-                why = answer.get("skip") or answer.get("error")
-                return {peer: {"error": f"nothing to compare with: {why}"} for peer in self.settings.peers}
+            expected = None
+            if compared:
+                answer, expected = self._outputs(REFERENCE, row, folder)
+                self.ask(REFERENCE, 60, do="drop")
+                if not expected:
+                    why = answer.get("skip") or answer.get("error")
+                    return {peer: {"error": f"nothing to compare with: {why}"} for peer in self.settings.peers}
             for peer in self.settings.peers:
                 answer, outputs = self._outputs(peer, row, folder)
                 results[peer] = judged(answer, outputs, expected, row.tolerance)
@@ -111,12 +113,14 @@ class Bench:
             results[peer]["seconds"] = median(results[peer]["samples"])
 
 
-def judged(answer: dict[str, Any], outputs: list[np.ndarray], expected: list[np.ndarray], tolerance: float) -> Result:
-    """The start of a peer's result: with an empty list of samples only where its outputs are right."""
+def judged(
+    answer: dict[str, Any], outputs: list[np.ndarray], expected: list[np.ndarray] | None, tolerance: float
+) -> Result:
+    """The start of a peer's result: with a list for samples only where its outputs are right (None: any are)."""
     for key in ("skip", "error"):
         if key in answer:
             return {key: answer[key]}
-    wrong = mismatch(outputs, expected, tolerance)
+    wrong = "" if expected is None else mismatch(outputs, expected, tolerance)
     if wrong:
         return {"mismatch": wrong}
     note = {"note": answer["note"]} if answer.get("note") else {}

@@ -49,7 +49,9 @@ def processors(threads: int) -> set[int] | None:
     """The processors that a peer is held to, as many as it may use threads; None where that is not possible."""
     if not hasattr(os, "sched_getaffinity"):
         return None
-    return set(sorted(os.sched_getaffinity(0))[-threads:])
+    usable = sorted(os.sched_getaffinity(0))
+    first = os.getpid() % len(usable)  # two benchmarks at a time are not likely to take the same
+    return {usable[(first + i) % len(usable)] for i in range(threads)}
 
 
 class ChildProcess:

@@ -123,7 +123,7 @@ class TorchLike(Peer):
                 outputs.append(h)
             return torch.stack(outputs), h, c
 
-        return Case(run=run, outputs=lambda: arrays(run()), note="compiled cell, Python loop")
+        return Case(run=run, outputs=lambda: arrays(run()), note="one step a call, Python loop")
 
     def build_newton(self, data: Data) -> Case:
         m = self.tensors(data)["m"]
@@ -135,7 +135,7 @@ class TorchLike(Peer):
                 e, largest = step(e, m)
             return e
 
-        return Case(run=run, outputs=lambda: arrays(run()), note="compiled step, Python loop")
+        return Case(run=run, outputs=lambda: arrays(run()), note="one step a call, Python loop")
 
     def build_decode(self, data: Data) -> Case:
         d = self.tensors(data)
@@ -152,7 +152,7 @@ class TorchLike(Peer):
                     break
             return tokens
 
-        return Case(run=run, outputs=lambda: [np.array(run())], note="compiled step, Python loop")
+        return Case(run=run, outputs=lambda: [np.array(run())], note="one step a call, Python loop")
 
     def build_train(self, data: Data) -> Case:
         d = self.tensors({"x": data["x"], "y": data["y"]}, grad=True)
@@ -178,6 +178,9 @@ class TorchLike(Peer):
             return [np.array(losses), flat_update(before, arrays(list(model.parameters())))]
 
         return Case(run=lambda: step(x, y), outputs=outputs)
+
+    def build_chain(self, data: Data) -> Case:
+        return self.called(functions.chain(self.torch, data["operations"]), self.tensors(data)["x"])
 
     def build_add(self, data: Data) -> Case:
         d = self.tensors(data)

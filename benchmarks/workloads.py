@@ -240,6 +240,10 @@ def train_data(rng: Generator, model: str, optimizer: str, rate: float) -> Data:
     return {"x": normal(rng, *shape), "y": rng.integers(0, 10, 64), "w": weights(rng), **settings}
 
 
+def chain_data(rng: Generator, n: int, operations: int) -> Data:
+    return {"x": normal(rng, n), "operations": operations}
+
+
 def two_vectors(rng: Generator, n: int = 10) -> Data:
     return {"x": normal(rng, n), "y": normal(rng, n)}
 
@@ -265,6 +269,7 @@ MAKERS: dict[str, Callable[..., Data]] = {
     "newton": newton_data,
     "decode": decode_data,
     "train": train_data,
+    "chain": chain_data,
     "add": two_vectors,
     "add_grad": two_vectors,
     "call": two_vectors,
@@ -329,7 +334,14 @@ WORKLOADS = [
     Workload("W9.tiny_compiled_call", "call"),
     Workload("W9.grad_chain_10_eager", "grad_chain", subject="jitorch-eager"),
 ]
-BY_NAME = {workload.name: workload for workload in WORKLOADS}
+# How cost grows; their outputs are not compared, which the rows above do for the same code.
+GROWTH = [
+    *[Workload(f"G.elements_{10**e}", "chain", {"n": 10**e, "operations": 4}) for e in range(3, 9)],
+    *[Workload(f"G.batch_{2**e}", "mlp", {"batch": 2**e}) for e in range(9)],
+    *[Workload(f"G.operations_{k}", "chain", {"n": 10_000, "operations": k}) for k in (1, 2, 5, 10, 20, 50, 100, 200)],
+    *[Workload(f"G.nodes_{k}", "chain", {"n": 16, "operations": k}) for k in (1, 3, 10, 30, 100, 300, 1000)],
+]
+BY_NAME = {workload.name: workload for workload in [*WORKLOADS, *GROWTH]}
 
 
 def select(only: str) -> list[Workload]:

@@ -12,7 +12,7 @@ import numpy as np
 from benchmarks.peers.base import Case, Peer
 from benchmarks.workloads import DECODE_END, DECODE_MAX, ECCENTRICITY, NEWTON_TOLERANCE, Data
 
-OPTIONS = {"fastmath": {"contract", "reassoc", "nsz"}, "error_model": "numpy"}
+OPTIONS: dict[str, Any] = {"fastmath": {"contract", "reassoc", "nsz"}, "error_model": "numpy"}
 SERIAL = 10_000  # elements below which threads cost more than they give
 
 
@@ -97,7 +97,7 @@ class Numba(Peer):
 
     def into(self, function: Any, *inputs: np.ndarray) -> Case:
         """``function(*inputs, out)`` with a new ``out`` like the first input."""
-        compiled = numba.njit(function, parallel=inputs[0].size > SERIAL, **OPTIONS)
+        compiled = numba.njit(parallel=inputs[0].size > SERIAL, **OPTIONS)(function)
 
         def run():
             out = np.empty_like(inputs[0])
@@ -116,7 +116,7 @@ class Numba(Peer):
         return self.into(_layer_norm, data["x"], data["w"], data["b"])
 
     def build_cross_entropy(self, data: Data) -> Case:
-        compiled = numba.njit(_cross_entropy, parallel=True, **OPTIONS)
+        compiled = numba.njit(parallel=True, **OPTIONS)(_cross_entropy)
 
         def run():
             grad = np.empty_like(data["x"])
@@ -142,7 +142,7 @@ class Numba(Peer):
         return Case(run=lambda: solve(data["m"]), outputs=lambda: [solve(data["m"])])
 
     def build_lstm(self, data: Data) -> Case:
-        cell = numba.njit(_cell, **OPTIONS)
+        cell = numba.njit(**OPTIONS)(_cell)
 
         @numba.njit(**OPTIONS)
         def loop(x, h, c, wi, wh, b):
@@ -156,7 +156,7 @@ class Numba(Peer):
         return Case(run=lambda: loop(*inputs), outputs=lambda: list(loop(*inputs)))
 
     def build_decode(self, data: Data) -> Case:
-        cell = numba.njit(_cell, **OPTIONS)
+        cell = numba.njit(**OPTIONS)(_cell)
 
         @numba.njit(**OPTIONS)
         def decode(tok, h, c, emb, wi, wh, b, wo, bo):

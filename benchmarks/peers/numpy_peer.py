@@ -220,7 +220,7 @@ class NumPy(Peer):
 
 def exact_erf(x: np.ndarray) -> np.ndarray:
     """The C library's, element by element: for the reference only."""
-    return np.frompyfunc(math.erf, 1, 1)(x).astype(np.float64)
+    return np.asarray(np.frompyfunc(math.erf, 1, 1)(x), np.float64)
 
 
 class Reference(Peer):

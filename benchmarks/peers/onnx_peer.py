@@ -69,7 +69,7 @@ class OnnxRuntime(Peer):
         """The exported ``module`` (or function), ready to run."""
         if not isinstance(module, (torch.nn.Module, torch.jit.ScriptModule)):
             module = Module(module)
-        buffer = io.BytesIO()
+        buffer: Any = io.BytesIO()
         arguments = tuple(torch.from_numpy(array) for array in inputs)
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
@@ -163,7 +163,7 @@ class OnnxRuntime(Peer):
                     break
             return tokens
 
-        return Case(run=run, outputs=lambda: [np.array(run())], note="exported step, Python loop")
+        return Case(run=run, outputs=lambda: [np.array(run())], note="one step a call, Python loop")
 
     def build_call(self, data: Data) -> Case:
         return self.exported(functions.call(torch), data["x"], data["y"])

@@ -8,7 +8,9 @@ from importlib.metadata import version
 from typing import Any
 
 import numpy as np
-from tinygrad import Device, Tensor, TinyJit
+from tinygrad.device import Device
+from tinygrad.engine.jit import TinyJit
+from tinygrad.tensor import Tensor
 
 from benchmarks.peers.base import Case, Peer, plain
 from benchmarks.workloads import Data

@@ -77,12 +77,22 @@ class Script(Compiler):
                 return torch.jit.freeze(scripted)
             return scripted
 
-    def build_lstm(self, data: Data) -> Case:
+    def scripted_loop(self, function: Any, data: Data, *names: str) -> Case:
+        """The whole loop is scripted."""
         d = self.tensors(data)
-        inputs = [d[name] for name in ("x", "h", "c", "wi", "wh", "b")]
-        case = self.called(functions.lstm_loop(torch), *inputs)
+        case = self.called(function, *(d[name] for name in names))
         case.note = "scripted loop"
         return case
+
+    def build_lstm(self, data: Data) -> Case:
+        return self.scripted_loop(functions.lstm_loop(torch), data, "x", "h", "c", "wi", "wh", "b")
+
+    def build_newton(self, data: Data) -> Case:
+        return self.scripted_loop(functions.newton_loop(torch), data, "m")
+
+    def build_decode(self, data: Data) -> Case:
+        names = ("tok", "h", "c", "emb", "wi", "wh", "b", "wo", "bo")
+        return self.scripted_loop(functions.decode_loop(torch), data, *names)
 
 
 class Compile(Compiler):

@@ -101,6 +101,11 @@ def entered() -> Interpreter | None:
     return _slot.get(None)
 
 
+def is_plain() -> bool:
+    """Whether no interpreter was entered here: ops run at once, and are recorded where they need be."""
+    return _slot.get(None) is None
+
+
 def enter(interpreter: Interpreter) -> Any:
     """Run op calls by ``interpreter`` from now on; returns the token that `leave` undoes it with."""
     return _slot.set(interpreter)

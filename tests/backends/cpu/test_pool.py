@@ -251,6 +251,28 @@ def test_ranges_cover_everything_once(n: int, count: int, grain: int) -> None:
     assert len(ranges) <= max(1, 4 * count)
 
 
+def ranges_of(extent: int) -> int:
+    ranges: list[int] = []
+    enter(lambda low, _: ranges.append(low), extent, 1)
+    return len(ranges)
+
+
+def test_an_override_holds_for_its_thread() -> None:
+    config.set_default(num_threads=2)
+    seen: list[int] = []
+    with config.override(num_threads=5):
+        other = threading.Thread(target=lambda: seen.append(ranges_of(1000)))
+        other.start()
+        other.join()
+        seen.append(ranges_of(1000))
+        with config.override(num_threads=1):
+            seen.append(ranges_of(1000))
+        config.set_default(num_threads=3)
+        seen.append(ranges_of(1000))
+    seen.append(ranges_of(1000))
+    assert seen == [8, 20, 1, 20, 12]
+
+
 def test_the_pool_is_not_entered_twice() -> None:
     """A loop inside of a task runs in that task, whole."""
     config.set_default(num_threads=4)
