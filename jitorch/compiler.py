@@ -243,7 +243,7 @@ class Compiled:
 
         None if a size is a symbol, or if a backend does not say.
         """
-        arenas = [step.artifact.manifest.get("arena") for step in self.steps]
+        arenas: list[Any] = [step.artifact.manifest.get("arena") for step in self.steps]
         if self._results is None or not all(isinstance(size, int) for size in arenas):
             return None
         # One after the other, programs use the same scratch memory.
