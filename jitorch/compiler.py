@@ -6,8 +6,10 @@ into regions, let each backend compile its own, and join them.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -33,8 +35,13 @@ FALLBACK = ("cpu", "reference")
 
 def compile_graph(graph: Graph, backend: str | None = None, options: Options | None = None) -> Compiled:
     """Compile ``graph`` for ``backend`` (default: the one in force); the graph itself is not changed."""
-    chosen = available(backend or registry.default_backend())
-    options = options or Options()
+    start = time.perf_counter()
+    compiled = _compile(graph, available(backend or registry.default_backend()), options or Options())
+    compiled.seconds = time.perf_counter() - start
+    return compiled
+
+
+def _compile(graph: Graph, chosen: Backend, options: Options) -> Compiled:
     extra = plugins.passes(config.current().passes)
     work = graph.copy()
     literals = lift_literals(work)
@@ -210,7 +217,8 @@ def _static(types: Sequence[Any]) -> list[tuple[Make, tuple[int, ...], Any]] | N
 class Compiled:
     """A compiled graph.  ``run`` takes what the graph's inputs stand for and gives its outputs.
 
-    ``calls`` counts runs; ``cached`` says that the code came from the disk cache.
+    ``calls`` counts runs; ``cached`` says that the code came from the disk cache, ``seconds`` how long it took to
+    make or find it.
     """
 
     graph: Graph
@@ -220,6 +228,7 @@ class Compiled:
     reasons: dict[str, str] = field(default_factory=dict)
     cached: bool = False
     calls: int = 0
+    seconds: float = 0.0
 
     def __post_init__(self) -> None:
         self._written = {o for _, o in self.graph.writes}
@@ -227,6 +236,18 @@ class Compiled:
         self._symbols = self.graph.symbols
         self._results = _static([v.type for v in self.returned])
         self._numbers = [i for i, v in enumerate(self.returned) if isinstance(v.type, ScalarType)]
+
+    @property
+    def memory(self) -> tuple[int, int] | None:
+        """Bytes of scratch memory and of results, the most a run needs besides its inputs.
+
+        None if a size is a symbol, or if a backend does not say.
+        """
+        arenas: list[Any] = [step.artifact.manifest.get("arena") for step in self.steps]
+        if self._results is None or not all(isinstance(size, int) for size in arenas):
+            return None
+        # One after the other, programs use the same scratch memory.
+        return max(arenas, default=0), sum(prod(shape) * dtype.itemsize for _, shape, dtype in self._results)
 
     def sizes(self, inputs: Sequence[Any]) -> dict[str, int]:
         """The symbolic sizes that these inputs have."""

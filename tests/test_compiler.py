@@ -292,3 +292,14 @@ def test_one_program_serves_several_threads() -> None:
         thread.join()
     for x, result in zip(inputs, results, strict=True):
         np.testing.assert_allclose(result, np.exp(x) @ np.exp(x), rtol=1e-12)
+
+
+def test_memory_and_time_of_a_program() -> None:
+    text = "graph @main(%x: f32[2, 3]) { %0: f32[2, 3] = exp(%x) %1: f32[2, 3] = sin(%x) return %0, %1 }"
+    compiled = compile_graph(parse(text))
+    assert compiled.memory is not None
+    scratch, results = compiled.memory
+    assert results == 48 and scratch >= 0
+    assert compiled.seconds > 0
+    graph = trace_types(lambda x: OPS["exp"](x), [TensorType(dtypes.float32, (symbol("N"),))])
+    assert compile_graph(graph).memory is None

@@ -349,12 +349,25 @@ def _explain_entry(number: int, entry: Entry) -> list[str]:
                  f"{staged.seconds * 1e3:.1f} ms to trace")  # fmt: skip
     for compiled in function.compiled if function is not None else ():
         origin = "from the cache" if compiled.cached else "compiled"
-        lines.append(f"  program {compiled.graph.name} ({origin}):")
+        cost = f"{origin} in {compiled.seconds * 1e3:.1f} ms"
+        if compiled.memory is not None:
+            scratch, results = compiled.memory
+            cost += f"; peak memory {_bytes(scratch + results)}: {_bytes(results)} of results"
+        lines.append(f"  program {compiled.graph.name} ({cost}):")
         for step in compiled.steps:
             lines.append(f"    {step.artifact.backend}: {_step_text(step)}")
         for name, reason in compiled.reasons.items():
             lines.append(f"    {name}: not run by the backend asked for: {reason}")
     return lines
+
+
+def _bytes(count: int) -> str:
+    size, unit = float(count), "B"
+    for larger in ("KiB", "MiB", "GiB"):
+        if size < 1024:
+            break
+        size, unit = size / 1024, larger
+    return f"{size:.4g} {unit}"
 
 
 def _step_text(step: Any) -> str:
