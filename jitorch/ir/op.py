@@ -162,7 +162,7 @@ class Op:
         if name == "doc":
             self.doc = inspect.getdoc(self.function) or ""
             return self.doc
-        raise AttributeError(f"op {self.name} has no attribute {name!r}", name=name, obj=self)
+        raise AttributeError(f"op {self.__dict__.get('name')} has no attribute {name!r}", name=name, obj=self)
 
     def __repr__(self) -> str:
         return f"<op {self.name}>"

@@ -184,7 +184,8 @@ class Function:
         if name == "doc":
             self.doc = inspect.getdoc(self.call) or ""
             return self.doc
-        raise AttributeError(f"function {self.name} has no attribute {name!r}", name=name, obj=self)
+        # A copy that is still empty is asked for attributes, too.
+        raise AttributeError(f"function {self.__dict__.get('name')} has no attribute {name!r}", name=name, obj=self)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if kwargs and not self._known.issuperset(kwargs):
