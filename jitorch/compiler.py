@@ -223,10 +223,10 @@ class Compiled:
 
     def __post_init__(self) -> None:
         self._written = {o for _, o in self.graph.writes}
-        self._returned = [v for o, v in enumerate(self.graph.outputs) if o not in self._written]
+        self.returned = [v for o, v in enumerate(self.graph.outputs) if o not in self._written]
         self._symbols = self.graph.symbols
-        self._results = _static([v.type for v in self._returned])
-        self._numbers = [i for i, v in enumerate(self._returned) if isinstance(v.type, ScalarType)]
+        self._results = _static([v.type for v in self.returned])
+        self._numbers = [i for i, v in enumerate(self.returned) if isinstance(v.type, ScalarType)]
 
     def sizes(self, inputs: Sequence[Any]) -> dict[str, int]:
         """The symbolic sizes that these inputs have."""
@@ -247,7 +247,7 @@ class Compiled:
         """
         sizes = self.sizes(inputs) if self._symbols else _NO_SIZES
         if self._results is None:
-            outputs: list[Any] = [allocate(v.type, sizes) for v in self._returned]
+            outputs: list[Any] = [allocate(v.type, sizes) for v in self.returned]
         else:
             outputs = [make(shape, dtype) for make, shape, dtype in self._results]
         self.executable.run([*inputs, *self.literals] if self.literals else inputs, outputs, sizes)

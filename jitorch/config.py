@@ -73,26 +73,37 @@ def override(**changes: Any) -> Iterator[Config]:
     """``with override(num_threads=1): ...``: other settings for a block; fields of `Config`."""
     token = _local.set(_changed(current(), changes))
     try:
+        _tell_threads()
         yield current()
     finally:
         _local.reset(token)
+        _tell_threads()
 
 
 def set_default(**changes: Any) -> Config:
     """Change settings for the whole process; a surrounding `override` still wins."""
     _process[:] = [_changed(_process_config(), changes)]
-    for react in _watchers:
-        react(_process[0])
+    _tell_threads()
     return _process[0]
 
 
-def watch(react: Callable[[Config], object]) -> None:
-    """Call ``react`` with the new settings whenever those of the process change."""
+def watch_threads(react: Callable[[int, int | None], object]) -> None:
+    """Call ``react`` now and whenever ``num_threads`` may have changed.
+
+    It gets the number of the process, and that of an `override` around the calling thread, or None.
+    """
     _watchers.append(react)
+    _tell_threads()
+
+
+def _tell_threads() -> None:
+    local = _local.get()
+    for react in _watchers:
+        react(_process_config().num_threads, None if local is None else local.num_threads)
 
 
 _local: ContextVar[Config | None] = ContextVar("jitorch_config", default=None)
-_watchers: list[Callable[[Config], object]] = []
+_watchers: list[Callable[[int, int | None], object]] = []
 _process: list[Config] = []  # at most one: what the environment said, as set_default changed it
 
 

@@ -12,7 +12,6 @@ from enum import IntEnum
 from functools import cache
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 
 from jitorch.errors import ArgumentError, DTypeError
@@ -30,15 +29,27 @@ class Category(IntEnum):
 class DType:
     """One element type.  There is exactly one object for each, so ``is`` compares them.
 
-    ``name`` is PyTorch's (``float32``), ``short`` the IR's (``f32``), ``numpy`` the NumPy dtype.
+    ``name`` is PyTorch's (``float32``), ``short`` the IR's (``f32``), ``numpy`` the NumPy dtype; that of
+    bfloat16 comes from ml_dtypes, which is imported when somebody asks.
     """
 
     __slots__ = ("category", "is_signed", "itemsize", "name", "numpy", "short")
 
     def __init__(self, name: str, short: str, numpy: Any, category: Category, is_signed: bool = True):
         self.name, self.short, self.category, self.is_signed = name, short, category, is_signed
-        self.numpy = np.dtype(numpy)
-        self.itemsize = self.numpy.itemsize
+        if numpy is None:
+            self.itemsize = 2
+        else:
+            self.numpy: np.dtype[Any] = np.dtype(numpy)
+            self.itemsize = self.numpy.itemsize
+
+    def __getattr__(self, name: str) -> Any:
+        if name != "numpy":
+            raise AttributeError(f"a dtype has no attribute {name!r}", name=name, obj=self)
+        from ml_dtypes import bfloat16 as extension
+
+        self.numpy = np.dtype(extension)
+        return self.numpy
 
     @property
     def is_floating_point(self) -> bool:
@@ -72,7 +83,7 @@ int16 = DType("int16", "i16", np.int16, Category.INT)
 int32 = DType("int32", "i32", np.int32, Category.INT)
 int64 = DType("int64", "i64", np.int64, Category.INT)
 float16 = DType("float16", "f16", np.float16, Category.FLOAT)
-bfloat16 = DType("bfloat16", "bf16", ml_dtypes.bfloat16, Category.FLOAT)
+bfloat16 = DType("bfloat16", "bf16", None, Category.FLOAT)
 float32 = DType("float32", "f32", np.float32, Category.FLOAT)
 float64 = DType("float64", "f64", np.float64, Category.FLOAT)
 complex64 = DType("complex64", "c64", np.complex64, Category.COMPLEX)
@@ -88,7 +99,7 @@ _BY_NAME = {d.name: d for d in ALL} | {
     "cfloat": complex64, "cdouble": complex128,
 }  # fmt: skip
 _BY_SHORT = {d.short: d for d in ALL}
-_BY_NUMPY = {d.numpy: d for d in ALL}
+_BY_NUMPY: dict[Any, DType] = {d.numpy: d for d in ALL if d is not bfloat16}
 _BY_PYTHON: dict[Any, DType] = {bool: bool_, int: int64, float: float64, complex: complex128}
 
 
@@ -111,6 +122,8 @@ def from_numpy(dtype: Any) -> DType:
     except TypeError:
         raise DTypeError("no dtype", expected=", ".join(d.name for d in ALL), actual=repr(dtype)) from None
     found = _BY_NUMPY.get(given.newbyteorder("="))
+    if found is None and given == bfloat16.numpy:
+        found = _BY_NUMPY[given] = bfloat16
     if found is None:
         raise DTypeError(f"NumPy dtype {given} has no tensor dtype", expected=", ".join(d.name for d in ALL))
     return found
@@ -163,6 +176,8 @@ def python_type(dtype: DType) -> type:
 
 
 _default = [float32]
+default_cell = _default
+"""What `get_default` reads, for machine code that reads it."""
 
 
 def get_default() -> DType:
@@ -187,7 +202,9 @@ class finfo:
         self._dtype = get_default() if dtype is None else as_dtype(dtype)
         if self._dtype.category < Category.FLOAT:
             raise ArgumentError("finfo: expected a floating point dtype", actual=self._dtype.name, hint="use iinfo()")
-        info = ml_dtypes.finfo(self._dtype.numpy)
+        from ml_dtypes import finfo as limits
+
+        info = limits(self._dtype.numpy)
         self.bits, self.dtype = int(info.bits), self._dtype.name
         self.eps, self.max, self.min = float(info.eps), float(info.max), float(info.min)
         self.tiny = self.smallest_normal = float(info.tiny)

@@ -17,7 +17,8 @@ import numpy as np
 
 from jitorch.errors import ArgumentError, StagingError
 from jitorch.frontend.defaults import default_generator
-from jitorch.frontend.jitted import Jitted, disable
+from jitorch.frontend.jitted import Jitted
+from jitorch.frontend.modes import disable
 from jitorch.tensor import Tensor
 
 __all__ = ["Jitted", "disable", "jit", "trace"]

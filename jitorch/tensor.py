@@ -669,8 +669,8 @@ def _method(entry: RegisteredOp | Function) -> Callable[..., Any]:
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         return entry(self, *args, **kwargs)
 
-    method.__doc__, method.__name__ = entry.doc, entry.name
-    method.__signature__ = entry.signature  # type: ignore[attr-defined]
+    method.__doc__, method.__name__ = entry.__doc__, entry.name
+    method.__wrapped__ = entry  # type: ignore[attr-defined]  # whose signature it has
     return method
 
 

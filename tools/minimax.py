@@ -133,6 +133,14 @@ def parts(value: mpf, bits: Sequence[int]) -> list[mpf]:
     return found
 
 
+def places(value: mpf, grid: Sequence[int], bits: int) -> list[mpf]:
+    """``value`` as a sum of multiples of ``2**-place`` for each place of ``grid``, and a rest of so many bits."""
+    found: list[mpf] = []
+    for place in grid:
+        found.append(mp.ldexp(mp.nint(mp.ldexp(value - sum(found), place)), -place))
+    return [*found, rounded(value - sum(found), bits)]
+
+
 def _exponential(r: mpf) -> mpf:
     return (mp.expm1(r) - r) / r**2
 
@@ -245,10 +253,15 @@ SUMS = (
     ("LOG10_OF_E_64", 1 / mp.log(10), (53, 53)),
     ("LOG10_OF_2_32", LN2 / mp.log(10), (15, 24)),
     ("LOG10_OF_2_64", LN2 / mp.log(10), (40, 53)),
-    ("PI_32", mp.pi, (12, 12, 12, 24)),
-    ("PI_64", mp.pi, (33, 33, 33, 53)),
     ("HALF_PI_32", mp.pi / 2, (24, 24)),
     ("HALF_PI_64", mp.pi / 2, (53, 53)),
+)
+
+# Sums of multiples of ``2**-place``, and what is left in so many bits: where ``x - n * pi`` is below 2, it is
+# exact up to the second place.
+PLACES = (
+    ("PI_32", mp.pi, (10, 22, 34), _SINGLE),
+    ("PI_64", mp.pi, (31, 51, 84), _DOUBLE),
 )
 
 HEADER = '''"""Coefficients, the lowest power first, and constants as sums.  Written by tools/minimax.py."""
@@ -289,6 +302,9 @@ def main(names: Sequence[str]) -> None:
     for name, value, bits in SUMS:
         if wanted(name):
             print(source(name, parts(value, bits)))
+    for name, value, grid, bits in PLACES:
+        if wanted(name):
+            print(source(name, places(value, grid, bits)))
     for table in TABLES:
         if wanted(table.name):
             print(text(table), flush=True)

@@ -62,19 +62,22 @@ def program_manifest(region: Graph, program: Program, symbol: str) -> dict[str, 
 
 
 class ProgramExecutable:
-    """Implements `jitorch.backends.Executable` by calling the native function of one region."""
+    """Implements `jitorch.backends.Executable` by calling the native function of one region.
+
+    ``arena``: bytes of scratch memory, or how they are computed from the sizes called ``symbols``.
+    """
 
     def __init__(self, function: NativeCall, manifest: Mapping[str, Any]):
-        self._function = function
+        self.function = function
         self.name: str = manifest["name"]
         self._kinds: list[str] = manifest["inputs"]
-        self._symbols: list[str] = manifest["symbols"]
-        self._arena: Any = manifest["arena"]
+        self.symbols: list[str] = manifest["symbols"]
+        self.arena: Any = manifest["arena"]
         tensors = sum(kind == "tensor" for kind in self._kinds)
         # Packed into a bytes object, which ctypes passes as its address: faster than an array of ctypes.
         self._pack_pointers = struct.Struct(f"{max(1, tensors + manifest['outputs'])}N").pack
-        self._pack_numbers = struct.Struct("q" * (len(self._symbols) + len(self._kinds) - tensors)).pack
-        self._only_tensors = tensors == len(self._kinds) and not self._symbols
+        self._pack_numbers = struct.Struct("q" * (len(self.symbols) + len(self._kinds) - tensors)).pack
+        self._only_tensors = tensors == len(self._kinds) and not self.symbols
         self._no_pointers = tensors + manifest["outputs"] == 0
 
     def run(
@@ -88,26 +91,26 @@ class ProgramExecutable:
             raise CompilerBug("a program has another number of inputs", expected=len(self._kinds), actual=len(inputs))
         numbers: bytes = _NOTHING
         if self._only_tensors:
-            addresses = [address_of(x) if x.size else _EMPTY_ADDRESS for x in inputs]
+            addresses = [address_of(x) if x.size else EMPTY_ADDRESS for x in inputs]
         else:
             addresses, numbers = self._split(inputs, dims)
         addresses += map(address_of, outputs)
         if self._no_pointers:
             addresses.append(0)
-        arena = self._arena
+        arena = self.arena
         if arena:
             arena = _arenas.at_least(arena if isinstance(arena, int) else _evaluate(arena, dims))
-        status = self._function(self._pack_pointers(*addresses), numbers, arena)
+        status = self.function(self._pack_pointers(*addresses), numbers, arena)
         if status:
             raise_status(status, self.name)
 
     def _split(self, inputs: Sequence[Any], dims: Mapping[str, int]) -> tuple[list[int], bytes]:
         """The addresses of the arrays among ``inputs``, and the program's scalars."""
         addresses: list[int] = []
-        numbers: list[int] = [dims[s] for s in self._symbols]
+        numbers: list[int] = [dims[s] for s in self.symbols]
         for kind, value in zip(self._kinds, inputs):
             if kind == "tensor":
-                addresses.append(address_of(value) if value.size else _EMPTY_ADDRESS)
+                addresses.append(address_of(value) if value.size else EMPTY_ADDRESS)
             elif kind == "float":
                 numbers.append(_BITS.unpack(_DOUBLE.pack(value))[0])
             else:
@@ -167,9 +170,16 @@ class _Arenas(threading.local):
 
 
 _arenas = _Arenas()
+
+
+def release_arena() -> None:
+    """Free this thread's scratch memory; the next program that needs some gets it anew."""
+    _arenas.__init__()
+
+
 _EMPTY = np.zeros(ALIGNMENT, np.uint8)
 """What an input without elements points to: predicated loads may read element 0."""
-_EMPTY_ADDRESS = _EMPTY.ctypes.data
+EMPTY_ADDRESS = _EMPTY.ctypes.data
 _NOTHING = bytes(8)
 _DOUBLE, _BITS = struct.Struct("d"), struct.Struct("q")
 

@@ -147,3 +147,7 @@ class set_default_backend:
 
 def default_backend() -> str:
     return _default.get()
+
+
+default_variable = _default
+"""The context variable behind `default_backend`, for machine code that reads it."""

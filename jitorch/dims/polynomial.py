@@ -466,16 +466,22 @@ def _ask(relation: str, a: Dim, b: Dim) -> bool:
 
 def equal(a: Dim, b: Dim) -> bool:
     """Whether the sizes are equal (``==`` compares structure)."""
+    if type(a) is int and type(b) is int:
+        return a == b
     return _ask("==", a, b)
 
 
 def less(a: Dim, b: Dim) -> bool:
     """Whether ``a < b``."""
+    if type(a) is int and type(b) is int:
+        return a < b
     return _ask("<", a, b)
 
 
 def less_equal(a: Dim, b: Dim) -> bool:
     """Whether ``a <= b``."""
+    if type(a) is int and type(b) is int:
+        return a <= b
     return _ask("<=", a, b)
 
 

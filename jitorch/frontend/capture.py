@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from jitorch.builder import Cell, GraphBuilder
 from jitorch.dims import Facts, Guard
 from jitorch.errors import UnsupportedError
-from jitorch.frontend.jitted import disable
+from jitorch.frontend.modes import disable
 from jitorch.ir.graph import Graph
 from jitorch.ir.types import TensorType
 from jitorch.ops import dispatch

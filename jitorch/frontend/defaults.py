@@ -7,12 +7,12 @@ from importlib import import_module
 from itertools import count
 from typing import Any
 
-from jitorch.frontend import shortcut
+from jitorch.frontend import direct, shortcut
 from jitorch.frontend.eager import Eager
 from jitorch.frontend.tape import Tape
+from jitorch.ir.op import Op
 from jitorch.ops import dispatch
 from jitorch.ops.generator import install_default
-from jitorch.ops.registry import Op
 
 _CALLS_BEFORE_CODE = {True: 32, False: 2000}
 """Short operations before machine code takes them over, where LLVM is loaded already, and where it is not:
@@ -31,6 +31,7 @@ def _warming(op: Op, args: tuple[Any, ...]) -> Any:
 
 
 dispatch.install(_tape, _warming)
+direct.install()
 
 default_generator = install_default()
 """The generator that random functions use where they are given none."""

@@ -87,7 +87,7 @@ class GraphFunction:
     # -- running ---------------------------------------------------------------------------------
     def __call__(self, inputs: Sequence[Any]) -> list[Any]:
         """Run on tensors and numbers; gives tensors and numbers for the outputs that are no write-back."""
-        wrt = self._wanted(inputs)
+        wrt = self.wanted(inputs)
         if not wrt:
             return self._wrap(run_arrays(self.plain, inputs))
         pair = self._pair(tuple(wrt))
@@ -97,7 +97,8 @@ class GraphFunction:
         self._record(pair, inputs, outputs, results[count:])
         return outputs
 
-    def _wanted(self, inputs: Sequence[Any]) -> list[int]:
+    def wanted(self, inputs: Sequence[Any]) -> list[int]:
+        """The inputs whose gradients a call with these must be able to give."""
         if not self.differentiable or not dispatch.is_grad_enabled():
             return []
         return [i for i, x in enumerate(inputs) if isinstance(x, Tensor) and x.requires_grad]

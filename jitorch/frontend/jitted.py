@@ -13,15 +13,20 @@ import threading
 import types
 import warnings
 from collections.abc import Mapping, Sequence
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
-from jitorch import dims, dtypes
+import numpy as np
+
+from jitorch import dims
 from jitorch.backends import cache, registry
+from jitorch.backends.cpu import extension
 from jitorch.dims import SymDim
 from jitorch.errors import CompilerBug, StagingError, UserError
+from jitorch.frontend import call_plan
+from jitorch.frontend.call_code import Word
 from jitorch.frontend.differentiable import GraphFunction
+from jitorch.frontend.modes import Modes, disabled, modes
 from jitorch.frontend.python import Path, changed_ints, first_failure, store
 from jitorch.frontend.python.recorder import Refuse
 from jitorch.frontend.trace import TensorRecorder, TraceBuilder, Traced, trace
@@ -34,14 +39,6 @@ from jitorch.tensor import Tensor
 store.load = lambda key: cache.get(cache.key_of("rewritten", key))
 store.save = lambda key, data: cache.put(cache.key_of("rewritten", key), data)
 
-Modes = tuple[Any, ...]
-_disabled: ContextVar[bool] = ContextVar("jit_disabled", default=False)
-
-
-def modes() -> Modes:
-    """Global state that a trace depends on."""
-    return dispatch.is_grad_enabled(), dtypes.get_default(), registry.default_backend()
-
 
 @dataclass
 class Entry:
@@ -52,6 +49,7 @@ class Entry:
     cause: str
     function: GraphFunction | None
     calls: int = 0
+    plan: call_plan.Plan | None = None  # how machine code serves the entry's calls, if it can
 
     @property
     def refused(self) -> Refuse | None:
@@ -124,13 +122,16 @@ class Jitted:
     True all axes from the start, False none.
     """
 
+    __slots__ = ("__dict__", "__weakref__", "_plan")
+
     def __init__(
         self, function: Any, *, fullgraph: bool = False, backend: str | None = None, dynamic: bool | None = None
     ):
         self.__jit_wrapped__ = function
         self.fullgraph, self.backend, self.dynamic = fullgraph, backend, dynamic
         self.entries: list[Entry] = []
-        self.statistics = Statistics()
+        self._statistics = Statistics()
+        self._plan: np.ndarray[Any, Any] | None = None
         self._dynamic_ints: frozenset[Path] = frozenset()
         self._shapes: dict[Path, list[tuple[Any, ...]]] = {}
         self._lock = threading.RLock()
@@ -148,11 +149,10 @@ class Jitted:
     def __repr__(self) -> str:
         return f"<jitted {getattr(self.__jit_wrapped__, '__qualname__', self.__jit_wrapped__)!s}>"
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if (dispatch.entered() is not None and _is_tracing()) or _disabled.get():
+    def _call(self, *args: Any, **kwargs: Any) -> Any:
+        if (dispatch.entered() is not None and _is_tracing()) or disabled.get():
             return self.__jit_wrapped__(*args, **kwargs)
-        statistics = self.statistics
-        statistics.calls += 1
+        self._statistics.calls += 1
         now = modes()
         for entry in self.entries:
             if entry.modes == now and (inputs := entry.inputs(args, kwargs)) is not None:
@@ -171,11 +171,43 @@ class Jitted:
         if entry.refused is not None:
             if self.fullgraph:
                 raise self._staging_error(entry.refused)
-            self.statistics.eager += 1
+            self._statistics.eager += 1
             return self.__jit_wrapped__(*args, **kwargs)
+        if entry.calls == 1:
+            self._make_plan(entry, inputs, args, kwargs)
         result = entry.run(inputs, args, kwargs)
-        self.statistics.native += entry.function is not None and entry.function.is_native
+        self._statistics.native += entry.function is not None and entry.function.is_native
         return result
+
+    # Machine code takes this name's place once there is a plan; what no plan serves comes back to `_call`.
+    __call__ = _call
+
+    def _make_plan(self, entry: Entry, inputs: tuple[Any, ...], args: tuple[Any, ...], kwargs: Any) -> None:
+        """Let machine code serve the calls after this one, if it can."""
+        if kwargs or not _install_machine_code():
+            return
+        try:
+            entry.plan = call_plan.make(entry, inputs, args)
+        except call_plan.NoPlan:
+            return
+        with self._lock:
+            plans = [e.plan for e in self.entries if e.plan is not None]
+            for plan, following in zip(plans, [*plans[1:], None]):
+                plan.words[Word.NEXT] = 0 if following is None else following.words.ctypes.data
+            self._plan = plans[0].words
+
+    @property
+    def statistics(self) -> Statistics:
+        """Counts so far, those of machine code included."""
+        found = self._statistics
+        for entry in self.entries:
+            calls = entry.plan.take_calls() if entry.plan is not None else 0
+            if calls and entry.function is not None:
+                found.calls += calls
+                found.native += calls * entry.function.is_native
+                entry.calls += calls
+                entry.function.plain.calls += calls
+        return found
 
     # -- tracing ---------------------------------------------------------------------------------
     def _trace(self, args: tuple[Any, ...], kwargs: dict[str, Any], now: Modes) -> Entry:
@@ -190,14 +222,14 @@ class Jitted:
         function = None
         if traced.staged.refused is None:
             function = GraphFunction(traced.graph, traced.differentiable, self.backend or registry.default_backend())
-            self.statistics.compiled += 1
+            self._statistics.compiled += 1
         elif self.fullgraph:
             raise self._staging_error(traced.staged.refused)
         else:
             self._warn(traced.staged.refused)
         entry = Entry(traced, now, cause, function)
-        self.statistics.traces += 1
-        self.statistics.causes.append(cause)
+        self._statistics.traces += 1
+        self._statistics.causes.append(cause)
         self.entries.insert(0, entry)
         return entry
 
@@ -286,8 +318,8 @@ class Jitted:
 
     def explain(self) -> str:
         """What was compiled, why each time, who runs which part, and what guards protect it."""
-        lines = [f"{self!r}: {self.statistics.traces} traces, {self.statistics.calls} calls, "
-                 f"{self.statistics.native} native, {self.statistics.eager} eager"]  # fmt: skip
+        found = self.statistics
+        lines = [f"{self!r}: {found.traces} traces, {found.calls} calls, {found.native} native, {found.eager} eager"]
         for number, entry in enumerate(reversed(self.entries), 1):
             lines += _explain_entry(number, entry)
         return "\n".join(lines)
@@ -349,11 +381,8 @@ def _depth() -> int:
     return depth
 
 
-class disable:
-    """``with jit.disable():`` compiled functions called in this block, by this thread, run eagerly."""
-
-    def __enter__(self) -> None:
-        self._token = _disabled.set(True)
-
-    def __exit__(self, *exc: object) -> None:
-        _disabled.reset(self._token)
+@functools.cache
+def _install_machine_code() -> bool:
+    """Make machine code what calls compiled functions; False where the twin in Python stays."""
+    install = functools.partial(call_plan.install, Jitted, Jitted._call, "_plan")
+    return extension.attempt(install) is not None

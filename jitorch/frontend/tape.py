@@ -16,6 +16,7 @@ import numpy as np
 
 from jitorch import dtypes
 from jitorch.errors import AutogradError, CompilerBug
+from jitorch.frontend.cotangents import RULES
 from jitorch.frontend.eager import StaleTensor, stale_error
 from jitorch.ir.op import Op
 from jitorch.ir.types import TensorType
@@ -140,10 +141,24 @@ class ElementNode(GradNode):
         ]  # fmt: skip
         if self.storage.version:  # type: ignore[union-attr]
             return operands, (StaleTensor.of(type_),)
-        output = Tensor._of(self.array, type_, self.storage)  # type: ignore[arg-type]
+        output = self.output()
         if keep_history:
             output._node = self
         return operands, (output,)
+
+    def output(self) -> Tensor:
+        """The result, without history."""
+        return Tensor._of(self.array, self.types[0], self.storage)  # type: ignore[arg-type]
+
+    def cotangents(self, g: Tensor) -> Sequence[Any] | None:
+        """Those of the operands, where nothing is recorded; None if the op's own rule must be asked."""
+        rule, operands = RULES.get(self.op.name), self.operands
+        if rule is None or operands is None or self.storage.version:  # type: ignore[union-attr]
+            return None
+        for x, version in zip(operands, self.versions):
+            if isinstance(x, Tensor) and x._storage.version != version:
+                return None
+        return rule(g, self.output, *operands, *[edge is not None for edge in self.edges])
 
 
 def _filled(number: float, operands: Sequence[Any]) -> Tensor:
@@ -316,6 +331,8 @@ def _seed(tensor: Tensor, gradient: Tensor | None) -> Tensor:
                 "a gradient is implied only for a tensor of one element", expected="1 element", actual=tensor.type,
                 hint="call .sum() or .mean() first, or pass gradient=",
             )  # fmt: skip
+        if tensor._array is not None and dispatch.is_plain():
+            return Tensor._from_array(np.ones_like(tensor._array))
         return broadcast_to(constant(value=1, dtype=tensor.dtype), shape=tensor._type.shape)
     if gradient.type != tensor.type:
         raise AutogradError("the gradient must have the tensor's type", expected=tensor.type, actual=gradient.type)
@@ -409,13 +426,16 @@ def _propagate(
     captured: list[Tensor | None] = [None] * len(edges or ())
     while run.heap:
         _, node = heapq.heappop(run.heap)
-        grads = _through_hooks(run, node, run.pending.pop(node))
+        grads = run.pending.pop(node)
+        if node._hooks is not None or node._retained is not None:
+            grads = _through_hooks(run, node, grads)
         for i, edge in enumerate(edges or ()):
             if isinstance(edge, tuple) and edge[0] is node:
                 captured[i] = grads[edge[1]]
         if wanted is None or node in wanted:
-            for edge, grad in zip(node.edges, call_vjp(node, grads, create_graph), strict=True):
-                if grad is not None:
+            found = None if create_graph or type(node) is not ElementNode else node.cotangents(grads[0])
+            for edge, grad in zip(node.edges, call_vjp(node, grads, create_graph) if found is None else found):
+                if edge is not None and grad is not None:
                     run.send(edge, grad)
         if not retain:
             node.release()

@@ -26,6 +26,7 @@ from typing import Any
 from jitorch.errors import ArgumentError, CompilerBug, UnsupportedError
 
 _MISSING: Any = inspect.Parameter.empty
+_VARIADIC = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS
 
 COMPOSITE, ELEMENTWISE, PRIMITIVE = "composite", "elementwise", "primitive"
 LOWERINGS = ("scalar", "pull", "reduce", "scan", "scatter", "recipe", "extern")
@@ -63,7 +64,36 @@ def _spelt(annotation: Any) -> str:
     return text.strip("'\"")
 
 
-def _classify(name: str, parameter: inspect.Parameter) -> Param:
+@dataclass(frozen=True, slots=True)
+class _Declared:
+    """A parameter as a function declares it."""
+
+    name: str
+    annotation: Any
+    default: Any
+    keyword_only: bool
+
+
+def _parameters(function: Callable[..., Any]) -> list[_Declared]:
+    """The parameters of ``function``: as `inspect.signature` gives them, at a small part of its cost."""
+    code = getattr(function, "__code__", None)
+    if code is None or code.co_flags & _VARIADIC or hasattr(function, "__wrapped__"):
+        return [
+            _Declared(p.name, p.annotation, p.default, p.kind is p.KEYWORD_ONLY)
+            for p in inspect.signature(function).parameters.values()
+        ]
+    annotations: dict[str, Any] = function.__annotations__
+    positional, keywords = code.co_argcount, code.co_kwonlyargcount
+    given = function.__defaults__ or ()  # type: ignore[attr-defined]
+    defaults = dict(zip(code.co_varnames[positional - len(given) : positional], given))
+    defaults |= function.__kwdefaults__ or {}  # type: ignore[attr-defined]
+    return [
+        _Declared(name, annotations.get(name, _MISSING), defaults.get(name, _MISSING), i >= positional)
+        for i, name in enumerate(code.co_varnames[: positional + keywords])
+    ]
+
+
+def _classify(name: str, parameter: _Declared) -> Param:
     if parameter.annotation is _MISSING:
         raise ArgumentError(
             f"op {name}: parameter {parameter.name!r} has no annotation",
@@ -84,7 +114,7 @@ def _classify(name: str, parameter: inspect.Parameter) -> Param:
         kinds.get(bare, "attr"),
         parameter.default,
         optional=bare != annotation,
-        keyword_only=parameter.kind is parameter.KEYWORD_ONLY,
+        keyword_only=parameter.keyword_only,
     )
 
 
@@ -103,13 +133,15 @@ def _operands_first(function: Callable[..., Any], params: tuple[Param, ...]) -> 
 class Op:
     """See the module's docstring.  Created by the decorators of `jitorch.ops.registry`."""
 
+    signature: inspect.Signature
+    doc: str
+
     def __init__(self, name: str, kind: str, function: Callable[..., Any], lowering: str | None = None):
         if lowering is not None and lowering not in LOWERINGS:
             raise CompilerBug(f"op {name}: unknown lowering {lowering!r}")
         self.name, self.kind, self.lowering = name, kind, lowering
-        self.doc = inspect.getdoc(function) or ""
-        self.signature = inspect.signature(function)
-        self.params = tuple(_classify(name, p) for p in self.signature.parameters.values())
+        self.function = function
+        self.params = tuple(_classify(name, p) for p in _parameters(function))
         self.operands = tuple(p for p in self.params if p.is_operand)
         self.attrs = tuple(p for p in self.params if not p.is_operand)
         self.variadic = next((i for i, p in enumerate(self.operands) if p.kind == "tensors"), None)
@@ -121,6 +153,16 @@ class Op:
         self._positional = tuple(p.name for p in self.params if not p.keyword_only)
         self._known = frozenset(p.name for p in self.params)
         self._plain = all(p.kind == "tensor" and p.default is _MISSING for p in self.params)
+
+    def __getattr__(self, name: str) -> Any:
+        # What few ask for is made when it is asked for, or else every import would pay for all ops.
+        if name == "signature":
+            self.signature = inspect.signature(self.function)
+            return self.signature
+        if name == "doc":
+            self.doc = inspect.getdoc(self.function) or ""
+            return self.doc
+        raise AttributeError(f"op {self.name} has no attribute {name!r}", name=name, obj=self)
 
     def __repr__(self) -> str:
         return f"<op {self.name}>"

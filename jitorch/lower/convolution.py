@@ -23,13 +23,14 @@ from jitorch.ir import kernel as k
 from jitorch.ir.graph import Value
 from jitorch.ir.sizes import size_expr
 from jitorch.lower.conv_tiles import choose
-from jitorch.lower.direct import Direct, Positions, Window, direct_kernel
+from jitorch.lower.direct import UNROLLED_TAPS, Direct, Positions, Window, direct_kernel
 from jitorch.lower.fuse import FLAT_VIEWS, INDEX_VIEWS
 from jitorch.lower.index import Index
 from jitorch.lower.nests import finish, kernel_of
 from jitorch.lower.padded import Padded, PaddedAxis, padded_kernel
 from jitorch.lower.pull import Puller
 from jitorch.lower.recipe import Job, Made
+from jitorch.lower.target import Target
 from jitorch.ops.conv import padded_sizes
 
 MOST_REMAINDERS = 9
@@ -56,6 +57,11 @@ def sum_dtype(dtype: DType) -> DType:
     return dtypes.float32 if dtype.is_floating_point and dtype.itemsize < 4 else dtype
 
 
+def sum_registers(target: Target) -> int:
+    """Registers for sums and operands: a product of its own takes one more."""
+    return target.registers - (0 if target.fma else 1)
+
+
 def memory_of(value: Value, job: Job) -> k.Buffer | None:
     """The buffer whose elements are those of ``value`` in row-major order, if there is one."""
     while value not in job.buffers and value.node is not None and value.node.op.name in FLAT_VIEWS:
@@ -73,7 +79,7 @@ def _is_view(value: Value, job: Job) -> bool:
 
 
 @dataclass(frozen=True)
-class _Axis:
+class Axis:
     """The geometry of one axis, in numbers."""
 
     size: int
@@ -108,6 +114,16 @@ class _Axis:
         return -(-(self.out - remainder) // self.spacing)
 
 
+def axes_of(job: Job, sizes: Sequence[Dim], outs: Sequence[Dim], kernel: Sequence[Dim]) -> list[Axis]:
+    """The geometry of a job's axes, all of known sizes."""
+    attrs = job.node.attrs
+    spacing = [e + 1 for e in attrs["interior"]]
+    numbers = zip(
+        sizes, outs, kernel, attrs["stride"], attrs["dilation"], attrs["low"], attrs["high"], spacing, strict=True
+    )
+    return [Axis(*n) for n in numbers]  # type: ignore[arg-type]
+
+
 class _Recipe:
     def __init__(self, job: Job):
         self.job = job
@@ -118,13 +134,7 @@ class _Recipe:
         self.batch: Dim = x.shape[0]
         self.inputs: int = w.shape[1]  # type: ignore[assignment]
         self.outputs: int = w.shape[0] // self.groups  # type: ignore[assignment,operator]
-        self.axes = [
-            _Axis(*numbers)  # type: ignore[arg-type]
-            for numbers in zip(
-                x.shape[2:], job.out.shape[2:], w.shape[2:], attrs["stride"], attrs["dilation"], attrs["low"],
-                attrs["high"], (e + 1 for e in attrs["interior"]), strict=True,
-            )
-        ]  # fmt: skip
+        self.axes = axes_of(job, x.shape[2:], job.out.shape[2:], w.shape[2:])
         self.dtype = sum_dtype(job.out.dtype)
         self.kernels: list[k.Kernel] = []
         self.temporaries: list[tuple[k.Buffer, Dim]] = []
@@ -229,7 +239,7 @@ class _Recipe:
         height, width = positions[-2].count, positions[-1].count
         target = self.job.target
         tiling = choose(
-            self.outputs, height, width, int(source.pitches[-2]), target.lanes(self.dtype), target.registers
+            self.outputs, height, width, int(source.pitches[-2]), target.lanes(self.dtype), sum_registers(target)
         )
         weights = self.outputs * self.inputs * math.prod(w.count for w in windows)
         image = self.inputs * int(source.channel)
@@ -239,6 +249,8 @@ class _Recipe:
         direct = Direct(
             source, self.groups, self.outputs, self.inputs, windows, positions, weight, store, self.dtype, tiling,
             fits or strips * weights <= blocks * image,
+            # Without an instruction for both, loads of several taps at once would take the sums' registers.
+            UNROLLED_TAPS if target.fma else 1,
         )  # fmt: skip
         self.kernels.append(direct_kernel(name, direct))
 

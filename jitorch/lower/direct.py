@@ -13,7 +13,7 @@ from jitorch.lower.conv_tiles import Run, Tiling
 from jitorch.lower.nests import kernel_of
 from jitorch.lower.padded import Padded
 
-UNROLLED_TAPS = 9
+UNROLLED_TAPS = 8
 """More taps than this are a loop: code for each would take longer to compile than it saves."""
 
 
@@ -42,7 +42,8 @@ class Direct:
     """``out[b, o, *s] = sum over c and taps of weight(o, c, taps) * source``.
 
     ``outputs`` and ``channels`` are those of one group; ``o`` counts all outputs.  ``store`` gives the
-    statements that put a value at coordinates ``(b, o, *s)``.  ``channels_inside``: all channels of a strip follow each other, not all strips of a channel.
+    statements that put a value at coordinates ``(b, o, *s)``.  ``channels_inside``: all channels of a
+    strip follow each other, not all strips of a channel.
     """
 
     source: Padded
@@ -56,6 +57,7 @@ class Direct:
     dtype: DType
     tiling: Tiling
     channels_inside: bool
+    unrolled_taps: int = UNROLLED_TAPS
 
 
 def direct_kernel(name: str, d: Direct) -> k.Kernel:
@@ -167,7 +169,7 @@ class _Writer:
         unrolled = 1
         for var, window in reversed(list(zip(taps, d.windows))):
             unrolled *= window.count
-            body = k.For(var, k.const(window.count), (body,), "unroll" if unrolled <= UNROLLED_TAPS else "serial")
+            body = k.For(var, k.const(window.count), (body,), "unroll" if unrolled <= d.unrolled_taps else "serial")
         return (
             over([k.Store(sums, place(j), k.const(0, d.dtype)) for j in every], []),
             k.Let(begin, self.base + start),

@@ -15,7 +15,7 @@ from jitorch.dtypes import Category, DType
 from jitorch.ir import kernel as k
 from jitorch.ir.graph import Value
 from jitorch.lower.contraction import Axis, Contraction, load, scalar_kernel
-from jitorch.lower.fuse import unit_axis
+from jitorch.lower.dots import dots_kernel, thin_tile
 from jitorch.lower.index import Index
 from jitorch.lower.packing import packed
 from jitorch.lower.panels import Batch, Product, Side, product_kernel
@@ -44,11 +44,21 @@ class _Operand:
         coordinates[self.axis + rank] = place
         return Index.of(self.value.type.shape, coordinates)  # type: ignore[union-attr]
 
-    @property
-    def is_unit(self) -> bool:
-        """Whether neighbours along the operand's own axis are neighbours in memory."""
-        unit = unit_axis(self.value)
-        return unit is not None and unit - self.value.type.rank == self.axis  # type: ignore[union-attr]
+    def is_unit(self, puller: Puller, inner: bool = False) -> bool:
+        """Whether neighbours along the operand's own axis, or else along ``k``, are neighbours in memory."""
+        shape = self.value.type.shape  # type: ignore[union-attr]
+        size = shape[self.k_axis if inner else self.axis]
+        steps = (0, 1, size - 1, size // 2) if isinstance(size, int) else (0, 1)
+        zero, batch = k.const(0), (k.const(0),) * (len(shape) - 2)
+        places = []
+        for step in steps:
+            own, kk = (zero, k.const(step)) if inner else (k.const(step), zero)
+            loaded = puller.load(self.value, self.at(batch, own, kk))
+            index = loaded.index if isinstance(loaded, k.Load) else None
+            if not isinstance(index, k.Const):
+                return False
+            places.append(int(index.value.real))
+        return all(place - places[0] == step for place, step in zip(places, steps, strict=True))
 
 
 @dataclass
@@ -64,6 +74,7 @@ class _Recipe:
     def __post_init__(self) -> None:
         job = self.job
         self.contraction = _contraction(job)
+        self.puller = Puller(job.buffers, job.scalars)
         self.batch = job.out.shape[:-2]
         self.inner: Dim = job.types[0].shape[-1]
         x, y = job.node.operands
@@ -71,6 +82,8 @@ class _Recipe:
         self.y = _Operand(y, job.out.shape[-1], -1, -2)
 
     def made(self) -> Made:
+        if self.is_thin():
+            return self.dots()
         across = self.runs_across()
         rows, lanes = (self.y, self.x) if across else (self.x, self.y)
         in_place = self.reads_in_place(rows, lanes)
@@ -92,6 +105,28 @@ class _Recipe:
         self.kernels.append(product_kernel(self.job.name, p, blocking))
         return Made(tuple(self.kernels), tuple(self.temporaries))
 
+    def is_thin(self) -> bool:
+        """Whether one side has fewer rows than a vector has lanes, and both operands lie along ``k``."""
+        width = self.job.target.lanes(self.sums)
+        sizes = [s.size for s in (self.x, self.y) if isinstance(s.size, int)]
+        if not sizes or min(sizes) > width * 3 // 4 or (isinstance(self.inner, int) and self.inner < 2 * width):
+            return False
+        return self.x.is_unit(self.puller, True) and self.y.is_unit(self.puller, True)
+
+    def dots(self) -> Made:
+        target = self.job.target
+        rows, lanes = thin_tile(target.registers, self.x.size, self.y.size)
+        p = Product(
+            self.batch,
+            self.in_place(self.x, rows),
+            self.in_place(self.y, lanes),
+            self.inner,
+            self.sums,
+            self.store,
+            target.lanes(self.sums),
+        )
+        return Made((dots_kernel(self.job.name, p),))
+
     def runs_across(self) -> bool:
         """Whether vectors run along ``x``'s rows, so that ``y``, the larger operand, is read in place."""
         x, y = self.x, self.y
@@ -105,7 +140,12 @@ class _Recipe:
         return x.size < y.size and x.size >= 4
 
     def reads_in_place(self, rows: _Operand, lanes: _Operand) -> bool:
-        if not lanes.is_unit or not isinstance(lanes.size, int) or lanes.size < 4 or not isinstance(self.inner, int):
+        if (
+            not lanes.is_unit(self.puller)
+            or not isinstance(lanes.size, int)
+            or lanes.size < 4
+            or not isinstance(self.inner, int)
+        ):
             return False
         if lanes.value.type.dtype is not self.sums:  # type: ignore[union-attr]
             return False
@@ -113,10 +153,8 @@ class _Recipe:
         return few or lanes.size * self.inner * self.sums.itemsize <= IN_PLACE_BYTES
 
     def in_place(self, operand: _Operand, tile: int) -> Side:
-        puller = Puller(self.job.buffers, self.job.scalars)
-
         def element(batch: Batch, first: k.Expr, kk: k.Expr, place: k.Expr) -> k.Expr:
-            return puller.load(operand.value, operand.at(batch, first + place, kk))
+            return self.puller.load(operand.value, operand.at(batch, first + place, kk))
 
         return Side(operand.size, tile, element)
 

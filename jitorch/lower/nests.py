@@ -70,7 +70,7 @@ def _map_nest(
         if j == len(grouping):
             innermost()
         else:
-            puller.loop(variables[j], extents[j], lambda: nest(j + 1), "parallel" if j == 0 else "serial")
+            puller.loop(variables[j], extents[j], lambda: nest(j + 1), "parallel")
 
     nest(0)
     return puller
@@ -132,8 +132,7 @@ def row_reduction_kernel(name: str, value: Value, node: Node, buffers: Buffers, 
             puller.loop(column, row, start)
             rows(0)
         else:
-            kind = "parallel" if j == 0 else "serial"
-            puller.loop(outer[j], size_expr(shape[kept[j]]), lambda: blocks(j + 1), kind)
+            puller.loop(outer[j], size_expr(shape[kept[j]]), lambda: blocks(j + 1), "parallel")
 
     blocks(0)
     return finish(name, puller)
@@ -214,8 +213,7 @@ def scan_kernel(name: str, value: Value, node: Node, buffers: Buffers, scalars: 
         if j == len(lines):
             line()
         else:
-            kind = "parallel" if j == 0 else "serial"
-            puller.loop(variables[lines[j]], size_expr(shape[lines[j]]), lambda: nest(j + 1), kind)
+            puller.loop(variables[lines[j]], size_expr(shape[lines[j]]), lambda: nest(j + 1), "parallel")
 
     nest(0)
     return finish(name, puller)

@@ -105,8 +105,11 @@ class Padded:
         return result
 
 
-def padded_kernel(name: str, value: Value, to: Padded, puller: Puller) -> k.Kernel:
-    """Fill ``to`` from ``value: [N, C, *S]``; its dtype is that of the copy."""
+def padded_kernel(name: str, value: Value, to: Padded, puller: Puller, rows_given: bool = False) -> k.Kernel:
+    """Fill ``to`` from ``value: [N, C, *S]``; its dtype is that of the copy.
+
+    ``rows_given``: the copy has an axis of one row in front that the value lacks.
+    """
     shape = value.type.shape  # type: ignore[union-attr]
     image = k.Var("image")
     dtype = to.buffer.dtype
@@ -115,6 +118,8 @@ def padded_kernel(name: str, value: Value, to: Padded, puller: Puller) -> k.Kern
     base = image * size_expr(to.channel)
 
     def element(coordinates: list[k.Expr]) -> k.Expr:
+        if rows_given:
+            coordinates = coordinates[1:]
         index = Index(shape, [(2, image), *((1, c) for c in coordinates)])
         return k.cast(puller.pull(value, index), dtype)
 

@@ -10,7 +10,7 @@ sums between chunks kept in scratch memory.  The order of additions depends on s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from jitorch import dims
@@ -126,7 +126,7 @@ class _Writer:
         p, task = self.p, k.Var("task")
         sizes = (*p.batch, self.row_blocks, self.lane_blocks)
         body: list[k.Stmt] = []
-        coordinates = _split(task, sizes, (*(f"b{i}" for i in range(len(p.batch))), "row_block", "lane_block"), body)
+        coordinates = split_task(task, sizes, body)
         batch, row_block, lane_block = tuple(coordinates[:-2]), coordinates[-2], coordinates[-1]
         i, j, c = k.Var("i"), k.Var("j"), k.Var("c")
         row_panel = row_block * self.blocking.rows + i
@@ -206,9 +206,9 @@ class _Writer:
         outer, first, inner, start = (p.lanes, lane, p.rows, row) if p.across else (p.rows, row, p.lanes, lane)
         moved = line + (first - outer.start(first)) if outer.shift else line
         if p.across:
-            body = _lanes(inner, start, lambda at, there: element(at, line, there, moved))
+            body = pieces_of(inner, start, lambda at, there: element(at, line, there, moved))
         else:
-            body = _lanes(inner, start, lambda at, there: element(line, at, moved, there))
+            body = pieces_of(inner, start, lambda at, there: element(line, at, moved, there))
         return (*spilled, k.For(line, _left(outer, first), body))
 
 
@@ -223,7 +223,7 @@ def _left(side: Side, first: k.Expr) -> k.Expr:
     return k.call("minimum", side.tile, size_expr(side.size) - first)
 
 
-def _lanes(side: Side, first: k.Expr, body: Callable[[k.Expr, k.Expr], tuple[k.Stmt, ...]]) -> tuple[k.Stmt, ...]:
+def pieces_of(side: Side, first: k.Expr, body: Callable[[k.Expr, k.Expr], tuple[k.Stmt, ...]]) -> tuple[k.Stmt, ...]:
     """``body`` for each element of a panel, of its place from ``first`` and its place in the tile.
 
     In vectors where the panel is whole or its rest is a constant.
@@ -242,15 +242,21 @@ def _lanes(side: Side, first: k.Expr, body: Callable[[k.Expr, k.Expr], tuple[k.S
 
 
 def _pieces(count: int, shift: int, body: Callable[[k.Expr, k.Expr], tuple[k.Stmt, ...]]) -> tuple[k.Stmt, ...]:
-    """``count`` lanes as vectors whose widths are powers of two."""
+    """``count`` lanes as vectors."""
     statements: list[k.Stmt] = []
+    for at, width in powers(count):
+        v = k.Var("v")
+        statements.append(k.For(v, k.const(width), body(v + at, v + (at + shift)), "vector"))
+    return tuple(statements)
+
+
+def powers(count: int) -> Iterator[tuple[int, int]]:
+    """``count`` elements as runs (first, length) whose lengths are powers of two, at most 32."""
     at = 0
     while at < count:
         width = min(32, 1 << ((count - at).bit_length() - 1))
-        v = k.Var("v")
-        statements.append(k.For(v, k.const(width), body(v + at, v + (at + shift)), "vector"))
+        yield at, width
         at += width
-    return tuple(statements)
 
 
 def _fewer(block: int, panels: Dim, at: k.Expr) -> k.Expr:
@@ -260,8 +266,9 @@ def _fewer(block: int, panels: Dim, at: k.Expr) -> k.Expr:
     return k.call("minimum", block, size_expr(panels) - at * block)
 
 
-def _split(task: k.Var, sizes: Sequence[Dim], names: Sequence[str], body: list[k.Stmt]) -> list[k.Expr]:
-    """Coordinates of a flat index, named; 0 along axes of size 1."""
+def split_task(task: k.Var, sizes: Sequence[Dim], body: list[k.Stmt]) -> list[k.Expr]:
+    """Coordinates of a flat index, named in ``body``: batch axes, row block and lane block; 0 along axes of size 1."""
+    names = (*(f"b{i}" for i in range(len(sizes) - 2)), "row_block", "lane_block")
     result: list[k.Expr] = [k.const(0)] * len(sizes)
     rest: k.Expr = task
     wide = [a for a, d in enumerate(sizes) if d != 1]

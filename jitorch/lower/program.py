@@ -15,12 +15,14 @@ from jitorch.lower import fuse
 from jitorch.lower.convolution import convolution
 from jitorch.lower.epilogue import Sink, merge
 from jitorch.lower.groups import Group, groups
+from jitorch.lower.layout import Layout, layout
+from jitorch.lower.long import long_kernels, long_layout
 from jitorch.lower.matmul import matmul
 from jitorch.lower.memory import plan_memory, reuse_written_inputs
 from jitorch.lower.nests import Buffers, Scalars, map_kernel, row_reduction_kernel, scan_kernel, scatter_kernels
 from jitorch.lower.pull import STATUS
 from jitorch.lower.recipe import Job, Recipe
-from jitorch.lower.row_kernel import Layout, layout, row_kernels
+from jitorch.lower.row_kernel import row_kernels
 from jitorch.lower.rows import row_groups
 from jitorch.lower.target import Target, target_of
 from jitorch.lower.weight_gradient import convolution_weight
@@ -154,6 +156,8 @@ class _Lowering:
             if group.split is not None:
                 plan = self.layouts[group] = layout(group, self.plan, wanted.intersection(group.values))
                 group.hidden = set(group.values) - plan.memory
+            elif not group.is_recipe and (plan := long_layout(group, self.plan)) is not None:
+                self.layouts[group] = plan
         return found
 
     def _kernels(self, group: Group) -> tuple[k.Kernel, ...]:
@@ -164,7 +168,8 @@ class _Lowering:
         name = self._kernel_name(node.op.name if len(group.values) == 1 or group.is_recipe else "fused")
         kind = node.op.lowering
         if group in self.layouts:
-            kernels, temporaries = row_kernels(name, self.layouts[group], self.buffers, self.scalars)
+            make = row_kernels if group.split is not None else long_kernels
+            kernels, temporaries = make(name, self.layouts[group], self.buffers, self.scalars)
             self.body += [host.Alloc(buffer, size) for buffer, size in temporaries]
             return kernels
         if kind == "recipe":

@@ -113,7 +113,7 @@ class _Joining:
 
     def _seed(self, group: Group) -> Split | None:
         """The rows that the reductions in ``group`` fold, if they agree."""
-        splits = {split_of(node) for value in group.values for node in _unstored_reductions(value, self.plan)}
+        splits = {split_of(node) for value in group.values for node in unstored_reductions(value, self.plan)}
         if len(splits) != 1:
             return None
         (split,) = splits
@@ -277,7 +277,7 @@ def _all_reads(plan: Plan, frame: Frame, value: Value) -> Reads:
     return total
 
 
-def _unstored_reductions(value: Value, plan: Plan) -> list[Node]:
+def unstored_reductions(value: Value, plan: Plan) -> list[Node]:
     """The reductions computed in the kernel of stored ``value``."""
     found: dict[Node, None] = {}
     stack, seen = [value], {value}

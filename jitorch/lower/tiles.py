@@ -20,6 +20,8 @@ CHUNK = 256
 BLOCK_ROWS, BLOCK_LANES = 192, 128
 """Of a task: its rows for a chunk of the sum, and their sums, fit the second-level cache together."""
 SCRATCH_BYTES = 160 * 1024
+STREAM_LANES, STREAM_CHUNK = 1024, 8
+"""For one row times a matrix read in place: so many lanes of so many rows at a time."""
 TASKS = 16
 """As many tasks are wanted, if each has `TASK_TERMS` multiplications."""
 TASK_TERMS = 500_000
@@ -51,7 +53,7 @@ def choose_tile(target: Target, dtype: DType, rows: Dim, lanes: Dim, whole_lanes
             width //= 2
     best: tuple[float, int, int] | None = None
     found = Tile(1, width, width)
-    for vectors in (1, 2, 3, 4, 6, 8) if whole_lanes else (1, 2, 3):
+    for vectors in (1, 2, 3, 4, 6, 8, 12, 16) if whole_lanes else (1, 2, 3):
         if whole_lanes and isinstance(lanes, int) and vectors * width > lanes:
             continue
         if not isinstance(lanes, int) and vectors != 2:
@@ -70,9 +72,13 @@ def choose_tile(target: Target, dtype: DType, rows: Dim, lanes: Dim, whole_lanes
 
 
 def _most_rows(target: Target, vectors: int) -> int:
-    """Rows whose sums, with a row of the other operand and what multiplying needs, fit the registers."""
-    spare = vectors + (1 if target.fma else 2)
-    return max(1, (target.registers - spare) // vectors)
+    """Rows whose sums, with a row of the other operand and what multiplying needs, fit the registers.
+
+    A single row uses each vector of the other operand once, so that needs no registers.
+    """
+    spare = 1 if target.fma else 2
+    most = (target.registers - spare - vectors) // vectors
+    return most if most > 1 else int(vectors + spare <= target.registers)
 
 
 def _panels(size: Dim, tile: int) -> float:
@@ -95,8 +101,12 @@ def choose_blocking(
     tile: Tile, dtype: DType, batch: Dim, rows: Dim, lanes: Dim, inner: Dim, in_chunks: bool = True
 ) -> Blocking:
     """Cut a product into tasks; ``in_chunks``: panels are read more than once, so they should stay in a cache."""
+    length = max(1, inner) if isinstance(inner, int) else CHUNK
+    if tile.rows == 1:
+        # One row: the other operand streams through, some of its rows at once, long runs of each.
+        return Blocking(1, max(1, STREAM_LANES // tile.lanes), min(STREAM_CHUNK, length))
     row_panels, lane_panels = max(1, BLOCK_ROWS // tile.rows), max(1, BLOCK_LANES // tile.lanes)
-    chunk = max(1, inner) if isinstance(inner, int) else CHUNK
+    chunk = length
     if isinstance(inner, int) and in_chunks and inner > CHUNK * 3 // 2:
         chunks = -(-inner // CHUNK)
         chunk = -(-inner // chunks)

@@ -101,6 +101,11 @@ def entered() -> Interpreter | None:
     return _slot.get(None)
 
 
+def is_plain() -> bool:
+    """Whether no interpreter was entered here: ops run at once, and are recorded where they need be."""
+    return _slot.get(None) is None
+
+
 def enter(interpreter: Interpreter) -> Any:
     """Run op calls by ``interpreter`` from now on; returns the token that `leave` undoes it with."""
     return _slot.set(interpreter)
@@ -135,3 +140,7 @@ def set_grad_enabled_flag(enabled: bool) -> Any:
 
 def reset_grad_enabled(token: Any) -> None:
     _grad_enabled.reset(token)
+
+
+entered_variable, grad_variable = _slot, _grad_enabled
+"""The context variables behind `entered` and `is_grad_enabled`, for machine code that reads them."""

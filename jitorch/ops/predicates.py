@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 
 from jitorch import dtypes
@@ -109,7 +108,7 @@ def nan_to_num(
     """NaN and the infinities replaced: by 0 and the dtype's greatest and least number, if not given."""
     if not input.dtype.is_floating_point:
         return copy(input)
-    limit = float(ml_dtypes.finfo(input.dtype.numpy).max)
+    limit = dtypes.finfo(input.dtype).max
     return nan_to_num_op(
         input, 0.0 if nan is None else nan, limit if posinf is None else posinf, -limit if neginf is None else neginf
     )

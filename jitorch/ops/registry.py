@@ -112,15 +112,20 @@ class Op(OpRecord):
 
     __name__: str
     __module__: str
-    __signature__: inspect.Signature
     places: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     inplace: bool = False
     loops: Any = None
     """What `jitorch.frontend.shortcut` knows of the op."""
+    short: Callable[..., Any] | None = None
+    """The function for plain operands, as `jitorch.frontend.direct` has it; NotImplemented for others."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if self.scalar is not None and not kwargs:
+        if self.short is not None and dispatch.is_plain():
+            result = self.short(*args, **kwargs)
+            if result is not NotImplemented:
+                return result
+        if (self.scalar is not None or self.loops is not None) and not kwargs:
             result = dispatch.shortcut(self, args)
             if result is not NotImplemented:
                 return result
@@ -138,24 +143,48 @@ class Op(OpRecord):
             explain(self, error, args, kwargs)
             raise
 
+    def __getattr__(self, name: str) -> Any:
+        return self.signature if name == "__signature__" else super().__getattr__(name)
+
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         if kwargs and not self._known.issuperset(kwargs):
             kwargs = _canonical(self._known, kwargs)
         return super().bind(args, kwargs)
 
 
+def _names_of(function: Callable[..., Any]) -> frozenset[str]:
+    """The names of all parameters."""
+    code = getattr(function, "__code__", None)
+    if code is None or hasattr(function, "__wrapped__"):
+        return frozenset(inspect.signature(function).parameters)
+    variadic = bool(code.co_flags & inspect.CO_VARARGS) + bool(code.co_flags & inspect.CO_VARKEYWORDS)
+    return frozenset(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount + variadic])
+
+
 class Function:
     """A public name that resolves its arguments and runs other ops."""
 
+    signature: inspect.Signature
+    doc: str
+    short: Callable[..., Any] | None = None  # as for an `Op`
+
     def __init__(self, name: str, call: Callable[..., Any], places: tuple[str, ...]):
         self.name, self.call, self.places = name, call, places
-        self.doc = self.__doc__ = inspect.getdoc(call) or ""
-        self.__name__, self.__module__ = name, call.__module__
-        self.signature = self.__signature__ = inspect.signature(call)
+        self.__name__, self.__module__, self.__doc__ = name, call.__module__, call.__doc__
         self.aliases: tuple[str, ...] = ()
         self.inplace: bool | str = False
         self.rules: dict[str, Callable[..., Any]] = {}
-        self._known = frozenset(self.signature.parameters)
+        self._known = _names_of(call)
+
+    def __getattr__(self, name: str) -> Any:
+        # Made when asked for, as in `jitorch.ir.op.Op`.
+        if name in ("signature", "__signature__"):
+            self.signature = self.__signature__ = inspect.signature(self.call)
+            return self.signature
+        if name == "doc":
+            self.doc = inspect.getdoc(self.call) or ""
+            return self.doc
+        raise AttributeError(f"function {self.name} has no attribute {name!r}", name=name, obj=self)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if kwargs and not self._known.issuperset(kwargs):
@@ -163,6 +192,10 @@ class Function:
             out = kwargs.pop("out", None) if "out" not in self._known else None
             if out is not None:
                 return store(self.name, out, self(*args, **kwargs))
+        if self.short is not None and dispatch.is_plain():
+            result = self.short(*args, **kwargs)
+            if result is not NotImplemented:
+                return result
         try:
             return self.call(*args, **kwargs)
         except (TypeError, AttributeError) as error:
@@ -227,8 +260,7 @@ def _configure(
 ) -> Op:
     entry.places, entry.aliases, entry.promote, entry.inplace = places, aliases, promote, inplace
     # What help() and editors look at.
-    entry.__name__, entry.__module__, entry.__doc__ = entry.name, module, entry.doc
-    entry.__signature__ = entry.signature
+    entry.__name__, entry.__module__, entry.__doc__ = entry.name, module, entry.function.__doc__
     _register(entry)
     _publish(entry, places, aliases)
     return entry

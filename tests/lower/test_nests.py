@@ -44,14 +44,14 @@ def test_a_broadcast_splits_no_more_axes_than_it_must() -> None:
       return %2
     }"""
     (kernel,) = assert_lowers(text, floats(2, 3, 4), floats(2)).kernels
-    assert loops(kernel) == ["parallel 2", "serial 12"]
+    assert loops(kernel) == ["parallel 2", "parallel 12"]
     assert not has_division(kernel)
 
 
 def test_a_transpose_needs_each_axis_and_no_division() -> None:
     text = "graph @main(%x: f32[2, 3, 4]) { %0: f32[4, 3, 2] = transpose_axes(%x, perm=(2, 1, 0)) return %0 }"
     (kernel,) = assert_lowers(text, floats(2, 3, 4)).kernels
-    assert loops(kernel) == ["parallel 4", "serial 3", "serial 2"]
+    assert loops(kernel) == ["parallel 4", "parallel 3", "parallel 2"]
     assert not has_division(kernel)
 
 

@@ -6,7 +6,8 @@ through a word of their own, `HOOK`, which `native.load_symbols` fills in: an ob
 platform where there is no pool, has null there and runs its loops itself.
 
 One pool serves the process.  A program that finds it busy (another Python thread's program is in a parallel loop)
-runs its loop itself.  `jitorch.set_num_threads` may be called at any time.  After ``fork`` the child starts threads
+runs its loop itself.  `jitorch.set_num_threads` may be called at any time; `config.override` of ``num_threads`` holds
+for the loops of the thread that says so.  After ``fork`` the child starts threads
 of its own.  The threads end with the process; nothing waits for them.
 """
 
@@ -21,7 +22,7 @@ from typing import Any
 
 from jitorch import config
 from jitorch.backends.cpu import native
-from jitorch.backends.cpu.pool_text import ENTER, FORGET, MAX_THREADS, PAUSES, RESIZE, SYMBOLS, TUNE, pool_text
+from jitorch.backends.cpu.pool_text import ENTER, FORGET, MAX_THREADS, OWN, PAUSES, RESIZE, SYMBOLS, TUNE, pool_text
 
 HOOK = "jitorch_parallel_loop"
 """The word of a program's object that holds the address of `ENTER`, or null."""
@@ -37,12 +38,17 @@ class Pool:
 
     enter: int
     resize: Any
+    own: Any
     forget: Any
     library: Any  # what keeps the code loaded
 
     def set_threads(self, count: int) -> None:
         """Let a loop have ``count`` threads from now on, its caller's among them."""
         self.resize(min(count, MAX_THREADS))
+
+    def set_own_threads(self, count: int | None) -> None:
+        """The same for loops that the calling thread starts; None: as many as everybody's."""
+        self.own(0 if count is None else min(count, MAX_THREADS))
 
 
 _lock = threading.Lock()
@@ -73,12 +79,21 @@ def _load() -> Pool | None:
     # Threads run this code until the process ends, later than Python's objects live.
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(library))
     call = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_int32)
-    found = Pool(
-        addresses[ENTER], call(addresses[RESIZE]), ctypes.CFUNCTYPE(ctypes.c_int32)(addresses[FORGET]), library
-    )
+    resize, own = call(addresses[RESIZE]), call(addresses[OWN])
+    found = Pool(addresses[ENTER], resize, own, ctypes.CFUNCTYPE(ctypes.c_int32)(addresses[FORGET]), library)
     call(addresses[TUNE])(_pauses(call(addresses[PAUSES])))
-    found.set_threads(config.current().num_threads)
-    config.watch(lambda settings: found.set_threads(settings.num_threads))
+
+    told: list[int] = []
+    order = threading.Lock()
+
+    def react(everybody: int, here: int | None) -> None:
+        with order:
+            if told != [everybody]:
+                told[:] = [everybody]
+                found.set_threads(everybody)
+        found.set_own_threads(here)
+
+    config.watch_threads(react)
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=found.forget)
     return found

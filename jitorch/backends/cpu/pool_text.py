@@ -26,7 +26,8 @@ RESIZE = "jitorch_pool_resize"
 FORGET = "jitorch_pool_forget"
 TUNE = "jitorch_pool_tune"
 PAUSES = "jitorch_pool_pauses"
-SYMBOLS = (ENTER, RESIZE, FORGET, TUNE, PAUSES)
+OWN = "jitorch_pool_own"
+SYMBOLS = (ENTER, RESIZE, FORGET, TUNE, PAUSES, OWN)
 
 MAX_THREADS = 256
 
@@ -47,6 +48,7 @@ class System:
 
     ``wait`` sleeps while the word ``@generation`` is ``%last``, ``wake`` wakes all that do, ``start`` starts a thread
     ``@worker(ptr %argument)`` and leaves in ``%started`` whether it could, ``prologue`` is what a worker does first.
+    A thread has a value of its own under ``@key``: ``own`` gives it, ``set_own`` makes it ``%value``.
     """
 
     declares: str
@@ -54,6 +56,9 @@ class System:
     wake: str
     start: str
     give_way: str
+    make_key: str
+    own: str
+    set_own: str
     thread_result: str = "ptr"
     thread_value: str = "ptr null"
     prologue: str = ""
@@ -69,6 +74,9 @@ declare i32 @pthread_sigmask(i32, ptr, ptr)
 declare i32 @sigfillset(ptr)
 declare i32 @sigdelset(ptr, i32)
 declare i32 @sched_yield()
+declare i32 @pthread_key_create(ptr, ptr)
+declare ptr @pthread_getspecific(i64)
+declare i32 @pthread_setspecific(i64, ptr)
 """
 
 _POSIX_START = f"""\
@@ -86,6 +94,14 @@ detach:
   br label %out
 out:
 """
+
+
+# A key has four bytes or eight, of which the upper are zero then.
+_POSIX_KEY = {
+    "make_key": "call i32 @pthread_key_create(ptr @key, ptr null)",
+    "own": "call ptr @pthread_getspecific(i64 %key)",
+    "set_own": "call i32 @pthread_setspecific(i64 %key, ptr %value)",
+}
 
 
 def _no_signals(block: int, bus_error: int) -> str:
@@ -114,6 +130,7 @@ def _linux(futex: int) -> System:
         wake=f"call i64 (i64, ...) @syscall(i64 {futex}, ptr @generation, i32 129, i32 {_ALL}, {rest})",
         start=_POSIX_START,
         give_way="call i32 @sched_yield()",
+        **_POSIX_KEY,
         prologue=_no_signals(block=0, bus_error=7),
     )
 
@@ -127,6 +144,7 @@ _MACOS = System(
     wake="call i32 @__ulock_wake(i32 257, ptr @generation, i64 0)",
     start=_POSIX_START,
     give_way="call i32 @sched_yield()",
+    **_POSIX_KEY,
     prologue=_no_signals(block=1, bus_error=10),
 )
 _WINDOWS = System(
@@ -136,6 +154,9 @@ declare i32 @CloseHandle(ptr)
 declare i32 @SwitchToThread()
 declare i32 @WaitOnAddress(ptr, ptr, i64, i32)
 declare void @WakeByAddressAll(ptr)
+declare i32 @TlsAlloc()
+declare ptr @TlsGetValue(i64)
+declare i32 @TlsSetValue(i64, ptr)
 """,
     wait="call i32 @WaitOnAddress(ptr @generation, ptr %seen, i64 4, i32 -1)",
     wake="call i32 @wake_all()",
@@ -150,10 +171,19 @@ detach:
 out:
 """,
     give_way="call i32 @SwitchToThread()",
+    make_key="call i32 @make_key()",
+    own="call ptr @TlsGetValue(i64 %key)",
+    set_own="call i32 @TlsSetValue(i64 %key, ptr %value)",
     thread_result="i32",
     thread_value="i32 0",
 )
-_WAKE_ALL = """
+_WINDOWS_HELPERS = """
+define internal i32 @make_key() #0 {
+  %key = call i32 @TlsAlloc()
+  store i32 %key, ptr @key, align 8
+  ret i32 0
+}
+
 define internal i32 @wake_all() #0 {
   call void @WakeByAddressAll(ptr @generation)
   ret i32 0
@@ -188,12 +218,13 @@ def pool_text(triple: str) -> str | None:
     system = system_of(triple)
     if system is None:
         return None
-    text = _TEXT + (_WAKE_ALL if system is _WINDOWS else "")
+    text = _TEXT + (_WINDOWS_HELPERS if system is _WINDOWS else "")
     words = {
         "DECLARES": system.declares, "WAIT": system.wait, "WAKE": system.wake, "START": system.start,
         "GIVE_WAY": system.give_way, "RESULT": system.thread_result, "VALUE": system.thread_value,
         "PROLOGUE": system.prologue, "RELAX": relax_of(triple), "ENTER": ENTER, "RESIZE": RESIZE, "FORGET": FORGET,
-        "TUNE": TUNE, "PAUSES": PAUSES, "MAX": str(MAX_THREADS), "ALIVE": str(4 * MAX_THREADS),
+        "MAKE_KEY": system.make_key, "GET_OWN": system.own, "SET_OWN": system.set_own,
+        "TUNE": TUNE, "PAUSES": PAUSES, "OWN": OWN, "MAX": str(MAX_THREADS), "ALIVE": str(4 * MAX_THREADS),
         "COLD": str(COLD_WORK), "WORTH": str(WORTH_A_WAKE), "RANGE_WORK": str(RANGE_WORK),
         "RANGES": str(RANGES_A_THREAD), "WAITS": str(_WAITS),
     }  # fmt: skip
@@ -217,6 +248,8 @@ _TEXT = """\
 @region = internal global { ptr, ptr, i64, i64, i64, i64, [10 x i64] } zeroinitializer, align 128
 ; the next range of each part
 @next = internal global [<MAX> x [16 x i64]] zeroinitializer, align 128
+; under which key a thread keeps how many threads its loops may have, if that is its own number
+@key = internal global i64 0, align 8
 ; whether a worker of this number lives
 @alive = internal global [<MAX> x i32] zeroinitializer, align 128
 
@@ -377,9 +410,17 @@ done:
 
 define void @<ENTER>(ptr %task, ptr %arguments, i64 %extent, i64 %grain, i64 %work) #0 {
 entry:
-  %limit = load atomic i32, ptr @settings monotonic, align 4
+  %key = load i64, ptr @key, align 8
+  %own = <GET_OWN>
+  %own.bits = ptrtoint ptr %own to i64
+  %own.count = trunc i64 %own.bits to i32
+  %shared.limit = load atomic i32, ptr @settings monotonic, align 4
+  %has.own = icmp ne i32 %own.count, 0
+  %limit = select i1 %has.own, i32 %own.count, i32 %shared.limit
   %several = icmp sgt i32 %limit, 1
-  br i1 %several, label %ask, label %serial
+  %divisible = icmp sgt i64 %extent, 1
+  %sensible = and i1 %several, %divisible
+  br i1 %sensible, label %ask, label %serial
 ask:
   %held = load atomic i32, ptr @busy monotonic, align 4
   %free = icmp eq i32 %held, 0
@@ -511,9 +552,21 @@ entry:
   ret i32 0
 }
 
-; Pauses before a worker sleeps.
+; How many threads the loops of the calling thread may have; 0: as many as everybody's.
+define i32 @<OWN>(i32 %threads) #1 {
+entry:
+  %key = load i64, ptr @key, align 8
+  %wide = zext i32 %threads to i64
+  %value = inttoptr i64 %wide to ptr
+  %done = <SET_OWN>
+  %before = atomicrmw max ptr getelementptr (i8, ptr @settings, i64 4), i32 %threads seq_cst, align 4
+  ret i32 0
+}
+
+; Once, after loading: pauses before a worker sleeps.
 define i32 @<TUNE>(i32 %pauses) #1 {
 entry:
+  %made = <MAKE_KEY>
   store atomic i32 %pauses, ptr getelementptr (i8, ptr @settings, i64 12) seq_cst, align 4
   ret i32 0
 }

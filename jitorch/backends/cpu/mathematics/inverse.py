@@ -1,8 +1,8 @@
 """``asin``, ``acos``, ``atan`` and ``atan2``.
 
 ``asin(x) = x + x*x*x * q(x*x)`` up to 1/2; beyond it ``asin(x) = pi/2 - 2 * asin(sqrt((1 - x) / 2))``, where
-``1 - x`` is exact.  ``atan(x) = x + x*x*x * q(x*x)`` up to 1; beyond it ``atan(x) = pi/2 - atan(1 / x)``.  pi / 2 is a sum of two
-numbers; ``q`` stands in `tables`.
+``1 - x`` is exact.  ``atan(x) = x + x*x*x * q(x*x)`` up to 1; beyond it ``atan(x) = pi/2 - atan(1 / x)``.
+pi / 2 is a sum of two numbers; ``q`` stands in `tables`.
 """
 
 from __future__ import annotations

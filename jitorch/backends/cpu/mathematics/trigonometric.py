@@ -40,7 +40,8 @@ def sin(x: Term) -> Term:
     """The sine."""
     magic = rounder(x)
     sum_ = fused(x, ONE_OVER_PI, magic)
-    return _sine(*_without(x, sum_ - magic, 1.0), sum_.bits)
+    result = _sine(*_without(x, sum_ - magic, 1.0), sum_.bits)
+    return choose(x.equals(0.0), x, result)  # for the sign of -0
 
 
 def cos(x: Term) -> Term:
@@ -63,4 +64,5 @@ def tan(x: Term) -> Term:
     quotient = choose(odd, -1.0, tangent) / choose(odd, tangent, 1.0)
     # What the sum lost is twice as much to the reciprocal.
     lost = (r - tangent) + more
-    return choose(odd, fused(quotient * quotient, lost, quotient), quotient)
+    result = choose(odd, fused(quotient * quotient, lost, quotient), quotient)
+    return choose(x.equals(0.0), x, result)  # for the sign of -0

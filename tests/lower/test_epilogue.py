@@ -1,0 +1,106 @@
+"""Maps that follow a recipe are computed where it stores its result."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from jitorch.ir.program import Alloc, Launch, Place, Program
+from jitorch.lower import program
+from tests.lower.graphs import assert_lowers, execute, parse
+
+RNG = np.random.default_rng(0)
+
+
+def floats(*shape: int) -> np.ndarray:
+    return RNG.normal(size=shape).astype(np.float32)
+
+
+def launches(lowered: Program) -> int:
+    return sum(isinstance(s, Launch) for s in lowered.body)
+
+
+def temporaries(lowered: Program) -> int:
+    return sum(isinstance(s, (Alloc, Place)) for s in lowered.body)
+
+
+HEAD = "graph @main(%x: f32[5, 7], %w: f32[7, 18], %b: f32[18], %r: f32[5, 18]) {{ {body} }}"
+PRODUCT = "%0: f32[5, 18] = matmul_batched(%x, %w) "
+
+
+def lower(body: str) -> Program:
+    return assert_lowers(HEAD.format(body=PRODUCT + body), floats(5, 7), floats(7, 18), floats(18), floats(5, 18))
+
+
+def test_bias_activation_and_residual() -> None:
+    made = lower(
+        """%1: f32[5, 18] = broadcast_to(%b, shape=(5, 18))
+        %2: f32[5, 18] = add(%0, %1)
+        %3: f32[5, 18] = tanh(%2)
+        %4: f32[5, 18] = add(%3, %r)
+        return %4"""
+    )
+    assert (launches(made), temporaries(made)) == (1, 0)
+
+
+def test_several_results_and_the_product_itself() -> None:
+    made = lower(
+        """%1: f32[5, 18] = exp(%0)
+        %2: f32[5, 18] = mul(%1, %r)
+        return %0, %1, %2"""
+    )
+    assert (launches(made), temporaries(made)) == (1, 0)
+
+
+def test_a_cast() -> None:
+    made = lower("%1: f64[5, 18] = cast(%0, dtype=f64) return %1")
+    assert (launches(made), temporaries(made)) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "%1: f32[18, 5] = transpose_axes(%0, perm=(1, 0)) %2: f32[18, 5] = exp(%1) return %2",
+        "%1: f32[5, 18] = flip_axes(%0, axes=(1,)) %2: f32[5, 18] = mul(%1, %0) return %2",
+    ],
+)
+def test_what_reads_at_another_index_stays_outside(body: str) -> None:
+    assert launches(lower(body)) == 2
+
+
+def test_a_product_waits_for_what_its_epilogue_reads() -> None:
+    made = lower(
+        """%1: f32[5] = reduce_sum(%r, axes=(1,))
+        %2: f32[5, 1] = reshape_to(%1, shape=(5, 1))
+        %3: f32[5, 18] = broadcast_to(%2, shape=(5, 18))
+        %4: f32[5, 18] = mul(%0, %3)
+        return %4, %1"""
+    )
+    assert launches(made) == 2
+    assert temporaries(made) == 1  # the factors, not the product
+
+
+def test_two_products_added() -> None:
+    text = """graph @main(%x: f32[5, 7], %w: f32[7, 18], %y: f32[5, 3], %v: f32[3, 18]) {
+      %0: f32[5, 18] = matmul_batched(%x, %w)
+      %1: f32[5, 18] = matmul_batched(%y, %v)
+      %2: f32[5, 18] = add(%0, %1)
+      return %2
+    }"""
+    made = assert_lowers(text, floats(5, 7), floats(7, 18), floats(5, 3), floats(3, 18))
+    assert (launches(made), temporaries(made)) == (2, 1)
+
+
+def test_a_weight_is_updated_in_its_own_memory() -> None:
+    text = """graph @main(%x: f32[5, 8], %g: f32[5, 32], %w: f32[8, 32]) writes (2: 0) {
+      %0: f32[8, 5] = transpose_axes(%x, perm=(1, 0))
+      %1: f32[8, 32] = matmul_batched(%0, %g)
+      %2: f32[8, 32] = sub(%w, %1)
+      return %2
+    }"""
+    made = program(parse(text))
+    assert len(made.body) == 1
+    x, g, w = floats(5, 8), floats(5, 32), floats(8, 32)
+    expected = w - x.T @ g
+    execute(made, [x, g, w], [])
+    np.testing.assert_allclose(w, expected, rtol=1e-6, atol=1e-6)

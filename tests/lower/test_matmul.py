@@ -1,0 +1,127 @@
+"""Matrix products: any shape, layout, dtype and epilogue against NumPy, run as native code."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import jitorch
+from jitorch import dtypes
+from jitorch.dims import Dim, symbol
+from jitorch.ir import kernel as k
+from jitorch.ir.program import Launch, Program
+from jitorch.ir.types import TensorType
+from jitorch.lower import program
+from jitorch.lower.target import Target
+from jitorch.ops import OPS
+from tests.lower.graphs import execute
+from tests.samples import trace_types
+
+RNG = np.random.default_rng(0)
+SIZES = st.sampled_from([1, 2, 3, 4, 5, 7, 8, 9, 13, 16, 17, 31, 32, 33, 47, 64, 65, 100])
+TARGETS = {
+    "avx512": Target("cpu", 64, 32),
+    "avx2": Target("cpu", 32, 16),
+    "sse2": Target("cpu", 16, 16, False),
+    "neon": Target("cpu", 16, 32),
+}
+
+
+def multiply(x: Any, y: Any) -> Any:
+    return x @ y
+
+
+def values(*shape: int, dtype: Any = np.float32) -> np.ndarray:
+    """Small whole numbers: their products and sums are exact in any order."""
+    return RNG.integers(-4, 5, shape).astype(dtype)
+
+
+@settings(deadline=None, max_examples=40)
+@given(m=SIZES, inner=st.sampled_from([0, 1, 3, 16, 33, 70]), n=SIZES, left=st.booleans(), right=st.booleans())
+def test_any_shape_and_layout(m: int, inner: int, n: int, left: bool, right: bool) -> None:
+    x = values(inner, m).T if left else values(m, inner)
+    y = values(n, inner).T if right else values(inner, n)
+
+    def function(x: Any, y: Any) -> Any:
+        a, b = (x.mT if left else x), (y.mT if right else y)
+        return jitorch.relu(a @ b + 1)
+
+    stored = [np.ascontiguousarray(a) for a in (x.T if left else x, y.T if right else y)]
+    actual = jitorch.jit(function)(*map(jitorch.tensor, stored)).numpy()
+    np.testing.assert_array_equal(actual, np.maximum(x @ y + 1, 0))
+
+
+def lowered(x: tuple[Dim, ...], y: tuple[Dim, ...], target: str, dtype: Any = dtypes.float32) -> Program:
+    types = [TensorType(dtype, x), TensorType(dtype, y)]
+    return program(trace_types(lambda a, b: OPS["matmul_batched"](a, b), types), "product", TARGETS[target])
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize(("m", "inner", "n"), [(9, 4, 33), (3, 40, 5), (17, 3, 2)])
+def test_every_target_under_the_strict_interpreter(target: str, m: int, inner: int, n: int) -> None:
+    x, y = values(m, inner), values(inner, n)
+    (actual,) = execute(lowered(x.shape, y.shape, target), [x, y], [x @ y])
+    np.testing.assert_array_equal(actual, x @ y)
+
+
+@pytest.mark.parametrize("free", ["M", "K", "N", "MKN"])
+def test_symbolic_sizes_under_the_strict_interpreter(free: str) -> None:
+    sizes: dict[str, Dim] = {"M": 11, "K": 6, "N": 18}
+    known = {"M": 11, "K": 6, "N": 18}
+    for name in free:
+        sizes[name] = symbol(name)
+    made = lowered((sizes["M"], sizes["K"]), (sizes["K"], sizes["N"]), "avx2")
+    x, y = values(11, 6), values(6, 18)
+    (actual,) = execute(made, [x, y], [x @ y], [known[v.name] for v in made.scalars])
+    np.testing.assert_array_equal(actual, x @ y)
+
+
+@pytest.mark.parametrize("batch", [1, 5, 8, 40])
+def test_a_dynamic_batch_size(batch: int) -> None:
+    weight, bias = values(30, 40), values(30)
+    step = jitorch.jit(lambda x, w, b: jitorch.relu(x @ w.mT + b), dynamic=True)
+    for size in (2, 3, batch):
+        x = values(size, 40)
+        actual = step(jitorch.tensor(x), jitorch.tensor(weight), jitorch.tensor(bias)).numpy()
+        np.testing.assert_array_equal(actual, np.maximum(x @ weight.T + bias, 0))
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float16", "int32", "int64", "int8", "uint8"])
+@pytest.mark.parametrize(("m", "n"), [(1, 20), (20, 3), (20, 37)])
+def test_other_dtypes(dtype: str, m: int, n: int) -> None:
+    x, w = values(m, 40, dtype=dtype), values(n, 40, dtype=dtype)
+    product = jitorch.jit(lambda x, w: x @ w.mT)(jitorch.tensor(x), jitorch.tensor(w)).numpy()
+    expected = (x.astype(np.float64) @ w.astype(np.float64).T).astype(np.int64).astype(dtype)
+    np.testing.assert_array_equal(product, expected)
+
+
+def test_long_sums_go_in_chunks() -> None:
+    x, y = values(40, 1000), values(1000, 70)
+    actual = jitorch.jit(multiply)(jitorch.tensor(x), jitorch.tensor(y)).numpy()
+    np.testing.assert_array_equal(actual, x @ y)
+
+
+def test_half_precision_is_summed_in_single() -> None:
+    x, y = np.full((4, 4096), 1, np.float16), np.full((4096, 20), 1, np.float16)
+    actual = jitorch.jit(multiply)(jitorch.tensor(x), jitorch.tensor(y)).numpy()
+    np.testing.assert_array_equal(actual, np.full((4, 20), 4096, np.float16))
+
+
+def test_the_larger_operand_is_not_copied() -> None:
+    made = lowered((64, 400), (400, 1024), "avx512")
+    kernels = [s.kernel for s in made.body if isinstance(s, Launch)]
+    assert [kernel.name for kernel in kernels] == ["matmul_batched_1_panels_pack", "matmul_batched_1"]
+    assert {p.name for p in kernels[0].params} == {"in0", "matmul_batched_1_panels"}
+
+
+@pytest.mark.parametrize("shape", [(64, 64, 64), (1, 512, 512), (96, 40, 50)])
+def test_one_parallel_loop_of_many_tasks(shape: tuple[int, int, int]) -> None:
+    m, inner, n = shape
+    kernel = lowered((m, inner), (inner, n), "avx512").kernels[-1]
+    (loop,) = kernel.body
+    assert isinstance(loop, k.For)
+    assert loop.kind == "parallel"
