@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -118,6 +119,8 @@ def run_growth(options: argparse.Namespace) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Returns the exit status: 1 if some output of jitorch was wrong or missing."""
     options = arguments(argv)
+    # Ended from outside, the peers' processes must end too: they may be stopped, and would stay so.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     if options.list:
         names = [row.name for row in [*select(options.only), *select_once(options.only)]]
         print("\n".join([*names, "", *peers.PEERS]))
