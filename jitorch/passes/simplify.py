@@ -77,15 +77,20 @@ def fourth_power(x: Any) -> Any:
     return square * square
 
 
+def _is_float_tensor(x: Any) -> bool:
+    dtype = getattr(x, "dtype", None)
+    return dtype is not None and dtype.is_floating_point
+
+
 @rewrite(P(pow, x, C(-1)))
 def reciprocal_power(x: Any) -> Any:
-    return 1.0 / x if x.dtype.is_floating_point else None
+    return 1.0 / x if _is_float_tensor(x) else None
 
 
 @rewrite(P(pow, x, C(0.5)))
 def half_power(x: Any) -> Any:
     # The power of -0 is 0, and that of minus infinity is infinity.
-    if not x.dtype.is_floating_point:
+    if not _is_float_tensor(x):
         return None
     return where(eq(x, -math.inf), math.inf, abs(sqrt(x)))
 
