@@ -186,6 +186,10 @@ def _(x, g, *, kernel, stride, dilation, low, high, interior, groups):
         raise DTypeError("convolution_weight: both operands must have one dtype", expected=x, actual=g)
     if not dims.equal(x.shape[0], g.shape[0]):
         raise ShapeError("convolution_weight: batches differ", expected=x, actual=g)
+    sizes = padded_sizes(x.shape[2:], low, high, interior)
+    spatial = tuple(map(window_count, sizes, kernel, stride, dilation))
+    if not all(map(dims.equal, spatial, g.shape[2:])):
+        raise ShapeError("convolution_weight: not the gradient of such an output", expected=spatial, actual=g)
     return x.with_shape((g.shape[1], dims.floordiv(x.shape[1], groups), *kernel))
 
 
