@@ -186,6 +186,9 @@ class Function:
             return self.doc
         raise AttributeError(f"function {self.name} has no attribute {name!r}", name=name, obj=self)
 
+    def __deepcopy__(self, memo: Any) -> Function:
+        return self
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if kwargs and not self._known.issuperset(kwargs):
             kwargs = _canonical(self._known, kwargs)
