@@ -187,6 +187,9 @@ class Function:
         # A copy that is still empty is asked for attributes, too.
         raise AttributeError(f"function {self.__dict__.get('name')} has no attribute {name!r}", name=name, obj=self)
 
+    def __deepcopy__(self, memo: Any) -> Function:
+        return self
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if kwargs and not self._known.issuperset(kwargs):
             kwargs = _canonical(self._known, kwargs)
