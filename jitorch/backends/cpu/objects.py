@@ -79,11 +79,10 @@ class _Worker:
     def __enter__(self) -> _Worker:
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-S", "-P", codegen.__file__],
+                [sys.executable, "-P", codegen.__file__],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
-                env=os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
             )
         except OSError:
             self._process = None  # no second process here: everything is compiled in this one

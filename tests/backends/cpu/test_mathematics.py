@@ -112,7 +112,7 @@ def test_singles_need_no_fused_multiplication(name: str) -> None:
     complain(name, units(got, meaning(name, x)), x, got)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", UNARY)
 def test_all_singles_are_within_two_units(name: str) -> None:
     for start in range(0, 2**32, CHUNK << 4):
