@@ -54,10 +54,12 @@ def kernel(text: str) -> str:
 
 def function(text: str, name: str) -> str:
     """The LLVM function of a kernel, without its number of attributes."""
-    found = re.search(rf"^define [^\n]*@kernel\.{name}\(.*?^}}", text, re.MULTILINE | re.DOTALL)
-    if found is None:
+    # A comment with the names of the kernels stands before the module of each function, which is named by its digest.
+    module = re.search(rf"^; (?:[\w.]+, )*{name}\b[^\n]*\n(.*?)(?=^; |\Z)", text, re.MULTILINE | re.DOTALL)
+    found = module and re.search(r"^define [^\n]*@kernel\.\w+\(.*?^}", module[1], re.MULTILINE | re.DOTALL)
+    if not found:
         raise SystemExit(f"no LLVM function for kernel {name!r}")
-    return re.sub(r" #\d+ \{", " {", found[0], count=1)
+    return re.sub(r"@kernel\.\w+", f"@{name}", re.sub(r" #\d+ \{", " {", found[0], count=1))
 
 
 def blocks(code: str) -> dict[str, str]:

@@ -65,7 +65,9 @@ def _pad_axis(x: Tensor, axis: int, low: int, high: int, mode: str, crop: tuple[
     # An edge is repeated, or looked behind, even where it is itself cropped away; a circle closes after cropping.
     inner = x if mode == "circular" else part(x, axis, crop[0], size - crop[1])
     if mode == "circular":
-        before, behind = part(x, axis, size - low, size), part(x, axis, 0, high)
+        circle = _turned(x, axis, max(low, high))
+        length = circle.shape[axis]
+        before, behind = part(circle, axis, length - low, length), part(circle, axis, 0, high)
     elif mode == "reflect":
         before = flip_axes(part(x, axis, 1, 1 + low), axes=(axis,))
         behind = flip_axes(part(x, axis, size - 1 - high, size - 1), axes=(axis,))
@@ -73,6 +75,14 @@ def _pad_axis(x: Tensor, axis: int, low: int, high: int, mode: str, crop: tuple[
         before = _repeated(part(x, axis, 0, 1), axis, low)
         behind = _repeated(part(x, axis, size - 1, size), axis, high)
     return concatenate([p for p, n in ((before, low), (inner, 1), (behind, high)) if n], axis=axis)
+
+
+def _turned(x: Tensor, axis: int, least: int) -> Tensor:
+    """``x`` as often as ``least`` elements need; cropping may have left fewer."""
+    size = x.shape[axis]
+    if not isinstance(size, int) or size == 0 or least <= size:
+        return x
+    return concatenate([x] * -(-least // size), axis=axis)
 
 
 def _repeated(edge: Tensor, axis: int, times: int) -> Tensor:
