@@ -50,6 +50,7 @@ class Entry:
     function: GraphFunction | None
     calls: int = 0
     plan: call_plan.Plan | None = None  # how machine code serves the entry's calls, if it can
+    is_planned: bool = False
 
     @property
     def refused(self) -> Refuse | None:
@@ -186,11 +187,15 @@ class Jitted:
         """Let machine code serve the calls after this one, if it can."""
         if kwargs or not _install_machine_code():
             return
-        try:
-            entry.plan = call_plan.make(entry, inputs, args)
-        except call_plan.NoPlan:
-            return
         with self._lock:
+            # Once for an entry: another thread may be in machine code that reads the plan.
+            if entry.is_planned:
+                return
+            entry.is_planned = True
+            try:
+                entry.plan = call_plan.make(entry, inputs, args)
+            except call_plan.NoPlan:
+                return
             plans = [e.plan for e in self.entries if e.plan is not None]
             for plan, following in zip(plans, [*plans[1:], None]):
                 plan.words[Word.NEXT] = 0 if following is None else following.words.ctypes.data

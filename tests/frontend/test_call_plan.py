@@ -3,7 +3,9 @@
 import gc
 import sys
 import threading
+import time
 import weakref
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ import jitorch
 from jitorch import nn, optim
 from jitorch.backends.cpu import extension
 from jitorch.errors import TensorIndexError
+from jitorch.frontend import call_plan
 from jitorch.frontend.call_code import Word
 from jitorch.frontend.jitted import Jitted
 from jitorch.nn import functional as F
@@ -351,3 +354,24 @@ def test_methods_bind():
     scaler, x = Scaler(), tensor(3)
     for _ in range(4):
         assert scaler.scaled(x).tolist() == [0, 2, 4]
+
+
+def test_a_plan_is_made_once_though_threads_call_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[object] = []
+    make = call_plan.make
+
+    def slow(*args: Any) -> Any:
+        made.append(make(*args))
+        time.sleep(0.05)
+        return made[-1]
+
+    monkeypatch.setattr(call_plan, "make", slow)
+    function = jitorch.jit(lambda x: x * 2 + 1)
+    x = jitorch.ones(3)
+    function(x)
+    threads = [threading.Thread(target=function, args=(x,)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(made) == 1 and function.entries[0].plan is made[0]
