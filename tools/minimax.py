@@ -160,29 +160,14 @@ def _area_tangent(z: Real) -> Real:
 REST = mpf("0.347"), mpf("0.35")
 
 
-def _sine(z: Real) -> Real:
-    root = mp.sqrt(z)
-    return (mp.sin(root) / root - 1) / z
+def _odd(function: Function) -> Function:
+    """``q`` of ``function(x) = x + x*x*x * q(x*x)``."""
 
+    def quotient(z: Real) -> Real:
+        root = mp.sqrt(z)
+        return (function(root) / root - 1) / z
 
-def _tangent(z: Real) -> Real:
-    root = mp.sqrt(z)
-    return (mp.tan(root) / root - 1) / z
-
-
-def _arcsine(z: Real) -> Real:
-    root = mp.sqrt(z)
-    return (mp.asin(root) / root - 1) / z
-
-
-def _arctangent(z: Real) -> Real:
-    root = mp.sqrt(z)
-    return (mp.atan(root) / root - 1) / z
-
-
-def _hyperbolic_tangent(z: Real) -> Real:
-    root = mp.sqrt(z)
-    return (mp.tanh(root) / root - 1) / z
+    return quotient
 
 
 def _error(z: Real) -> Real:
@@ -210,18 +195,18 @@ TABLES = (
     Table("EXPONENTIAL_64", _DOUBLE, _exponential, lambda r: r, -REST[0], REST[1], 10),
     Table("LOGARITHM_32", _SINGLE, _logarithm, lambda f: f**3 / mp.log1p(f), -ONE / 3, ONE / 3, 8),
     Table("LOGARITHM_64", _DOUBLE, _area_tangent, lambda z: z, mpf(0), ONE / 25, 7),
-    Table("SINE_32", _SINGLE, _sine, lambda z: z**1.5 / mp.sin(mp.sqrt(z)), mpf(0), (mp.pi / 2) ** 2, 5),
-    Table("SINE_64", _DOUBLE, _sine, lambda z: z**1.5 / mp.sin(mp.sqrt(z)), mpf(0), (mp.pi / 2) ** 2, 9),
-    Table("TANGENT_32", _SINGLE, _tangent, lambda z: z**1.5 / mp.tan(mp.sqrt(z)), mpf(0), (mp.pi / 4) ** 2, 7),
-    Table("TANGENT_64", _DOUBLE, _tangent, lambda z: z**1.5 / mp.tan(mp.sqrt(z)), mpf(0), (mp.pi / 4) ** 2, 14),
-    Table("ARCSINE_32", _SINGLE, _arcsine, lambda z: z**1.5 / mp.asin(mp.sqrt(z)), mpf(0), ONE / 4, 5),
-    Table("ARCSINE_64", _DOUBLE, _arcsine, lambda z: z**1.5 / mp.asin(mp.sqrt(z)), mpf(0), ONE / 4, 12),
-    Table("ARCTANGENT_32", _SINGLE, _arctangent, lambda z: z**1.5 / mp.atan(mp.sqrt(z)), mpf(0), ONE, 8),
-    Table("ARCTANGENT_64", _DOUBLE, _arctangent, lambda z: z**1.5 / mp.atan(mp.sqrt(z)), mpf(0), ONE, 20),
+    Table("SINE_32", _SINGLE, _odd(mp.sin), lambda z: z**1.5 / mp.sin(mp.sqrt(z)), mpf(0), (mp.pi / 2) ** 2, 5),
+    Table("SINE_64", _DOUBLE, _odd(mp.sin), lambda z: z**1.5 / mp.sin(mp.sqrt(z)), mpf(0), (mp.pi / 2) ** 2, 9),
+    Table("TANGENT_32", _SINGLE, _odd(mp.tan), lambda z: z**1.5 / mp.tan(mp.sqrt(z)), mpf(0), (mp.pi / 4) ** 2, 7),
+    Table("TANGENT_64", _DOUBLE, _odd(mp.tan), lambda z: z**1.5 / mp.tan(mp.sqrt(z)), mpf(0), (mp.pi / 4) ** 2, 14),
+    Table("ARCSINE_32", _SINGLE, _odd(mp.asin), lambda z: z**1.5 / mp.asin(mp.sqrt(z)), mpf(0), ONE / 4, 5),
+    Table("ARCSINE_64", _DOUBLE, _odd(mp.asin), lambda z: z**1.5 / mp.asin(mp.sqrt(z)), mpf(0), ONE / 4, 12),
+    Table("ARCTANGENT_32", _SINGLE, _odd(mp.atan), lambda z: z**1.5 / mp.atan(mp.sqrt(z)), mpf(0), ONE, 8),
+    Table("ARCTANGENT_64", _DOUBLE, _odd(mp.atan), lambda z: z**1.5 / mp.atan(mp.sqrt(z)), mpf(0), ONE, 20),
     Table(
         "HYPERBOLIC_TANGENT_32",
         _SINGLE,
-        _hyperbolic_tangent,
+        _odd(mp.tanh),
         lambda z: z**1.5 / mp.tanh(mp.sqrt(z)),
         mpf(0),
         ONE / 3,
@@ -230,7 +215,7 @@ TABLES = (
     Table(
         "HYPERBOLIC_TANGENT_64",
         _DOUBLE,
-        _hyperbolic_tangent,
+        _odd(mp.tanh),
         lambda z: z**1.5 / mp.tanh(mp.sqrt(z)),
         mpf(0),
         ONE / 3,
