@@ -6,6 +6,7 @@ anything is stopped (SIGSTOP, where there is such a thing), so that no spinning 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -132,5 +133,6 @@ class ChildProcess:
         self.process.wait()
         for stream in (self.process.stdin, self.process.stdout):
             if stream is not None:
-                stream.close()
+                with contextlib.suppress(BrokenPipeError):  # what it no longer reads
+                    stream.close()
         self.errors.close()

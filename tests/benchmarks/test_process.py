@@ -1,3 +1,5 @@
+import signal
+
 import pytest
 
 from benchmarks.process import ChildError, ChildProcess, environment
@@ -23,7 +25,7 @@ def test_builds_samples_and_drops(child, tmp_path):
     assert save.exists()
     answer = child.ask(30, do="sample", seconds=0.001)
     assert answer["calls"] >= 10
-    assert 0 < answer["seconds"] < 0.01
+    assert answer["seconds"] > 0
     assert child.ask(30, do="drop") == {}
 
 
@@ -33,10 +35,19 @@ def test_what_it_cannot_do_and_what_fails_are_answers(child, tmp_path):
     assert child.ask(30, do="build", row="no such row", save=save) == {"error": "KeyError: 'no such row'"}
 
 
-def test_a_process_that_ends_or_hangs_is_an_error(child):
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="no way to make a process hang")
+def test_a_process_that_hangs_is_an_error(child):
+    child.process.send_signal(signal.SIGSTOP)
     with pytest.raises(ChildError, match="no answer within"):
-        child.ask(0.0, do="about")
+        child.ask(0.1, do="about")
     assert child.process.poll() is not None
+
+
+def test_a_process_that_ends_is_an_error(child):
+    child.process.kill()
+    child.process.wait()
+    with pytest.raises(ChildError, match="ended"):
+        child.ask(30, do="about")
 
 
 def test_a_peer_that_does_not_start():
