@@ -160,7 +160,7 @@ def _as_number(x: Any, dtype: DType) -> Any:
 def number_as(value: complex, dtype: DType) -> Any:
     """A Python number as ``dtype``'s kind of number; a negative one becomes unsigned as in C.
 
-    Raises `ValueRangeError` where an int does not fit, which NumPy and PyTorch let pass in some cases and not in others.
+    Raises `ValueRangeError` where an int does not fit; NumPy and PyTorch let some of these pass.
     """
     if dtype.is_complex or (not isinstance(value, complex) and dtype.category is not Category.INT):
         try:
