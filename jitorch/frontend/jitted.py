@@ -26,6 +26,7 @@ from jitorch.errors import CompilerBug, StagingError, UserError
 from jitorch.frontend import call_plan
 from jitorch.frontend.call_code import Word
 from jitorch.frontend.check import TOLERANCE, Report, check_graph, compare_results
+from jitorch.frontend.code import python_code
 from jitorch.frontend.differentiable import GraphFunction
 from jitorch.frontend.modes import Modes, disabled, modes
 from jitorch.frontend.modes import disable as disabling
@@ -363,6 +364,11 @@ class Jitted:
         if not self.entries:
             raise StagingError("the function was not called yet, so there is no graph", hint="call it once")
         return self.entries[0].traced.graph
+
+    @property
+    def code(self) -> str:
+        """The latest trace as Python, op by op; it runs, and computes the same."""
+        return python_code(self.graph)
 
     def explain(self) -> str:
         """What was compiled, why each time, who runs which part, and what guards protect it."""
