@@ -22,10 +22,11 @@ from jitorch.lower.groups import Group, groups
 from jitorch.lower.layout import Layout, layout
 from jitorch.lower.long import long_kernels, long_layout
 from jitorch.lower.matmul import matmul
-from jitorch.lower.memory import plan_memory, reuse_written_inputs
+from jitorch.lower.memory import plan_memory
 from jitorch.lower.nests import Buffers, Scalars, map_kernel, row_reduction_kernel, scan_kernel, scatter_kernels
 from jitorch.lower.pull import STATUS
 from jitorch.lower.recipe import Job, Recipe
+from jitorch.lower.reuse import reuse_written_inputs
 from jitorch.lower.row_kernel import row_kernels
 from jitorch.lower.rows import row_groups
 from jitorch.lower.target import Target, target_of
