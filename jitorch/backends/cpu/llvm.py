@@ -12,6 +12,7 @@ result is 0, the code that a kernel left in the status buffer, or `OUT_OF_MEMORY
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from jitorch.backends.cpu import words
@@ -85,8 +86,10 @@ class Modules:
         return "\n".join([*parts, self.host])
 
 
-def modules(program: Program) -> Modules:
+def modules(program: Program, ready: Callable[[str, str], object] | None = None) -> Modules:
     """The modules of ``program``: kernels that are the same code, whatever their buffers are called, are one.
+
+    ``ready`` is called with the function and the text of each kernel's module as soon as there is one.
 
     A kernel's function is named by the digest of its text, so programs that share kernels share their objects.
     """
@@ -99,7 +102,10 @@ def modules(program: Program) -> Modules:
         add_kernel(module, kernel, _UNNAMED, linkage="")
         text = module.text()
         name = f"kernel.{hashlib.sha256(text.encode()).hexdigest()[:32]}"
-        kernels.setdefault(name, text.replace(_UNNAMED, name))
+        if name not in kernels:
+            kernels[name] = text.replace(_UNNAMED, name)
+            if ready is not None:
+                ready(name, kernels[name])
         names.setdefault(name, []).append(kernel.name)
         types = ", ".join("ptr" if isinstance(p, Buffer) else register_type(p.dtype) for p in kernel.params)
         symbols[kernel] = host.declare(name, "void", types)
