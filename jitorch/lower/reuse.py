@@ -138,7 +138,10 @@ def _meet(kernel: k.Kernel, read: k.Buffer, stores: list[k.Store]) -> bool:
 
 def _is_stored_once(kernel: k.Kernel, index: k.Expr, around: tuple[k.For, ...]) -> bool:
     """Whether ``index`` is another in every turn of the loops ``around`` it: a second turn would read the result."""
-    named = {s.var: s.value for s in k.parts(kernel) if isinstance(s, k.Let)}
+    named: dict[k.Var, list[k.Expr]] = {}
+    for s in k.parts(kernel):
+        if isinstance(s, k.Let):
+            named.setdefault(s.var, []).append(s.value)
     pending: list[k.Expr] = [index]
     seen: set[k.Expr] = set()
     while pending:
@@ -147,7 +150,7 @@ def _is_stored_once(kernel: k.Kernel, index: k.Expr, around: tuple[k.For, ...]) 
                 return False
             if isinstance(part, k.Var) and part not in seen:
                 seen.add(part)
-                pending += [named[part]] if part in named else []
+                pending += named.get(part, [])
     return all(loop.var in seen or loop.extent == k.const(1) for loop in around)
 
 

@@ -141,6 +141,21 @@ def test_nothing_is_reused_where_no_copy_ends_the_program() -> None:
     assert reuse_written_inputs(before) == before
 
 
+@pytest.mark.parametrize(("rows", "columns"), [(19, 23), (7, 40), (64, 17), (3, 5)])
+def test_tiles_that_overlap_do_not_update_twice(rows: int, columns: int) -> None:
+    text = f"""graph @main(%w: f32[{rows}, {columns}], %x: f32[{rows}, 24], %y: f32[24, {columns}]) writes (0: 0) {{
+      %0: f32[{rows}, {columns}] = matmul_batched(%x, %y)
+      %1: f32[{rows}, {columns}] = sub(%w, %0)
+      return %1
+    }}"""
+    rng = np.random.default_rng(0)
+    whole = (rng.integers(-9, 9, shape).astype(np.float32) for shape in ((rows, columns), (rows, 24), (24, columns)))
+    graph, arrays = parse(text), list(whole)
+    expected = arrays[0] - arrays[1] @ arrays[2]
+    execute(program(graph), arrays, [])
+    np.testing.assert_array_equal(arrays[0], expected)
+
+
 def test_updates_that_are_alike_share_a_kernel_in_place() -> None:
     text = """graph @main(%a: f32[], %g: f32[], %b: f32[], %h: f32[]) writes (0: 0, 2: 1) {
       %0: f32[] = sub(%a, %g)
