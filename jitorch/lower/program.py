@@ -5,13 +5,16 @@ One kernel for each stored value, or for several that share a domain; then memor
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 from jitorch.errors import BackendError, CompilerBug
 from jitorch.ir import kernel as k
 from jitorch.ir import program as host
-from jitorch.ir.graph import Graph, Value
+from jitorch.ir.graph import Graph, Node, Value
 from jitorch.ir.sizes import size_expr
 from jitorch.ir.types import ScalarType, TensorType
 from jitorch.lower import fuse
+from jitorch.lower.alike import Cone, Shared, Temporaries, cone
 from jitorch.lower.convolution import convolution
 from jitorch.lower.crosswise import tile
 from jitorch.lower.epilogue import Sink, merge
@@ -19,10 +22,11 @@ from jitorch.lower.groups import Group, groups
 from jitorch.lower.layout import Layout, layout
 from jitorch.lower.long import long_kernels, long_layout
 from jitorch.lower.matmul import matmul
-from jitorch.lower.memory import plan_memory, reuse_written_inputs
+from jitorch.lower.memory import plan_memory
 from jitorch.lower.nests import Buffers, Scalars, map_kernel, row_reduction_kernel, scan_kernel, scatter_kernels
 from jitorch.lower.pull import STATUS
 from jitorch.lower.recipe import Job, Recipe
+from jitorch.lower.reuse import reuse_written_inputs
 from jitorch.lower.row_kernel import row_kernels
 from jitorch.lower.rows import row_groups
 from jitorch.lower.target import Target, target_of
@@ -63,6 +67,7 @@ class _Lowering:
         self.sizes: dict[str, k.Expr] = {}
         self.body: list[host.Stmt] = []
         self.kernel_names: dict[str, int] = {}
+        self.shared: dict[Hashable, Shared] = {}
 
     def run(self) -> host.Program:
         graph = self.graph
@@ -78,8 +83,7 @@ class _Lowering:
                 buffer = self._declare(v, f"buf{i}")
                 self.body.append(host.Alloc(buffer, self.sizes[buffer.name]))
         for group in found:
-            for kernel in self._kernels(group):
-                self.body.append(host.Launch(kernel, kernel.params))
+            self.body += self._statements(group)
         self.body += copies
         uses_status = any(STATUS in kernel.params for kernel in self._launched())
         symbols = tuple(k.Var(s.name) for s in graph.symbols)
@@ -161,42 +165,46 @@ class _Lowering:
                 self.layouts[group] = plan
         return found
 
-    def _kernels(self, group: Group) -> tuple[k.Kernel, ...]:
-        value = group.values[0]
-        node = value.node
+    def _statements(self, group: Group) -> list[host.Stmt]:
+        """What computes ``group``: kernels of its own, or those of a group like it."""
+        node = group.values[0].node
         if node is None:
             raise CompilerBug("an input needs no kernel", ir=self.graph)
         name = self._kernel_name(node.op.name if len(group.values) == 1 or group.is_recipe else "fused")
-        kind = node.op.lowering
+        here = cone(group, self.buffers, self.scalars)
+        shared = self.shared.get(here.key)
+        if shared is None:
+            shared = Shared(name, here, *self._kernels(name, group, node, here))
+            if here.key is not None:
+                self.shared[here.key] = shared
+        return shared.statements(name, here)
+
+    def _kernels(self, name: str, group: Group, node: Node, here: Cone) -> tuple[tuple[k.Kernel, ...], Temporaries]:
+        value, kind = group.values[0], node.op.lowering
         if group in self.layouts:
             make = row_kernels if group.split is not None else long_kernels
-            kernels, temporaries = make(name, self.layouts[group], self.buffers, self.scalars)
-            self.body += [host.Alloc(buffer, size) for buffer, size in temporaries]
-            return kernels
+            return make(name, self.layouts[group], here.buffers, here.scalars)
         if kind == "recipe":
-            return self._recipe(name, group)
+            return self._recipe(name, group, node, here)
         if kind == "scatter":
-            return scatter_kernels(name, value, node, self.buffers, self.scalars)
+            return scatter_kernels(name, value, node, here.buffers, here.scalars), ()
         if kind == "scan":
-            return (scan_kernel(name, value, node, self.buffers, self.scalars),)
+            return (scan_kernel(name, value, node, here.buffers, here.scalars),), ()
         if kind == "reduce" and fuse.keeps_last_axis(node):
-            return (row_reduction_kernel(name, value, node, self.buffers, self.scalars),)
+            return (row_reduction_kernel(name, value, node, here.buffers, here.scalars),), ()
         if kind in ("scalar", "pull", "reduce"):
-            kernel = map_kernel(name, group.values, self.buffers, self.scalars)
-            return (tile(kernel) if self.target.is_cpu else kernel,)
+            kernel = map_kernel(name, group.values, here.buffers, here.scalars)
+            return (tile(kernel) if self.target.is_cpu else kernel,), ()
         raise BackendError(f"{node.op.name} ({kind}) has no kernel")
 
-    def _recipe(self, name: str, group: Group) -> tuple[k.Kernel, ...]:
-        node = group.values[0].node
-        recipe = RECIPES.get(node.op.name) if node is not None else None
-        if node is None or recipe is None:
+    def _recipe(self, name: str, group: Group, node: Node, here: Cone) -> tuple[tuple[k.Kernel, ...], Temporaries]:
+        recipe = RECIPES.get(node.op.name)
+        if recipe is None:
             raise BackendError(f"no recipe lowers {group.values[0]}")
         values = tuple(v for v in group.values if v not in group.hidden)
-        sink = Sink(group.values[0], values, self.buffers, self.scalars)
-        made = recipe(Job(name, node, self.buffers, self.scalars, self.target, sink))
-        for buffer, size in made.temporaries:
-            self.body.append(host.Alloc(buffer, size_expr(size)))
-        return made.kernels
+        sink = Sink(group.values[0], values, here.buffers, here.scalars)
+        made = recipe(Job(name, node, here.buffers, here.scalars, self.target, sink))
+        return made.kernels, [(buffer, size_expr(size)) for buffer, size in made.temporaries]
 
 
 def _order_copies(copies: list[host.Stmt]) -> list[host.Stmt]:

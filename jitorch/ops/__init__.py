@@ -52,6 +52,7 @@ FAMILIES = (
     "normalization",
     "norms",
     "numeric",
+    "optimizer_updates",
     "padding",
     "parts",
     "pooling",
