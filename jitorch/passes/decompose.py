@@ -4,14 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from jitorch.builder import body_graph
+from jitorch.builder import expand
 from jitorch.ir.graph import Graph, Node, Value
-
-
-def expand(node: Node) -> Graph:
-    """The body of a composite node as a graph over its present operands."""
-    types = tuple(None if v is None else v.type for v in node.inputs)
-    return body_graph(node.op, types, tuple(node.attrs.items()))
 
 
 def decompose(graph: Graph, keep: Callable[[Node], bool] = lambda node: False) -> bool:
