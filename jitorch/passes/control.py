@@ -12,8 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from jitorch.ir.graph import Graph, Node, Value
-from jitorch.ir.types import EFFECT
-from jitorch.ops.control import CONTROL, inner_graphs
+from jitorch.ops.control import CONTROL, has_effect, inner_graphs
 from jitorch.passes.clean import dce, everywhere
 
 CHEAP = frozenset(
@@ -45,6 +44,20 @@ def add_constant(node: Node, value: Value) -> list[Value]:
     if node.op.name == "while_loop":
         node.attrs["constants"] += 1
     return [graph.add_input(value.type) for graph in inner_graphs(node)]
+
+
+def strip_checks(graph: Graph) -> bool:
+    """Take the checks out, here and in inner graphs: what is computed again need not be checked again."""
+    changed = False
+    for node in graph:
+        for inner in inner_graphs(node):
+            changed |= strip_checks(inner)
+        if node.op.name == "check":
+            graph.replace(node.output, node.operands[1])
+            graph.nodes.remove(node)
+            node.drop()
+            changed = True
+    return changed
 
 
 # -- constants -------------------------------------------------------------------------------------------------
@@ -136,7 +149,7 @@ def _is_safe(node: Node) -> bool:
     """Whether a node can run where it would not have: a loop may have no turns."""
     if node.op.lowering not in ("scalar", "pull", "reduce", "scan", "recipe") and node.op.name != "literal":
         return False
-    return node.op.name not in _MAY_FAIL and not any(v.type == EFFECT for v in node.outputs)
+    return node.op.name not in _MAY_FAIL
 
 
 def _hoist_from(node: Node, inner: Graph, moved: set[Node]) -> list[Node]:
@@ -207,7 +220,7 @@ def _fix_unchanged(graph: Graph, node: Node) -> bool:
         return False
     body: Graph = node.attrs["body"]
     carried = len(node.outputs) if node.op.name == "while_loop" else node.attrs["carried"]
-    same = [i for i in range(carried) if body.outputs[i] is body.inputs[i] and body.inputs[i].type != EFFECT]
+    same = [i for i in range(carried) if body.outputs[i] is body.inputs[i]]
     if not same:
         return False
     others = [i for i in range(carried) if i not in same]
@@ -238,7 +251,7 @@ def _renumber(graph: Graph) -> None:
 
 def _drop_results(graph: Graph, node: Node) -> bool:
     """Leave out results nobody uses; what a loop carries only for itself goes too."""
-    unused = [i for i, v in enumerate(node.outputs) if not _is_used(graph, v) and v.type != EFFECT]
+    unused = [i for i, v in enumerate(node.outputs) if not _is_used(graph, v)]
     if not unused or len(unused) == len(node.outputs):
         return False
     if node.op.name == "cond":
@@ -286,7 +299,7 @@ def _inputs_behind(graph: Graph, values: Sequence[Value]) -> set[int]:
     """The positions of the inputs that ``values``, and the checks of ``graph``, depend on."""
     needed: set[Value] = set(values)
     for node in reversed(graph.nodes):
-        if any(v in needed for v in node.outputs) or any(v.type == EFFECT for v in node.outputs):
+        if any(v in needed for v in node.outputs) or has_effect(node):
             needed.update(node.operands)
     return {i for i, v in enumerate(graph.inputs) if v in needed}
 
