@@ -6,44 +6,54 @@ the element written.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import replace
 
 from jitorch.ir import kernel as k
 from jitorch.ir import program as host
+from jitorch.lower.memory import used
 
 
-def reuse_written_inputs(program: host.Program) -> host.Program:
-    """Compute a write-back right in the input's memory where the order of reads and writes allows it."""
-    reuse = _Reuse(program)
-    for place, statement in enumerate(program.body):
+def reuse_written(body: Sequence[host.Stmt], inputs: frozenset[k.Buffer] = frozenset()) -> list[host.Stmt]:
+    """Compute what is copied at the end of ``body`` right in its target, where every read of that comes before.
+
+    ``inputs`` belong to the caller: they are not written before a check that may yet fail.
+    """
+    reuse = _Reuse(body, inputs)
+    for place, statement in enumerate(body):
         if isinstance(statement, host.Copy):
             reuse.copy(place, statement)
-    return replace(program, body=reuse.result()) if reuse.renamed else program
+    return reuse.result()
 
 
 class _Reuse:
-    """``uses`` has the places in the body where a buffer is launched with or copied."""
+    """``uses`` has the places in the body of the statements that read or write a buffer, in a block of theirs too."""
 
-    def __init__(self, program: host.Program):
-        self.body: list[host.Stmt | None] = list(program.body)
+    def __init__(self, body: Sequence[host.Stmt], inputs: frozenset[k.Buffer]):
+        self.body: list[host.Stmt | None] = list(body)
+        self.inputs = inputs
         self.uses: dict[k.Buffer, list[int]] = {}
         self.allocs: dict[k.Buffer, int] = {}
-        self.renamed: dict[k.Buffer, k.Buffer] = {}
         # By identity: comparing kernels would walk all of them.
         self.stores: dict[int, dict[k.Buffer, list[k.Store]]] = {}
         self.meetings: dict[tuple[int, k.Buffer, k.Buffer], bool] = {}
-        for place, statement in enumerate(program.body):
+        self.last_check = -1
+        for place, statement in enumerate(body):
             if isinstance(statement, host.Alloc):
                 self.allocs[statement.buffer] = place
-            for buffer in _touched(statement):
+            touched: dict[k.Buffer, None] = {}
+            for part in host.walk([statement]):
+                touched.update(dict.fromkeys(used(part)))
+                if isinstance(part, host.Stop):
+                    self.last_check = place
+            for buffer in touched:
                 self.uses.setdefault(buffer, []).append(place)
 
     def copy(self, place: int, copy: host.Copy) -> None:
         """Have ``copy.source`` computed in the memory of ``copy.target``, if that does not change any result."""
         source, target = copy.source, copy.target
         alloc = self.allocs.get(source)
-        if alloc is None or source in self.renamed:
+        if alloc is None or self.body[alloc] is None:
             return
         users = [self.body[u] for u in self.uses[source]]
         if not all(isinstance(s, host.Launch) or (isinstance(s, host.Copy) and s.target != source) for s in users):
@@ -53,9 +63,10 @@ class _Reuse:
         if len(writers) != 1 or any(self._stores(u, target) for u in others):
             return
         at = writers[0]
+        if target in self.inputs and self.last_check > at:
+            return
         if others and (others[-1] > at or (others[-1] == at and not self._reads_where_it_writes(at, target, source))):
             return
-        self.renamed[source] = target
         self.body[alloc] = self.body[place] = None
         for u in self.uses[source]:
             self.body[u] = _renamed(self.body[u], source, target)
@@ -67,8 +78,7 @@ class _Reuse:
         if isinstance(statement, host.Launch):
             stores = self._stores_of(statement.kernel)
             return any(arg == buffer and param in stores for param, arg in zip(statement.kernel.params, statement.args))
-        # A copy of ours does not count: it is looked at on its own.
-        return not isinstance(statement, host.Copy)
+        return not isinstance(statement, host.Copy) or statement.target == buffer
 
     def _stores_of(self, kernel: k.Kernel) -> dict[k.Buffer, list[k.Store]]:
         found = self.stores.get(id(kernel))
@@ -90,7 +100,7 @@ class _Reuse:
             self.meetings[key] = _meet(launch.kernel, params[read], self._stores_of(launch.kernel)[params[written]])
         return self.meetings[key]
 
-    def result(self) -> tuple[host.Stmt, ...]:
+    def result(self) -> list[host.Stmt]:
         """The statements; parameters of a kernel that are one buffer now are one parameter."""
         body = [s for s in self.body if s is not None]
         # A kernel that is launched as it was, too, keeps its name.
@@ -103,22 +113,7 @@ class _Reuse:
             if key not in joined:
                 joined[key] = _joined(s.kernel, doubles, taken)
             body[i] = host.Launch(joined[key], tuple(arg for j, arg in enumerate(s.args) if j not in doubles))
-        return tuple(body)
-
-
-def _touched(statement: host.Stmt) -> Iterator[k.Buffer]:
-    """The buffers whose contents ``statement`` uses."""
-    match statement:
-        case host.Launch(_, args):
-            yield from (arg for arg in args if isinstance(arg, k.Buffer))
-        case host.Copy(target, source, _):
-            yield from (target, source)
-        case host.If(_, then, orelse):
-            for inner in (*then, *orelse):
-                yield from _touched(inner)
-        case host.While(before, _, body):
-            for inner in (*before, *body):
-                yield from _touched(inner)
+        return body
 
 
 def _meet(kernel: k.Kernel, read: k.Buffer, stores: list[k.Store]) -> bool:
