@@ -12,6 +12,10 @@ from jitorch.ir.types import TensorType
 from jitorch.lower.frame import Split
 from jitorch.lower.fuse import Plan
 
+LARGE = 1 << 16
+"""Elements from which on a map has a kernel of its own, unless it shares what another one reads or makes: to compute it
+earlier would keep its memory longer, to save one loop."""
+
 
 @dataclass(eq=False)
 class Group:
@@ -29,6 +33,12 @@ class Group:
     @property
     def is_map(self) -> bool:
         return _is_map(self.values[0])
+
+    @property
+    def is_elementwise(self) -> bool:
+        """Whether all is computed from elements and rows of elements."""
+        nodes = [value.node for value in self.values]
+        return all(node is not None and node.op.lowering in ("scalar", "pull", "reduce") for node in nodes)
 
     @property
     def is_recipe(self) -> bool:
@@ -50,6 +60,8 @@ def groups(plan: Plan) -> list[Group]:
                 if not _joins(value, group) or i < after:
                     continue
                 inside = reads & set(group.values)
+                if not inside and not (reads & group.reads) and _is_large(value):
+                    continue
                 if i > after or inside <= aligned:
                     found = i
                     break
@@ -61,6 +73,11 @@ def groups(plan: Plan) -> list[Group]:
             result[found].reads |= reads
             position[value] = found
     return result
+
+
+def _is_large(value: Value) -> bool:
+    size = value.type.size  # type: ignore[union-attr]
+    return isinstance(size, int) and size > LARGE
 
 
 def _joins(value: Value, group: Group) -> bool:

@@ -16,10 +16,11 @@ from jitorch.lower.convolution import convolution
 from jitorch.lower.crosswise import tile
 from jitorch.lower.epilogue import Sink, merge
 from jitorch.lower.groups import Group, groups
+from jitorch.lower.inplace import reuse_operands, reuse_written_inputs
 from jitorch.lower.layout import Layout, layout
 from jitorch.lower.long import long_kernels, long_layout
 from jitorch.lower.matmul import matmul
-from jitorch.lower.memory import plan_memory, reuse_written_inputs
+from jitorch.lower.memory import plan_memory
 from jitorch.lower.nests import Buffers, Scalars, map_kernel, row_reduction_kernel, scan_kernel, scatter_kernels
 from jitorch.lower.pull import STATUS
 from jitorch.lower.recipe import Job, Recipe
@@ -50,7 +51,8 @@ def program(graph: Graph, name: str | None = None, target: Target | str = "cpu")
     ``target`` is what recipes schedule for; "cpu" and "gpu" stand for a common one.
     """
     lowering = _Lowering(graph, name or graph.name, target_of(target))
-    return plan_memory(reuse_written_inputs(lowering.run()))
+    made = reuse_written_inputs(lowering.run())
+    return plan_memory(reuse_operands(made, lowering.once))
 
 
 class _Lowering:
@@ -63,6 +65,7 @@ class _Lowering:
         self.sizes: dict[str, k.Expr] = {}
         self.body: list[host.Stmt] = []
         self.kernel_names: dict[str, int] = {}
+        self.once: set[str] = set()  # kernels that store each element once
 
     def run(self) -> host.Program:
         graph = self.graph
@@ -79,6 +82,8 @@ class _Lowering:
                 self.body.append(host.Alloc(buffer, self.sizes[buffer.name]))
         for group in found:
             for kernel in self._kernels(group):
+                if group.is_elementwise:
+                    self.once.add(kernel.name)
                 self.body.append(host.Launch(kernel, kernel.params))
         self.body += copies
         uses_status = any(STATUS in kernel.params for kernel in self._launched())

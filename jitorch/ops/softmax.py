@@ -30,7 +30,7 @@ def softmax_op(input: Tensor, *, axis: int) -> Tensor:
     if dims.equal(input.shape[axis], 0):
         return copy(input)
     e = exp(_shifted(widen(input), axis))
-    # One division a row.  The sum is at least 1, that of the greatest element, so its reciprocal is exact to half a unit.
+    # One division a row.  The sum is at least 1, that of the greatest element: its reciprocal cannot overflow.
     return narrow_to(e * (1 / sum_over(e, (axis,))), input.dtype)
 
 
