@@ -21,13 +21,14 @@ earlier would keep its memory longer, to save one loop."""
 class Group:
     """Stored values that one kernel, or one recipe, computes, and the stored values that it reads.
 
-    ``hidden`` values need no memory after all: only this group reads them, where it computes them.
-    With a ``split``, the kernel goes row by row.
+    ``hidden`` values need no memory after all: only this group reads them, where it computes them; ``recomputed``
+    ones have memory, but this group computes them again.  With a ``split``, the kernel goes row by row.
     """
 
     values: list[Value]
     reads: set[Value]
     hidden: set[Value] = field(default_factory=set)
+    recomputed: set[Value] = field(default_factory=set)
     split: Split | None = None
 
     @property

@@ -24,6 +24,7 @@ from jitorch.lower.memory import plan_memory
 from jitorch.lower.nests import Buffers, Scalars, map_kernel, row_reduction_kernel, scan_kernel, scatter_kernels
 from jitorch.lower.pull import STATUS
 from jitorch.lower.recipe import Job, Recipe
+from jitorch.lower.recompute import recompute
 from jitorch.lower.row_kernel import row_kernels
 from jitorch.lower.rows import row_groups
 from jitorch.lower.target import Target, target_of
@@ -157,6 +158,7 @@ class _Lowering:
         if not self.target.is_cpu:
             return found
         found = row_groups(found, self.plan)
+        recompute(found, self.plan)
         wanted = {*self.graph.outputs}.union(*(g.reads.difference(g.values) for g in found))
         for group in found:
             if group.split is not None:
@@ -187,7 +189,8 @@ class _Lowering:
         if kind == "reduce" and fuse.keeps_last_axis(node):
             return (row_reduction_kernel(name, value, node, self.buffers, self.scalars),)
         if kind in ("scalar", "pull", "reduce"):
-            kernel = map_kernel(name, group.values, self.buffers, self.scalars)
+            stored = {v: b for v, b in self.buffers.items() if v not in group.recomputed}
+            kernel = map_kernel(name, group.values, stored, self.scalars)
             return (tile(kernel) if self.target.is_cpu else kernel,)
         raise BackendError(f"{node.op.name} ({kind}) has no kernel")
 
