@@ -22,6 +22,7 @@ from jitorch.lower.matmul import matmul
 from jitorch.lower.memory import plan_memory, reuse_written_inputs
 from jitorch.lower.nests import Buffers, Scalars, map_kernel, row_reduction_kernel, scan_kernel, scatter_kernels
 from jitorch.lower.pull import STATUS
+from jitorch.lower.quotients import cut_quotients
 from jitorch.lower.recipe import Job, Recipe
 from jitorch.lower.row_kernel import row_kernels
 from jitorch.lower.rows import row_groups
@@ -183,7 +184,7 @@ class _Lowering:
             return (row_reduction_kernel(name, value, node, self.buffers, self.scalars),)
         if kind in ("scalar", "pull", "reduce"):
             kernel = map_kernel(name, group.values, self.buffers, self.scalars)
-            return (tile(kernel) if self.target.is_cpu else kernel,)
+            return (tile(cut_quotients(kernel)) if self.target.is_cpu else kernel,)
         raise BackendError(f"{node.op.name} ({kind}) has no kernel")
 
     def _recipe(self, name: str, group: Group) -> tuple[k.Kernel, ...]:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from jitorch.backends.cpu import words
 from jitorch.backends.cpu.expressions import Scope, Slot, Value, at, evaluate, index, store, widen
 from jitorch.backends.cpu.host import HostWriter, entry_symbol
+from jitorch.backends.cpu.profile import Profiler
 from jitorch.backends.cpu.regions import share
 from jitorch.backends.cpu.text import Function, Module, register_type, scratch, suffix, symbol, unsupported
 from jitorch.dtypes import Category
@@ -85,7 +86,7 @@ class Modules:
         return "\n".join([*parts, self.host])
 
 
-def modules(program: Program) -> Modules:
+def modules(program: Program, profiler: Profiler | None = None) -> Modules:
     """The modules of ``program``: kernels that are the same code, whatever their buffers are called, are one.
 
     A kernel's function is named by the digest of its text, so programs that share kernels share their objects.
@@ -103,7 +104,7 @@ def modules(program: Program) -> Modules:
         names.setdefault(name, []).append(kernel.name)
         types = ", ".join("ptr" if isinstance(p, Buffer) else register_type(p.dtype) for p in kernel.params)
         symbols[kernel] = host.declare(name, "void", types)
-    HostWriter(host, program, symbols).write(entry_symbol(program.name))
+    HostWriter(host, program, symbols, profiler).write(entry_symbol(program.name))
     return Modules(host.text(), kernels, names)
 
 
