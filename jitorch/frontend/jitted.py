@@ -121,6 +121,10 @@ class Statistics:
     causes: list[str] = field(default_factory=list)
 
 
+PROFILED = 16
+"""Kernels that `explain` lists with their times."""
+
+
 class Jitted:
     """A function compiled by `jitorch.jit`; call it like the function.
 
@@ -415,8 +419,21 @@ def _explain_entry(number: int, entry: Entry) -> list[str]:
         lines.append(f"  program {compiled.graph.name} ({cost}):")
         for step in compiled.steps:
             lines.append(f"    {step.artifact.backend}: {_step_text(step)}")
+            lines += _profile(step.executable or compiled.executable)
         for name, reason in compiled.reasons.items():
             lines.append(f"    {name}: not run by the backend asked for: {reason}")
+    return lines
+
+
+def _profile(executable: Any) -> list[str]:
+    """The kernels that took longest, if the program times them (`JITORCH_PROFILE`)."""
+    timings = executable.profile() if hasattr(executable, "profile") else []
+    total = sum(t.seconds for t in timings)
+    ran = sorted((t for t in timings if t.runs), key=lambda t: -t.seconds)
+    lines = [f"      {t.seconds / total:6.1%} {t.seconds / t.runs * 1e6:10.1f} us  {t.name}" for t in ran[:PROFILED]]
+    if len(ran) > PROFILED:
+        rest = sum(t.seconds for t in ran[PROFILED:])
+        lines.append(f"      {rest / total:6.1%} in {len(ran) - PROFILED} more")
     return lines
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from jitorch.ir.graph import Value
 from jitorch.ir.types import TensorType
-from jitorch.lower.frame import Split
+from jitorch.lower.frame import Split, folds_windows
 from jitorch.lower.fuse import Plan
 
 LARGE = 1 << 16
@@ -87,7 +87,7 @@ def _is_map(value: Value) -> bool:
     node = value.node
     return (
         node is not None
-        and node.op.lowering in ("scalar", "pull")
+        and (node.op.lowering in ("scalar", "pull") or folds_windows(node))
         and isinstance(value.type, TensorType)
         and value.type.rank > 0
     )

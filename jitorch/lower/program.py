@@ -27,6 +27,7 @@ from jitorch.lower.matmul import matmul
 from jitorch.lower.memory import plan_memory
 from jitorch.lower.nests import Buffers, Scalars, map_kernel, row_reduction_kernel, scan_kernel, scatter_kernels
 from jitorch.lower.pull import STATUS, Puller
+from jitorch.lower.quotients import cut_quotients
 from jitorch.lower.recipe import Job, Recipe
 from jitorch.lower.recompute import recompute
 from jitorch.lower.reuse import reuse_operands, reuse_written
@@ -339,7 +340,7 @@ class Lowering:
             return (row_reduction_kernel(name, value, node, here.buffers, here.scalars),), ()
         if kind in ("scalar", "pull", "reduce"):
             kernel = map_kernel(name, group.values, here.buffers, here.scalars)
-            return (tile(kernel) if self.target.is_cpu else kernel,), ()
+            return (tile(cut_quotients(kernel)) if self.target.is_cpu else kernel,), ()
         raise BackendError(f"{node.op.name} ({kind}) has no kernel")
 
     def _recipe(self, name: str, group: Group, node: Node, here: Cone) -> tuple[tuple[k.Kernel, ...], Temporaries]:
