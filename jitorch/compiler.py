@@ -51,8 +51,7 @@ def _compile(graph: Graph, chosen: Backend, options: Options) -> Compiled:
     key = cache_key(work, chosen, options, [text for text, _ in extra])
     artifact = _from_cache(key)
     if artifact is not None:
-        steps = [Step(artifact, None, list(range(len(work.inputs))), list(range(len(work.outputs))))]
-        return Compiled(graph, literals, chosen.load(artifact), steps, cached=True)
+        return _whole(graph, literals, chosen, artifact, key, cached=True)
     pipeline.run(work, (dce, simplify, fold, cse, *(change for _, change in extra)))
     decompose(work, keep=verdicts.takes_whole)
     pipeline.run(work, (simplify, fold, cse, dce))
@@ -60,9 +59,36 @@ def _compile(graph: Graph, chosen: Backend, options: Options) -> Compiled:
         artifact = chosen.compile(work, options)
         if key is not None:
             cache.put(key, artifact.to_bytes())
-        steps = [Step(artifact, None, list(range(len(work.inputs))), list(range(len(work.outputs))))]
-        return Compiled(graph, literals, chosen.load(artifact), steps)
+        return _whole(graph, literals, chosen, artifact, key)
     return _compile_regions(graph, work, literals, verdicts, options)
+
+
+def _whole(
+    graph: Graph,
+    literals: list[np.ndarray[Any, Any]],
+    chosen: Backend,
+    artifact: Artifact,
+    key: str | None,
+    cached: bool = False,
+) -> Compiled:
+    """A graph that one backend runs as a whole."""
+    inputs, outputs = range(len(graph.inputs) + len(literals)), range(len(graph.outputs))
+    steps = [Step(artifact, None, list(inputs), list(outputs))]
+    return Compiled(graph, literals, chosen.load(artifact), steps, cached=cached, key=key)
+
+
+def load(signature: Graph, literals: list[np.ndarray[Any, Any]], key: str, backend: str) -> Compiled | None:
+    """The program that `compile_graph` kept under ``key``, or None if it is gone.
+
+    ``signature`` has the inputs, outputs and writes of its graph; ``literals`` are the constants it takes.
+    """
+    start = time.perf_counter()
+    artifact = _from_cache(key)
+    if artifact is None:
+        return None
+    compiled = _whole(signature, literals, available(backend), artifact, key, cached=True)
+    compiled.seconds = time.perf_counter() - start
+    return compiled
 
 
 def _compile_regions(
@@ -218,7 +244,7 @@ class Compiled:
     """A compiled graph.  ``run`` takes what the graph's inputs stand for and gives its outputs.
 
     ``calls`` counts runs; ``cached`` says that the code came from the disk cache, ``seconds`` how long it took to
-    make or find it.
+    make or find it, ``key`` what it is kept under there (None: it is not kept as a whole).
     """
 
     graph: Graph
@@ -229,6 +255,8 @@ class Compiled:
     cached: bool = False
     calls: int = 0
     seconds: float = 0.0
+    key: str | None = None
+    may_be_long: bool | None = None  # see `jitorch.frontend.call_plan`; None: the nodes of the graph say so
 
     def __post_init__(self) -> None:
         self._written = {o for _, o in self.graph.writes}

@@ -299,17 +299,19 @@ def _write_program(plan: Plan, compiled: Compiled) -> None:
         _scratch.at_least(executable.arena)
     types: list[Any] = [v.type for v in (*graph.inputs, *graph.outputs) if isinstance(v.type, TensorType)]
     touched = sum(t.size * t.dtype.itemsize for t in types)
-    words[Word.RELEASE] = touched > _HELD_WITHOUT_RELEASE or _may_be_long(graph)
+    words[Word.RELEASE] = touched > _HELD_WITHOUT_RELEASE or may_be_long(compiled)
     words[Word.FAIL] = plan.address(functools.partial(raise_status, name=executable.name))
 
 
-def _may_be_long(graph: Graph) -> bool:
-    """Whether the graph may take longer than the sizes of inputs and results say: by loops, or larger values."""
+def may_be_long(compiled: Compiled) -> bool:
+    """Whether a program may take longer than the sizes of inputs and results say: by loops, or larger values."""
+    if compiled.may_be_long is not None:
+        return compiled.may_be_long
     return any(
         node.op.lowering not in ("scalar", "pull", "reduce")
         or any(isinstance(value, Graph) for value in node.attrs.values())
         or any(isinstance(v.type, TensorType) and v.type.size * 8 > _HELD_WITHOUT_RELEASE for v in node.outputs)  # type: ignore[operator]
-        for node in graph.nodes
+        for node in compiled.graph.nodes
         if node.op.body is None
     )
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from jitorch import dims
@@ -364,14 +365,27 @@ class Traced:
     """A function as a graph: ``staged`` finds the inputs and rebuilds the results.
 
     The graph's outputs are what ``outputs`` makes the results of ``staged.finish`` from, then one for
-    each write-back.  ``differentiable`` are the positions of graph outputs with a history.
+    each write-back.  ``differentiable`` are the positions of graph outputs with a history.  ``signature`` is the graph,
+    or has its types alone where ``whole`` gives the rest.
     """
 
-    graph: Graph
+    signature: Graph
     staged: Staged
     outputs: list[Output]
     differentiable: list[int]
     facts: tuple[Guard, ...]
+    whole: Callable[[], Graph] | None = None
+    nodes: int = 0
+
+    @property
+    def size(self) -> int:
+        """How many nodes the graph has."""
+        return len(self.signature) if self.whole is None else self.nodes
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The graph with its nodes."""
+        return self.signature if self.whole is None else self.whole()
 
 
 def trace(
