@@ -21,6 +21,7 @@ from jitorch.backends.cpu import extension
 from jitorch.backends.cpu.native import NativeFunction
 from jitorch.backends.kernels import ALIGNMENT, EMPTY_ADDRESS, ProgramExecutable, raise_status, release_arena
 from jitorch.compiler import Compiled
+from jitorch.dims import Dim
 from jitorch.frontend.call_code import FUNCTIONS, Code, Input, Word, template, text
 from jitorch.frontend.modes import disabled
 from jitorch.frontend.python import Guard, Path, paths
@@ -310,10 +311,14 @@ def may_be_long(compiled: Compiled) -> bool:
     return any(
         node.op.lowering not in ("scalar", "pull", "reduce")
         or any(isinstance(value, Graph) for value in node.attrs.values())
-        or any(isinstance(v.type, TensorType) and v.type.size * 8 > _HELD_WITHOUT_RELEASE for v in node.outputs)  # type: ignore[operator]
+        or any(isinstance(v.type, TensorType) and _is_large(v.type.size) for v in node.outputs)
         for node in compiled.graph.nodes
         if node.op.body is None
     )
+
+
+def _is_large(size: Dim) -> bool:
+    return not isinstance(size, int) or size * 8 > _HELD_WITHOUT_RELEASE
 
 
 def _through_outputs(outputs: Sequence[Output], finish: Callable[..., Any]) -> Callable[..., Any]:

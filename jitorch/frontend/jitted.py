@@ -225,8 +225,6 @@ class Jitted:
     # -- records ---------------------------------------------------------------------------------
     def _key(self, args: tuple[Any, ...], kwargs: dict[str, Any], now: Modes) -> str | None:
         """What a record of such a call is kept under; None where no records are kept."""
-        if not records.is_used():
-            return None
         return records.key_of(self.__jit_wrapped__, self._backend(), now, self.dynamic, args, kwargs)
 
     def _recall(self, args: tuple[Any, ...], kwargs: dict[str, Any], now: Modes) -> Entry | None:

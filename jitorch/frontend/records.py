@@ -13,6 +13,7 @@ the last one wins, and entries are whole.
 from __future__ import annotations
 
 import builtins
+import functools
 import marshal
 import sys
 import time
@@ -49,38 +50,44 @@ MOST_RECORDS = 8
 _LOOKUP_ERRORS = (AttributeError, LookupError, TypeError, ValueError, ArithmeticError)
 
 
-def is_used() -> bool:
-    """Whether records are read and written: there is a cache, and nobody asked to see the stages of compiling."""
+def key_of(function: Any, backend: str, modes: Modes, dynamic: bool | None, args: Any, kwargs: Any) -> str | None:
+    """The key of the records of calls like this one; None where records are not kept."""
     settings = config.current()
-    return settings.records and not settings.dump and cache.current() is not None
-
-
-def key_of(function: Any, backend: str, modes: Modes, dynamic: bool | None, args: Any, kwargs: Any) -> str:
-    """The key of the records of calls like this one."""
+    # Who asks to see the stages of compiling is to see them.
+    if not settings.records or settings.dump or cache.current() is None:
+        return None
+    description = _description(function, Digests())
+    if description is None:
+        return None
     chosen = available(backend)
     return cache.key_of(
         "records",
         f"{VERSION} {sys.implementation.cache_tag} {sys.hexversion} {np.__version__}",
         cache.stamp(),
         f"{chosen.name} {chosen.fingerprint()} {Options().key()}",
-        *(text for text, _ in plugins.passes(config.current().passes)),
+        *(text for text, _ in plugins.passes(settings.passes)),
         " ".join(map(str, modes)),
         str(dynamic),
-        _description(function, Digests()),
+        description,
         *map(_kind, args),
         *(f"{name}={_kind(value)}" for name, value in kwargs.items()),
     )
 
 
-def _description(function: Any, digests: Digests) -> str:
-    """The function itself, of which no guard asks."""
+def _description(function: Any, digests: Digests) -> str | None:
+    """The function itself, of which no guard asks; None for one that holds arguments without a guard."""
     name = f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', '')}"
     if isinstance(function, types.FunctionType):
         return f"{name} {digests.code(function.__code__)}"
     if isinstance(function, types.MethodType):
         return f"{_description(function.__func__, digests)} of {digests.type(type(function.__self__))}"
-    inner = getattr(function, "func", None)
-    return f"{digests.type(type(function))}{'' if inner is None else ' ' + _description(inner, digests)}"
+    if not isinstance(function, functools.partial):
+        return digests.type(type(function))
+    held = [*function.args, *function.keywords.values()]
+    inner = _description(function.func, digests)
+    if inner is None or any(type(x) not in (bool, int, str, type(None)) for x in held):
+        return None
+    return f"{inner} of {function.args!r} {function.keywords!r}"
 
 
 def _kind(value: Any) -> str:
