@@ -147,9 +147,12 @@ class _Writer:
             case "is":
                 self.emit(Code.IS, value, address(expected))
             case "eq":
-                # For other constants than these the same object is asked for: the twin sees to equal ones.
                 compared = type(expected) in (int, str) or (type(expected) is float and abs(expected) > 0)
-                self.emit(Code.EQUAL if compared else Code.IS, value, address(expected))
+                if compared:
+                    self.emit(Code.EQUAL, value, address(expected))
+                else:
+                    # The object that is there now is asked for: the twin sees to equal ones.
+                    self.emit(Code.IS, value, address(self._now(guard.path)))
             case "func":
                 # Another function object of the same code is left to the twin.
                 self.emit(Code.IS, self.attribute(value, "__code__"), address(expected.code))

@@ -338,6 +338,19 @@ def test_what_did_not_change_is_found(what: str, tmp_path: Path) -> None:
     assert all("from the disk" in f.explain() for f in made)
 
 
+def test_machine_code_serves_a_recalled_trace(tmp_path: Path) -> None:
+    program = (
+        X + "class A:\n    sizes = (3, 1)\ndef main(jit):\n"
+        "    f = jit(lambda v: v.reshape(A.sizes) * 2)\n    return [f(x) for _ in range(4)]\n"
+    )
+    play(tmp_path, program)
+    _, made = play(tmp_path, program)
+    plan = made[0].entries[0].plan
+    assert plan is not None
+    assert plan.take_calls() == 2
+    assert traces(made) == (0, 1)
+
+
 def test_a_new_float_is_no_new_record(tmp_path: Path) -> None:
     program = X + "def main(jit):\n    return jit(lambda v, a: v * a)(x, 2.5)\n"
     play(tmp_path, program)
