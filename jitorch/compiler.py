@@ -6,9 +6,12 @@ into regions, let each backend compile its own, and join them.
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from math import prod
 from typing import Any
 
@@ -58,7 +61,7 @@ def _compile(graph: Graph, chosen: Backend, options: Options) -> Compiled:
     if all(verdicts.of(node) == chosen.name for node in work.nodes):
         artifact = chosen.compile(work, options)
         if key is not None:
-            cache.put(key, artifact.to_bytes())
+            _keep(key, artifact)
         return _whole(graph, literals, chosen, artifact, key)
     return _compile_regions(graph, work, literals, verdicts, options)
 
@@ -140,9 +143,42 @@ def cache_key(graph: Graph, backend: Backend, options: Options, passes: Sequence
     return cache.key_of(cache.stamp(), text, backend.name, backend.fingerprint(), options.key(), *passes)
 
 
+def _keep(key: str, artifact: Artifact) -> None:
+    """Put an artifact into the cache: its texts, which are most of it and seldom asked for, apart."""
+    cache.put(key, replace(artifact, sources={}).to_bytes())
+    cache.put(_key_of_texts(key), zlib.compress(json.dumps(dict(artifact.sources)).encode(), 1))
+
+
 def _from_cache(key: str | None) -> Artifact | None:
     data = None if key is None else cache.get(key)
-    return None if data is None else Artifact.from_bytes(data)
+    if key is None or data is None:
+        return None
+    return replace(Artifact.from_bytes(data), sources=_KeptTexts(_key_of_texts(key)))
+
+
+def _key_of_texts(key: str) -> str:
+    return cache.key_of("texts", key)
+
+
+class _KeptTexts(Mapping[str, str]):
+    """The texts of an artifact from the cache, read when somebody looks at them; none if they are gone."""
+
+    def __init__(self, key: str):
+        self._key = key
+
+    @cached_property
+    def _texts(self) -> dict[str, str]:
+        data = cache.get(self._key)
+        return {} if data is None else json.loads(zlib.decompress(data))
+
+    def __getitem__(self, name: str) -> str:
+        return self._texts[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._texts)
+
+    def __len__(self) -> int:
+        return len(self._texts)
 
 
 def lift_literals(graph: Graph) -> list[np.ndarray[Any, Any]]:

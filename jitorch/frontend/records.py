@@ -151,12 +151,16 @@ def _draft(key: str, function: Any, traced: Traced, args: tuple[Any, ...], kwarg
         for o in traced.outputs
     )
     parts = (
-        check, staged.check.__code__, finish, staged.finish.__code__, staged.finish_source,  # type: ignore[attr-defined]
+        check, _code(staged.check), finish, _code(staged.finish), staged.finish_source, staged.is_pure,
         tuple(map(encoder.path, staged.inputs)), outputs, tuple(traced.differentiable), tuple(map(str, traced.facts)),
         encode_signature(traced.graph, encoder), (len(guards), marshal.dumps(guards)),
         (len(traced.graph), zlib.compress(marshal.dumps(encode_graph(traced.graph, encoder)), 1)),
     )  # fmt: skip
     return Draft(key, encoder, parts)
+
+
+def _code(function: Any) -> types.CodeType:
+    return function.__code__
 
 
 def _defaults(function: Any) -> tuple[Any, ...]:
@@ -263,8 +267,8 @@ def _index(key: str) -> tuple[tuple[str, bool], ...]:
 def _read(data: bytes, roots: Roots, backend: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Recalled:
     start = time.perf_counter()
     (
-        nodes, symbols, arrays, check, check_code, finish, finish_code, finish_source, inputs, outputs, differentiable,
-        facts, signature, guards, graph, programs,
+        nodes, symbols, arrays, check, check_code, finish, finish_code, finish_source, is_pure, inputs, outputs,
+        differentiable, facts, signature, guards, graph, programs,
     ) = marshal.loads(data)  # fmt: skip
     decoder = Decoder(roots, nodes, symbols, arrays, args, kwargs)
     decoder.constants = [decoder.value(constant) for constant in check]
@@ -272,7 +276,7 @@ def _read(data: bytes, roots: Roots, backend: str, args: tuple[Any, ...], kwargs
     staged = Staged(
         KeptGuards(*guards, decoder), _function(check_code, decoder.constants), "",
         tuple(map(decoder.path, inputs)), (), _function(finish_code, map(decoder.value, finish)), finish_source, None,
-        {}, time.perf_counter() - start,
+        is_pure, {}, time.perf_counter() - start,
     )  # fmt: skip
     made = [
         Output(source, stored, tuple((decoder.op(op), dict(decoder.value(attrs))) for op, attrs in steps), history)

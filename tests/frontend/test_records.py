@@ -282,7 +282,8 @@ WARM: dict[str, tuple[str, int]] = {
         1,
     ),
     "random numbers": (
-        "def main(jit):\n    jitorch.manual_seed(3)\n    f = jit(lambda v: v + jitorch.rand(3))\n    return f(x), f(x)\n",
+        "def main(jit):\n    jitorch.manual_seed(3)\n    f = jit(lambda v: v + jitorch.rand(3))\n"
+        "    return f(x), f(x)\n",
         1,
     ),
     "a local class": (
