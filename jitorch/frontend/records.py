@@ -268,13 +268,13 @@ def _read(data: bytes, roots: Roots, backend: str, args: tuple[Any, ...], kwargs
     start = time.perf_counter()
     (
         nodes, symbols, arrays, check, check_code, finish, finish_code, finish_source, is_pure, inputs, outputs,
-        differentiable, facts, signature, guards, graph, programs,
+        differentiable, facts, signature, (guard_count, guards), (node_count, graph), programs,
     ) = marshal.loads(data)  # fmt: skip
     decoder = Decoder(roots, nodes, symbols, arrays, args, kwargs)
     decoder.constants = [decoder.value(constant) for constant in check]
-    kept = KeptPrograms(decoder, backend, graph[1], programs)
+    kept = KeptPrograms(decoder, backend, graph, programs)
     staged = Staged(
-        KeptGuards(*guards, decoder), _function(check_code, decoder.constants), "",
+        KeptGuards(guard_count, guards, decoder), _function(check_code, decoder.constants), "",
         tuple(map(decoder.path, inputs)), (), _function(finish_code, map(decoder.value, finish)), finish_source, None,
         is_pure, {}, time.perf_counter() - start,
     )  # fmt: skip
@@ -284,7 +284,7 @@ def _read(data: bytes, roots: Roots, backend: str, args: tuple[Any, ...], kwargs
     ]
     traced = Traced(
         decode_signature(signature, decoder), staged, made, list(differentiable), tuple(map(decoder.guard, facts)),
-        kept.graph, graph[0],
+        kept.graph, node_count,
     )  # fmt: skip
     return Recalled(traced, kept)
 
