@@ -93,8 +93,8 @@ def _encode_attribute(value: Any, tables: _Tables) -> Any:
 
 class _Reader:
     def __init__(self, types: Sequence[Any], files: Sequence[str], decoder: Decoder):
-        self.types = [decoder.value(t) for t in types]
         self.files, self.decoder = files, decoder
+        self.types = [decoder.value(t) for t in types]
         self.literals: dict[int, Literal] = {}
 
     def graph(self, body: Any) -> Graph:

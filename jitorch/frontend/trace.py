@@ -369,10 +369,10 @@ class Traced:
     """A function as a graph: ``staged`` finds the inputs and rebuilds the results.
 
     The graph's outputs are what ``outputs`` makes the results of ``staged.finish`` from, then one for
-    each write-back.  ``differentiable`` are the positions of graph outputs with a history.  ``clear(args, kwargs)``
-    drops gradients that the function drops before it computes anything, so that new ones may take their memory;
-    ``cleared`` has the paths of their tensors.
-    ``signature`` is the graph, or has its types alone where ``whole`` gives the rest.
+    each write-back.  ``differentiable`` are the positions of graph outputs with a history.  ``signature`` is the graph,
+    or has its types alone where ``whole`` gives the rest.  ``clear(args, kwargs)`` drops gradients that the function
+    drops before it computes anything, so that new ones may take their memory; ``cleared`` has the paths of their
+    tensors.
     """
 
     signature: Graph

@@ -96,6 +96,13 @@ def is_supported() -> bool:
 
 def link(objects: Sequence[bytes]) -> Image:
     """Join object files.  Raises `Unlinkable`."""
+    try:
+        return _link(objects)
+    except (struct.error, LookupError, ValueError) as error:
+        raise Unlinkable(f"a damaged object file: {error}") from error
+
+
+def _link(objects: Sequence[bytes]) -> Image:
     code, data = _Part(), _Part()
     read = [_read(content, code, data) for content in objects]
     linker = _Linker(code, data)

@@ -208,8 +208,10 @@ def _load_image(
             raise CompilerBug(f"native code for {', '.join(symbols)} cannot be linked", actual=f"{name} is nowhere")
         return found
 
-    if any(symbol not in image.symbols for symbol in symbols):
-        raise CompilerBug("native code lacks a function", expected=symbols, actual=sorted(image.symbols))
+    missing = [symbol for symbol in symbols if symbol not in image.symbols]
+    if missing:
+        what = f"native code for {', '.join(symbols)} cannot be linked"
+        raise CompilerBug(what, expected=missing, actual=sorted(image.symbols))
     mapping = images.Mapping(image, address_of)
     for name in _filled_in.keys() & mapping.symbols.keys():
         ctypes.c_void_p.from_address(mapping.symbols[name]).value = _filled_in[name]()
