@@ -72,7 +72,8 @@ class Names:
         return f"{base}_{self._next(base)}"
 
     def fresh(self, base: str) -> str:
-        return f"{base}{self._next(base + ' ')}"
+        """A name for a buffer or scalar of the host that no kernel uses for something of its own."""
+        return f"host_{base}{self._next(base + ' ')}"
 
     def _next(self, base: str) -> int:
         self.counts[base] = self.counts.get(base, 0) + 1
