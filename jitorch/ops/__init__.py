@@ -14,6 +14,7 @@ FAMILIES = (
     "complex_names",
     "complex_parts",
     "contraction",
+    "control",
     "conv",
     "conv_transpose",
     "convert",

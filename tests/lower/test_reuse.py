@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,16 @@ from jitorch.ir.kernel_text import parse_kernel, parse_program
 from jitorch.ir.program import Program
 from jitorch.ir.program_verify import verify_program
 from jitorch.lower import program
-from jitorch.lower.reuse import rename_buffer, reuse_written_inputs
+from jitorch.lower.memory import plan_memory
+from jitorch.lower.reuse import SMALLEST, rename_buffer, reuse_operands, reuse_written
 from tests.lower.graphs import execute, parse
 
 W = np.arange(5, dtype=np.float32)
+
+
+def reused(program: host.Program) -> host.Program:
+    """``program`` with its write-backs in place."""
+    return replace(program, body=tuple(reuse_written(program.body, frozenset(program.inputs))))
 
 
 def count(lowered: Program, kind: Any) -> int:
@@ -96,6 +103,17 @@ def test_two_inputs_change_together() -> None:
     assert_writes(text, 0, W, W * 3)
 
 
+def test_many_updates_happen_in_place() -> None:
+    text = """graph @main(%a: f32[5], %b: f32[5], %c: f32[5], %g: f32[5]) writes (0: 0, 1: 1, 2: 2) {
+      %0: f32[5] = sub(%a, %g)
+      %1: f32[5] = sub(%b, %0)
+      %2: f32[5] = reduce_sum(%1, axes=())
+      %3: f32[5] = sub(%c, %2)
+      return %0, %1, %3
+    }"""
+    assert_writes(text, 0, W, W * 3, W * 5, W * 7)
+
+
 def test_inputs_exchange_their_contents() -> None:
     text = "graph @main(%a: f32[5], %b: f32[5]) writes (0: 0, 1: 1) { return %b, %a }"
     assert_writes(text, 3, W, W * 3)
@@ -129,7 +147,7 @@ def test_what_is_stored_more_than_once_is_not_read_in_place(loops: str, place: s
         f"kernel @f(x: f32*, y: f32*) {{ for {loops} {{ let t: i64 = i y[{place}] = x[{place}] + 1.0 {end} }}"
         "program @main { input x: f32* of 4 alloc y: f32* of 4 launch @f(x, y) copy x = y of 4 }"
     )
-    assert count(reuse_written_inputs(before), host.Copy) == copies
+    assert count(reused(before), host.Copy) == copies
 
 
 def test_nothing_is_reused_where_no_copy_ends_the_program() -> None:
@@ -138,7 +156,7 @@ def test_nothing_is_reused_where_no_copy_ends_the_program() -> None:
         "program @main { input x: f32* of 4 output y: f32* of 4 alloc a: f32* of 4"
         "  launch @step(x, a) launch @step(a, y) }"
     )
-    assert reuse_written_inputs(before) == before
+    assert reused(before) == before
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(19, 23), (7, 40), (64, 17), (3, 5)])
@@ -156,6 +174,17 @@ def test_tiles_that_overlap_do_not_update_twice(rows: int, columns: int) -> None
     np.testing.assert_array_equal(arrays[0], expected)
 
 
+def test_inputs_are_not_written_before_a_check_that_may_fail() -> None:
+    text = (
+        "kernel @step(x: f32*, y: f32*) {{ for i in parallel(4) {{ y[i] = x[i] + 1.0 }} }}"
+        "program @main {{ input x: f32* of 4 scalar ok: bool status status: i32* of 1 alloc y: f32* of 4"
+        "  {} launch @step(x, y) {} copy x = y of 4 }}"
+    )
+    check = "if ok { } else { stop 1 }"
+    assert count(reused(parse_program(text.format(check, ""))), host.Copy) == 0
+    assert count(reused(parse_program(text.format("", check))), host.Copy) == 1
+
+
 def test_updates_that_are_alike_share_a_kernel_in_place() -> None:
     text = """graph @main(%a: f32[], %g: f32[], %b: f32[], %h: f32[]) writes (0: 0, 2: 1) {
       %0: f32[] = sub(%a, %g)
@@ -168,7 +197,7 @@ def test_updates_that_are_alike_share_a_kernel_in_place() -> None:
 
 
 def test_a_kernel_that_is_also_launched_with_two_buffers_keeps_its_name() -> None:
-    lowered = reuse_written_inputs(
+    lowered = reused(
         parse_program(
             "kernel @step(x: f32*, y: f32*) { for i in parallel(4) { y[i] = x[i] + 1.0 } }"
             "program @main { input w: f32* of 4 input v: f32* of 4 input z: f32* of 4 output y: f32* of 4"
@@ -185,3 +214,58 @@ def test_a_kernel_that_is_also_launched_with_two_buffers_keeps_its_name() -> Non
     zeros = [np.zeros(4, np.float32) for _ in range(3)]
     np.testing.assert_array_equal(execute(lowered, zeros, [W[:4]])[0], 1)
     np.testing.assert_array_equal(zeros, [[1] * 4, [1] * 4, [0] * 4])
+
+
+CHAIN = """
+kernel @first(x: f32*, a: f32*) {{ for i in parallel({n}) {{ a[i] = x[i] + 1.0 }} }}
+kernel @second(a: f32*, b: f32*) {{ for i in parallel({n}) {{ b[i] = a[i] * 2.0 }} }}
+kernel @third(b: f32*, y: f32*) {{ for i in parallel({n}) {{ y[i] = b[{n} - 1 - i] }} }}
+program @main {{
+  input x: f32* of {n}
+  output y: f32* of {n}
+  alloc a: f32* of {n}
+  alloc b: f32* of {n}
+  launch @first(x, a)
+  launch @second(a, b)
+  launch @third(b, y)
+}}"""
+LARGE = SMALLEST // 4
+
+
+def run_chain(lowered: Program, size: int) -> None:
+    x = np.arange(size, dtype=np.float32)
+    np.testing.assert_array_equal(execute(plan_memory(lowered), [x.copy()], [x])[0], ((x + 1) * 2)[::-1])
+
+
+def test_a_temporary_takes_the_place_of_an_operand_that_dies() -> None:
+    lowered = reuse_operands(parse_program(CHAIN.format(n=LARGE)))
+    assert count(lowered, host.Alloc) == 1
+    assert [len(kernel.params) for kernel in lowered.kernels] == [2, 1, 2]
+    run_chain(lowered, LARGE)
+
+
+def test_a_result_lends_its_memory_to_an_operand_that_dies() -> None:
+    text = CHAIN.format(n=LARGE).replace(f"b[{LARGE} - 1 - i]", "b[i]")
+    lowered = reuse_operands(parse_program(text))
+    assert count(lowered, host.Alloc) == 0
+    x = np.arange(LARGE, dtype=np.float32)
+    np.testing.assert_array_equal(execute(plan_memory(lowered), [x.copy()], [x])[0], (x + 1) * 2)
+
+
+def test_an_operand_that_is_read_later_keeps_its_memory() -> None:
+    text = CHAIN.format(n=LARGE)
+    text = text.replace("launch @third(b, y)", "launch @third(b, y)\n  launch @third(a, y)")
+    lowered = reuse_operands(parse_program(text))
+    assert count(lowered, host.Alloc) == 2
+
+
+def test_small_temporaries_are_left_alone() -> None:
+    before = parse_program(CHAIN.format(n=20))
+    assert reuse_operands(before) == before
+
+
+def test_a_kernel_that_may_store_an_element_twice_needs_two_buffers() -> None:
+    text = CHAIN.format(n=LARGE).replace("for i in parallel", "for again in serial(2) { for i in parallel", 2)
+    text = text.replace("1.0 } }", "1.0 } } }").replace("2.0 } }", "2.0 } } }")
+    before = parse_program(text)
+    assert reuse_operands(before) == before
