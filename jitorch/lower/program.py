@@ -12,6 +12,7 @@ from jitorch.ir.graph import Graph, Value
 from jitorch.ir.sizes import size_expr
 from jitorch.ir.types import ScalarType, TensorType
 from jitorch.lower import fuse
+from jitorch.lower.abreast import abreast
 from jitorch.lower.convolution import convolution
 from jitorch.lower.crosswise import tile
 from jitorch.lower.epilogue import Sink, merge
@@ -179,7 +180,7 @@ class _Lowering:
             make = row_kernels if group.split is not None else long_kernels
             kernels, temporaries = make(name, self.layouts[group], self.buffers, self.scalars)
             self.body += [host.Alloc(buffer, size) for buffer, size in temporaries]
-            return kernels
+            return tuple(map(abreast, kernels))
         if kind == "recipe":
             return self._recipe(name, group)
         if kind == "scatter":
@@ -191,7 +192,7 @@ class _Lowering:
         if kind in ("scalar", "pull", "reduce"):
             stored = {v: b for v, b in self.buffers.items() if v not in group.recomputed}
             kernel = map_kernel(name, group.values, stored, self.scalars)
-            return (tile(kernel) if self.target.is_cpu else kernel,)
+            return (tile(abreast(kernel)) if self.target.is_cpu else kernel,)
         raise BackendError(f"{node.op.name} ({kind}) has no kernel")
 
     def _recipe(self, name: str, group: Group) -> tuple[k.Kernel, ...]:
