@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from jitorch.ir.graph import Value
 from jitorch.ir.types import TensorType
-from jitorch.lower.frame import Split
+from jitorch.lower.frame import Split, folds_windows
 from jitorch.lower.fuse import Plan
 
 LARGE = 1 << 16
@@ -36,12 +36,6 @@ class Group:
         return _is_map(self.values[0])
 
     @property
-    def is_elementwise(self) -> bool:
-        """Whether all is computed from elements and rows of elements."""
-        nodes = [value.node for value in self.values]
-        return all(node is not None and node.op.lowering in ("scalar", "pull", "reduce") for node in nodes)
-
-    @property
     def is_recipe(self) -> bool:
         node = self.values[0].node
         return node is not None and node.op.lowering == "recipe"
@@ -52,6 +46,10 @@ def groups(plan: Plan) -> list[Group]:
     result: list[Group] = []
     position: dict[Value, int] = {}
     for value in plan.stored:
+        if value.node is not None and value.node.op.lowering == "control" and value.index > 0:
+            at = position[value] = position[value.node.outputs[0]]
+            result[at].values.append(value)
+            continue
         reads, aligned = reads_of(plan, value)
         after = max((position[v] for v in reads if v in position), default=-1)
         found = None
@@ -89,7 +87,7 @@ def _is_map(value: Value) -> bool:
     node = value.node
     return (
         node is not None
-        and node.op.lowering in ("scalar", "pull")
+        and (node.op.lowering in ("scalar", "pull") or folds_windows(node))
         and isinstance(value.type, TensorType)
         and value.type.rank > 0
     )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from jitorch import dtypes
 from jitorch.backends.cpu import helpers, words
 from jitorch.backends.cpu.expressions import Scope, Slot, Value, at, evaluate
+from jitorch.backends.cpu.profile import Profiler
 from jitorch.backends.cpu.text import Function, Module, register_type, symbol, unsupported
 from jitorch.dtypes import Category, DType
 from jitorch.errors import CompilerBug
@@ -27,7 +28,10 @@ def entry_symbol(name: str) -> str:
 class HostWriter:
     """Statements of a program, into its exported function."""
 
-    def __init__(self, module: Module, program: ir.Program, kernels: dict[Kernel, str]):
+    def __init__(
+        self, module: Module, program: ir.Program, kernels: dict[Kernel, str], profiler: Profiler | None = None
+    ):
+        self.profiler = profiler
         self.program = program
         self.kernels = kernels
         self.function = Function(module)
@@ -42,6 +46,8 @@ class HostWriter:
         self._variables()
         self._block(self.program.body)
         self._finish()
+        if self.profiler is not None:
+            self.profiler.finish(self.function)
         head = f"i32 {symbol(name)}(ptr %args, ptr %scalars, ptr %arena) #0"
         self.function.module.functions[name] = self.function.text(head)
 
@@ -75,7 +81,7 @@ class HostWriter:
 
     def _variables(self) -> None:
         """Memory for what statements set: host scalars, and the addresses of buffers."""
-        for stmt in _walk(self.program.body):
+        for stmt in ir.walk(self.program.body):
             match stmt:
                 case ir.Scalar(var):
                     known = self.scope.variables.get(var.name)
@@ -87,7 +93,7 @@ class HostWriter:
                     self.scope.variables[var.name] = slot
                 case ir.Alloc(buffer):
                     self._address(self.owned, buffer)
-                case ir.Place(buffer):
+                case ir.Place(buffer) | ir.View(buffer):
                     self._address(self.placed, buffer)
         both = self.owned.keys() & self.placed.keys()
         if both:
@@ -110,15 +116,20 @@ class HostWriter:
             case ir.Place(buffer, _, offset):
                 place = function.op(f"getelementptr inbounds i8, ptr %arena, i64 {self._value(offset).text}")
                 function.do(f"store ptr {place}, ptr {self.placed[buffer.name]}, align 8")
+            case ir.View(buffer, source, _, offset):
+                scope = self._scope(source)
+                start = self._bytes(offset, buffer.dtype)
+                part = function.op(f"getelementptr inbounds i8, ptr {self._pointer(source, scope)}, i64 {start}")
+                function.do(f"store ptr {part}, ptr {self.placed[buffer.name]}, align 8")
             case ir.Free(buffer):
                 if buffer.name in self.owned:
                     function.do(f"call void {self._helper(helpers.free())}(ptr {self.owned[buffer.name]})")
                 elif buffer.name not in self.placed:
                     raise CompilerBug(f"buffer {buffer.name} is freed but was not allocated here")
             case ir.Launch(kernel, args):
-                self._launch(kernel, args)
+                self._timed(kernel.name, lambda: self._launch(kernel, args))
             case ir.Copy(target, source, size):
-                self._copy(target, source, size)
+                self._timed(f"copy to {target.name}", lambda: self._copy(target, source, size))
             case ir.Scalar(var, value):
                 slot = self.scope.variables[var.name]
                 if not isinstance(slot, Slot):
@@ -131,8 +142,18 @@ class HostWriter:
             case ir.Return():
                 function.jump("leave")
                 function.start(function.name("unreached"))
+            case ir.Stop(code):
+                function.do(f"store i32 {code}, ptr {self.result}, align 4")
+                function.jump("leave")
+                function.start(function.name("unreached"))
             case _:
                 raise unsupported(f"statement {type(stmt).__name__} of a program")
+
+    def _timed(self, name: str, write: Callable[[], None]) -> None:
+        if self.profiler is None:
+            write()
+        else:
+            self.profiler.around(self.function, name, write)
 
     def _allocate(self, buffer: Buffer, size: Expr) -> None:
         function = self.function
@@ -244,15 +265,3 @@ class HostWriter:
 
 def _buffers(expr: Expr) -> Iterator[Buffer]:
     return (load.buffer for load in loads(expr))
-
-
-def _walk(body: tuple[ir.Stmt, ...]) -> Iterator[ir.Stmt]:
-    for stmt in body:
-        yield stmt
-        match stmt:
-            case ir.If(_, then, orelse):
-                yield from _walk(then)
-                yield from _walk(orelse)
-            case ir.While(before, _, inner):
-                yield from _walk(before)
-                yield from _walk(inner)

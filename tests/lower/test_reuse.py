@@ -1,7 +1,8 @@
-"""In place: results computed in the memory of what they replace."""
+"""Reuse: results computed in place of the inputs they replace."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,18 @@ from jitorch.ir import program as host
 from jitorch.ir.interpret import interpret
 from jitorch.ir.kernel_text import parse_kernel, parse_program
 from jitorch.ir.program import Program
+from jitorch.ir.program_verify import verify_program
 from jitorch.lower import program
-from jitorch.lower.inplace import SMALLEST, rename_buffer, reuse_operands, reuse_written_inputs
 from jitorch.lower.memory import plan_memory
+from jitorch.lower.reuse import SMALLEST, rename_buffer, reuse_operands, reuse_written
 from tests.lower.graphs import execute, parse
 
 W = np.arange(5, dtype=np.float32)
+
+
+def reused(program: host.Program) -> host.Program:
+    """``program`` with its write-backs in place."""
+    return replace(program, body=tuple(reuse_written(program.body, frozenset(program.inputs))))
 
 
 def count(lowered: Program, kind: Any) -> int:
@@ -130,9 +137,83 @@ def test_a_buffer_in_place_of_another() -> None:
     assert execute(both, [a], [b])[0].tolist() == [0, 1, 3, 6]
 
 
+@pytest.mark.parametrize(("loops", "place", "copies"), [
+    ("i in serial(4)", "i", 0), ("i in serial(4)", "t", 0), ("i in serial(8)", "minimum(i, 3)", 1),
+    ("again in serial(2) { for i in serial(4)", "i", 1), ("one in serial(1) { for i in serial(4)", "i", 0),
+])  # fmt: skip
+def test_what_is_stored_more_than_once_is_not_read_in_place(loops: str, place: str, copies: int) -> None:
+    end = "}" * loops.count("for") + "}"
+    before = parse_program(
+        f"kernel @f(x: f32*, y: f32*) {{ for {loops} {{ let t: i64 = i y[{place}] = x[{place}] + 1.0 {end} }}"
+        "program @main { input x: f32* of 4 alloc y: f32* of 4 launch @f(x, y) copy x = y of 4 }"
+    )
+    assert count(reused(before), host.Copy) == copies
+
+
 def test_nothing_is_reused_where_no_copy_ends_the_program() -> None:
-    before = parse_program(CHAIN.format(n=20))
-    assert reuse_written_inputs(before) == before
+    before = parse_program(
+        "kernel @step(x: f32*, y: f32*) { for i in parallel(4) { y[i] = x[i] + 1.0 } }"
+        "program @main { input x: f32* of 4 output y: f32* of 4 alloc a: f32* of 4"
+        "  launch @step(x, a) launch @step(a, y) }"
+    )
+    assert reused(before) == before
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(19, 23), (7, 40), (64, 17), (3, 5)])
+def test_tiles_that_overlap_do_not_update_twice(rows: int, columns: int) -> None:
+    text = f"""graph @main(%w: f32[{rows}, {columns}], %x: f32[{rows}, 24], %y: f32[24, {columns}]) writes (0: 0) {{
+      %0: f32[{rows}, {columns}] = matmul_batched(%x, %y)
+      %1: f32[{rows}, {columns}] = sub(%w, %0)
+      return %1
+    }}"""
+    rng = np.random.default_rng(0)
+    whole = (rng.integers(-9, 9, shape).astype(np.float32) for shape in ((rows, columns), (rows, 24), (24, columns)))
+    graph, arrays = parse(text), list(whole)
+    expected = arrays[0] - arrays[1] @ arrays[2]
+    execute(program(graph), arrays, [])
+    np.testing.assert_array_equal(arrays[0], expected)
+
+
+def test_inputs_are_not_written_before_a_check_that_may_fail() -> None:
+    text = (
+        "kernel @step(x: f32*, y: f32*) {{ for i in parallel(4) {{ y[i] = x[i] + 1.0 }} }}"
+        "program @main {{ input x: f32* of 4 scalar ok: bool status status: i32* of 1 alloc y: f32* of 4"
+        "  {} launch @step(x, y) {} copy x = y of 4 }}"
+    )
+    check = "if ok { } else { stop 1 }"
+    assert count(reused(parse_program(text.format(check, ""))), host.Copy) == 0
+    assert count(reused(parse_program(text.format("", check))), host.Copy) == 1
+
+
+def test_updates_that_are_alike_share_a_kernel_in_place() -> None:
+    text = """graph @main(%a: f32[], %g: f32[], %b: f32[], %h: f32[]) writes (0: 0, 2: 1) {
+      %0: f32[] = sub(%a, %g)
+      %1: f32[] = sub(%b, %h)
+      return %0, %1
+    }"""
+    lowered = assert_writes(text, 0, *(np.array(i, np.float32) for i in (2, 3, 5, 7)))
+    assert count(lowered, host.Launch) == 2
+    assert len(lowered.kernels) == 1
+
+
+def test_a_kernel_that_is_also_launched_with_two_buffers_keeps_its_name() -> None:
+    lowered = reused(
+        parse_program(
+            "kernel @step(x: f32*, y: f32*) { for i in parallel(4) { y[i] = x[i] + 1.0 } }"
+            "program @main { input w: f32* of 4 input v: f32* of 4 input z: f32* of 4 output y: f32* of 4"
+            "  alloc a: f32* of 4 alloc b: f32* of 4"
+            "  launch @step(z, y) launch @step(w, a) launch @step(v, b) copy w = a of 4 copy v = b of 4 }"
+        )
+    )
+    verify_program(lowered)
+    assert [str(s) for s in lowered.body] == [
+        "launch @step(z, y)",
+        "launch @step_2_in_place(w)",
+        "launch @step_2_in_place(v)",
+    ]
+    zeros = [np.zeros(4, np.float32) for _ in range(3)]
+    np.testing.assert_array_equal(execute(lowered, zeros, [W[:4]])[0], 1)
+    np.testing.assert_array_equal(zeros, [[1] * 4, [1] * 4, [0] * 4])
 
 
 CHAIN = """
@@ -157,7 +238,7 @@ def run_chain(lowered: Program, size: int) -> None:
 
 
 def test_a_temporary_takes_the_place_of_an_operand_that_dies() -> None:
-    lowered = reuse_operands(parse_program(CHAIN.format(n=LARGE)), {"first", "second", "third"})
+    lowered = reuse_operands(parse_program(CHAIN.format(n=LARGE)))
     assert count(lowered, host.Alloc) == 1
     assert [len(kernel.params) for kernel in lowered.kernels] == [2, 1, 2]
     run_chain(lowered, LARGE)
@@ -165,7 +246,7 @@ def test_a_temporary_takes_the_place_of_an_operand_that_dies() -> None:
 
 def test_a_result_lends_its_memory_to_an_operand_that_dies() -> None:
     text = CHAIN.format(n=LARGE).replace(f"b[{LARGE} - 1 - i]", "b[i]")
-    lowered = reuse_operands(parse_program(text), {"first", "second", "third"})
+    lowered = reuse_operands(parse_program(text))
     assert count(lowered, host.Alloc) == 0
     x = np.arange(LARGE, dtype=np.float32)
     np.testing.assert_array_equal(execute(plan_memory(lowered), [x.copy()], [x])[0], (x + 1) * 2)
@@ -173,14 +254,18 @@ def test_a_result_lends_its_memory_to_an_operand_that_dies() -> None:
 
 def test_an_operand_that_is_read_later_keeps_its_memory() -> None:
     text = CHAIN.format(n=LARGE)
-    text = text.replace("launch @third", "launch @second(a, b)\n  launch @third").replace(
-        "launch @second(a, b)\n", "", 1
-    )
-    lowered = reuse_operands(parse_program(text), {"third"})
+    text = text.replace("launch @third(b, y)", "launch @third(b, y)\n  launch @third(a, y)")
+    lowered = reuse_operands(parse_program(text))
     assert count(lowered, host.Alloc) == 2
 
 
-@pytest.mark.parametrize(("size", "once"), [(LARGE, {"first", "third"}), (20, {"first", "second", "third"})])
-def test_small_temporaries_and_kernels_that_may_store_twice_are_left_alone(size: int, once: set[str]) -> None:
-    before = parse_program(CHAIN.format(n=size))
-    assert reuse_operands(before, once) == before
+def test_small_temporaries_are_left_alone() -> None:
+    before = parse_program(CHAIN.format(n=20))
+    assert reuse_operands(before) == before
+
+
+def test_a_kernel_that_may_store_an_element_twice_needs_two_buffers() -> None:
+    text = CHAIN.format(n=LARGE).replace("for i in parallel", "for again in serial(2) { for i in parallel", 2)
+    text = text.replace("1.0 } }", "1.0 } } }").replace("2.0 } }", "2.0 } } }")
+    before = parse_program(text)
+    assert reuse_operands(before) == before
