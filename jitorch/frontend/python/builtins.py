@@ -53,7 +53,7 @@ def _number(kind: type) -> Any:
         if type(value) is RuntimeScalar and not rest and not keywords:
             return value if value.python_type is kind else apply(operation, value)
         if trace.recorder.is_tensor(value) or trace.recorder.is_traced(value):
-            return kind(trace.recorder.concretize(value, f"{kind.__name__}()"))
+            return trace.recorder.convert(value, kind)
         for name in (f"__{kind.__name__}__", "__index__"):
             method = trace.user_method(value, name)
             if method is not None:
@@ -72,7 +72,7 @@ HANDLERS[float] = _number(float)
 def _bool(trace: Calls, value: Any = False) -> Any:
     if type(value) is RuntimeScalar:
         return value if value.python_type is bool else apply(OPERATIONS["bool"], value)
-    return trace.test(value)
+    return trace.decide(value)
 
 
 def _extreme(name: str, pick: Any) -> Any:

@@ -150,6 +150,10 @@ class Calls(Operators):
         return result
 
     @abstractmethod
+    def decide(self, value: Any) -> Any:
+        """The truth of ``value`` as a plain bool, or what stands for it where only the program will know it."""
+
+    @abstractmethod
     def frame(self, function: types.FunctionType) -> Any:
         """What ``_jt`` is inside of ``function``."""
 

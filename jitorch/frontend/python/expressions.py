@@ -54,6 +54,13 @@ class Expressions(ast.NodeTransformer):
                 return "local"
         return "cell" if name in self.free else "global"
 
+    def is_rebound(self, name: str) -> bool:
+        """Whether the local variable may be without a value that all paths agree on."""
+        for scope in reversed(self.scopes):
+            if name not in scope.declared and name in scope.names:
+                return name in scope.rebound
+        return False
+
     def visit(self, node: ast.AST) -> Any:
         result = super().visit(node)
         for new in result if isinstance(result, list) else [result]:
@@ -71,7 +78,7 @@ class Expressions(ast.NodeTransformer):
             return node
         where = self.where(node.id)
         if where == "local":
-            return node
+            return self.ask("value", node) if self.is_rebound(node.id) else node
         return self.ask("cell" if where == "cell" else "load_global", ast.Constant(node.id))
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
@@ -147,9 +154,6 @@ class Expressions(ast.NodeTransformer):
             load = ast.Name(name, ast.Load())
             result = ast.IfExp(test, result, load) if conjunction else ast.IfExp(test, load, result)
         return result
-
-    def visit_IfExp(self, node: ast.IfExp) -> ast.expr:
-        return ast.IfExp(self.condition(node.test), self.visit(node.body), self.visit(node.orelse))
 
     def visit_NamedExpr(self, node: ast.NamedExpr) -> ast.expr:
         name = node.target.id

@@ -205,27 +205,6 @@ class Operators(Objects):
         """Equality as containers see it: identity first."""
         return a is b or self.test(self.compare("eq", a, b))
 
-    def chain(self, names: tuple[str, ...], first: Any, *rest: Callable[[], Any]) -> Any:
-        """``a < b < c``: each operand evaluated once, and only if the comparisons before it hold."""
-        left = first
-        result: Any = True
-        for index, (name, operand) in enumerate(zip(names, rest, strict=True)):
-            right = operand()
-            result = self.compare(name, left, right)
-            if index + 1 < len(names) and not self.test(result):
-                return result
-            left = right
-        return result
-
-    def boolean(self, name: str, first: Any, *rest: Callable[[], Any]) -> Any:
-        """``a and b and c``, or the same with ``or``."""
-        value = first
-        for operand in rest:
-            if self.test(value) != (name == "and"):
-                return value
-            value = operand()
-        return value
-
     def contains(self, container: Any, value: Any) -> Any:
         """``value in container``"""
         kind = type(container)
