@@ -25,11 +25,12 @@ from jitorch.frontend.python.journal import MISSING
 from jitorch.frontend.python.paths import attr
 from jitorch.frontend.python.recorder import Refuse
 from jitorch.frontend.results import Output, plan_outputs
-from jitorch.frontend.staging import Stager, kind_text
+from jitorch.frontend.loops import Loops, TracedRange
+from jitorch.frontend.staging import kind_text
 from jitorch.frontend.tape import Tape
 from jitorch.ir.graph import Graph, Value
 from jitorch.ir.op import Op
-from jitorch.ir.types import BOOL, PYTHON_TYPES, TensorType
+from jitorch.ir.types import BOOL, FLOAT, PYTHON_TYPES, TensorType
 from jitorch.ops import OPS, Function, dispatch
 from jitorch.ops import Op as RegisteredOp
 from jitorch.tensor import Number, Storage, Tensor
@@ -282,7 +283,7 @@ class TensorRecorder:
         self.builder = builder
         self.tensor_keys = TensorKey(self.tensor_key, "_signature", other_signature)
         self.inputs = builder.paths
-        self.stager = Stager(builder)
+        self.stager = Loops(builder)
         self._trace: Any = None
 
     def begin(self, trace: Any) -> None:
@@ -324,6 +325,18 @@ class TensorRecorder:
             return self.predicate(value)
         number = self.item(value) if isinstance(value, Tensor) else value
         return number if number.type is PYTHON_TYPES[kind] else OPS["cast"](number, dtype=PYTHON_TYPES[kind].dtype, number=True)
+
+    def range(self, bounds: Sequence[Any]) -> Any:
+        """A range with bounds that the program knows, or NotImplemented where all are plain numbers."""
+        start, stop, step = (0, *bounds, 1) if len(bounds) == 1 else (*bounds, 1)[:3]
+        bounds = [self.item(x) if isinstance(x, Tensor) else x for x in (start, stop)]
+        if isinstance(step, (Number, Tensor)) or not any(isinstance(x, Number) for x in bounds):
+            return NotImplemented
+        if not isinstance(step, int) or step == 0 or any(isinstance(x, Number) and x.type is FLOAT for x in bounds):
+            return NotImplemented
+        if all(not isinstance(x, Number) or self.builder._expression(x._value) is not None for x in bounds):
+            return NotImplemented
+        return self.builder.adopt(TracedRange(*bounds, step))
 
     def check(self, predicate: Any) -> None:
         self.builder.check(predicate)

@@ -278,7 +278,11 @@ def _slice(trace: Calls, *bounds: Any) -> slice:
 
 
 @handles(range)
-def _range(trace: Calls, *bounds: Any) -> range:
+def _range(trace: Calls, *bounds: Any) -> Any:
+    if any(trace.recorder.is_traced(b) for b in bounds):
+        found = trace.recorder.range([b.concrete("a bound") if type(b) is RuntimeScalar else b for b in bounds])
+        if found is not NotImplemented:
+            return found
     return range(*[trace.concretize(b, "the length of a loop") for b in bounds])
 
 

@@ -47,6 +47,7 @@ class Merge:
     def __init__(self, trace: Flow, serial: int, strict: bool = True):
         self.trace, self.serial, self.strict = trace, serial, strict
         self.leaves: list[tuple[Any, Any]] = []
+        self.poisoned: list[tuple[Place, Any]] = []
         self._known: dict[tuple[int, int], Template] = {}
         self._kept: list[Any] = []
 
@@ -199,7 +200,10 @@ class Merge:
         except Disagree as disagree:
             if not place.is_open:
                 raise Refuse(disagree.why, hint=disagree.hint) from None
+            if type(values[0]) is Poison:
+                return lambda results, made: values[0]
             poison = Poison(disagree.why, disagree.hint)
+            self.poisoned.append((place, key))
             return lambda results, made: poison
 
 

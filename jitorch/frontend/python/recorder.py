@@ -114,6 +114,10 @@ class Recorder(Protocol):
         """``kind(value)`` of something traced or of a tensor, where ``kind`` is int, float or bool."""
         ...
 
+    def range(self, bounds: Sequence[Any]) -> Any:
+        """``range(*bounds)`` for a staged loop; NotImplemented if the bounds have Python values."""
+        ...
+
     def kind_of(self, value: Any) -> Any:
         """What two tensors or numbers of run time must agree in to be joined; None for anything else."""
         ...
