@@ -25,9 +25,13 @@ from jitorch.ir.printer import print_graph
 from jitorch.ir.types import ScalarType, TensorType
 from jitorch.passes import pipeline
 from jitorch.passes.clean import cse, dce, fold
+from jitorch.passes.control import hoist, hoist_literals, prune, sink_constants
 from jitorch.passes.decompose import decompose
 from jitorch.passes.partition import Region, partition
 from jitorch.passes.simplify import simplify
+
+CONTROL_PASSES = (prune, sink_constants, simplify, fold, cse, hoist, dce)
+"""What makes loops and branches smaller; nothing where there are none."""
 
 FALLBACK = ("cpu", "reference")
 """Who runs what the chosen backend rejects, in this order."""
@@ -56,6 +60,7 @@ def _compile(graph: Graph, chosen: Backend, options: Options) -> Compiled:
     pipeline.run(work, (dce, simplify, fold, cse, *(change for _, change in extra)))
     decompose(work, keep=verdicts.takes_whole)
     pipeline.run(work, (simplify, fold, cse, dce))
+    pipeline.run(work, CONTROL_PASSES)
     if all(verdicts.of(node) == chosen.name for node in work.nodes):
         artifact = chosen.compile(work, options)
         if key is not None:
@@ -121,6 +126,7 @@ def _from_cache(key: str | None) -> Artifact | None:
 
 def lift_literals(graph: Graph) -> list[np.ndarray[Any, Any]]:
     """Turn constant arrays into inputs at the end, so that programs do not contain data; returns the arrays."""
+    hoist_literals(graph)
     arrays: list[np.ndarray[Any, Any]] = []
     found: dict[Any, Value] = {}
     for node in graph:

@@ -21,18 +21,28 @@ from jitorch.backends.base import (
     Verdict,
     store_results,
 )
-from jitorch.dims import SymDim
+from jitorch.dims import Dim, SymDim
 from jitorch.errors import BackendError
-from jitorch.ir.graph import Graph, Node
+from jitorch.ir.graph import Graph, Node, map_dims
 from jitorch.ir.interpret import interpret
 from jitorch.ops import OPS
 
 
 def specialize(value: Any, sizes: Mapping[str, int]) -> Any:
-    """An attribute with its symbolic sizes replaced by numbers."""
+    """An attribute with the sizes that are known replaced by numbers; a graph is copied for it."""
     if isinstance(value, SymDim):
-        return dims.evaluate(value, sizes)
+        return _size(value, sizes)
+    if isinstance(value, Graph):
+        graph = value.copy()
+        map_dims(graph, lambda d: specialize(d, sizes))
+        for node in graph.nodes:
+            node.attrs = {name: specialize(a, sizes) for name, a in node.attrs.items()}
+        return graph
     return tuple(specialize(v, sizes) for v in value) if isinstance(value, tuple) else value
+
+
+def _size(size: SymDim, sizes: Mapping[str, int]) -> Dim:
+    return dims.substitute(size, {s: sizes[s.name] for s in dims.symbols(size) if s.name in sizes})
 
 
 class ReferenceExecutable:
@@ -48,11 +58,7 @@ class ReferenceExecutable:
         dims: Mapping[str, int],
         stream: Any = None,
     ) -> None:
-        graph = self.graph
-        if dims:
-            graph = graph.copy()
-            for node in graph.nodes:
-                node.attrs = {k: specialize(v, dims) for k, v in node.attrs.items()}
+        graph = specialize(self.graph, dims) if dims else self.graph
         store_results(graph, interpret(graph, inputs), inputs, outputs)
 
 

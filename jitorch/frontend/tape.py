@@ -458,7 +458,9 @@ def call_vjp(node: GradNode, grads: list[Any], create_graph: bool) -> list[Any]:
         g, out = grads[0], outputs[0]
     else:
         g = tuple(
-            broadcast_to(constant(value=0, dtype=t.dtype), shape=t.shape) if x is None and t is not None else x
+            broadcast_to(constant(value=0, dtype=t.dtype), shape=t.shape)
+            if x is None and t is not None and op.lowering != "control"
+            else x
             for x, t in zip(grads, node.types)
         )
         out = tuple(outputs)

@@ -87,6 +87,11 @@ class Node:
             new.uses[self, i] = None
         self.inputs = (*self.inputs[:i], new, *self.inputs[i + 1 :])
 
+    def add_input(self, new: Value) -> None:
+        """One more operand, behind the others."""
+        new.uses[self, len(self.inputs)] = None
+        self.inputs = (*self.inputs, new)
+
     def drop(self) -> None:
         """Give up the uses; the node must then leave its graph."""
         for i, value in enumerate(self.inputs):
@@ -190,7 +195,9 @@ class Graph:
         """Append copies of ``other``'s nodes; ``mapping`` gives its inputs and receives its values."""
         for node in other.nodes:
             inputs = [None if v is None else mapping[v] for v in node.inputs]
-            copied = self.append(node.op, inputs, dict(node.attrs), [v.type for v in node.outputs], node.loc)
+            # Each node has inner graphs of its own: passes change them in place.
+            attrs = {name: a.copy() if isinstance(a, Graph) else a for name, a in node.attrs.items()}
+            copied = self.append(node.op, inputs, attrs, [v.type for v in node.outputs], node.loc)
             mapping.update(zip(node.outputs, copied.outputs))
 
     def subgraphs(self) -> Iterator[Graph]:

@@ -16,11 +16,12 @@ from typing import Any
 
 import numpy as np
 
+from jitorch import dtypes
 from jitorch.dims import Dim
 from jitorch.errors import ArgumentError, CheckFailed, CompilerBug
 from jitorch.ir.graph import Graph, Node
 from jitorch.ir.interpret import interpret
-from jitorch.ir.types import BOOL, EFFECT, EffectType, ScalarType, TensorType, Token, Type
+from jitorch.ir.types import BOOL, EFFECT, FLOAT, INT, EffectType, ScalarType, TensorType, Token, Type
 from jitorch.ops.registry import OPS, Sample, primitive
 
 Tensor = Any
@@ -78,6 +79,19 @@ def begin() -> Any:
 @primitive(lowering="effect")
 def check(ok: Tensor, token: Operand, *, code: int = 0) -> Any:  # type: ignore[name-defined]  # noqa: F821
     """Stop unless ``ok`` (one bool) holds: raises `CheckFailed`, whose ``code`` is this one; gives the next token."""
+
+
+@primitive(lowering="control")
+def steps(count: Tensor, *, size: Dim) -> Any:
+    """``0, 1, ..., count - 1``: binds ``size``, one symbol, to a count that is known at run time only.
+
+    Whatever has this size is computed from the result, directly or not, and leaves no program.
+    """
+
+
+@primitive
+def number_of(x: Tensor) -> Any:
+    """The element of a 0-d tensor (int64, float64 or bool) as a Python number."""
 
 
 # -- types -----------------------------------------------------------------------------------------------------
@@ -174,6 +188,21 @@ def stack_type(type_: Type, length: Dim) -> TensorType:
     return TensorType(type_.dtype, (length, *type_.shape))
 
 
+@steps.type_rule
+def _(count, *, size):
+    if count != TensorType(dtypes.int64, ()):
+        raise ArgumentError("steps: count", expected="i64[]", actual=count)
+    return TensorType(dtypes.int64, (size,))
+
+
+@number_of.type_rule
+def _(x):
+    found = next((t for t in (INT, FLOAT, BOOL) if isinstance(x, TensorType) and x == TensorType(t.dtype, ())), None)
+    if found is None:
+        raise ArgumentError("number_of: x", expected="i64[], f64[] or bool[]", actual=x)
+    return found
+
+
 @begin.type_rule
 def _():
     return EFFECT
@@ -232,6 +261,21 @@ def _(operands, *, body, carried, stacked, length, reverse):
 def _stack(rows: list[Any], type_: Any) -> Any:
     dtype = type_.dtype.numpy
     return np.stack([np.asarray(r, dtype) for r in rows]) if rows else np.empty((0, *type_.shape), dtype)
+
+
+@steps.numpy
+def _(count, *, size):
+    return np.arange(int(count))
+
+
+@number_of.numpy
+def _(x):
+    return x.item()
+
+
+@number_of.pull
+def _(index, x):
+    return x.at(index)
 
 
 @begin.numpy
@@ -295,8 +339,8 @@ CONTROL = ("cond", "while_loop", "scan")
 
 
 def has_effect(node: Node) -> bool:
-    """Whether a node does more than give values: it, or a graph in it, makes a check."""
-    if any(v.type == EFFECT for v in node.outputs):
+    """Whether a node does more than give values: it is a check, or a graph in it holds one."""
+    if node.op.name == "check":
         return True
     return any(has_effect(inner) for graph in inner_graphs(node) for inner in graph.nodes)
 
