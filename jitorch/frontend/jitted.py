@@ -22,7 +22,7 @@ from jitorch import dims
 from jitorch.backends import cache, registry
 from jitorch.backends.cpu import extension
 from jitorch.dims import SymDim
-from jitorch.errors import CompilerBug, StagingError, UserError
+from jitorch.errors import CheckFailed, CompilerBug, StagingError, UserError
 from jitorch.frontend import call_plan
 from jitorch.frontend.call_code import Word
 from jitorch.frontend.differentiable import GraphFunction
@@ -176,7 +176,12 @@ class Jitted:
             return self.__jit_wrapped__(*args, **kwargs)
         if entry.calls == 1:
             self._make_plan(entry, inputs, args, kwargs)
-        result = entry.run(inputs, args, kwargs)
+        try:
+            result = entry.run(inputs, args, kwargs)
+        except CheckFailed:
+            # Nothing was written: Python raises, or catches, what the program only knows to be an exception.
+            self._statistics.eager += 1
+            return self.__jit_wrapped__(*args, **kwargs)
         self._statistics.native += entry.function is not None and entry.function.is_native
         return result
 

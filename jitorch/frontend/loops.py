@@ -124,7 +124,9 @@ class Loops(Stager):
                     return only(signal, signal.kinds - {NEXT})
                 return signal
             attempt.drop()
-            found = self._compare(Merge(self.trace, serial, False), entry, attempt.body.end, pending, attempt.body.signal)
+            found = self._compare(
+                Merge(self.trace, serial, False), entry, attempt.body.end, pending, attempt.body.signal
+            )
             carried = found
         raise _unsettled(where)
 
@@ -189,7 +191,7 @@ class Loops(Stager):
             return found[-1]
 
         if isinstance(signal, Mixed):
-            ok = flow.boolean("and", self.is_kind(signal, NEXT), decided)
+            ok = flow.joined_truth("and", self.is_kind(signal, NEXT), decided)
         else:
             ok = decided()
         value = self.builder.lift(ok)

@@ -185,5 +185,3 @@ def drop(graph: Graph) -> None:
     """Give up an open graph: its nodes use nothing any more."""
     for node in graph.nodes:
         node.drop()
-
-

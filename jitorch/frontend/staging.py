@@ -154,7 +154,7 @@ class Stager:
             side.error = error
         except (Refuse, CompilerBug):
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is what plain Python will raise
             side.error = error
         if dispatch.is_grad_enabled() is not entry.grad:
             raise Refuse("the gradient mode differs after a branch", hint="use `with no_grad():` inside of the branch")

@@ -7,6 +7,7 @@ of the function is recorded like anything else.
 
 from __future__ import annotations
 
+import functools
 import operator
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,16 +17,17 @@ from jitorch import dims
 from jitorch.builder import Cell, infer
 from jitorch.devices import Device
 from jitorch.dims import Facts, Guard, SymDim
-from jitorch.dtypes import DType
+from jitorch.dtypes import Category, DType
 from jitorch.errors import Location, ValueRangeError, user_location
 from jitorch.frontend.eager import StaleTensor, stale_error
+from jitorch.frontend.loops import Loops, TracedRange
 from jitorch.frontend.nested import NestedBuilder
 from jitorch.frontend.python import Path, RuntimeScalar, Staged, TensorKey, stage
+from jitorch.frontend.python.calls import NativeFunction
 from jitorch.frontend.python.journal import MISSING
 from jitorch.frontend.python.paths import attr
 from jitorch.frontend.python.recorder import Refuse
 from jitorch.frontend.results import Output, plan_outputs
-from jitorch.frontend.loops import Loops, TracedRange
 from jitorch.frontend.staging import kind_text
 from jitorch.frontend.tape import Tape
 from jitorch.ir.graph import Graph, Value
@@ -317,6 +319,12 @@ class TensorRecorder:
 
     def item(self, value: Any) -> Any:
         """``tensor.item()`` as a number of run time."""
+        if value.numel() != 1:
+            raise ValueRangeError(
+                "item(): only a tensor of one element is a Python number", expected="1 element", actual=value.type
+            )
+        if value.dtype.category > Category.FLOAT:
+            raise Refuse("item() of a complex tensor", hint="use x.real and x.imag")
         return OPS["to_number"](value.reshape(()) if value._type.shape else value)
 
     def convert(self, value: Any, kind: type) -> Any:
@@ -324,7 +332,11 @@ class TensorRecorder:
         if kind is bool:
             return self.predicate(value)
         number = self.item(value) if isinstance(value, Tensor) else value
-        return number if number.type is PYTHON_TYPES[kind] else OPS["cast"](number, dtype=PYTHON_TYPES[kind].dtype, number=True)
+        return (
+            number
+            if number.type is PYTHON_TYPES[kind]
+            else OPS["cast"](number, dtype=PYTHON_TYPES[kind].dtype, number=True)
+        )
 
     def range(self, bounds: Sequence[Any]) -> Any:
         """A range with bounds that the program knows, or NotImplemented where all are plain numbers."""
@@ -367,6 +379,8 @@ class TensorRecorder:
     def tensor_attribute(self, tensor: Any, name: str) -> Any:
         if name == "grad":
             return self.builder.get_grad(tensor)
+        if name == "item":
+            return NativeFunction(functools.partial(self.item, tensor))
         if name in ("device", "dtype") or not self.builder.is_stored(tensor):
             return getattr(tensor, name)
         if name in tensor.__dict__ or self._trace.journal.attribute(tensor, name) is not MISSING:

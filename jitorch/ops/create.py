@@ -16,7 +16,6 @@ from jitorch.ir.sizes import size_expr
 from jitorch.ir.types import PYTHON_TYPES, TensorType
 from jitorch.ops.registry import Sample, primitive
 
-
 Tensor = Any
 
 

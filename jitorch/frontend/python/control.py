@@ -43,20 +43,23 @@ class ControlFlow(Expressions):
 
     def __init__(self, free: Sequence[str]):
         super().__init__(free)
-        # For each function being written, innermost last: whether it is a body, and its own loops around here.
+        # For each function being written, innermost last: whether it is a body, how many loops of its own are around
+        # here, and how many statements that may leave and yet had to stay Python's own.
         self.bodies: list[bool] = []
         self.loops: list[int] = []
+        self.kept: list[int] = []
 
     # -- blocks
 
     def block(self, statements: Sequence[ast.stmt]) -> list[ast.stmt]:
         result: list[ast.stmt] = []
         for index, statement in enumerate(statements):
-            rest = statements[index + 1 :]
-            if self._leaves(statement) and self._movable(statements[index:]):
-                return result + self._leaving(statement, rest)
-            new = self.visit(statement)
-            result.extend(new if isinstance(new, list) else [new])
+            leaving = self._leaves(statement)
+            if leaving and self._movable(statements[index:]):
+                return result + self._leaving(statement, statements[index + 1 :])
+            self.kept[-1] += leaving
+            result.extend(_list(self.visit(statement)))
+            self.kept[-1] -= leaving
         return result
 
     def _leaves(self, statement: ast.stmt) -> bool:
@@ -66,7 +69,9 @@ class ControlFlow(Expressions):
         """Whether these statements can become functions."""
         if any(contains(s, _YIELDS) for s in statements):
             return False
-        # What leaves to a loop that stays Python's own must stay with it.
+        # What leaves to a statement that stays Python's own must stay with it.
+        if self.kept[-1] and leaves(statements):
+            return False
         return not self.loops[-1] or not _leaves_loop(statements)
 
     def _leaving(self, statement: ast.stmt, rest: Sequence[ast.stmt]) -> list[ast.stmt]:
@@ -98,6 +103,7 @@ class ControlFlow(Expressions):
         full = f"{BODY}_{name}_{self._temporaries}"
         self.bodies.append(True)
         self.loops.append(0)
+        self.kept.append(0)
         if not alone:
             inner = [*before, *self.block(statements)]
         elif isinstance(statements[0], _LOOPS):
@@ -108,6 +114,7 @@ class ControlFlow(Expressions):
             inner = _list(self.visit(statements[0]))
         self.bodies.pop()
         self.loops.pop()
+        self.kept.pop()
         bound = self._bound([*statements, *before])
         body: list[ast.stmt] = [ast.Nonlocal(bound)] if bound else []
         args = source.parameters(*([parameter] if parameter else []))
@@ -131,7 +138,7 @@ class ControlFlow(Expressions):
         return [*definitions, ast.Expr(call)]
 
     def _branch(self, node: ast.If, definitions: list[ast.stmt], rest: ast.expr) -> ast.expr:
-        test = self.visit(node.test)
+        test = self.truth(node.test)
         then = self._body(node.body, definitions, "then")
         orelse = self._body(node.orelse, definitions, "else") if node.orelse else ast.Constant(None)
         return locate(self.ask("branch", test, then, orelse, rest, _variables()), node.test)
@@ -161,7 +168,9 @@ class ControlFlow(Expressions):
         orelse = self._body(node.orelse, definitions, "else") if node.orelse else ast.Constant(None)
         if isinstance(node, ast.While):
             body = self._body(node.body, definitions, "loop")
-            return locate(self.ask("while_loop", self._test(node.test, definitions), body, orelse, _variables()), node.test)
+            return locate(
+                self.ask("while_loop", self._test(node.test, definitions), body, orelse, _variables()), node.test
+            )
         values = self.visit(node.iter)
         parameter = self.temporary()
         before = self.assign(node.target, locate(ast.Name(parameter, ast.Load()), node.target))
@@ -176,12 +185,12 @@ class ControlFlow(Expressions):
     def _test(self, test: ast.expr, definitions: list[ast.stmt]) -> ast.expr:
         """A test that is evaluated again and again."""
         if not self.needs_place(test):
-            return self.later(self.visit(test))
+            return self.later(self.truth(test))
         self._temporaries += 1
         name = f"{BODY}_test_{self._temporaries}"
         bound = self._bound([test])
         body: list[ast.stmt] = [ast.Nonlocal(bound)] if bound else []
-        definition = source.function_definition(name, source.parameters(), [*body, ast.Return(self.visit(test))])
+        definition = source.function_definition(name, source.parameters(), [*body, ast.Return(self.truth(test))])
         definitions.append(locate(definition, test))
         return ast.Name(name, ast.Load())
 
@@ -219,13 +228,13 @@ class ControlFlow(Expressions):
         message = None if node.msg is None else self.visit(node.msg)
         if isinstance(node.test, ast.Constant):
             return ast.Assert(node.test, message)
-        return ast.Assert(locate(self.ask("holds", self.visit(node.test)), node.test), message)
+        return ast.Assert(locate(self.ask("holds", self.truth(node.test)), node.test), message)
 
     def visit_IfExp(self, node: ast.IfExp) -> ast.expr:
         if isinstance(node.test, ast.Constant) or self.needs_place(node.body) or self.needs_place(node.orelse):
             return ast.IfExp(self.condition(node.test), self.visit(node.body), self.visit(node.orelse))
         then, orelse = self.later(self.visit(node.body)), self.later(self.visit(node.orelse))
-        return self.ask("ternary", self.visit(node.test), then, orelse)
+        return self.ask("ternary", self.truth(node.test), then, orelse)
 
 
 def definitions_and(definitions: list[ast.stmt], call: ast.expr) -> list[ast.stmt]:

@@ -155,6 +155,19 @@ class Expressions(ast.NodeTransformer):
             result = ast.IfExp(test, result, load) if conjunction else ast.IfExp(test, load, result)
         return result
 
+    def truth(self, node: ast.expr) -> ast.expr:
+        """An expression of which only the truth matters: what is joined by ``and`` need not have one type."""
+        if isinstance(node, ast.BoolOp) and not any(self.needs_place(v) for v in node.values[1:]):
+            name = ast.Constant("and" if isinstance(node.op, ast.And) else "or")
+            values = [self.truth(v) for v in node.values]
+            return locate(self.ask("joined_truth", name, values[0], *[self.later(v) for v in values[1:]]), node)
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not) and not isinstance(node.operand, ast.Constant):
+            return locate(self.ask("unary", ast.Constant("not_"), self.truth(node.operand)), node)
+        result = self.visit(node)
+        if isinstance(node, ast.Compare) and len(node.ops) > 1 and isinstance(result, ast.Call):
+            result.keywords.append(ast.keyword("truth", ast.Constant(True)))
+        return result
+
     def visit_NamedExpr(self, node: ast.NamedExpr) -> ast.expr:
         name = node.target.id
         value = self.visit(node.value)
@@ -191,7 +204,7 @@ class Expressions(ast.NodeTransformer):
             if isinstance(generator.target, (ast.Tuple, ast.List)):
                 values = self.ask("unpacked", values, ast.Constant(_structure(generator.target)))
             generator.iter = locate(values, generator.target)
-            generator.ifs = [locate(self.ask("test", self.visit(test)), test) for test in generator.ifs]
+            generator.ifs = [locate(self.ask("test", self.truth(test)), test) for test in generator.ifs]
         for name in ("elt", "key", "value"):
             if hasattr(node, name):
                 setattr(node, name, self.visit(getattr(node, name)))
@@ -228,7 +241,7 @@ class Expressions(ast.NodeTransformer):
         return "set_cell" if self.where(name) == "cell" else "set_global"
 
     def condition(self, test: ast.expr) -> ast.expr:
-        return test if isinstance(test, ast.Constant) else self.ask("test", self.visit(test))
+        return test if isinstance(test, ast.Constant) else self.ask("test", self.truth(test))
 
 
 def _structure(target: ast.expr) -> Any:

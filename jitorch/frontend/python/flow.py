@@ -175,13 +175,28 @@ class Flow(Calls):
         then, orelse = (following, stay) if name == "and" else (stay, following)
         return self._choose(known, then, orelse)
 
-    def chain(self, names: tuple[str, ...], first: Any, *rest: Body) -> Any:
-        """``a < b < c``: each operand evaluated once, and only if the comparisons before it hold."""
+    def joined_truth(self, name: str, first: Any, *rest: Body) -> Any:
+        """The truth of ``a and b and c``, or the same with ``or``."""
+        known = self.decide(first)
+        if not rest:
+            return known
+        if isinstance(known, bool):
+            return self.joined_truth(name, rest[0](), *rest[1:]) if known == (name == "and") else known
+        following, stay = (lambda: self.joined_truth(name, rest[0](), *rest[1:])), (lambda: known)
+        then, orelse = (following, stay) if name == "and" else (stay, following)
+        return self._choose(known, then, orelse)
+
+    def chain(self, names: tuple[str, ...], first: Any, *rest: Body, truth: bool = False) -> Any:
+        """``a < b < c``: each operand evaluated once, and only if the comparisons before it hold.
+
+        ``truth``: only the truth of it matters.
+        """
         right = rest[0]()
         result = self.compare(names[0], first, right)
         if len(names) == 1:
             return result
-        return self.boolean("and", result, lambda: self.chain(names[1:], right, *rest[1:]))
+        join = self.joined_truth if truth else self.boolean
+        return join("and", result, lambda: self.chain(names[1:], right, *rest[1:], truth=truth))
 
     def _choose(self, predicate: Any, then: Body, orelse: Body) -> Any:
         signal = self.recorder.stager.branch(

@@ -15,7 +15,7 @@ from jitorch.frontend.python.fork import DELETED, Contents, Place, SequencePlace
 from jitorch.frontend.python.journal import MISSING
 from jitorch.frontend.python.recorder import Refuse
 from jitorch.frontend.python.scalars import NUMBERS, RuntimeScalar
-from jitorch.frontend.python.values import DICTS, LISTS, SETS, is_namedtuple, is_plain
+from jitorch.frontend.python.values import DICTS, LISTS, is_namedtuple, is_plain
 
 Template = Callable[[Sequence[Any], dict[int, Any]], Any]
 
@@ -240,7 +240,7 @@ def _contents(value: Any) -> Contents | None:
         return dict(enumerate(value))
     if type(value) in DICTS:
         return dict(value)
-    if type(value) in SETS or isinstance(value, (dict, list, set, BaseException)) or type(value).__module__ == "builtins":
+    if isinstance(value, (dict, list, set, BaseException)) or type(value).__module__ == "builtins":
         return None
     found = dict(getattr(value, "__dict__", ()))
     found.update((n, getattr(value, n)) for n in slots(type(value)) if hasattr(value, n))

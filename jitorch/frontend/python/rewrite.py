@@ -91,10 +91,12 @@ class Rewriter(ControlFlow):
         self.scopes.append(scope)
         self.bodies.append(False)
         self.loops.append(0)
+        self.kept.append(0)
         body = self.block(node.body)
         body[:0] = self.variables(node, sorted(names))
         self.bodies.pop()
         self.loops.pop()
+        self.kept.pop()
         if node.args.kwarg is not None:
             keywords = ast.Name(node.args.kwarg.arg, ast.Load())
             body.insert(0, ast.Expr(self.ask("adopt", keywords)))
