@@ -7,10 +7,12 @@ placeholders, and in values of their types, it is the loop.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from jitorch import dims
+from jitorch.dims import SymDim
 from jitorch.errors import Location, user_location
 from jitorch.frontend.nested import Level, drop
 from jitorch.frontend.python.flow import CONTINUE, NEXT, Flow, Mixed, Signal, Variables, kinds_of, only
@@ -27,11 +29,31 @@ from jitorch.tensor import Number, Storage, Tensor
 ATTEMPTS = 10
 
 
+def fix_size(dim: SymDim) -> int:
+    """The number a symbolic size stands for in this trace; the trace then holds for that number only."""
+    hints = {s.name: s.hint for s in dims.symbols(dim)}
+    size = dims.evaluate(dim, hints)  # type: ignore[arg-type]
+    dims.equal(dim, size)
+    return size
+
+
 class TracedRange:
     """A ``range`` whose bounds only the program knows."""
 
     def __init__(self, start: Any, stop: Any, step: int):
         self.start, self.stop, self.step = start, stop, step
+
+    @property
+    def is_sized(self) -> bool:
+        """Whether the bounds are sizes, so that the number of steps is one, too."""
+        return self.step == 1 and all(isinstance(x, (int, SymDim)) for x in (self.start, self.stop))
+
+    def __iter__(self) -> Iterator[int]:
+        """The numbers, where they can be known: sizes become those of this call."""
+        bounds = [fix_size(x) if isinstance(x, SymDim) else x for x in (self.start, self.stop)]
+        if any(isinstance(x, Number) for x in bounds):
+            raise Refuse("a range whose length the program computes, outside of a for statement")
+        return iter(range(*bounds, self.step))
 
 
 def _no_gradient(*args: Any, **attrs: Any) -> Any:
@@ -85,7 +107,10 @@ class Loops(Stager):
             return self._range(flow, values, body, variables)
         return NotImplemented
 
-    def _range(self, flow: Flow, values: TracedRange, body: Callable[[Any], Signal], variables: Variables) -> Signal:
+    def _range(
+        self, flow: Flow, values: TracedRange, body: Callable[[Any], Signal], variables: Variables,
+        pending: Mixed | None = None,
+    ) -> Signal:  # fmt: skip
         counter = flow.adopt([values.start])
         compare = "lt" if values.step > 0 else "gt"
 
@@ -97,7 +122,7 @@ class Loops(Stager):
             counter[0] = flow.binary("add", index, values.step)
             return body(index)
 
-        return self.while_loop(flow, test, iteration, variables)
+        return self.while_loop(flow, test, iteration, variables, pending)
 
     def while_loop(
         self,
@@ -220,7 +245,12 @@ class Loops(Stager):
         """Whether the iteration changed only what is carried; finds the final value of each leaf."""
         merge = Merge(self.trace, serial, False)
         found = self._compare(merge, attempt.start, attempt.body.end, attempt.signal, attempt.body.signal)
-        if found.poisoned or kinds_of(attempt.body.signal) - kinds_of(attempt.signal):
+        if kinds_of(attempt.body.signal) - kinds_of(attempt.signal):
+            return False
+        return self._settles(attempt, found)
+
+    def _settles(self, attempt: Attempt, found: Carried) -> bool:
+        if found.poisoned:
             return False
         numbers = {self._identity(p): i for i, p in enumerate(attempt.placeholders)}
         attempt.finals = list(attempt.placeholders)

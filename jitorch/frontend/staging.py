@@ -100,6 +100,7 @@ class Stager:
     def __init__(self, builder: TraceBuilder):
         self.builder = builder
         self.notes: list[Note] = []
+        self.scans: list[Any] = []  # those being traced, innermost last
 
     @property
     def trace(self) -> Flow:

@@ -20,10 +20,11 @@ from jitorch.dims import Facts, Guard, SymDim
 from jitorch.dtypes import Category, DType
 from jitorch.errors import Location, ValueRangeError, user_location
 from jitorch.frontend.eager import StaleTensor, stale_error
-from jitorch.frontend.loops import Loops, TracedRange
+from jitorch.frontend.loops import TracedRange, fix_size
+from jitorch.frontend.rolling import Rolling
 from jitorch.frontend.nested import NestedBuilder
 from jitorch.frontend.python import Path, RuntimeScalar, Staged, TensorKey, stage
-from jitorch.frontend.python.calls import NativeFunction
+from jitorch.frontend.python.calls import NativeFunction, handles
 from jitorch.frontend.python.journal import MISSING
 from jitorch.frontend.python.paths import attr
 from jitorch.frontend.python.recorder import Refuse
@@ -32,8 +33,8 @@ from jitorch.frontend.staging import kind_text
 from jitorch.frontend.tape import Tape
 from jitorch.ir.graph import Graph, Value
 from jitorch.ir.op import Op
-from jitorch.ir.types import BOOL, FLOAT, PYTHON_TYPES, TensorType
-from jitorch.ops import OPS, Function, dispatch
+from jitorch.ir.types import BOOL, FLOAT, INT, PYTHON_TYPES, TensorType
+from jitorch.ops import OPS, PUBLIC, Function, dispatch
 from jitorch.ops import Op as RegisteredOp
 from jitorch.tensor import Number, Storage, Tensor
 
@@ -98,6 +99,7 @@ class TraceBuilder(NestedBuilder):
         self.scalars: dict[Value, RuntimeScalar] = {}
         self.traced: dict[int, int] = {}
         self.kept: list[Any] = []
+        self.rows: dict[int, tuple[Tensor, int]] = {}  # rows of stacked results, by identity
         self.frozen: set[Storage] = set()  # memory of tensors that a branch chose among several
         self.watched: Location | None = None  # where a traced tensor got a hook, keeps its gradient or became a leaf
 
@@ -285,7 +287,7 @@ class TensorRecorder:
         self.builder = builder
         self.tensor_keys = TensorKey(self.tensor_key, "_signature", other_signature)
         self.inputs = builder.paths
-        self.stager = Loops(builder)
+        self.stager = Rolling(builder)
         self._trace: Any = None
 
     def begin(self, trace: Any) -> None:
@@ -300,6 +302,12 @@ class TensorRecorder:
     def kind_of(self, value: Any) -> Any:
         """What two values must agree in for a branch to choose between them; None for what is no tensor or number."""
         return "int" if isinstance(value, SymDim) else kind_text(value)
+
+    def row(self, tensor: Any, key: Any) -> Any:
+        return self.stager.row(tensor, key)
+
+    def index(self, key: Any) -> Any:
+        return OPS["cast"](key, dtype=INT.dtype) if isinstance(key, Number) and key.type is INT else key
 
     def predicate(self, value: Any) -> Any:
         if isinstance(value, SymDim):
@@ -342,11 +350,11 @@ class TensorRecorder:
         """A range with bounds that the program knows, or NotImplemented where all are plain numbers."""
         start, stop, step = (0, *bounds, 1) if len(bounds) == 1 else (*bounds, 1)[:3]
         bounds = [self.item(x) if isinstance(x, Tensor) else x for x in (start, stop)]
-        if isinstance(step, (Number, Tensor)) or not any(isinstance(x, Number) for x in bounds):
+        if isinstance(step, (Number, Tensor)) or not any(isinstance(x, (Number, SymDim)) for x in bounds):
             return NotImplemented
         if not isinstance(step, int) or step == 0 or any(isinstance(x, Number) and x.type is FLOAT for x in bounds):
             return NotImplemented
-        if all(not isinstance(x, Number) or self.builder._expression(x._value) is not None for x in bounds):
+        if not any(isinstance(x, SymDim) for x in bounds) and all(not isinstance(x, Number) or self.builder._expression(x._value) is not None for x in bounds):
             return NotImplemented
         return self.builder.adopt(TracedRange(*bounds, step))
 
@@ -439,14 +447,6 @@ def other_signature(value: str, expected: Any, constant: Callable[[Any], str]) -
     )
 
 
-def fix_size(dim: SymDim) -> int:
-    """The number a symbolic size stands for in this trace; the trace then holds for that number only."""
-    hints = {s.name: s.hint for s in dims.symbols(dim)}
-    size = dims.evaluate(dim, hints)  # type: ignore[arg-type]
-    dims.equal(dim, size)
-    return size
-
-
 @dataclass
 class Traced:
     """A function as a graph: ``staged`` finds the inputs and rebuilds the results.
@@ -510,3 +510,13 @@ def mark_stopped(graph: Graph, stopped: set[Value]) -> None:
             graph.outputs = [barrier.output if v is value else v for v in graph.outputs]
             nodes.append(barrier)
     graph.nodes = nodes
+
+
+@handles(PUBLIC["stack"])
+def _stack(trace: Any, tensors: Any, dim: Any = 0, **keywords: Any) -> Any:
+    """``stack`` of all rows of a tensor, in order, is that tensor."""
+    if type(tensors) is list and type(dim) is int and dim == 0 and not keywords:
+        whole = trace.recorder.stager.unstack(trace.contents(tensors))
+        if whole is not None:
+            return OPS["copy"](whole)
+    return trace.call_library(PUBLIC["stack"], (tensors, dim), keywords)

@@ -261,6 +261,7 @@ class Operators(Objects):
     def _iterate_list(self, value: Any) -> Iterator[Any]:
         if self.journal.box(value) is None and not self.is_created(value):
             self.length(value)
+        self.check_growing(value)
         index = 0
         # The list may grow or shrink meanwhile.
         while index < (len(value) if self.is_created(value) else self.length(value)):
@@ -323,6 +324,9 @@ class Operators(Objects):
     def item(self, target: Any, key: Any) -> Any:
         """``target[key]``"""
         if self.recorder.is_tensor(target):
+            found = self.recorder.row(target, key)
+            if found is not NotImplemented:
+                return found
             return target[self.tensor_key(key)]
         kind = type(target)
         if kind in MUTABLE or isinstance(target, tuple):
@@ -346,7 +350,7 @@ class Operators(Objects):
             return tuple(self.tensor_key(k) for k in key)
         if type(key) in LISTS:
             return [self.tensor_key(k) for k in self.iterate(key)]
-        return self.concretize(key, "an index") if type(key) is RuntimeScalar else key
+        return self.concretize(key, "an index") if type(key) is RuntimeScalar else self.recorder.index(key)
 
     def set_item(self, target: Any, key: Any, value: Any) -> None:
         """``target[key] = value``"""

@@ -114,6 +114,14 @@ class Recorder(Protocol):
         """``kind(value)`` of something traced or of a tensor, where ``kind`` is int, float or bool."""
         ...
 
+    def row(self, tensor: Any, key: Any) -> Any:
+        """``tensor[key]`` where a rolled loop has it at hand, else NotImplemented."""
+        ...
+
+    def index(self, key: Any) -> Any:
+        """A number of run time as an index of a tensor."""
+        ...
+
     def range(self, bounds: Sequence[Any]) -> Any:
         """``range(*bounds)`` for a staged loop; NotImplemented if the bounds have Python values."""
         ...

@@ -60,11 +60,17 @@ class State(ABC):
         self._origins: dict[int, Path] = {}
         self._created: dict[int, int] = {}  # identity -> serial number
         self.created_objects: list[Any] = []  # those of them that can change
+        self.growing: frozenset[int] = frozenset()  # lists that a rolled loop appends to
         self.shared_variables: list[Any] = []  # of functions whose variables other functions write
         self._kept: list[Any] = []  # identities are only valid while the objects live
 
     def refuse(self, why: str) -> NoReturn:
         raise Refuse(why)
+
+    def check_growing(self, container: Any) -> None:
+        """A list that a rolled loop appends to is not what it will be."""
+        if self.growing and id(container) in self.growing:
+            self.refuse("a list that a loop both reads and appends to")
 
     def guard(self, path: Path, kind: str, expected: Any) -> None:
         """The trace holds only while this does; see `guards` for the kinds."""

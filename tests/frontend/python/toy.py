@@ -247,6 +247,12 @@ class ToyRecorder:
     def convert(self, value: Any, kind: type) -> Any:
         return kind(self.concretize(value, f"{kind.__name__}()"))
 
+    def row(self, tensor: Any, key: Any) -> Any:
+        return NotImplemented
+
+    def index(self, key: Any) -> Any:
+        return key
+
     def range(self, bounds: Any) -> Any:
         return NotImplemented
 
