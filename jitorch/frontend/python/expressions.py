@@ -165,7 +165,7 @@ class Expressions(ast.NodeTransformer):
             return locate(self.ask("unary", ast.Constant("not_"), self.truth(node.operand)), node)
         result = self.visit(node)
         if isinstance(node, ast.Compare) and len(node.ops) > 1 and isinstance(result, ast.Call):
-            result.keywords.append(ast.keyword("truth", ast.Constant(True)))
+            result.keywords.append(locate(ast.keyword("truth", ast.Constant(True)), node))
         return result
 
     def visit_NamedExpr(self, node: ast.NamedExpr) -> ast.expr:
