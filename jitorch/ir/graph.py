@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from jitorch.dims import Dim, Symbol, symbols
+from jitorch.dims import Dim, Symbol, SymDim, symbols
 from jitorch.errors import CompilerBug, Location
 from jitorch.ir.literal import Literal
 from jitorch.ir.op import Op
@@ -268,7 +268,18 @@ def _structure(graph: Graph) -> tuple[Any, ...]:
 
 
 def map_dims(graph: Graph, f: Callable[[Dim], Dim]) -> None:
-    """Replace every size in the types of ``graph`` in place."""
+    """Replace every size in the types and attributes of ``graph``, and of the graphs in it, in place."""
     for value in (*graph.inputs, *(v for node in graph.nodes for v in node.outputs)):
         if isinstance(value.type, TensorType):
             value.type = value.type.with_shape(map(f, value.type.shape))
+    for node in graph.nodes:
+        node.attrs = {name: map_attribute(attribute, f) for name, attribute in node.attrs.items()}
+
+
+def map_attribute(value: Any, f: Callable[[Dim], Dim]) -> Any:
+    """An attribute with every size in it replaced; a graph is changed in place."""
+    if isinstance(value, SymDim):
+        return f(value)
+    if isinstance(value, Graph):
+        map_dims(value, f)
+    return tuple(map_attribute(v, f) for v in value) if isinstance(value, tuple) else value

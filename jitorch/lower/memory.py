@@ -25,7 +25,9 @@ def reuse_written(body: Sequence[host.Stmt], inputs: frozenset[k.Buffer] = froze
     found = list(body)
     # By name: a kernel's hash walks all of it.
     stores = {s.kernel.name: _stored(s.kernel) for s in host.walk(found) if isinstance(s, host.Launch)}
-    for copy in [s for s in found if isinstance(s, host.Copy)]:
+    for i in range(sum(isinstance(s, host.Copy) for s in found), 0, -1):
+        # From the first on: a reuse takes its copy away and may rename what the others copy.
+        copy = [s for s in found if isinstance(s, host.Copy)][-i]
         _reuse(found, copy, stores, copy.target in inputs)
     return found
 
@@ -135,7 +137,7 @@ def _rename(statement: host.Stmt, old: k.Buffer, new: k.Buffer) -> host.Stmt:
         case host.Launch(kernel, args) if old in args:
             renamed = rename_buffer(kernel, old, new)
             return host.Launch(renamed, renamed.params)
-        case host.Copy(target, source, size):
+        case host.Copy(target, source, size) if old in (target, source):
             return host.Copy(new if target == old else target, new if source == old else source, size)
     return statement
 

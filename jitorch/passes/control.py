@@ -8,15 +8,19 @@ hoist_literals   arrays leave the graphs they stand in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from itertools import count
 from typing import Any
 
-from jitorch.ir.graph import Graph, Node, Value
+from jitorch.dims import Dim, Symbol, substitute, symbol, symbols
+from jitorch.ir.graph import Graph, Node, Value, map_dims
+from jitorch.ir.types import TensorType
 from jitorch.ops.control import CONTROL, has_effect, inner_graphs
 from jitorch.passes.clean import dce, everywhere
 
 CHEAP = frozenset(
-    "broadcast_to reshape_to transpose_axes slice_axes flip_axes constant number iota size_of cast copy detach".split()
+    "broadcast_to reshape_to transpose_axes slice_axes flip_axes constant number iota size_of cast copy detach "
+    "number_of".split()
 )
 """Ops that cost nothing where they are read."""
 _MAY_FAIL = frozenset(("take", "gather_axis"))
@@ -29,13 +33,13 @@ def is_control(node: Node) -> bool:
 
 def constants_of(node: Node) -> range:
     """The operands, as positions among the inputs of the inner graphs, that no turn changes."""
-    count = len(node.inputs)
+    total = len(node.inputs)
     match node.op.name:
         case "cond":
-            return range(count - 1)
+            return range(total - 1)
         case "while_loop":
-            return range(count - node.attrs["constants"], count)
-    return range(node.attrs["carried"] + node.attrs["stacked"], count)
+            return range(total - node.attrs["constants"], total)
+    return range(node.attrs["carried"] + node.attrs["stacked"], total)
 
 
 def add_constant(node: Node, value: Value) -> list[Value]:
@@ -44,6 +48,37 @@ def add_constant(node: Node, value: Value) -> list[Value]:
     if node.op.name == "while_loop":
         node.attrs["constants"] += 1
     return [graph.add_input(value.type) for graph in inner_graphs(node)]
+
+
+def bound_sizes(graph: Graph) -> set[Symbol]:
+    """The sizes that nodes of ``graph`` bind while it runs: values that have them cannot leave it."""
+    return {s for node in graph.nodes if node.op.name == "steps" for s in symbols(node.attrs["size"])}
+
+
+def has_size(value: Value, sizes: Collection[Symbol]) -> bool:
+    """Whether the type of ``value`` mentions one of ``sizes``."""
+    return isinstance(value.type, TensorType) and any(s in sizes for d in value.type.shape for s in symbols(d))
+
+
+def name_bound_sizes(graph: Graph) -> bool:
+    """Call the sizes that nodes bind ``turns0``, ``turns1``, ... in order: equal graphs have equal texts."""
+    names: dict[str, Dim] = {}
+    taken = {s.name for s in graph.symbols}
+    _name_bound(graph, names, taken)
+    if all(name == str(new) for name, new in names.items()):
+        return False
+    map_dims(graph, lambda d: substitute(d, names))
+    return True
+
+
+def _name_bound(graph: Graph, names: dict[str, Dim], taken: set[str]) -> None:
+    for node in graph.nodes:
+        if node.op.name == "steps":
+            number = next(i for i in count(len(names)) if f"turns{i}" not in taken)
+            taken.add(f"turns{number}")
+            names[str(node.attrs["size"])] = symbol(f"turns{number}", low=0)
+        for inner in inner_graphs(node):
+            _name_bound(inner, names, taken)
 
 
 def strip_checks(graph: Graph) -> bool:

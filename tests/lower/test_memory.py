@@ -92,7 +92,7 @@ def test_two_inputs_change_together() -> None:
       %1: f32[5] = sub(%a, %b)
       return %0, %1
     }"""
-    assert_writes(text, 1, W, W * 3)
+    assert_writes(text, 0, W, W * 3)
 
 
 def test_inputs_exchange_their_contents() -> None:
