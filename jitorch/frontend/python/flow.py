@@ -271,9 +271,15 @@ class Flow(Calls):
         return Mixed(self.recorder.stager.without(signal, kind), kinds, signal.value)
 
     def _after_loop(self, signal: Signal, orelse: Body | None, variables: Variables | None) -> Signal:
-        if orelse is not None:
-            signal = self._follow(signal, orelse, variables)
-        return self.without(signal, BREAK)
+        if orelse is None or NEXT not in kinds_of(signal):
+            return self.without(signal, BREAK)
+        if not isinstance(signal, Mixed):
+            return orelse()
+        # A break of this loop is over; one in its else clause is for the loop around it.
+        left = only(signal, signal.kinds - {NEXT})
+        stager = self.recorder.stager
+        going = stager.is_kind(signal, NEXT)
+        return stager.branch(self, going, orelse, lambda: self.without(left, BREAK), None, variables)
 
     def while_loop(self, test: Body, body: Body, orelse: Body | None, variables: Variables) -> Signal:
         """``while test(): body()``; then ``orelse()`` where nothing broke out of it."""
