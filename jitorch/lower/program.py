@@ -5,16 +5,17 @@ One kernel for each stored value, or for several that share a domain; then memor
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Sequence
 
-from jitorch.dims import Symbol, symbols
+from jitorch.dims import symbols
 from jitorch.errors import BackendError, CompilerBug
 from jitorch.ir import kernel as k
 from jitorch.ir import program as host
-from jitorch.ir.graph import Graph, Value
+from jitorch.ir.graph import Graph, Node, Value
 from jitorch.ir.sizes import size_expr
 from jitorch.ir.types import ScalarType, TensorType
 from jitorch.lower import control, fuse
+from jitorch.lower.alike import Cone, Shared, Temporaries, cone
 from jitorch.lower.convolution import convolution
 from jitorch.lower.crosswise import tile
 from jitorch.lower.epilogue import Sink, merge
@@ -23,10 +24,11 @@ from jitorch.lower.index import Index
 from jitorch.lower.layout import Layout, layout
 from jitorch.lower.long import long_kernels, long_layout
 from jitorch.lower.matmul import matmul
-from jitorch.lower.memory import plan_memory, reuse_written
+from jitorch.lower.memory import plan_memory
 from jitorch.lower.nests import Buffers, Scalars, map_kernel, row_reduction_kernel, scan_kernel, scatter_kernels
 from jitorch.lower.pull import STATUS, Puller
 from jitorch.lower.recipe import Job, Recipe
+from jitorch.lower.reuse import reuse_written, reuse_written_inputs
 from jitorch.lower.row_kernel import row_kernels
 from jitorch.lower.rows import row_groups
 from jitorch.lower.target import Target, target_of
@@ -55,7 +57,7 @@ def program(graph: Graph, name: str | None = None, target: Target | str = "cpu")
     write-back is stored into its input); sizes and Python numbers its scalars, in that order.
     ``target`` is what recipes schedule for; "cpu" and "gpu" stand for a common one.
     """
-    return plan_memory(Lowering(graph, name or graph.name, target_of(target)).run())
+    return plan_memory(reuse_written_inputs(Lowering(graph, name or graph.name, target_of(target)).run()))
 
 
 class Names:
@@ -83,20 +85,20 @@ class Lowering:
         graph: Graph,
         name: str,
         target: Target,
-        names: Names | None = None,
+        outer: Lowering | None = None,
         outputs: Sequence[Value] | None = None,
-        known: Iterable[Symbol] = (),
     ):
         self.graph, self.name, self.target = graph, name, target
-        self.names = names or Names()
-        self.is_outermost = names is None
-        self.known = {*graph.symbols, *known}
+        self.names = Names() if outer is None else outer.names
+        self.is_outermost = outer is None
+        self.known = {*graph.symbols, *(() if outer is None else outer.known)}
         self.plan = fuse.plan(graph, outputs)
         self.layouts: dict[Group, Layout] = {}
         self.buffers: Buffers = {}
         self.scalars: Scalars = {}
         self.sizes: dict[str, k.Expr] = {}
         self.body: list[host.Stmt] = []
+        self.shared: dict[Hashable, Shared] = {} if outer is None else outer.shared
 
     def run(self) -> host.Program:
         """The whole program; every temporary is still an `Alloc`."""
@@ -106,9 +108,8 @@ class Lowering:
             if isinstance(v.type, ScalarType):
                 self.scalars[v] = k.Var(f"number{i}", v.type.dtype)
         outputs, copies = self._outputs()
-        self._statements()
+        self._compute()
         self.body += [*_order_copies(copies), *self._numbers(outputs)]
-        self.body = reuse_written(self.body, frozenset(inputs))
         symbols = tuple(k.Var(s.name) for s in graph.symbols)
         numbers = tuple(self.scalars[v] for v in graph.inputs if isinstance(v.type, ScalarType))
         return host.Program(
@@ -147,7 +148,7 @@ class Lowering:
                 self.body.append(host.Alloc(source, self.sizes[source.name]))
             if self.buffers[value] != target:
                 copies.append(host.Copy(target, self.buffers[value], size))
-        self._statements()
+        self._compute()
         changed: list[host.Stmt] = []
         for value, target in zip(self.graph.outputs, targets, strict=True):
             if isinstance(target, k.Var):
@@ -157,9 +158,9 @@ class Lowering:
             elif target is not None and isinstance(value.type, ScalarType):
                 self.body.append(self._store_number(value, target))
         self.body += [*_order_copies(copies), *changed]
-        return tuple(reuse_written(self.body))
+        return reuse_written(self.body)
 
-    def _statements(self) -> None:
+    def _compute(self) -> None:
         """Allocate what is stored and append the kernels and control flow of the graph."""
         found = self._groups()
         hidden = {v for group in found for v in group.hidden}
@@ -181,8 +182,7 @@ class Lowering:
             if node is not None and node.op.lowering in ("control", "effect"):
                 self.body += control.statements(self, node)
                 continue
-            for kernel in self._kernels(group):
-                self.body.append(host.Launch(kernel, kernel.params))
+            self.body += self._statements(group)
 
     def inner(self, graph: Graph, inputs: Sequence[Given], targets: Sequence[Given]) -> tuple[host.Stmt, ...]:
         """The `block` of a graph that a node of this one holds."""
@@ -190,7 +190,7 @@ class Lowering:
         for value, target in zip(graph.outputs, targets, strict=True):
             in_memory = isinstance(target, k.Buffer) and isinstance(value.type, TensorType)
             stored += [value] if in_memory else fuse.host_leaves(value)
-        lowering = Lowering(graph, graph.name, self.target, self.names, stored, self.known)
+        lowering = Lowering(graph, graph.name, self.target, self, stored)
         return lowering.block(inputs, targets)
 
     def given(self, value: Value) -> Given:
@@ -305,42 +305,46 @@ class Lowering:
                 self.layouts[group] = plan
         return found
 
-    def _kernels(self, group: Group) -> tuple[k.Kernel, ...]:
-        value = group.values[0]
-        node = value.node
+    def _statements(self, group: Group) -> list[host.Stmt]:
+        """What computes ``group``: kernels of its own, or those of a group like it."""
+        node = group.values[0].node
         if node is None:
             raise CompilerBug("an input needs no kernel", ir=self.graph)
         name = self.names.kernel(node.op.name if len(group.values) == 1 or group.is_recipe else "fused")
-        kind = node.op.lowering
+        here = cone(group, self.buffers, self.scalars)
+        shared = self.shared.get(here.key)
+        if shared is None:
+            shared = Shared(name, here, *self._kernels(name, group, node, here))
+            if here.key is not None:
+                self.shared[here.key] = shared
+        return shared.statements(name, here)
+
+    def _kernels(self, name: str, group: Group, node: Node, here: Cone) -> tuple[tuple[k.Kernel, ...], Temporaries]:
+        value, kind = group.values[0], node.op.lowering
         if group in self.layouts:
             make = row_kernels if group.split is not None else long_kernels
-            kernels, temporaries = make(name, self.layouts[group], self.buffers, self.scalars)
-            self.body += [host.Alloc(buffer, size) for buffer, size in temporaries]
-            return kernels
+            return make(name, self.layouts[group], here.buffers, here.scalars)
         if kind == "recipe":
-            return self._recipe(name, group)
+            return self._recipe(name, group, node, here)
         if kind == "scatter":
-            return scatter_kernels(name, value, node, self.buffers, self.scalars)
+            return scatter_kernels(name, value, node, here.buffers, here.scalars), ()
         if kind == "scan":
-            return (scan_kernel(name, value, node, self.buffers, self.scalars),)
+            return (scan_kernel(name, value, node, here.buffers, here.scalars),), ()
         if kind == "reduce" and fuse.keeps_last_axis(node):
-            return (row_reduction_kernel(name, value, node, self.buffers, self.scalars),)
+            return (row_reduction_kernel(name, value, node, here.buffers, here.scalars),), ()
         if kind in ("scalar", "pull", "reduce"):
-            kernel = map_kernel(name, group.values, self.buffers, self.scalars)
-            return (tile(kernel) if self.target.is_cpu else kernel,)
+            kernel = map_kernel(name, group.values, here.buffers, here.scalars)
+            return (tile(kernel) if self.target.is_cpu else kernel,), ()
         raise BackendError(f"{node.op.name} ({kind}) has no kernel")
 
-    def _recipe(self, name: str, group: Group) -> tuple[k.Kernel, ...]:
-        node = group.values[0].node
-        recipe = RECIPES.get(node.op.name) if node is not None else None
-        if node is None or recipe is None:
+    def _recipe(self, name: str, group: Group, node: Node, here: Cone) -> tuple[tuple[k.Kernel, ...], Temporaries]:
+        recipe = RECIPES.get(node.op.name)
+        if recipe is None:
             raise BackendError(f"no recipe lowers {group.values[0]}")
         values = tuple(v for v in group.values if v not in group.hidden)
-        sink = Sink(group.values[0], values, self.buffers, self.scalars)
-        made = recipe(Job(name, node, self.buffers, self.scalars, self.target, sink))
-        for buffer, size in made.temporaries:
-            self.body.append(host.Alloc(buffer, size_expr(size)))
-        return made.kernels
+        sink = Sink(group.values[0], values, here.buffers, here.scalars)
+        made = recipe(Job(name, node, here.buffers, here.scalars, self.target, sink))
+        return made.kernels, [(buffer, size_expr(size)) for buffer, size in made.temporaries]
 
 
 def _renamed(e: k.Expr, names: dict[k.Var, k.Expr]) -> k.Expr:

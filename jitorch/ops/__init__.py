@@ -53,6 +53,7 @@ FAMILIES = (
     "normalization",
     "norms",
     "numeric",
+    "optimizer_updates",
     "padding",
     "parts",
     "pooling",
