@@ -260,6 +260,8 @@ class Loops(Stager):
                 return False
             if isinstance(after, Tensor) and after.requires_grad and not before.requires_grad:
                 return False
+            if attempt.finals[number] is not attempt.placeholders[number] and attempt.finals[number] is not after:
+                raise Refuse("two variables of a loop are one object before it and two after an iteration")
             attempt.finals[number] = after
         return True
 

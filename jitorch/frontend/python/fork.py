@@ -293,7 +293,7 @@ def _place_of(target: Any) -> Place | None:
         return SetPlace(target)
     if kind is np.ndarray:
         return ArrayPlace(target)
-    if kind.__module__ == "builtins" or isinstance(target, (dict, list, set, BaseException, np.ndarray)):
+    if kind.__module__ in ("builtins", "functools") or isinstance(target, (dict, list, set, BaseException, np.ndarray)):
         return None
     return ObjectPlace(target)
 

@@ -58,6 +58,9 @@ class Merge:
         alive = b if a is DEAD else a
         if (a is DEAD or b is DEAD) and not self._may_hold_leaves(alive):
             return lambda results, made: alive
+        if not self.strict and (_number_kind(alive) or self.trace.recorder.kind_of(alive)) is not None:
+            # Two variables of a loop that are one value in this iteration may be two in the next.
+            return self._plan(a, b, name)
         key = id(a), id(b)
         found = self._known.get(key)
         if found is None:
