@@ -322,7 +322,7 @@ class Jitted:
         return StagingError(
             f"cannot compile {getattr(self.__jit_wrapped__, '__qualname__', 'the function')}: {refused.why}",
             where=refused.where,
-            hint="change that line, or leave out fullgraph=True to run such calls eagerly",
+            hint=refused.hint or "change that line, or leave out fullgraph=True to run such calls eagerly",
         )
 
     def _warn(self, refused: Refuse) -> None:
@@ -406,6 +406,7 @@ def _explain_entry(number: int, entry: Entry) -> list[str]:
     function = entry.function
     lines.append(f"  {entry.calls} calls, {len(entry.traced.graph)} nodes, {len(staged.guards)} guards, "
                  f"{staged.seconds * 1e3:.1f} ms to trace")  # fmt: skip
+    lines += [f"  {note}" for note in dict.fromkeys(map(str, entry.traced.notes))]
     for compiled in function.compiled if function is not None else ():
         origin = "from the cache" if compiled.cached else "compiled"
         cost = f"{origin} in {compiled.seconds * 1e3:.1f} ms"

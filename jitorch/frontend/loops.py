@@ -143,7 +143,7 @@ class Loops(Stager):
             if attempt is None:
                 return self._never(flow, test, pending)
             if self._is_fixed(attempt, serial):
-                self.notes.append(Note("while", where))
+                self.notes.append(Note("a loop of the program", where))
                 signal = self._while(entry, attempt, kept)
                 if attempt.is_endless and isinstance(signal, Mixed):
                     return only(signal, signal.kinds - {NEXT})

@@ -139,7 +139,7 @@ class Rolling(Loops):
                 if isinstance(length, int) and count <= NODES and count * length <= TOTAL:
                     attempt.drop()
                     raise Refuse("a short loop")
-                self.notes.append(Note("for", where))
+                self.notes.append(Note("a loop of the program, over rows", where))
                 self._finish(flow, entry, attempt, rows, merge, poisoned, kept)
                 return None
             grown |= merge.grown.keys()
@@ -250,7 +250,9 @@ class Rolling(Loops):
         step = Merge(self.trace, merge.serial, False)
         if merge.grown and not isinstance(rows.length, int):
             raise Refuse("a list that a loop over a symbolic size appends to")
-        grown = [(place, [step.plan(DEAD, v, "what is appended") for v in added]) for place, added in merge.grown.values()]
+        grown = [
+            (place, [step.plan(DEAD, v, "what is appended") for v in added]) for place, added in merge.grown.values()
+        ]
         finals = [*attempt.finals, *(b for _, b in last.leaves)]
         outputs = self._lift_all(side, [*finals, *(b for _, b in step.leaves)])
         self._fill(side, outputs, [*attempt.inputs, *outputs[len(attempt.inputs) :]])

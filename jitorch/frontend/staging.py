@@ -59,6 +59,10 @@ class Note:
     what: str
     where: Location | None
 
+    def __str__(self) -> str:
+        where = "" if self.where is None else f" {self.where}  {''.join(self.where.excerpt()[:1])}"
+        return f"{self.what}:{where}"
+
 
 class State:
     """All that a branch may change, saved."""
@@ -131,9 +135,11 @@ class Stager:
             self._resume(entry, side, lambda: flow._follow(signal, rest, variables), variables)
             rest = None
         if sides[0].is_dead or sides[1].is_dead:
+            error = sides[0].error or sides[1].error
+            self.notes.append(Note(f"a check, as one side raises {type(error).__name__}", where))
             signal = self._inline(entry, predicate, sides)
         else:
-            self.notes.append(Note("if", where))
+            self.notes.append(Note("a branch of the program", where))
             signal = self._join(entry, predicate, sides, serial, kept)
         return signal if rest is None else flow._follow(signal, rest, variables)
 

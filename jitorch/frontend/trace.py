@@ -13,7 +13,6 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from jitorch import dims
 from jitorch.builder import Cell, infer
 from jitorch.devices import Device
 from jitorch.dims import Facts, Guard, SymDim
@@ -21,7 +20,6 @@ from jitorch.dtypes import Category, DType
 from jitorch.errors import Location, ValueRangeError, user_location
 from jitorch.frontend.eager import StaleTensor, stale_error
 from jitorch.frontend.loops import TracedRange, fix_size
-from jitorch.frontend.rolling import Rolling
 from jitorch.frontend.nested import NestedBuilder
 from jitorch.frontend.python import Path, RuntimeScalar, Staged, TensorKey, stage
 from jitorch.frontend.python.calls import NativeFunction, handles
@@ -29,7 +27,8 @@ from jitorch.frontend.python.journal import MISSING
 from jitorch.frontend.python.paths import attr
 from jitorch.frontend.python.recorder import Refuse
 from jitorch.frontend.results import Output, plan_outputs
-from jitorch.frontend.staging import kind_text
+from jitorch.frontend.rolling import Rolling
+from jitorch.frontend.staging import Note, kind_text
 from jitorch.frontend.tape import Tape
 from jitorch.ir.graph import Graph, Value
 from jitorch.ir.op import Op
@@ -354,7 +353,9 @@ class TensorRecorder:
             return NotImplemented
         if not isinstance(step, int) or step == 0 or any(isinstance(x, Number) and x.type is FLOAT for x in bounds):
             return NotImplemented
-        if not any(isinstance(x, SymDim) for x in bounds) and all(not isinstance(x, Number) or self.builder._expression(x._value) is not None for x in bounds):
+        if not any(isinstance(x, SymDim) for x in bounds) and all(
+            not isinstance(x, Number) or self.builder._expression(x._value) is not None for x in bounds
+        ):
             return NotImplemented
         return self.builder.adopt(TracedRange(*bounds, step))
 
@@ -460,6 +461,7 @@ class Traced:
     outputs: list[Output]
     differentiable: list[int]
     facts: tuple[Guard, ...]
+    notes: tuple[Note, ...] = ()  # the branches and loops that the program decides
 
 
 def trace(
@@ -490,7 +492,8 @@ def trace(
                 return Traced(graph, replace(staged, refused=Refuse(why, builder.watched)), [], [], facts.guards)
             if alive:
                 mark_stopped(graph, builder.stopped)
-            return Traced(graph, staged, outputs, sorted(alive), facts.guards)
+            notes = tuple(recorder.stager.notes)
+            return Traced(graph, staged, outputs, sorted(alive), facts.guards, notes)
     finally:
         dispatch.reset_grad_enabled(token)
 

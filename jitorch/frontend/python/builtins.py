@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from jitorch.frontend.python import pure
+from jitorch.frontend.python import marks, pure
 from jitorch.frontend.python.calls import HANDLERS, Calls, handles
 from jitorch.frontend.python.journal import MISSING
 from jitorch.frontend.python.paths import OPERATIONS
@@ -292,6 +292,11 @@ def _sorted(trace: Calls, values: Any, key: Any = None, reverse: Any = False) ->
 
 
 # -- iteration
+
+
+@handles(marks.unroll)
+def _unroll(trace: Calls, values: Any) -> marks.Unrolled:
+    return trace.adopt(marks.Unrolled(values))
 
 
 @handles(iter)

@@ -161,7 +161,11 @@ class Expressions(ast.NodeTransformer):
             name = ast.Constant("and" if isinstance(node.op, ast.And) else "or")
             values = [self.truth(v) for v in node.values]
             return locate(self.ask("joined_truth", name, values[0], *[self.later(v) for v in values[1:]]), node)
-        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not) and not isinstance(node.operand, ast.Constant):
+        if (
+            isinstance(node, ast.UnaryOp)
+            and isinstance(node.op, ast.Not)
+            and not isinstance(node.operand, ast.Constant)
+        ):
             return locate(self.ask("unary", ast.Constant("not_"), self.truth(node.operand)), node)
         result = self.visit(node)
         if isinstance(node, ast.Compare) and len(node.ops) > 1 and isinstance(result, ast.Call):

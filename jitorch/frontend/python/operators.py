@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from jitorch.frontend.python.marks import Unrolled
 from jitorch.frontend.python.objects import Objects
 from jitorch.frontend.python.paths import OPERATIONS
 from jitorch.frontend.python.scalars import RuntimeScalar, apply
@@ -242,6 +243,8 @@ class Operators(Objects):
 
     def iterate(self, value: Any) -> Iterator[Any]:
         """``iter(value)``"""
+        if type(value) is Unrolled:
+            value = value.values
         kind = type(value)
         if kind in LISTS:
             return self._iterate_list(value)

@@ -25,7 +25,13 @@ _tensor_expressions = st.sampled_from(
 )  # fmt: skip
 _number_expressions = st.sampled_from(
     [
-        "{n} + 1", "{n} * 2 - {m}", "{n} % 5", "({n} if {c} else {m})", "int({a}.sum()) % 7", "-{n}", "{n} // 2",
+        "{n} + 1",
+        "{n} * 2 - {m}",
+        "{n} % 5",
+        "({n} if {c} else {m})",
+        "int({a}.sum()) % 7",
+        "-{n}",
+        "{n} // 2",
         "pick({n}, {a})",
     ]
 )

@@ -5,8 +5,9 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-import jitorch
 from hypothesis import HealthCheck, given, settings, target
+
+import jitorch
 from jitorch.errors import StagingError
 from tests.frontend.control.random_control import function, sources
 
