@@ -36,6 +36,7 @@ from jitorch.frontend.trace import TensorRecorder, TraceBuilder, Traced, trace
 from jitorch.ir.graph import Graph
 from jitorch.ir.types import TensorType
 from jitorch.ops import dispatch
+from jitorch.ops.control import has_effect
 from jitorch.tensor import Tensor
 
 # Rewriting a function's source takes milliseconds; the result is kept beside the compiled objects.
@@ -207,6 +208,8 @@ class Jitted:
         """Let machine code serve the calls after this one, if it can."""
         if kwargs or not _install_machine_code():
             return
+        if any(has_effect(node) for node in entry.traced.graph.nodes):
+            return  # a check that fails is Python's to deal with
         with self._lock:
             # Once for an entry: another thread may be in machine code that reads the plan.
             if entry.is_planned:

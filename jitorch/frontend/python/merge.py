@@ -157,6 +157,11 @@ class Merge:
             return f"a {type(value).__name__} of {len(value)}"
         return f"a {type(value).__name__}"
 
+    def _is_special(self, value: Any) -> bool:
+        """A tensor of a subclass, such as a Parameter, that exists outside: an object cannot be joined."""
+        recorder = self.trace.recorder
+        return recorder.is_tensor(value) and not recorder.is_traced(value) and type(value).__base__ is not object
+
     # -- places
 
     def places(self, entry: Snapshot, ends: Sequence[Snapshot], dead: Sequence[bool]) -> dict[int, dict[Any, Template]]:
@@ -199,6 +204,11 @@ class Merge:
                 raise Disagree(f"{name} is deleted on one path only", "delete it on both paths, or before")
             if MISSING in values and values[0] is not values[1]:
                 raise Disagree(f"{name} has no value on one path", "give it a value before the branch or loop")
+            if not place.is_open and values[0] is not values[1] and any(map(self._is_special, values)):
+                raise Disagree(
+                    f"{name} is a parameter, or another special tensor, on one path",
+                    "choose between values, not objects",
+                )
             return self.plan(values[0], values[1], name)
         except Disagree as disagree:
             if not place.is_open:

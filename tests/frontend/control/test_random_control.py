@@ -37,9 +37,8 @@ def test_equal_to_python(source: str) -> None:
         want = plain(program(*arguments(case)))
         try:
             got = plain(compiled(*arguments(case)))
-        except StagingError as refused:
+        except StagingError:
             target(-1.0, label="staged")
-            assert refused.hint
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", RuntimeWarning)
                 got = plain(jitorch.jit(program)(*arguments(case)))
