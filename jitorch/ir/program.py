@@ -26,7 +26,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from jitorch.ir import notation
-from jitorch.ir.kernel import Buffer, Expr, Kernel, Var, loads
+from jitorch.ir.kernel import Buffer, Expr, Kernel, Var
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,20 +156,6 @@ def walk(body: Iterable[Stmt]) -> Iterator[Stmt]:
         yield stmt
         for block in inner(stmt):
             yield from walk(block)
-
-
-def used(statement: Stmt) -> tuple[Buffer, ...]:
-    """The buffers that a statement itself reads or writes, not those of the blocks in it."""
-    match statement:
-        case Launch(_, args):
-            return tuple(a for a in args if isinstance(a, Buffer))
-        case Copy(target, source, _):
-            return target, source
-        case View(_, source, _, _):
-            return (source,)
-        case Scalar(_, e) | If(e) | While(_, e):
-            return tuple(load.buffer for load in loads(e))
-    return ()
 
 
 @dataclass(frozen=True, slots=True)

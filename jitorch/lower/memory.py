@@ -17,6 +17,20 @@ ALIGNMENT = 64
 """Bytes: a cache line, and the widest vector."""
 
 
+def used(statement: host.Stmt) -> tuple[k.Buffer, ...]:
+    """The buffers that a statement itself reads or writes, not those of the blocks in it."""
+    match statement:
+        case host.Launch(_, args):
+            return tuple(a for a in args if isinstance(a, k.Buffer))
+        case host.Copy(target, source, _):
+            return target, source
+        case host.View(_, source, _, _):
+            return (source,)
+        case host.Scalar(_, e) | host.If(e) | host.While(_, e):
+            return tuple(load.buffer for load in k.loads(e))
+    return ()
+
+
 def plan_memory(program: host.Program) -> host.Program:
     """Turn every `Alloc` whose size is known at entry into a `Place` at an offset of the arena; free the others."""
     known = set(program.scalars)
@@ -87,7 +101,7 @@ class Lifetimes:
                 self._visit(block)
 
     def _use_now(self, statement: host.Stmt) -> None:
-        for buffer in host.used(statement):
+        for buffer in used(statement):
             self._use(buffer, self.position, self.position)
 
     def _use(self, buffer: k.Buffer, start: int, stop: int) -> None:
@@ -106,7 +120,7 @@ class Lifetimes:
         self.position += 1
         own = {s.buffer for s in host.walk([loop]) if isinstance(s, host.Alloc)}
         for statement in host.walk([loop]):
-            for buffer in host.used(statement):
+            for buffer in used(statement):
                 while buffer in self.source:
                     buffer = self.source[buffer]
                 if buffer not in own:

@@ -5,9 +5,9 @@ One kernel for each stored value, or for several that share a domain; then memor
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 
-from jitorch.dims import symbols
+from jitorch.dims import Symbol, symbols
 from jitorch.errors import BackendError, CompilerBug
 from jitorch.ir import kernel as k
 from jitorch.ir import program as host
@@ -28,7 +28,7 @@ from jitorch.lower.memory import plan_memory
 from jitorch.lower.nests import Buffers, Scalars, map_kernel, row_reduction_kernel, scan_kernel, scatter_kernels
 from jitorch.lower.pull import STATUS, Puller
 from jitorch.lower.recipe import Job, Recipe
-from jitorch.lower.reuse import reuse_written, reuse_written_inputs
+from jitorch.lower.reuse import reuse_written
 from jitorch.lower.row_kernel import row_kernels
 from jitorch.lower.rows import row_groups
 from jitorch.lower.target import Target, target_of
@@ -57,7 +57,7 @@ def program(graph: Graph, name: str | None = None, target: Target | str = "cpu")
     write-back is stored into its input); sizes and Python numbers its scalars, in that order.
     ``target`` is what recipes schedule for; "cpu" and "gpu" stand for a common one.
     """
-    return plan_memory(reuse_written_inputs(Lowering(graph, name or graph.name, target_of(target)).run()))
+    return plan_memory(Lowering(graph, name or graph.name, target_of(target)).run())
 
 
 class Names:
@@ -70,7 +70,8 @@ class Names:
         return f"{base}_{self._next(base)}"
 
     def fresh(self, base: str) -> str:
-        return f"{base}{self._next(base + ' ')}"
+        """A name for a buffer or scalar of the host that no kernel uses for something of its own."""
+        return f"host_{base}{self._next(base + ' ')}"
 
     def _next(self, base: str) -> int:
         self.counts[base] = self.counts.get(base, 0) + 1
@@ -85,20 +86,21 @@ class Lowering:
         graph: Graph,
         name: str,
         target: Target,
-        outer: Lowering | None = None,
+        names: Names | None = None,
         outputs: Sequence[Value] | None = None,
+        known: Iterable[Symbol] = (),
     ):
         self.graph, self.name, self.target = graph, name, target
-        self.names = Names() if outer is None else outer.names
-        self.is_outermost = outer is None
-        self.known = {*graph.symbols, *(() if outer is None else outer.known)}
+        self.names = names or Names()
+        self.is_outermost = names is None
+        self.known = {*graph.symbols, *known}
         self.plan = fuse.plan(graph, outputs)
         self.layouts: dict[Group, Layout] = {}
         self.buffers: Buffers = {}
         self.scalars: Scalars = {}
         self.sizes: dict[str, k.Expr] = {}
         self.body: list[host.Stmt] = []
-        self.shared: dict[Hashable, Shared] = {} if outer is None else outer.shared
+        self.shared: dict[Hashable, Shared] = {}
 
     def run(self) -> host.Program:
         """The whole program; every temporary is still an `Alloc`."""
@@ -108,8 +110,9 @@ class Lowering:
             if isinstance(v.type, ScalarType):
                 self.scalars[v] = k.Var(f"number{i}", v.type.dtype)
         outputs, copies = self._outputs()
-        self._compute()
+        self._statements()
         self.body += [*_order_copies(copies), *self._numbers(outputs)]
+        self.body = reuse_written(self.body, frozenset(inputs))
         symbols = tuple(k.Var(s.name) for s in graph.symbols)
         numbers = tuple(self.scalars[v] for v in graph.inputs if isinstance(v.type, ScalarType))
         return host.Program(
@@ -148,7 +151,7 @@ class Lowering:
                 self.body.append(host.Alloc(source, self.sizes[source.name]))
             if self.buffers[value] != target:
                 copies.append(host.Copy(target, self.buffers[value], size))
-        self._compute()
+        self._statements()
         changed: list[host.Stmt] = []
         for value, target in zip(self.graph.outputs, targets, strict=True):
             if isinstance(target, k.Var):
@@ -158,9 +161,9 @@ class Lowering:
             elif target is not None and isinstance(value.type, ScalarType):
                 self.body.append(self._store_number(value, target))
         self.body += [*_order_copies(copies), *changed]
-        return reuse_written(self.body)
+        return tuple(reuse_written(self.body))
 
-    def _compute(self) -> None:
+    def _statements(self) -> None:
         """Allocate what is stored and append the kernels and control flow of the graph."""
         found = self._groups()
         hidden = {v for group in found for v in group.hidden}
@@ -182,7 +185,7 @@ class Lowering:
             if node is not None and node.op.lowering in ("control", "effect"):
                 self.body += control.statements(self, node)
                 continue
-            self.body += self._statements(group)
+            self.body += self._launches(group)
 
     def inner(self, graph: Graph, inputs: Sequence[Given], targets: Sequence[Given]) -> tuple[host.Stmt, ...]:
         """The `block` of a graph that a node of this one holds."""
@@ -190,7 +193,7 @@ class Lowering:
         for value, target in zip(graph.outputs, targets, strict=True):
             in_memory = isinstance(target, k.Buffer) and isinstance(value.type, TensorType)
             stored += [value] if in_memory else fuse.host_leaves(value)
-        lowering = Lowering(graph, graph.name, self.target, self, stored)
+        lowering = Lowering(graph, graph.name, self.target, self.names, stored, self.known)
         return lowering.block(inputs, targets)
 
     def given(self, value: Value) -> Given:
@@ -306,7 +309,7 @@ class Lowering:
                 self.layouts[group] = plan
         return found
 
-    def _statements(self, group: Group) -> list[host.Stmt]:
+    def _launches(self, group: Group) -> list[host.Stmt]:
         """What computes ``group``: kernels of its own, or those of a group like it."""
         node = group.values[0].node
         if node is None:

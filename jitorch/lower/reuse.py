@@ -11,51 +11,49 @@ from dataclasses import replace
 
 from jitorch.ir import kernel as k
 from jitorch.ir import program as host
+from jitorch.lower.memory import used
 
 
-def reuse_written_inputs(program: host.Program) -> host.Program:
-    """Compute a write-back right in the input's memory; see `reuse_written`."""
-    body = reuse_written(program.body, frozenset(program.inputs))
-    return replace(program, body=body) if len(body) != len(program.body) else program
+def reuse_written(body: Sequence[host.Stmt], inputs: frozenset[k.Buffer] = frozenset()) -> list[host.Stmt]:
+    """Compute what is copied at the end of ``body`` right in its target, where every read of that comes before.
 
-
-def reuse_written(body: Sequence[host.Stmt], inputs: frozenset[k.Buffer] = frozenset()) -> tuple[host.Stmt, ...]:
-    """Compute what ``body`` copies right in the target's memory where the order of reads and writes allows it.
-
-    ``inputs`` belong to the caller of the program: they are not written before a check that may yet fail.
+    ``inputs`` belong to the caller: they are not written before a check that may yet fail.
     """
     reuse = _Reuse(body, inputs)
     for place, statement in enumerate(body):
         if isinstance(statement, host.Copy):
             reuse.copy(place, statement)
-    return reuse.result() if reuse.renamed else tuple(body)
+    return reuse.result()
 
 
 class _Reuse:
-    """``uses`` has the places in the body where a buffer is launched with, copied, or used in an inner block."""
+    """``uses`` has the places in the body of the statements that read or write a buffer, in a block of theirs too."""
 
     def __init__(self, body: Sequence[host.Stmt], inputs: frozenset[k.Buffer]):
         self.body: list[host.Stmt | None] = list(body)
         self.inputs = inputs
-        self.last_check = max((i for i, s in enumerate(body) if _may_stop(s)), default=-1)
         self.uses: dict[k.Buffer, list[int]] = {}
         self.allocs: dict[k.Buffer, int] = {}
-        self.renamed: dict[k.Buffer, k.Buffer] = {}
         # By identity: comparing kernels would walk all of them.
         self.stores: dict[int, dict[k.Buffer, list[k.Store]]] = {}
         self.meetings: dict[tuple[int, k.Buffer, k.Buffer], bool] = {}
+        self.last_check = -1
         for place, statement in enumerate(body):
             if isinstance(statement, host.Alloc):
                 self.allocs[statement.buffer] = place
-            for inner in host.walk((statement,)):
-                for buffer in host.used(inner):
-                    self.uses.setdefault(buffer, []).append(place)
+            touched: dict[k.Buffer, None] = {}
+            for part in host.walk([statement]):
+                touched.update(dict.fromkeys(used(part)))
+                if isinstance(part, host.Stop):
+                    self.last_check = place
+            for buffer in touched:
+                self.uses.setdefault(buffer, []).append(place)
 
     def copy(self, place: int, copy: host.Copy) -> None:
         """Have ``copy.source`` computed in the memory of ``copy.target``, if that does not change any result."""
         source, target = copy.source, copy.target
         alloc = self.allocs.get(source)
-        if alloc is None or source in self.renamed:
+        if alloc is None or self.body[alloc] is None:
             return
         users = [self.body[u] for u in self.uses[source]]
         if not all(isinstance(s, host.Launch) or (isinstance(s, host.Copy) and s.target != source) for s in users):
@@ -65,11 +63,10 @@ class _Reuse:
         if len(writers) != 1 or any(self._stores(u, target) for u in others):
             return
         at = writers[0]
-        if target in self.inputs and at < self.last_check:
+        if target in self.inputs and self.last_check > at:
             return
         if others and (others[-1] > at or (others[-1] == at and not self._reads_where_it_writes(at, target, source))):
             return
-        self.renamed[source] = target
         self.body[alloc] = self.body[place] = None
         for u in self.uses[source]:
             self.body[u] = _renamed(self.body[u], source, target)
@@ -79,23 +76,9 @@ class _Reuse:
         """Whether the statement at ``place`` may store to ``buffer``, which it touches."""
         statement = self.body[place]
         if isinstance(statement, host.Launch):
-            return self._stores_to(statement, buffer)
-        if isinstance(statement, (host.If, host.While)):
-            return any(self._stores_to(s, buffer) for s in host.walk((statement,)))
-        # A copy of ours does not count: it is looked at on its own.
-        return not isinstance(statement, (host.Copy, host.Scalar))
-
-    def _stores_to(self, statement: host.Stmt, buffer: k.Buffer) -> bool:
-        """Whether a statement of an inner block may store to ``buffer``, by its name or by that of a part."""
-        match statement:
-            case host.Launch(kernel, args):
-                stores = self._stores_of(kernel)
-                return any(arg == buffer and param in stores for param, arg in zip(kernel.params, args))
-            case host.Copy(target):
-                return target == buffer
-            case host.View(_, source):
-                return source == buffer
-        return False
+            stores = self._stores_of(statement.kernel)
+            return any(arg == buffer and param in stores for param, arg in zip(statement.kernel.params, statement.args))
+        return not isinstance(statement, host.Copy) or statement.target == buffer
 
     def _stores_of(self, kernel: k.Kernel) -> dict[k.Buffer, list[k.Store]]:
         found = self.stores.get(id(kernel))
@@ -117,7 +100,7 @@ class _Reuse:
             self.meetings[key] = _meet(launch.kernel, params[read], self._stores_of(launch.kernel)[params[written]])
         return self.meetings[key]
 
-    def result(self) -> tuple[host.Stmt, ...]:
+    def result(self) -> list[host.Stmt]:
         """The statements; parameters of a kernel that are one buffer now are one parameter."""
         body = [s for s in self.body if s is not None]
         # A kernel that is launched as it was, too, keeps its name.
@@ -130,11 +113,7 @@ class _Reuse:
             if key not in joined:
                 joined[key] = _joined(s.kernel, doubles, taken)
             body[i] = host.Launch(joined[key], tuple(arg for j, arg in enumerate(s.args) if j not in doubles))
-        return tuple(body)
-
-
-def _may_stop(statement: host.Stmt) -> bool:
-    return any(isinstance(s, host.Stop) for s in host.walk((statement,)))
+        return body
 
 
 def _meet(kernel: k.Kernel, read: k.Buffer, stores: list[k.Store]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,15 @@ from jitorch.ir.kernel_text import parse_kernel, parse_program
 from jitorch.ir.program import Program
 from jitorch.ir.program_verify import verify_program
 from jitorch.lower import program
-from jitorch.lower.reuse import rename_buffer, reuse_written_inputs
+from jitorch.lower.reuse import rename_buffer, reuse_written
 from tests.lower.graphs import execute, parse
 
 W = np.arange(5, dtype=np.float32)
+
+
+def reused(program: host.Program) -> host.Program:
+    """``program`` with its write-backs in place."""
+    return replace(program, body=tuple(reuse_written(program.body, frozenset(program.inputs))))
 
 
 def count(lowered: Program, kind: Any) -> int:
@@ -129,7 +135,7 @@ def test_what_is_stored_more_than_once_is_not_read_in_place(loops: str, place: s
         f"kernel @f(x: f32*, y: f32*) {{ for {loops} {{ let t: i64 = i y[{place}] = x[{place}] + 1.0 {end} }}"
         "program @main { input x: f32* of 4 alloc y: f32* of 4 launch @f(x, y) copy x = y of 4 }"
     )
-    assert count(reuse_written_inputs(before), host.Copy) == copies
+    assert count(reused(before), host.Copy) == copies
 
 
 def test_nothing_is_reused_where_no_copy_ends_the_program() -> None:
@@ -138,7 +144,7 @@ def test_nothing_is_reused_where_no_copy_ends_the_program() -> None:
         "program @main { input x: f32* of 4 output y: f32* of 4 alloc a: f32* of 4"
         "  launch @step(x, a) launch @step(a, y) }"
     )
-    assert reuse_written_inputs(before) == before
+    assert reused(before) == before
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(19, 23), (7, 40), (64, 17), (3, 5)])
@@ -156,6 +162,17 @@ def test_tiles_that_overlap_do_not_update_twice(rows: int, columns: int) -> None
     np.testing.assert_array_equal(arrays[0], expected)
 
 
+def test_inputs_are_not_written_before_a_check_that_may_fail() -> None:
+    text = (
+        "kernel @step(x: f32*, y: f32*) {{ for i in parallel(4) {{ y[i] = x[i] + 1.0 }} }}"
+        "program @main {{ input x: f32* of 4 scalar ok: bool status status: i32* of 1 alloc y: f32* of 4"
+        "  {} launch @step(x, y) {} copy x = y of 4 }}"
+    )
+    check = "if ok { } else { stop 1 }"
+    assert count(reused(parse_program(text.format(check, ""))), host.Copy) == 0
+    assert count(reused(parse_program(text.format("", check))), host.Copy) == 1
+
+
 def test_updates_that_are_alike_share_a_kernel_in_place() -> None:
     text = """graph @main(%a: f32[], %g: f32[], %b: f32[], %h: f32[]) writes (0: 0, 2: 1) {
       %0: f32[] = sub(%a, %g)
@@ -168,7 +185,7 @@ def test_updates_that_are_alike_share_a_kernel_in_place() -> None:
 
 
 def test_a_kernel_that_is_also_launched_with_two_buffers_keeps_its_name() -> None:
-    lowered = reuse_written_inputs(
+    lowered = reused(
         parse_program(
             "kernel @step(x: f32*, y: f32*) { for i in parallel(4) { y[i] = x[i] + 1.0 } }"
             "program @main { input w: f32* of 4 input v: f32* of 4 input z: f32* of 4 output y: f32* of 4"
