@@ -174,7 +174,7 @@ class Rolling(Loops):
             if isinstance(values, Tensor):
                 return body(self._row(rows, values))
             rows.first, rows.step = values.start, values.step
-            number = OPS["to_number"](self.builder.adopt(self.builder.wrap(rows.index)))
+            number = OPS["number_of"](self.builder.adopt(self.builder.wrap(rows.index)))
             rows.number = self._index(number, rows)
             return body(rows.number)
 

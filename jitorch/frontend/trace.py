@@ -332,7 +332,9 @@ class TensorRecorder:
             )
         if value.dtype.category > Category.FLOAT:
             raise Refuse("item() of a complex tensor", hint="use x.real and x.imag")
-        return OPS["to_number"](value.reshape(()) if value._type.shape else value)
+        scalar = value.reshape(()) if value._type.shape else value
+        dtype = (BOOL, INT, FLOAT)[value.dtype.category].dtype
+        return OPS["number_of"](scalar if value.dtype is dtype else OPS["cast"](scalar, dtype=dtype))
 
     def convert(self, value: Any, kind: type) -> Any:
         """``int(value)``, ``float(value)`` or ``bool(value)`` of a tensor or a number of run time."""

@@ -9,14 +9,11 @@ import numpy as np
 from jitorch import dtypes
 from jitorch.dims import Dim
 from jitorch.dtypes import DType
-from jitorch.errors import ArgumentError
 from jitorch.ir import kernel as k
 from jitorch.ir.literal import Literal
 from jitorch.ir.sizes import size_expr
 from jitorch.ir.types import PYTHON_TYPES, TensorType
-from jitorch.ops.registry import Sample, primitive
-
-Tensor = Any
+from jitorch.ops.registry import primitive
 
 
 @primitive
@@ -117,37 +114,3 @@ def _(index, *, size):
 def size_number(size: Dim) -> Any:
     """A size for arithmetic with tensors: an int, or one of run time where it is symbolic."""
     return size if isinstance(size, int) else size_of(size=size)
-
-
-@primitive
-def to_number(x: Tensor) -> Any:
-    """The element of a 0-d bool, integer or float tensor as a Python number."""
-
-
-@to_number.type_rule
-def _(x):
-    if not isinstance(x, TensorType) or x.shape or x.dtype.category > dtypes.Category.FLOAT:
-        raise ArgumentError("only a real tensor of one element is a Python number", expected="0-d", actual=x)
-    return PYTHON_TYPES[(bool, int, float)[x.dtype.category]]
-
-
-@to_number.numpy
-def _(x):
-    return x.item()
-
-
-@to_number.pull
-def _(index, x):
-    return k.cast(x.at(()), (dtypes.bool_, dtypes.int64, dtypes.float64)[x.dtype.category])
-
-
-@to_number.vjp
-def _(g, out, x):
-    return (None,)
-
-
-@to_number.samples
-def _(rng):
-    yield Sample(rng.normal(size=()), grad=False)
-    yield Sample(np.asarray(3), grad=False)
-    yield Sample(np.asarray(True), grad=False)
