@@ -50,10 +50,10 @@ class TracedRange:
 
     def __iter__(self) -> Iterator[int]:
         """The numbers, where they can be known: sizes become those of this call."""
-        bounds = [fix_size(x) if isinstance(x, SymDim) else x for x in (self.start, self.stop)]
-        if any(isinstance(x, Number) for x in bounds):
+        start, stop = [fix_size(x) if isinstance(x, SymDim) else x for x in (self.start, self.stop)]
+        if isinstance(start, Number) or isinstance(stop, Number):
             raise Refuse("a range whose length the program computes, outside of a for statement")
-        return iter(range(*bounds, self.step))
+        return iter(range(start, stop, self.step))
 
 
 def _no_gradient(*args: Any, **attrs: Any) -> Any:

@@ -131,8 +131,8 @@ class Stager:
         if rest is not None and [s.may_fall for s in sides].count(True) == 1:
             # What follows is part of the one side that gets there.
             side = sides[0] if sides[0].may_fall else sides[1]
-            signal = side.signal
-            self._resume(entry, side, lambda: flow._follow(signal, rest, variables), variables)
+            signal, following = side.signal, rest
+            self._resume(entry, side, lambda: flow.follow(signal, following, variables), variables)
             rest = None
         if sides[0].is_dead or sides[1].is_dead:
             error = sides[0].error or sides[1].error
@@ -141,7 +141,7 @@ class Stager:
         else:
             self.notes.append(Note("a branch of the program", where))
             signal = self._join(entry, predicate, sides, serial, kept)
-        return signal if rest is None else flow._follow(signal, rest, variables)
+        return signal if rest is None else flow.follow(signal, rest, variables)
 
     def _side(self, entry: State, body: Body, variables: Variables | None, name: str) -> Side:
         side = Side(Level(Graph(name), entry.cells), entry, None)
@@ -324,7 +324,8 @@ def _signals(merge: Merge, signals: Sequence[Signal]) -> Callable[[Sequence[Any]
     template: Template | None = None
     if RETURN in kinds:
         try:
-            template = merge.plan(*[DEAD if v is MISSING else v for v in values], "what the function returns")
+            first, second = [DEAD if v is MISSING else v for v in values]
+            template = merge.plan(first, second, "what the function returns")
         except Disagree as disagree:
             raise Refuse(disagree.why, hint=disagree.hint) from None
     if len(kinds) == 1:

@@ -350,7 +350,7 @@ class TensorRecorder:
     def range(self, bounds: Sequence[Any]) -> Any:
         """A range with bounds that the program knows, or NotImplemented where all are plain numbers."""
         start, stop, step = (0, *bounds, 1) if len(bounds) == 1 else (*bounds, 1)[:3]
-        bounds = [self.item(x) if isinstance(x, Tensor) else x for x in (start, stop)]
+        bounds = first, last = [self.item(x) if isinstance(x, Tensor) else x for x in (start, stop)]
         if isinstance(step, (Number, Tensor)) or not any(isinstance(x, (Number, SymDim)) for x in bounds):
             return NotImplemented
         if not isinstance(step, int) or step == 0 or any(isinstance(x, Number) and x.type is FLOAT for x in bounds):
@@ -359,7 +359,7 @@ class TensorRecorder:
             not isinstance(x, Number) or self.builder._expression(x._value) is not None for x in bounds
         ):
             return NotImplemented
-        return self.builder.adopt(TracedRange(*bounds, step))
+        return self.builder.adopt(TracedRange(first, last, step))
 
     def check(self, predicate: Any) -> None:
         self.builder.check(predicate)

@@ -89,7 +89,7 @@ class ControlFlow(Expressions):
             call = self.ask("sequence", first, following, _variables())
         if not self.bodies[-1]:
             call = self.ask("finish", call)
-        return [*definitions, locate(ast.Return(call), statement)]
+        return [*definitions, locate(ast.Return(call), _head(statement))]
 
     def _body(
         self, statements: Sequence[ast.stmt], definitions: list[ast.stmt], name: str, alone: bool = False,
@@ -240,6 +240,13 @@ class ControlFlow(Expressions):
 def definitions_and(definitions: list[ast.stmt], call: ast.expr) -> list[ast.stmt]:
     """The definitions of bodies, then the call that runs them."""
     return [*definitions, ast.Expr(call)]
+
+
+def _head(statement: ast.stmt) -> ast.AST:
+    """The part of a statement that errors point at."""
+    if isinstance(statement, (ast.If, ast.While)):
+        return statement.test
+    return statement.iter if isinstance(statement, ast.For) else statement
 
 
 def _list(statements: ast.stmt | list[ast.stmt]) -> list[ast.stmt]:

@@ -214,14 +214,15 @@ class Flow(Calls):
         if not isinstance(known, bool):
             return self.recorder.stager.branch(self, known, then, orelse or _nothing, rest, variables)
         signal = then() if known else orelse() if orelse is not None else None
-        return signal if rest is None else self._follow(signal, rest, variables)
+        return signal if rest is None else self.follow(signal, rest, variables)
 
     def sequence(self, first: Body, rest: Body | None, variables: Variables) -> Signal:
         """``first()``, then ``rest()`` where it did not leave."""
         signal = first()
-        return signal if rest is None else self._follow(signal, rest, variables)
+        return signal if rest is None else self.follow(signal, rest, variables)
 
-    def _follow(self, signal: Signal, rest: Body, variables: Variables | None) -> Signal:
+    def follow(self, signal: Signal, rest: Body, variables: Variables | None) -> Signal:
+        """``rest()`` where the signal says to go on."""
         if signal is None:
             return rest()
         if isinstance(signal, Left) or NEXT not in signal.kinds:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from jitorch.frontend.python.flow import Flow, Poison
 from jitorch.frontend.python.fork import DELETED, Contents, Place, SequencePlace, Snapshot, slots
@@ -111,7 +111,7 @@ class Merge:
         if isinstance(one, tuple):
             return self._tuple(a, b, name, kind)
         if kind is slice:
-            parts = [self.plan(*[x if x is DEAD else getattr(x, n) for x in (a, b)], name) for n in _SLICE]
+            parts = [self._parts(a, b, lambda x, n=n: getattr(x, n), name) for n in _SLICE]
             return lambda results, made: slice(*[p(results, made) for p in parts])
         for x in (a, b):
             if x is not DEAD and self.strict and not self._is_new(x):
@@ -124,23 +124,26 @@ class Merge:
         size = len(b if a is DEAD else a)
         if a is not DEAD and b is not DEAD and len(a) != len(b):
             self._disagree(name, a, b)
-        parts = [self.plan(*[x if x is DEAD else x[i] for x in (a, b)], f"{name}[{i}]") for i in range(size)]
+        parts = [self._parts(a, b, lambda x, i=i: x[i], f"{name}[{i}]") for i in range(size)]
         make = kind._make if is_namedtuple(kind) else tuple if kind is tuple else kind
         return lambda results, made: make(p(results, made) for p in parts)
 
+    def _parts(self, a: Any, b: Any, part: Callable[[Any], Any], name: str) -> Template:
+        return self.plan(DEAD if a is DEAD else part(a), DEAD if b is DEAD else part(b), name)
+
     def _object(self, a: Any, b: Any, name: str, kind: Any) -> Template:
-        contents = [DEAD if x is DEAD else _contents(x) for x in (a, b)]
-        if None in [c for c in contents if c is not DEAD]:
+        first, second = [DEAD if x is DEAD else _contents(x) for x in (a, b)]
+        if first is None or second is None:
             self._disagree(name, a, b)
-        keys = list(contents[1] if contents[0] is DEAD else contents[0])
-        if DEAD not in contents and keys != list(contents[1]):
+        keys = list(second if first is DEAD else first)
+        if DEAD not in (first, second) and keys != list(second):
             self._disagree(name, a, b)
-        parts = {k: self.plan(*[c if c is DEAD else c[k] for c in contents], f"{name}[{k!r}]") for k in keys}
+        parts = {k: self._parts(first, second, lambda x, k=k: x[k], f"{name}[{k!r}]") for k in keys}
         example = b if a is DEAD else a
         adopt = self.trace.adopt
         return lambda results, made: adopt(_rebuild(kind, example, {k: p(results, made) for k, p in parts.items()}))
 
-    def _disagree(self, name: str, a: Any, b: Any) -> None:
+    def _disagree(self, name: str, a: Any, b: Any) -> NoReturn:
         texts = [self._describe(x) for x in (a, b)]
         if texts[0] == texts[1]:
             raise Disagree(f"{name} is one of two objects: {texts[0]}", "use one object, and change what is in it")
