@@ -23,6 +23,7 @@ from jitorch.frontend.loops import TracedRange, fix_size
 from jitorch.frontend.nested import NestedBuilder
 from jitorch.frontend.python import Path, RuntimeScalar, Staged, TensorKey, stage
 from jitorch.frontend.python.calls import NativeFunction, handles
+from jitorch.frontend.python.codegen import Writer
 from jitorch.frontend.python.journal import MISSING
 from jitorch.frontend.python.paths import attr
 from jitorch.frontend.python.recorder import Refuse
@@ -100,6 +101,7 @@ class TraceBuilder(NestedBuilder):
         self.kept: list[Any] = []
         self.rows: dict[int, tuple[Tensor, int]] = {}  # rows of stacked results, by identity
         self.frozen: set[Storage] = set()  # memory of tensors that a branch chose among several
+        self.cleared: list[Tensor] = []  # stored tensors whose gradient is dropped before anything else happens
         self.watched: Location | None = None  # where a traced tensor got a hook, keeps its gradient or became a leaf
 
     # -- interpreter -----------------------------------------------------------------------------
@@ -215,6 +217,8 @@ class TraceBuilder(NestedBuilder):
             return
         if tensor._node is not None and grad is not None:
             raise Refuse("backward() through the history of a tensor that was computed outside")
+        if grad is None and not self.root_graph.nodes and self.trace.journal.attribute(tensor, "_grad") is MISSING:
+            self.cleared.append(tensor)
         self.trace.write_attribute(tensor, "_grad", grad)
 
     # -- inputs ----------------------------------------------------------------------------------
@@ -455,7 +459,9 @@ class Traced:
     """A function as a graph: ``staged`` finds the inputs and rebuilds the results.
 
     The graph's outputs are what ``outputs`` makes the results of ``staged.finish`` from, then one for
-    each write-back.  ``differentiable`` are the positions of graph outputs with a history.
+    each write-back.  ``differentiable`` are the positions of graph outputs with a history.  ``clear(args, kwargs)``
+    drops gradients that the function drops before it computes anything, so that new ones may take their memory;
+    ``cleared`` has the paths of their tensors.
     """
 
     graph: Graph
@@ -464,6 +470,15 @@ class Traced:
     differentiable: list[int]
     facts: tuple[Guard, ...]
     notes: tuple[Note, ...] = ()  # the branches and loops that the program decides
+    cleared: tuple[Path, ...] = ()
+
+    @functools.cached_property
+    def clear(self) -> Callable[[tuple[Any, ...], Mapping[str, Any]], None]:
+        writer = Writer()
+        for path in self.cleared:
+            writer.emit(f"{writer.path(path)}._grad = None")
+        writer.emit("return None")
+        return writer.function("clear", "A, K")[0]
 
 
 def trace(
@@ -494,8 +509,9 @@ def trace(
                 return Traced(graph, replace(staged, refused=Refuse(why, builder.watched)), [], [], facts.guards)
             if alive:
                 mark_stopped(graph, builder.stopped)
+            cleared = tuple(filter(None, map(builder.trace.path_of, builder.cleared)))
             notes = tuple(recorder.stager.notes)
-            return Traced(graph, staged, outputs, sorted(alive), facts.guards, notes)
+            return Traced(graph, staged, outputs, sorted(alive), facts.guards, notes, cleared)
     finally:
         dispatch.reset_grad_enabled(token)
 
