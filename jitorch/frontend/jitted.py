@@ -33,7 +33,8 @@ from jitorch.frontend.modes import Modes, disabled, modes
 from jitorch.frontend.modes import disable as disabling
 from jitorch.frontend.python import Path, changed_ints, first_failure, store
 from jitorch.frontend.python.recorder import Refuse
-from jitorch.frontend.trace import TensorRecorder, TraceBuilder, Traced, trace
+from jitorch.frontend.tensor_recorder import TensorRecorder
+from jitorch.frontend.trace import TraceBuilder, Traced, trace
 from jitorch.ir.graph import Graph
 from jitorch.ir.types import TensorType
 from jitorch.ops import dispatch
