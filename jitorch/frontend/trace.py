@@ -7,10 +7,10 @@ of the function is recorded like anything else.
 
 from __future__ import annotations
 
-import functools
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from jitorch.builder import Cell, infer
@@ -31,6 +31,7 @@ from jitorch.ir.graph import Graph, Value
 from jitorch.ir.op import Op
 from jitorch.ir.types import PYTHON_TYPES, TensorType
 from jitorch.ops import OPS, dispatch
+from jitorch.ops.control import has_effect
 from jitorch.tensor import Number, Storage, Tensor
 
 _EXPRESSIONS = {
@@ -252,20 +253,38 @@ class Traced:
     """A function as a graph: ``staged`` finds the inputs and rebuilds the results.
 
     The graph's outputs are what ``outputs`` makes the results of ``staged.finish`` from, then one for
-    each write-back.  ``differentiable`` are the positions of graph outputs with a history.  ``clear(args, kwargs)``
-    drops gradients that the function drops before it computes anything, so that new ones may take their memory;
-    ``cleared`` has the paths of their tensors.
+    each write-back.  ``differentiable`` are the positions of graph outputs with a history.  ``signature`` is the graph,
+    or has its types alone where ``whole`` gives the rest.  ``clear(args, kwargs)`` drops gradients that the function
+    drops before it computes anything, so that new ones may take their memory; ``cleared`` has the paths of their
+    tensors.
     """
 
-    graph: Graph
+    signature: Graph
     staged: Staged
     outputs: list[Output]
     differentiable: list[int]
     facts: tuple[Guard, ...]
-    notes: tuple[Note, ...] = ()  # the branches and loops that the program decides
     cleared: tuple[Path, ...] = ()
+    whole: Callable[[], Graph] | None = None
+    nodes: int = 0
+    notes: tuple[Note, ...] = ()  # the branches and loops that the program decides
 
-    @functools.cached_property
+    @property
+    def size(self) -> int:
+        """How many nodes the graph has."""
+        return len(self.signature) if self.whole is None else self.nodes
+
+    @cached_property
+    def has_checks(self) -> bool:
+        """Whether a call may fail in a way that is Python's to deal with; records keep no such traces."""
+        return self.whole is None and any(map(has_effect, self.signature.nodes))
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The graph with its nodes."""
+        return self.signature if self.whole is None else self.whole()
+
+    @cached_property
     def clear(self) -> Callable[[tuple[Any, ...], Mapping[str, Any]], None]:
         writer = Writer()
         for path in self.cleared:
@@ -304,7 +323,7 @@ def trace(
                 mark_stopped(graph, builder.stopped)
             cleared = tuple(filter(None, map(builder.trace.path_of, builder.cleared)))
             notes = tuple(recorder.stager.notes)
-            return Traced(graph, staged, outputs, sorted(alive), facts.guards, notes, cleared)
+            return Traced(graph, staged, outputs, sorted(alive), facts.guards, cleared, notes=notes)
     finally:
         dispatch.reset_grad_enabled(token)
 
