@@ -33,11 +33,11 @@ from jitorch.frontend.modes import Modes, disabled, modes
 from jitorch.frontend.modes import disable as disabling
 from jitorch.frontend.python import Path, changed_ints, first_failure, store
 from jitorch.frontend.python.recorder import Refuse
-from jitorch.frontend.trace import TensorRecorder, TraceBuilder, Traced, trace
+from jitorch.frontend.tensor_recorder import TensorRecorder
+from jitorch.frontend.trace import TraceBuilder, Traced, trace
 from jitorch.ir.graph import Graph
 from jitorch.ir.types import TensorType
 from jitorch.ops import dispatch
-from jitorch.ops.control import has_effect
 from jitorch.tensor import Tensor
 
 # Rewriting a function's source takes milliseconds; the result is kept beside the compiled objects.
@@ -223,8 +223,8 @@ class Jitted:
         """Let machine code serve the calls after this one, if it can; says whether it does from now on."""
         if kwargs or not _install_machine_code():
             return False
-        if any(has_effect(node) for node in entry.traced.graph.nodes):
-            return False  # a check that fails is Python's to deal with
+        if entry.traced.has_checks:
+            return False
         with self._lock:
             # Once for an entry: another thread may be in machine code that reads the plan.
             if entry.is_planned:

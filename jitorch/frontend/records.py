@@ -135,6 +135,8 @@ def _draft(key: str, function: Any, traced: Traced, args: tuple[Any, ...], kwarg
     staged, digests = traced.staged, Digests()
     if staged.finish is None:
         raise Unportable("the call runs eagerly")
+    if traced.has_checks:
+        raise Unportable("it makes checks, which fail in Python")
     encoder = Encoder(Roots(function), digests)
     _description(function, digests)
     encoder.places = dict(_places(function, staged, args, kwargs))
@@ -286,7 +288,7 @@ def _read(data: bytes, roots: Roots, backend: str, args: tuple[Any, ...], kwargs
     ]
     traced = Traced(
         decode_signature(signature, decoder), staged, made, list(differentiable), tuple(map(decoder.guard, facts)),
-        notes, tuple(map(decoder.path, cleared)), kept.graph, node_count,
+        tuple(map(decoder.path, cleared)), kept.graph, node_count, notes,
     )  # fmt: skip
     return Recalled(traced, kept)
 
