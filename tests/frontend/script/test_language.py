@@ -224,8 +224,7 @@ def maths(f: float):
 def shapes(x: torch.Tensor):
     b, n = x.shape
     size = x.size()
-    size.append(1)
-    return x.view(b * n), x.view(size), x.reshape(-1, 1), x.shape[0], x.size(1), len(x.shape), x.shape + [1], x.ndim
+    return x.view(b * n), x.view(size), x.reshape(-1, 1), x.shape[0], x.size(1), len(x.shape), x.ndim, size[-1]
 
 
 def slices(x: torch.Tensor, n: int):
@@ -233,7 +232,7 @@ def slices(x: torch.Tensor, n: int):
     y[0] = 1.0
     y[:, 1:] += 10
     y[..., -1] = y[..., 0]
-    return y[n], y[:, n], y[None].shape, y[y > 2], y[[0, 0]], y[0, 1:n], y[::2]
+    return y[n], y[:, n], list(y[None].shape), y[y > 2], y[[0, 0]], y[0, 1:n], y[::2]
 
 
 def in_place(x: torch.Tensor):
@@ -437,6 +436,18 @@ PROGRAMS = [
     (mixed_int_float, (3, True), (0, False)),
     (tensor_condition, (A,), (B,)),
 ]
+
+
+def sizes_are_lists(x: torch.Tensor):
+    size = x.size()
+    size.append(1)
+    return x.view(size), x.shape + [1]
+
+
+def test_sizes_are_lists_as_in_torchscript():
+    scripted = torch.jit.script(sizes_are_lists)
+    y, size = scripted(A)
+    assert y.shape == (2, 3, 1) and size == [2, 3, 1] and type(size) is list
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program[0].__name__)
