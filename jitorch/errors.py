@@ -229,6 +229,10 @@ class ParseError(UserError, ValueError):
     """Text that is not valid IR."""
 
 
+class SavedModelError(UserError, ValueError, RuntimeError):
+    """A file that `jit.load` refuses: damaged, of another version, or with what no script has."""
+
+
 class KernelError(UserError, RuntimeError):
     """Native code stopped in good order, such as for want of memory."""
 

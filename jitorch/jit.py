@@ -112,6 +112,8 @@ _LATE = {name: ("jitorch.frontend.script.marks", name) for name in _MARKS} | {
     "ScriptFunction": ("jitorch.frontend.script.function", "ScriptFunction"),
     "ScriptModule": ("jitorch.nn.script_module", "ScriptModule"),
     "RecursiveScriptModule": ("jitorch.nn.script_module", "ScriptModule"),
+    "load": ("jitorch.saved", "load"),
+    "save": ("jitorch.saved", "save"),
     "script": ("jitorch.frontend.script.door", "script"),
     "script_if_tracing": ("jitorch.frontend.script.door", "script"),
 }

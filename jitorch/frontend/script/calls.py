@@ -368,6 +368,9 @@ class Calls(Statements):
             return self._call_dict_method(receiver, kind, name, node)
         values, keywords, _ = self._loose_arguments(node)
         result = tables.STR_METHODS.get(name, ANY) if kind == STR else tables.TUPLE_METHODS[name]
+        if name == "format" and not tables.is_plain_format(self.constants.get(receiver)):
+            what = "format of a text that is computed, or reads attributes"
+            raise self.error(what, node=node, hint="use an f-string")
         if name == "join":
             self.expect(values[0], ListType(STR), "the argument of join", node.args[0])
         return self.emit("method", [receiver, *values], result, name=name, keywords=keywords)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keyword
 import math
+import string
 from functools import cache
 from typing import Any
 
@@ -248,6 +249,16 @@ _MODULE_STATE = frozenset(
     "_parameters _buffers _modules _non_persistent_buffers_set _forward_pre_hooks _forward_hooks apply load_state_dict "
     "register_forward_hook register_forward_pre_hook state_dict".split()
 )
+
+
+def is_plain_format(text: object) -> bool:
+    """Whether ``text.format(...)`` only inserts its arguments, and reads no attribute of theirs."""
+    if not isinstance(text, str):
+        return False
+    try:
+        return not any(set(".[") & set(field or "") for _, field, _, _ in string.Formatter().parse(text))
+    except ValueError:
+        return False
 
 
 def is_name(name: object) -> bool:
