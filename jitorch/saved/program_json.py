@@ -11,7 +11,7 @@ from jitorch.frontend.script.verify import verify_program
 from jitorch.ir.graph import Graph
 from jitorch.ir.parser import parse_type
 from jitorch.ir.types import Type
-from jitorch.saved.values import Decoder, Encoder
+from jitorch.saved.values import DefaultDecoder, Encoder
 
 _SEPARATOR = "\n\n"
 
@@ -48,10 +48,10 @@ def pack_program(program: Program, encoder: Encoder) -> tuple[dict[str, Any], li
     return {"functions": functions, "classes": classes}, graphs
 
 
-def unpack_program(described: Any, texts: str, decoder: Decoder) -> Program:
+def unpack_program(described: Any, texts: str) -> Program:
     """The program, verified; SavedModelError where it is none."""
     graphs = texts.split(_SEPARATOR) if texts else []
-    reader = _Reader(graphs, decoder)
+    reader = _Reader(graphs)
     try:
         program = reader.program(described)
         if reader.used != set(range(len(graphs))):
@@ -69,14 +69,13 @@ def joined(graphs: list[str]) -> str:
 
 
 class _Reader:
-    def __init__(self, graphs: list[str], decoder: Decoder):
-        self.graphs, self.decoder = graphs, decoder
+    def __init__(self, graphs: list[str]):
+        self.graphs, self.decoder = graphs, DefaultDecoder()
         self.used: set[int] = set()
 
     def program(self, described: Any) -> Program:
         functions, classes = _take(described, "the program", {"functions": dict, "classes": dict})
         program = Program()
-        # The defaults of parameters may be members of enums, which classes of the file define: those come first.
         for name, entry in classes.items():
             program.classes[name] = self._class(name, entry)
         for name, entry in functions.items():

@@ -53,7 +53,7 @@ def load(
     text = _text(sections["graphs"])
     if kind == "traced":
         return Jitted(unpack_traced(manifest["traced"], text, Decoder(tensors, {}), arrays))
-    program = unpack_program(manifest["program"], text, Decoder(tensors, {}))
+    program = unpack_program(manifest["program"], text)
     names = _built(program)
     if kind == "function":
         record = program.functions.get(manifest["entry"]) if isinstance(manifest["entry"], str) else None

@@ -11,6 +11,7 @@ from jitorch.devices import Device
 from jitorch.dtypes import DType
 from jitorch.errors import SavedModelError
 from jitorch.frontend.script import tables
+from jitorch.frontend.script.program import Member
 from jitorch.tensor import Tensor
 
 _FLOATS = {"inf": float("inf"), "-inf": float("-inf"), "nan": float("nan")}
@@ -30,6 +31,8 @@ class Encoder:
     def encode(self, value: Any) -> Any:
         if isinstance(value, enum.Enum):
             return {"enum": [self._class(value), value.name]}
+        if isinstance(value, Member):
+            return {"enum": [value.kind, value.name]}
         if value is None or type(value) in (bool, int, str):
             return value
         if type(value) is float:
@@ -165,6 +168,22 @@ class Decoder:
         if not isinstance(content, list) or len(content) != 2 or not isinstance(content[0], str):
             raise self._bad(kind, content)
         return content[0], content[1]
+
+
+class DefaultDecoder(Decoder):
+    """Values of defaults, read before there are classes: plain ones, and members of enums by name."""
+
+    def __init__(self) -> None:
+        super().__init__({}, {})
+
+    def _read_enum(self, content: Any, depth: int) -> Member:
+        kind, member = self._pair(content, "member of an enum")
+        if not isinstance(member, str):
+            raise self._bad("member of an enum", content)
+        return Member(kind, member)
+
+    def _read_public(self, content: Any, depth: int) -> Any:
+        raise self._bad("default", content)
 
 
 def _is_key(value: Any) -> bool:

@@ -357,7 +357,7 @@ class Calls(Statements):
             if function is None:
                 raise self._unknown(kind, name, [*record.methods], node)
             if function.python and marks.mark_of(function.source) == "unused":
-                return self._refuse_call(name, node)
+                return self._refuse_call(name, function.result, node)
             function = self.overloaded_function(function, node, record, name)
             values, keywords = self.arguments(function.parameters[1:], node, name)
             spelled = function.name.rpartition(".")[2]
@@ -454,6 +454,10 @@ class Calls(Statements):
     # -- functions and classes of the user
 
     @abstractmethod
+    def compiler_signature(self, function: types.FunctionType, name: str) -> Function:
+        """The types of a function that is not compiled."""
+
+    @abstractmethod
     def function_of(self, function: types.FunctionType, node: ast.AST) -> Function:
         """The script of a Python function."""
 
@@ -464,15 +468,16 @@ class Calls(Statements):
     def _call_function(self, function: types.FunctionType, node: ast.Call, name: str) -> Value:
         mark = marks.mark_of(function)
         if mark == "unused":
-            return self._refuse_call(name, node)
+            return self._refuse_call(name, self.compiler_signature(function, name).result, node)
         script = self.overloaded_function(self.function_of(function, node), node, None, name)
         values, keywords = self.arguments(script.parameters, node, name)
         return self.emit("call", values, script.result, name=script.name, keywords=keywords)
 
-    def _refuse_call(self, name: str, node: ast.Call) -> Value:
+    def _refuse_call(self, name: str, result: Type, node: ast.Call) -> Value:
+        """A call of what is marked unused: the script raises, and what follows is not reached."""
         self.emit("raise", [self.constant(f"{name} is marked unused, so that no script runs it")], name="RuntimeError")
         self.left = True
-        return self.constant(None)
+        return self.emit("constant", [], result, value=None)
 
     def _call_nested(self, tree: ast.FunctionDef | ast.Lambda, name: str, node: ast.Call) -> Value:
         names = [a.arg for a in tree.args.args]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from jitorch.errors import CompileError
 from jitorch.frontend.script import marks, relations
 from jitorch.frontend.script.annotations import NotAType, type_of_annotation
-from jitorch.frontend.script.program import Class, Function, Parameter
+from jitorch.frontend.script.program import Class, Function, Member, Parameter
 from jitorch.ir.types import NONE, TENSOR, RecordType, Type
 from jitorch.tensor import Tensor
 
@@ -78,7 +78,8 @@ class Classes:
     def annotation(self, annotation: Any, namespace: dict[str, Any], kind: type) -> Type:
         """The type of an annotation in a class body."""
         try:
-            value = eval(annotation, dict(namespace)) if isinstance(annotation, str) else annotation
+            text = getattr(annotation, "__forward_arg__", annotation)
+            value = eval(text, dict(namespace)) if isinstance(text, str) else annotation
             return type_of_annotation(value, self._type)
         except NotAType as error:
             raise CompileError(f"{kind.__name__}: {error}", "annotation", hint=error.hint) from None
@@ -126,7 +127,10 @@ class Classes:
         for item in dataclasses.fields(kind):
             record.fields[item.name] = hints[item.name]
             has = item.default is not missing or item.default_factory is not missing
-            if item.default is not missing:
+            if isinstance(item.default, enum.Enum):
+                owner = self.of(type(item.default))
+                record.defaults[item.name] = Member(kind.__name__ if owner is None else owner.name, item.default.name)
+            elif item.default is not missing:
                 record.defaults[item.name] = item.default
             elif item.default_factory is not missing:
                 made = item.default_factory()

@@ -14,7 +14,7 @@ from typing import Any
 
 from jitorch.errors import Location, ParseError
 from jitorch.frontend.script import tables
-from jitorch.frontend.script.program import Class, Function, Parameter, Program
+from jitorch.frontend.script.program import Class, Function, Member, Parameter, Program
 from jitorch.frontend.script.relations import NUMBER, UNKNOWN, parts
 from jitorch.ir.graph import Graph, Node, Value
 from jitorch.ir.types import (
@@ -519,9 +519,8 @@ def literal(value: Any) -> ast.expr:
         return ast.UnaryOp(ast.USub(), literal(-value))
     if value is None or isinstance(value, (bool, int, float, str)):
         return ast.Constant(value)
-    name = type(value).__name__
-    if hasattr(value, "_member_map_") or hasattr(type(value), "__members__"):
-        return ast.Attribute(ast.Name(name, ast.Load()), value.name, ast.Load())
+    if isinstance(value, Member):
+        return ast.Attribute(ast.Name(value.kind, ast.Load()), value.name, ast.Load())
     text = str(value)
     if text.startswith("torch."):
         return ast.parse(text, mode="eval").body

@@ -22,6 +22,7 @@ class Compiler:
         self.program = Program()
         self.classes = Classes(self)
         self.modules = Modules(self)
+        self.program.find_method = self.classes.method
         self._functions: dict[Any, Function] = {}
         self._pending: dict[int, tuple[types.FunctionType, Class | None]] = {}
 

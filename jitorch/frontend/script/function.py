@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import linecache
+import sys
 import types
 from collections.abc import Callable
 from typing import Any
@@ -20,6 +21,9 @@ from jitorch.ir.graph import Graph
 from jitorch.ir.types import TENSOR
 
 _counter = itertools.count(1)
+_MODULE = "__script__"
+# Dataclasses look the module of a class up.
+sys.modules.setdefault(_MODULE, types.ModuleType(_MODULE, "Where the classes of scripts that were read from files live."))
 
 
 def build(program: Program, classes: bool) -> dict[str, Any]:
@@ -29,7 +33,7 @@ def build(program: Program, classes: bool) -> dict[str, Any]:
     """
     code = codegen.generate(program, classes)
     file = f"<script {next(_counter)}>"
-    names: dict[str, Any] = {"__name__": "__script__"}
+    names: dict[str, Any] = {"__name__": _MODULE}
     names.update(program.objects)
     if not classes:
         names.update({n: c.source for n, c in program.classes.items() if isinstance(c.source, type)})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import enum
 import inspect
 import linecache
 import re
@@ -16,7 +17,7 @@ from jitorch.frontend.script import marks, relations
 from jitorch.frontend.script.annotations import NotAType, type_of_annotation
 from jitorch.frontend.script.calls import Calls
 from jitorch.frontend.script.statements import Loop
-from jitorch.frontend.script.program import Class, Function, Parameter
+from jitorch.frontend.script.program import Class, Function, Member, Parameter
 from jitorch.frontend.script.relations import fits, spell
 from jitorch.ir.graph import Graph, Value
 from jitorch.ir.types import NONE, TENSOR, OptionalType, RecordType, Type, UnionType
@@ -99,6 +100,8 @@ class FunctionCompiler(Calls):
             has = arg.arg in given
             if has:
                 self._check_default(arg, given[arg.arg], kind)
+            if isinstance(given.get(arg.arg), enum.Enum):
+                given[arg.arg] = Member(self.class_of(type(given[arg.arg])).name, given[arg.arg].name)
             found.append(Parameter(arg.arg, kind, has, given.get(arg.arg), arg.arg in keyword_only))
         if comment is not None:
             return tuple(found), comment["return"]
@@ -119,9 +122,8 @@ class FunctionCompiler(Calls):
 
     def _check_default(self, arg: ast.arg, default: Any, kind: Type) -> None:
         found = relations.type_of(default)
-        if found is None and isinstance(default, type(None)) is False:
-            record = self.record_type(type(default))
-            found = record
+        if found is None and isinstance(default, enum.Enum):
+            found = self.record_type(type(default))
         if found is None or not fits(found, kind, self.program.inherits):
             spelled = type(default).__name__ if found is None else spell(found)
             hint = f"annotate it with Optional[{spell(kind)}]" if default is None else None
@@ -267,6 +269,11 @@ class FunctionCompiler(Calls):
     def declare_field(self, receiver: Value, name: str, type: Type) -> None:
         if self.constructs is not None and receiver.type == self.constructs.type:
             self.constructs.fields[name] = type
+
+    def compiler_signature(self, function: types.FunctionType, name: str) -> Function:
+        found = self.compiler.signature_only(function, name, None)
+        found.returns = TENSOR if found.returns is None else found.returns
+        return found
 
     def function_of(self, function: types.FunctionType, node: ast.AST) -> Function:
         found = self.compiler.function(function)

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from jitorch.ir.graph import Graph
 from jitorch.ir.types import NONE, RecordType, Type
+
+
+@dataclass(frozen=True)
+class Member:
+    """A member of an enum, as a default: by name, as the class may not be made yet."""
+
+    kind: str
+    name: str
 
 
 @dataclass(frozen=True)
@@ -69,6 +78,7 @@ class Program:
     functions: dict[str, Function] = field(default_factory=dict)
     classes: dict[str, Class] = field(default_factory=dict)
     objects: dict[str, Any] = field(default_factory=dict)
+    find_method: Callable[[Class, str], Function | None] = lambda record, name: record.methods.get(name)
 
     def inherits(self, name: str, base: str) -> bool:
         """Whether ``name`` may stand where ``base`` is asked for: a subclass, or what has an interface's methods."""
@@ -78,7 +88,7 @@ class Program:
         if known is None or wanted is None:
             return False
         if wanted.kind == "interface":
-            return all(_same_signature(known.methods.get(n), f) for n, f in wanted.methods.items())
+            return all(_same_signature(self.find_method(known, n), f) for n, f in wanted.methods.items())
         return any(self.inherits(b, base) for b in known.bases)
 
     def free_name(self, wanted: str) -> str:

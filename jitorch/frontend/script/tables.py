@@ -246,8 +246,7 @@ _ALLOWED = (
     | DEVICE_ATTRIBUTES.keys() | DTYPE_ATTRIBUTES.keys() | COMPLEX_ATTRIBUTES.keys() | {"training"}
 )  # fmt: skip
 _MODULE_STATE = frozenset(
-    "_parameters _buffers _modules _non_persistent_buffers_set _forward_pre_hooks _forward_hooks apply load_state_dict "
-    "register_forward_hook register_forward_pre_hook state_dict".split()
+    "_parameters _buffers _modules _non_persistent_buffers_set _forward_pre_hooks _forward_hooks _script".split()
 )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from jitorch.errors import ParseError
 from jitorch.frontend.script import tables
 from jitorch.frontend.script.codegen import HEADER
-from jitorch.frontend.script.program import KINDS, Class, Function, Program
+from jitorch.frontend.script.program import KINDS, Class, Function, Member, Program
 from jitorch.ir.graph import Graph, Node
 
 RESERVED = frozenset({word for line in HEADER for word in line.replace(",", " ").replace(".", " ").split()}) | {
@@ -52,10 +52,12 @@ def _verify_class(program: Program, name: str, record: Class) -> None:
         found = program.classes.get(base)
         earlier = list(program.classes).index(base) < list(program.classes).index(name) if found else False
         _refuse_unless(found is not None and found.kind in ("class", "dataclass") and earlier, "a base class", base)
+    for default in record.defaults.values():
+        _verify_default(program, default)
     for member in record.constants if record.kind == "enum" else ():
         _refuse_unless(tables.is_name(member) and not member.startswith("_"), f"a member of {name}", member)
     for method, function in record.methods.items():
-        allowed = method in MAGIC and record.kind in ("class", "dataclass")
+        allowed = method in MAGIC and record.kind in ("class", "dataclass", "namedtuple")
         _refuse_unless(allowed or tables.is_member(method), f"a method of {name}", method)
         _verify_function(program, function)
 
@@ -75,12 +77,28 @@ def _verify_function(program: Program, function: Function) -> None:
     for name in names:
         _refuse_unless(tables.is_name(name) and name not in ("torch", "math", "builtins"), "a parameter", name)
     _refuse_unless(len(set(names)) == len(names), "parameters of", function.name)
+    for parameter in function.parameters:
+        _verify_default(program, parameter.default)
     defaults = [p.has_default for p in function.parameters if not p.keyword_only]
     _refuse_unless(defaults == sorted(defaults), "the order of the parameters of", function.name)
     kinds = [p.keyword_only for p in function.parameters]
     _refuse_unless(kinds == sorted(kinds), "the order of the parameters of", function.name)
     if function.graph is not None:
         _Verifier(program).graph(function.graph, 0, False)
+
+
+def _verify_default(program: Program, default: Any) -> None:
+    if isinstance(default, Member):
+        record = program.classes.get(default.kind)
+        known = record is not None and record.kind == "enum" and default.name in record.constants
+        _refuse_unless(known, "a default", default)
+    elif isinstance(default, (list, tuple)):
+        for item in default:
+            _verify_default(program, item)
+    elif isinstance(default, dict):
+        for key, item in default.items():
+            _verify_default(program, key)
+            _verify_default(program, item)
 
 
 def _refuse_unless(holds: bool, what: str, name: Any) -> None:
