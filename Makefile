@@ -2,6 +2,7 @@
 #
 #   make test    install what the tests need, run them        make test ARGS="tests/dims -x"
 #   make test-emulated   the tests of code for other processors, under Debian's qemu-user
+#   make test-twin       the tests once more, without machine code between Python and the kernels
 #   make test-long       the tests that take minutes
 #   make demo    install what the demo needs, run it
 #   make lint    style, types, order of imports
@@ -17,11 +18,14 @@ PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/jitorch-onnx/pyproje
 PROJECTS := Makefile pyproject.toml $(PLUGINS:%=%/pyproject.toml)
 INSTALL := $(RUN) -m pip install --quiet --disable-pip-version-check
 
-.PHONY: test test-emulated test-long demo lint bench clean
+.PHONY: test test-twin test-emulated test-long demo lint bench clean
 .DELETE_ON_ERROR:
 
 test: $(VENV)/.installed-test
 	$(RUN) -m pytest -n $(WORKERS) $(ARGS)
+
+test-twin: $(VENV)/.installed-test
+	JITORCH_NATIVE=0 $(RUN) -m pytest -n $(WORKERS) $(ARGS)
 
 test-emulated: $(VENV)/.installed-test
 	$(RUN) -m pytest -m emulated $(ARGS)

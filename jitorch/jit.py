@@ -30,7 +30,12 @@ __all__ = [
 
 
 def jit(
-    function: Any = None, *, fullgraph: bool = False, backend: str | None = None, dynamic: bool | None = None
+    function: Any = None,
+    *,
+    fullgraph: bool = False,
+    backend: str | None = None,
+    dynamic: bool | None = None,
+    check: str | None = None,
 ) -> Any:
     """Compile a function, a Module or a whole training step; also a decorator, with or without arguments.
 
@@ -41,7 +46,8 @@ def jit(
 
     ``fullgraph``: what cannot be staged is a `StagingError` instead.  ``backend``: by name; an unknown one, or one
     that cannot run here, is a `BackendError` at the first call.  ``dynamic``: None makes an axis symbolic when its
-    second size is seen, True all axes longer than 1 from the start, False none.
+    second size is seen, True all axes longer than 1 from the start, False none.  ``check="first"``: before a new
+    program is used it is run beside what it means, op by op, and a difference is a `CompilerBug`.
 
     The result is called like the function, and has ``graph``, ``sources()``, ``statistics`` and ``explain()``::
 
@@ -57,11 +63,13 @@ def jit(
 
     docs/jit.md is the guide.
     """
+    if check not in (None, "first"):
+        raise ArgumentError("jit: check", expected='"first" or None', actual=check)
     if function is None:
-        return lambda f: jit(f, fullgraph=fullgraph, backend=backend, dynamic=dynamic)
+        return lambda f: jit(f, fullgraph=fullgraph, backend=backend, dynamic=dynamic, check=check)
     if not callable(function):
         raise ArgumentError("only what can be called can be compiled", actual=type(function).__name__)
-    return Jitted(function, fullgraph=fullgraph, backend=backend, dynamic=dynamic)
+    return Jitted(function, fullgraph=fullgraph, backend=backend, dynamic=dynamic, checks=check)
 
 
 def trace(

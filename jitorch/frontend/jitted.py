@@ -13,7 +13,7 @@ import threading
 import types
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -25,8 +25,11 @@ from jitorch.dims import SymDim
 from jitorch.errors import CompilerBug, StagingError, UserError
 from jitorch.frontend import call_plan
 from jitorch.frontend.call_code import Word
+from jitorch.frontend.check import TOLERANCE, Report, check_graph, compare_results
+from jitorch.frontend.code import python_code
 from jitorch.frontend.differentiable import GraphFunction
 from jitorch.frontend.modes import Modes, disabled, modes
+from jitorch.frontend.modes import disable as disabling
 from jitorch.frontend.python import Path, changed_ints, first_failure, store
 from jitorch.frontend.python.recorder import Refuse
 from jitorch.frontend.trace import TensorRecorder, TraceBuilder, Traced, trace
@@ -120,16 +123,22 @@ class Jitted:
 
     ``fullgraph``: what cannot be staged is an error, never run eagerly.  ``backend``: by name, else
     the default in force.  ``dynamic``: None makes an axis symbolic when its second size is seen,
-    True all axes from the start, False none.
+    True all axes from the start, False none.  ``checks``: "first" compares each new program with its meaning (`check`).
     """
 
     __slots__ = ("__dict__", "__weakref__", "_plan")
 
     def __init__(
-        self, function: Any, *, fullgraph: bool = False, backend: str | None = None, dynamic: bool | None = None
+        self,
+        function: Any,
+        *,
+        fullgraph: bool = False,
+        backend: str | None = None,
+        dynamic: bool | None = None,
+        checks: str | None = None,
     ):
         self.__jit_wrapped__ = function
-        self.fullgraph, self.backend, self.dynamic = fullgraph, backend, dynamic
+        self.fullgraph, self.backend, self.dynamic, self.checks = fullgraph, backend, dynamic, checks
         self.entries: list[Entry] = []
         self._statistics = Statistics()
         self._plan: np.ndarray[Any, Any] | None = None
@@ -154,10 +163,14 @@ class Jitted:
         if (dispatch.entered() is not None and _is_tracing()) or disabled.get():
             return self.__jit_wrapped__(*args, **kwargs)
         self._statistics.calls += 1
+        return self._run(*self._find(args, kwargs), args, kwargs)
+
+    def _find(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Entry, tuple[Any, ...]]:
+        """The trace that serves a call, made if there is none, and the program's inputs."""
         now = modes()
         for entry in self.entries:
             if entry.modes == now and (inputs := entry.inputs(args, kwargs)) is not None:
-                return self._run(entry, inputs, args, kwargs)
+                return entry, inputs
         with self._lock:
             entry = self._trace(args, kwargs, now)
         inputs = entry.inputs(args, kwargs)
@@ -166,7 +179,7 @@ class Jitted:
                 "the guards of a new trace do not hold for the call that made it",
                 actual=self._why_not(entry, args, kwargs),
             )
-        return self._run(entry, inputs, args, kwargs)
+        return entry, inputs
 
     def _run(self, entry: Entry, inputs: tuple[Any, ...], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if entry.refused is not None:
@@ -174,6 +187,8 @@ class Jitted:
                 raise self._staging_error(entry.refused)
             self._statistics.eager += 1
             return self.__jit_wrapped__(*args, **kwargs)
+        if entry.calls == 0 and self.checks == "first":
+            self._refuse_difference(entry, self._check(entry, inputs, args, kwargs))
         if entry.calls == 1:
             self._make_plan(entry, inputs, args, kwargs)
         result = entry.run(inputs, args, kwargs)
@@ -313,6 +328,35 @@ class Jitted:
             stacklevel=_depth(),
         )
 
+    # -- checking --------------------------------------------------------------------------------
+    def check(self, *args: Any, tolerance: float = TOLERANCE, **kwargs: Any) -> Report:
+        """Run the compiled program for these arguments beside what it means, and say which op differs first.
+
+        Each op's compiled result is compared with its NumPy meaning on the same operands; then the whole program, and,
+        where the function writes nothing outside, the result of the function run as plain Python.  ``tolerance`` is in
+        units in the last place.  Nothing is changed.  The `Report` is true if all agree; print it to see op, line and
+        size of the first difference.
+        """
+        entry, inputs = self._find(args, kwargs)
+        if entry.refused is not None:
+            raise self._staging_error(entry.refused)
+        return self._check(entry, inputs, args, kwargs, tolerance)
+
+    def _check(self, entry: Entry, inputs: Any, args: Any, kwargs: Any, tolerance: float = TOLERANCE) -> Report:
+        graph, backend = entry.traced.graph, self.backend or registry.default_backend()
+        report = check_graph(graph, inputs, backend, tolerance)
+        if not report or not entry.traced.staged.is_pure or graph.writes:
+            return report
+        with disabling():
+            expected = self.__jit_wrapped__(*args, **kwargs)
+        actual = entry.run(inputs, args, kwargs)
+        allowed = tolerance * max(len(graph), 1)
+        return replace(report, difference=compare_results(actual, expected, allowed))
+
+    def _refuse_difference(self, entry: Entry, report: Report) -> None:
+        if not report:
+            raise CompilerBug(f"compiled code differs from what it means: {report}", ir=entry.traced.graph)
+
     # -- looking ---------------------------------------------------------------------------------
     @property
     def graph(self) -> Graph:
@@ -320,6 +364,11 @@ class Jitted:
         if not self.entries:
             raise StagingError("the function was not called yet, so there is no graph", hint="call it once")
         return self.entries[0].traced.graph
+
+    @property
+    def code(self) -> str:
+        """The latest trace as Python, op by op; it runs, and computes the same."""
+        return python_code(self.graph)
 
     def explain(self) -> str:
         """What was compiled, why each time, who runs which part, and what guards protect it."""

@@ -26,11 +26,12 @@ def interpret(graph: Graph, inputs: Sequence[Any], expand: Expand | None = None)
     with np.errstate(all="ignore"):
         for node in graph.nodes:
             operands = [None if v is None else environment[v] for v in node.inputs]
-            environment.update(zip(node.outputs, _run(node, operands, expand)))
+            environment.update(zip(node.outputs, run_node(node, operands, expand)))
     return [environment[v] for v in graph.outputs]
 
 
-def _run(node: Node, operands: list[Any], expand: Expand | None) -> Sequence[Any]:
+def run_node(node: Node, operands: list[Any], expand: Expand | None) -> Sequence[Any]:
+    """The outputs of one node for these operands."""
     rule = node.op.rules.get("numpy")
     if rule is None:
         if expand is None:

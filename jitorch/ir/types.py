@@ -103,6 +103,15 @@ class EffectType(Type):
 EFFECT = EffectType()
 
 
+class Token:
+    """What stands for an effect token while a program runs: it holds nothing."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "<effect token>"
+
+
 @dataclass(frozen=True, slots=True)
 class AnyTensorType(Type):
     """A tensor of which neither dtype nor shape is known."""

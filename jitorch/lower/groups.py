@@ -41,6 +41,10 @@ def groups(plan: Plan) -> list[Group]:
     result: list[Group] = []
     position: dict[Value, int] = {}
     for value in plan.stored:
+        if value.node is not None and value.node.op.lowering == "control" and value.index > 0:
+            at = position[value] = position[value.node.outputs[0]]
+            result[at].values.append(value)
+            continue
         reads, aligned = reads_of(plan, value)
         after = max((position[v] for v in reads if v in position), default=-1)
         found = None

@@ -16,7 +16,7 @@ from jitorch.ops.arguments import check_tensor, is_tensor, number_of, one_size, 
 from jitorch.ops.arrange import stack
 from jitorch.ops.create import constant, iota, size_number
 from jitorch.ops.math import where
-from jitorch.ops.normalize import category_default, is_number
+from jitorch.ops.normalize import category_default, is_number, number_as
 from jitorch.ops.registry import Sample, function
 from jitorch.ops.structure import broadcast_to, cast, copy, reshape_to
 
@@ -196,23 +196,10 @@ scalar_tensor.samples(lambda rng: [Sample(2), Sample(1.5, dtype=dtypes.float64)]
 def filled(value: Any, shape: tuple[Any, ...], dtype: DType) -> Tensor:
     """A new tensor with ``value`` (a number, also one of run time, or a 0-d tensor) everywhere."""
     if isinstance(value, (bool, int, float, complex)):
-        scalar = constant(value=_converted(value, dtype), dtype=dtype)
+        scalar = constant(value=number_as(value, dtype), dtype=dtype)
     else:
         scalar = cast(value, dtype=dtype)
     return copy(broadcast_to(scalar, shape=shape))
-
-
-def _converted(value: Any, dtype: DType) -> Any:
-    """``value`` as ``dtype``'s kind of Python number; a negative one becomes unsigned as in C."""
-    if dtype.is_complex or (not isinstance(value, complex) and dtype.category is not Category.INT):
-        return dtypes.python_type(dtype)(value)
-    if isinstance(value, complex):
-        raise DTypeError("a complex number does not fit", expected=dtype, actual=value)
-    info = np.iinfo(dtype.numpy)
-    lowest = info.min if dtype.is_signed else -info.max
-    if not lowest <= value <= info.max:
-        raise ValueRangeError(f"{value} does not fit {dtype.name}", expected=f"{info.min} to {info.max}", actual=value)
-    return int(value) if dtype.is_signed else int(value) % (info.max + 1)
 
 
 def _finish(result: Tensor, device: Any, requires_grad: bool) -> Tensor:

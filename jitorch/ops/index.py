@@ -30,7 +30,21 @@ def _is_integer(key: Any) -> bool:
 
 
 def _is_array(key: Any) -> bool:
-    return isinstance(key, (list, range, np.ndarray, bool, np.bool_)) or hasattr(key, "requires_grad")
+    return isinstance(key, (list, range, np.ndarray)) or hasattr(key, "requires_grad")
+
+
+def _is_bool(key: Any) -> bool:
+    """A bool, or a mask without axes: it indexes no axis."""
+    return isinstance(key, (bool, np.bool_)) or (
+        hasattr(key, "requires_grad") and key.dtype is dtypes.bool_ and not key.ndim
+    )
+
+
+def _axes_used(item: Any) -> int:
+    """How many axes an entry of a key indexes."""
+    if item is None or item is Ellipsis or _is_bool(item):
+        return 0
+    return item.ndim if hasattr(item, "requires_grad") and item.dtype is dtypes.bool_ else 1
 
 
 def _as_index(key: Any) -> Any:
@@ -47,11 +61,7 @@ def _expand_key(x: Tensor, key: Any) -> list[Any]:
     """The key as a list with one entry an axis (and the Nones), the ellipsis replaced by slices."""
     items = list(key) if isinstance(key, tuple) else [key]
     items = [_as_index(i) if _is_array(i) else i for i in items]
-    used = 0
-    for item in items:
-        if item is None or item is Ellipsis:
-            continue
-        used += item.ndim if hasattr(item, "requires_grad") and item.dtype is dtypes.bool_ else 1
+    used = sum(map(_axes_used, items))
     if used > x.ndim:
         raise TensorIndexError("too many indices", expected=f"at most {x.ndim} for {x.type}", actual=used)
     places = [i for i, item in enumerate(items) if item is Ellipsis]
@@ -92,6 +102,12 @@ def _split(x: Tensor, key: Any) -> tuple[Tensor, list[tuple[int, Tensor]]]:
         if item is None:
             shape.append(1)
             continue
+        if _is_bool(item):
+            # All of ``x`` under a new axis of size 1, or none of it.
+            count = int(bool(item._data("a bool as an index") if hasattr(item, "requires_grad") else item))
+            arrays.append((len(shape), _as_index(np.zeros(count, np.int64))))
+            shape.append(1)
+            continue
         size = x.shape[axis]
         if isinstance(item, slice):
             start, stop, step = slice_bounds(item, size)
@@ -105,7 +121,7 @@ def _split(x: Tensor, key: Any) -> tuple[Tensor, list[tuple[int, Tensor]]]:
             start = position + size if position < 0 else position
             stop, step = start + 1, 1
         elif hasattr(item, "requires_grad"):
-            count = item.ndim if item.dtype is dtypes.bool_ else 1
+            count = _axes_used(item)
             arrays.append((len(shape), item))
             if item.dtype is dtypes.bool_ and not all(map(dims.equal, item.shape, x.shape[axis : axis + count])):
                 raise TensorIndexError(
@@ -140,13 +156,9 @@ def _kept_sizes(x: Tensor, key: Any, view: Tensor) -> list[Any]:
     sizes: list[Any] = []
     axis = 0
     for item in _expand_key(x, key):
-        if item is None:
-            continue
         if isinstance(item, slice):
             sizes.append(view.shape[axis])
-            axis += 1
-            continue
-        axis += item.ndim if hasattr(item, "requires_grad") and item.dtype is dtypes.bool_ else 1
+        axis += _axes_used(item)
     return sizes
 
 

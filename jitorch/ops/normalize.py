@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from jitorch import dims, dtypes
 from jitorch.dtypes import Category, DType
-from jitorch.errors import ArgumentError, DTypeError, ShapeError
+from jitorch.errors import ArgumentError, DTypeError, ShapeError, ValueRangeError
 from jitorch.ir import scalars
 from jitorch.ir.op import Op
 from jitorch.ir.types import ArrayType, ScalarType, like
@@ -155,9 +157,31 @@ def _as_number(x: Any, dtype: DType) -> Any:
     return dtypes.python_type(dtype)(x)
 
 
+def number_as(value: complex, dtype: DType) -> Any:
+    """A Python number as ``dtype``'s kind of number; a negative one becomes unsigned as in C.
+
+    Raises `ValueRangeError` where an int does not fit; NumPy and PyTorch let some of these pass.
+    """
+    if dtype.is_complex or (not isinstance(value, complex) and dtype.category is not Category.INT):
+        try:
+            return dtypes.python_type(dtype)(value)
+        except OverflowError:
+            raise ValueRangeError(f"an int is too large for {dtype.name}", actual=value) from None
+    if isinstance(value, complex):
+        raise DTypeError("a complex number does not fit", expected=dtype, actual=value)
+    info = np.iinfo(dtype.numpy)
+    lowest = info.min if dtype.is_signed else -info.max
+    if not lowest <= value <= info.max:
+        raise ValueRangeError(
+            f"{value} does not fit {dtype.name}", expected=f"{info.min} to {info.max}", actual=value,
+            hint="use a tensor of a wider dtype",
+        )  # fmt: skip
+    return int(value) if dtype.is_signed else int(value) % (info.max + 1)
+
+
 def _to(x: Any, dtype: DType, shape: tuple[Any, ...]) -> Any:
     if isinstance(x, PYTHON_NUMBERS):
-        x = _structural["constant"](value=dtypes.python_type(dtype)(x), dtype=dtype)
+        x = _structural["constant"](value=number_as(x, dtype), dtype=dtype)
     elif isinstance(x.type, ScalarType) or x.type.dtype is not dtype:
         x = _structural["cast"](x, dtype=dtype)
     return x if x.type.shape == shape else _structural["broadcast_to"](x, shape=shape)

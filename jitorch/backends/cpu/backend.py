@@ -30,13 +30,14 @@ class CpuBackend:
             return Unavailable(f"llvmlite does not work here: {error}")
 
     def verdict(self, node: Node, target: Any = None) -> Verdict:
-        return kernel_verdict(node, DTYPES)
+        return kernel_verdict(node, DTYPES, control=True)
 
     def compile(self, region: Graph, options: Options) -> Artifact:
         machine = native.host()
-        lowered = program(region, region.name, target_of_features(machine.triple, machine.features))
-        modules = llvm.modules(lowered)
-        payload = objects.pack(objects.compile_modules(modules, options.opt))
+        with objects.Compiler(options.opt, len(region.nodes)) as compiler:
+            lowered = program(region, region.name, target_of_features(machine.triple, machine.features))
+            modules = llvm.modules(lowered, compiler.add)
+            payload = objects.pack(compiler.finish(modules.host))
         manifest = program_manifest(region, lowered, host.entry_symbol(lowered.name))
         sources = {"kernels": "\n".join(map(str, lowered.kernels)), "program": str(lowered), "llvm": str(modules)}
         return Artifact(self.name, payload, manifest, sources)

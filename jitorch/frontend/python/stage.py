@@ -33,6 +33,7 @@ class Staged:
     finish: Finish | None  # None if refused
     finish_source: str
     refused: Refuse | None  # why the call cannot be staged; then `check` gives () for calls like this one
+    is_pure: bool  # whether the function wrote nothing that exists outside of it
     functions: dict[str, str]  # qualified name and place of each function traced -> digest of its code
     seconds: float  # time spent in Python: rewriting, running, recording, compiling the guards
 
@@ -66,7 +67,7 @@ def stage(
     seconds = time.perf_counter() - start
     return Staged(
         tuple(trace.guards), check, check_source, inputs, outputs, finish, finish_source, refused,
-        dict(trace.functions), seconds,
+        not trace.journal.targets(), dict(trace.functions), seconds,
     )  # fmt: skip
 
 
