@@ -1,9 +1,9 @@
 """The file: a header, a JSON manifest, and sections of bytes; every byte of it is covered by a digest or is zero.
 
-    0   8 bytes   magic
-    8   8 bytes   length of the manifest, little-endian
-   16  32 bytes   SHA-256 of the manifest
-   48             the manifest: UTF-8 JSON with ``format`` and ``sections``; then the sections, each at a multiple of 64
+ 0   8 bytes   magic
+ 8   8 bytes   length of the manifest, little-endian
+16  32 bytes   SHA-256 of the manifest
+48             the manifest: UTF-8 JSON with ``format`` and ``sections``; then the sections, each at a multiple of 64
 """
 
 from __future__ import annotations

@@ -46,7 +46,9 @@ def load(
         raise SavedModelError("the file holds something unknown", expected=", ".join(_KINDS), actual=str(kind)[:80])
     expected = {"format", "sections", "kind", "tensors", "extra", *keys}
     if set(manifest) != expected or set(sections) != {"graphs", "weights"}:
-        raise SavedModelError("the manifest holds something unknown", expected=sorted(expected), actual=sorted(manifest))
+        raise SavedModelError(
+            "the manifest holds something unknown", expected=sorted(expected), actual=sorted(manifest)
+        )
     arrays = weights.unpack(sections["weights"])
     tensors = _tensors(manifest["tensors"], arrays, map_location)
     _give_extra(manifest["extra"], _extra_files)

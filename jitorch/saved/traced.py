@@ -74,7 +74,9 @@ class TracedFunction:
 
     def __call__(self, *args: Tensor) -> Any:
         if len(args) != self.arguments or not all(isinstance(x, Tensor) for x in args):
-            raise ArgumentError(f"{self.__name__}: wrong arguments", expected=f"{self.arguments} tensors", actual=len(args))
+            raise ArgumentError(
+                f"{self.__name__}: wrong arguments", expected=f"{self.arguments} tensors", actual=len(args)
+            )
         values: dict[Any, Any] = dict(zip(self.tensor_graph.inputs, (*args, *self.captured)))
         for value, given in zip(self.tensor_graph.inputs, args):
             _check_type(self.__name__, value.type, given)

@@ -38,7 +38,9 @@ def save(m: Any, f: str | os.PathLike[str] | BinaryIO, _extra_files: dict[str, A
     elif isinstance(m, Jitted):
         data = _traced(m, extra)
     else:
-        raise CompileError(f"a {type(m).__name__} cannot be saved", "not-saveable", hint="jit.script or jit.trace it first")
+        raise CompileError(
+            f"a {type(m).__name__} cannot be saved", "not-saveable", hint="jit.script or jit.trace it first"
+        )
     container.write_file(f, data)
 
 

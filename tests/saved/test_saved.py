@@ -181,7 +181,9 @@ def test_extra_files():
 def test_golden_files_of_format_1_load(name, request):
     path = GOLDEN / f"{name}.1.jit"
     if request.config.getoption("--update-golden"):
-        made = {"function": lambda: torch.jit.script(models.everything), "module": scripted_model, "traced": trace}[name]()
+        made = {"function": lambda: torch.jit.script(models.everything), "module": scripted_model, "traced": trace}[
+            name
+        ]()
         path.parent.mkdir(exist_ok=True)
         torch.jit.save(made, path)
     loaded = torch.jit.load(path)

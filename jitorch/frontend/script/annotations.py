@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 from jitorch.devices import Device, Layout, MemoryFormat
@@ -34,6 +34,11 @@ _PLAIN: dict[Any, Type] = {
     Device: DEVICE, DType: DTYPE, Size: ListType(INT), Generator: ANY, Layout: ANY, MemoryFormat: ANY,
 }  # fmt: skip
 
+_BARE: dict[Any, str] = {
+    list: "List[Tensor]", dict: "Dict[str, Tensor]", tuple: "Tuple[Tensor, int]",
+    typing.List: "List[Tensor]", typing.Dict: "Dict[str, Tensor]", typing.Tuple: "Tuple[Tensor, int]",  # noqa: UP006
+}  # fmt: skip
+
 
 class NotAType(Exception):
     """An annotation that scripts do not have; its text says why, ``hint`` what to write."""
@@ -44,10 +49,13 @@ class NotAType(Exception):
 
 
 def type_of_annotation(annotation: Any, classes: Callable[[type], Type | None]) -> Type:
-    """The type that ``annotation`` stands for; ``classes`` gives those of the user's own classes.  Raises `NotAType`."""
-    found = _PLAIN.get(annotation) if annotation.__hash__ is not None else None
-    if found is not None:
-        return found
+    """The type of ``annotation``; ``classes`` gives those of the user's own classes.  Raises `NotAType`."""
+    if not isinstance(annotation, Hashable):
+        raise NotAType(f"{annotation} is no type of scripts")
+    if annotation in _PLAIN:
+        return _PLAIN[annotation]
+    if annotation in _BARE:
+        raise NotAType("a container whose elements have no type", f"say of what, as in {_BARE[annotation]}")
     if isinstance(annotation, type) and issubclass(annotation, Tensor):
         return TENSOR
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
@@ -73,12 +81,6 @@ def type_of_annotation(annotation: Any, classes: Callable[[type], Type | None]) 
 
 
 def _plain(annotation: Any, classes: Callable[[type], Type | None]) -> Type:
-    containers = {
-        list: "List[Tensor]", dict: "Dict[str, Tensor]", tuple: "Tuple[Tensor, int]",
-        typing.List: "List[Tensor]", typing.Dict: "Dict[str, Tensor]", typing.Tuple: "Tuple[Tensor, int]",  # noqa: UP006
-    }  # fmt: skip
-    if annotation.__hash__ is not None and annotation in containers:
-        raise NotAType("a container whose elements have no type", f"say of what, as in {containers[annotation]}")
     found = classes(annotation) if isinstance(annotation, type) else None
     if found is None:
         raise NotAType(f"{getattr(annotation, '__name__', annotation)} is no type of scripts")

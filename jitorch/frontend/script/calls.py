@@ -82,7 +82,7 @@ class Calls(Statements):
         if public is not None:
             return self._call_public(public, found, node)
         if name in _CONTEXT_CLASSES or name in ("Device", "Size", "Generator", "is_grad_enabled"):
-            spelled = f"torch.{ {'Device': 'device'}.get(name, name)}"
+            spelled = f"torch.{ {'Device': 'device'}.get(name, name) }"
             if getattr(found, "__module__", "").startswith("jitorch") and tables.other(spelled) is not None:
                 return self._plain_call(spelled, node, tables.other(spelled))
         if isinstance(found, type):
@@ -130,7 +130,9 @@ class Calls(Statements):
         for keyword in node.keywords:
             parameter = by_name.get(str(keyword.arg))
             if parameter is None or parameter.name in given:
-                what = f"{name} has no parameter {keyword.arg}" if parameter is None else f"{keyword.arg} is given twice"
+                what = (
+                    f"{name} has no parameter {keyword.arg}" if parameter is None else f"{keyword.arg} is given twice"
+                )
                 raise self.error(what, "arguments", keyword.value, expected=", ".join(by_name))
             values.append(self._argument(parameter, keyword.value, name))
             given.add(parameter.name)
@@ -309,7 +311,9 @@ class Calls(Statements):
             case "min" | "max":
                 if len(values) == 1:
                     return self.iterated(values[0], node.args[0])
-                return TENSOR if TENSOR in [v.type for v in values] else self._common([v.type for v in values], None, node)
+                return (
+                    TENSOR if TENSOR in [v.type for v in values] else self._common([v.type for v in values], None, node)
+                )
             case "sum":
                 return self._sum(values, node)
             case "abs":
@@ -489,7 +493,9 @@ class Calls(Statements):
         values = [self.read(n, node) for n in captured]
         values += [self.expr(arg) for arg in node.args]
         first = len(names) - len(tree.args.defaults)
-        values += [self.expr(d) for d in tree.args.defaults[len(node.args) - first :]] if len(node.args) >= first else []
+        values += (
+            [self.expr(d) for d in tree.args.defaults[len(node.args) - first :]] if len(node.args) >= first else []
+        )
         if len(values) != len(captured) + len(names):
             raise self.error(f"{name} takes {len(names)} arguments", "arguments", node, actual=len(node.args))
         known = {n: v.type for n, v in zip([*captured, *names], values)}
@@ -530,7 +536,9 @@ class Calls(Statements):
                 return None if found is None else found[::-1]
             case ast.Call(ast.Name("zip"), inners):
                 return self._unrolled_zip(inners)
-            case ast.Call(ast.Attribute(base, "items" | "values" | "keys" | "children" | "named_children" as method), []):
+            case ast.Call(
+                ast.Attribute(base, "items" | "values" | "keys" | "children" | "named_children" as method), []
+            ):
                 return self._unrolled_modules(base, method)
         return self._unrolled_modules(node, "iter")
 
@@ -585,7 +593,11 @@ class Calls(Statements):
         if isinstance(target, ast.Name):
             self.variables[target.id] = Made(make)
             return
-        if not isinstance(target, (ast.Tuple, ast.List)) or not isinstance(make, tuple) or len(make) != len(target.elts):
+        if (
+            not isinstance(target, (ast.Tuple, ast.List))
+            or not isinstance(make, tuple)
+            or len(make) != len(target.elts)
+        ):
             raise self.error("the target of a loop over modules does not fit", "type-mismatch", target)
         for part, maker in zip(target.elts, make):
             self.substitute(part, maker)

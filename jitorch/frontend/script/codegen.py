@@ -127,8 +127,13 @@ class _Writer:
             self.write(0, "")
             return
         if record.kind == "namedtuple":
-            fields, defaults = list(record.fields), [record.constants[n] for n in record.fields if n in record.constants]
-            self.write(0, f"{name} = collections.namedtuple({name!r}, {fields!r}, defaults={ast.unparse(literal(defaults))})")
+            fields, defaults = (
+                list(record.fields),
+                [record.constants[n] for n in record.fields if n in record.constants],
+            )
+            self.write(
+                0, f"{name} = collections.namedtuple({name!r}, {fields!r}, defaults={ast.unparse(literal(defaults))})"
+            )
             self.write(0, "")
             return
         if record.kind == "dataclass":
@@ -489,7 +494,9 @@ def _target(target: Any) -> ast.expr:
 def _bare(tree: ast.expr, key: ast.expr | None = None) -> ast.expr:
     """``x.shape`` in the place of ``list(x.shape)``, where it is only read."""
     match tree:
-        case ast.Call(ast.Name("list"), [ast.Attribute(_, "shape") | ast.Call(ast.Attribute(_, "size"), []) as size], []):
+        case ast.Call(
+            ast.Name("list"), [ast.Attribute(_, "shape") | ast.Call(ast.Attribute(_, "size"), []) as size], []
+        ):
             return tree if isinstance(key, ast.Slice) else size
     return tree
 

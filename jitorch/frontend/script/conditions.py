@@ -140,7 +140,9 @@ class Conditions(Expressions):
     def _question(self, node: ast.Call, function: ast.expr) -> Test | None:
         """``isinstance``, ``hasattr`` and the like; None for other calls."""
         with self.attempt():
-            known = self.meaning(function) if not isinstance(function, ast.Attribute) or self._is_static(function) else None
+            known = (
+                self.meaning(function) if not isinstance(function, ast.Attribute) or self._is_static(function) else None
+            )
         if not isinstance(known, Known):
             return None
         found = known.object

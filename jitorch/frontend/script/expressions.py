@@ -188,7 +188,9 @@ class Expressions(Frame):
             text = ast.unparse(node.value) if isinstance(node, ast.Attribute) else "it"
             test = f"{text} is not None" if NONE in relations.members(kind) else f"isinstance({text}, ...)"
             what = f"{text} is {spell(kind)}, which has no {name}"
-            raise self.error(what, "type-mismatch", node, hint=f"test {test} first; an attribute goes to a variable first")
+            raise self.error(
+                what, "type-mismatch", node, hint=f"test {test} first; an attribute goes to a variable first"
+            )
         raise self._unknown(kind, name, [*attributes, *methods], node)
 
     def _tensor_attribute(self, base: Value, name: str, node: ast.AST) -> Value | Member:
@@ -354,7 +356,9 @@ class Expressions(Frame):
             for side, text in ((left, "left"), (right, "right")):
                 if NONE in relations.members(side.type):
                     what = f"the {text} side of {symbol} may be None"
-                    raise self.error(what, "type-mismatch", node, actual=spell(side.type), hint="test it for None first")
+                    raise self.error(
+                        what, "type-mismatch", node, actual=spell(side.type), hint="test it for None first"
+                    )
             what = f"no {symbol} of {spell(left.type)} and {spell(right.type)}"
             hint = "str() makes text of a number" if STR in (left.type, right.type) else None
             raise self.error(what, "type-mismatch", node, hint=hint)
@@ -393,8 +397,10 @@ class Expressions(Frame):
             return TENSOR
         if name in _ORDER:
             number = {a.type, b.type} <= {INT, FLOAT, BOOL, NUMBER}
-            if not number and not (a.type == b.type and isinstance(a.type, (ListType, TupleType))) and (
-                a.type != STR or b.type != STR
+            if (
+                not number
+                and not (a.type == b.type and isinstance(a.type, (ListType, TupleType)))
+                and (a.type != STR or b.type != STR)
             ):
                 raise self.error(f"no {symbol} of {spell(a.type)} and {spell(b.type)}", "type-mismatch", node)
         return BOOL
@@ -446,7 +452,9 @@ class Expressions(Frame):
         with self.attempt():
             key = self.expr(node.slice)
         if key not in self.constants:
-            raise self.error(f"{base.name} is a constant, and its index is not", node=node, hint="pass it as an argument")
+            raise self.error(
+                f"{base.name} is a constant, and its index is not", node=node, hint="pass it as an argument"
+            )
         found = base.object[self.constants[key]]
         value = self._embedded(found, base.name)
         return Known(found, ast.unparse(node)) if value is None else value

@@ -23,7 +23,9 @@ from jitorch.ir.types import TENSOR
 _counter = itertools.count(1)
 _MODULE = "__script__"
 # Dataclasses look the module of a class up.
-sys.modules.setdefault(_MODULE, types.ModuleType(_MODULE, "Where the classes of scripts that were read from files live."))
+sys.modules.setdefault(
+    _MODULE, types.ModuleType(_MODULE, "Where the classes of scripts that were read from files live.")
+)
 
 
 def build(program: Program, classes: bool) -> dict[str, Any]:

@@ -277,7 +277,12 @@ class FunctionCompiler(Calls):
 
     def function_of(self, function: types.FunctionType, node: ast.AST) -> Function:
         found = self.compiler.function(function)
-        if found.graph is None and not found.python and found.returns is None and not marks.scripted_overloads(function):
+        if (
+            found.graph is None
+            and not found.python
+            and found.returns is None
+            and not marks.scripted_overloads(function)
+        ):
             what = f"{found.name} calls itself before its result is known"
             raise self.error(what, "annotation", node, hint="annotate its result: def f(...) -> Tensor:")
         return found

@@ -136,12 +136,14 @@ def fits(actual: Type, expected: Type, inherits: Inherits = lambda a, b: False) 
             return True
         case (ScalarType("int" | "float"), ScalarType("complex")):
             return True
-        case (AnyTensorType() | TensorType()), (AnyTensorType() | TensorType()):
+        case ((AnyTensorType() | TensorType()), (AnyTensorType() | TensorType())):
             return True
         case ListType(a), ListType(b):
             return a == UNKNOWN or a == b or (isinstance(a, (ListType, DictType, TupleType)) and fits(a, b, inherits))
         case DictType(k, v), DictType(l, w):
-            return UNKNOWN in (k, v) or (k == l and (v == w or (fits(v, w, inherits) and not isinstance(w, ScalarType))))
+            return UNKNOWN in (k, v) or (
+                k == l and (v == w or (fits(v, w, inherits) and not isinstance(w, ScalarType)))
+            )
         case RecordType(a, fields), RecordType(b, _) if not fields:
             return inherits(a, b)
     if isinstance(expected, TupleType) and is_tuple_like(actual):

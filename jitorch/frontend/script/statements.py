@@ -170,7 +170,9 @@ class Statements(Conditions):
             self.variables[target.id] = self._declared_type(target, type)
             return target.id
         if not isinstance(target, (ast.Tuple, ast.List)):
-            raise self.error("a loop sets what is no variable", node=target, hint="use a variable, and assign it inside")
+            raise self.error(
+                "a loop sets what is no variable", node=target, hint="use a variable, and assign it inside"
+            )
         types = self._unpacked(target, type)
         bound = []
         for part, kind in zip(target.elts, types):
@@ -318,7 +320,9 @@ class Statements(Conditions):
             self.expect(value, self.returns, "the returned value", node)
             return
         found = value.type
-        joined = found if self.found_returns is None else relations.join(self.found_returns, found, self.program.inherits)
+        joined = (
+            found if self.found_returns is None else relations.join(self.found_returns, found, self.program.inherits)
+        )
         if joined is None:
             before = spell(self.found_returns) if self.found_returns is not None else ""
             raise self.error(

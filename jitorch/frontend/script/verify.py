@@ -137,7 +137,9 @@ class _Verifier:
 def _attribute(kind: Any, *names: str) -> Callable[[_Verifier, Node], None]:
     def check(verifier: _Verifier, node: Node) -> None:
         for name in names:
-            _refuse_unless(isinstance(node.attrs[name], kind), f"an attribute {name} of {node.op.name}", node.attrs[name])
+            _refuse_unless(
+                isinstance(node.attrs[name], kind), f"an attribute {name} of {node.op.name}", node.attrs[name]
+            )
 
     return check
 
@@ -250,7 +252,9 @@ def _comprehend(verifier: _Verifier, node: Node) -> None:
     _expression(verifier, node, element, *([] if test is None else [test]))
     pair = element.outputs[0].node
     if node.attrs["kind"] == "dict":
-        _refuse_unless(pair is not None and pair.op.name == "tuple" and len(pair.inputs) == 2, "a comprehension", "dict")
+        _refuse_unless(
+            pair is not None and pair.op.name == "tuple" and len(pair.inputs) == 2, "a comprehension", "dict"
+        )
 
 
 def _regions(*names: str) -> Callable[[_Verifier, Node], None]:
