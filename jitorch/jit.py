@@ -23,10 +23,7 @@ from jitorch.frontend.jitted import Jitted
 from jitorch.frontend.modes import disable
 from jitorch.tensor import Tensor
 
-__all__ = [
-    "Attribute", "Final", "Jitted", "ScriptFunction", "ScriptModule", "annotate", "disable", "export", "ignore",
-    "interface", "is_scripting", "is_tracing", "isinstance", "jit", "script", "script_method", "trace", "unused",
-]  # fmt: skip
+__all__ = ["Jitted", "disable", "jit", "trace"]
 
 
 def jit(

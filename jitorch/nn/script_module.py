@@ -91,7 +91,7 @@ class ScriptModule(Module, metaclass=_Meta):
         return "\n".join(self._method(name).explain() for name in self._state().entries)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
-        new = object.__new__(type(self))
+        new: Any = object.__new__(type(self))
         memo[id(self)] = new
         state = self.__dict__.get("_script")
         entries = () if state is None else state.entries
@@ -175,11 +175,11 @@ class _Wrapping:
         if record.kind != "module":
             if all(children[n] is m for n, m in module._modules.items()):
                 return module
-            twin = object.__new__(type(module))
+            twin: Any = object.__new__(type(module))
             twin.__dict__.update(module.__dict__)
             twin.__dict__["_modules"] = children
             return twin
-        made: Module = object.__new__(self.names[record.name])
+        made: Any = object.__new__(self.names[record.name])
         fill(made, module, children)
         attach(made, Script(self.compiler.program, self.names, record, self.entries[id(module)]))
         return made

@@ -1,4 +1,4 @@
-"""Saved models: one file of text and numbers, read without running anything in it.  docs/saved_models.md describes it."""
+"""Saved models: one file of text and numbers, read without running anything in it.  See docs/saved_models.md."""
 
 from jitorch.saved.reader import load
 from jitorch.saved.writer import save

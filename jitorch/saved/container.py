@@ -50,7 +50,7 @@ def pack(manifest: dict[str, Any], sections: dict[str, bytes]) -> bytes:
 
 
 def unpack(data: bytes) -> tuple[dict[str, Any], dict[str, memoryview]]:
-    """The manifest and the sections; a SavedModelError for bytes that are no whole, unchanged file of a known version."""
+    """The manifest and the sections; SavedModelError for bytes that are no whole, unchanged, known file."""
     if len(data) < _HEADER.size or not data.startswith(MAGIC):
         raise SavedModelError("this is no saved model", expected=f"a file that begins with {MAGIC!r}", actual=data[:8])
     _, length, digest = _HEADER.unpack_from(data)

@@ -165,7 +165,7 @@ class _Modules:
             if record is None or record.kind != "module":
                 raise SavedModelError("a module is of no class of the file", actual=name[:80])
             return object.__new__(self.names[name])
-        kind = getattr(nn, name.removeprefix("nn."), None) if name.startswith("nn.") else None
+        kind: Any = getattr(nn, name.removeprefix("nn."), None) if name.startswith("nn.") else None
         ours = isinstance(kind, type) and issubclass(kind, Module) and kind.__module__.startswith("jitorch.nn.")
         if not ours or kind is Module or kind.__module__ == "jitorch.nn.script_module":
             raise SavedModelError("a module is of no class of jitorch.nn", actual=name[:80])

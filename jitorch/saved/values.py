@@ -48,8 +48,9 @@ class Encoder:
         if type(value) is list:
             return [self.encode(item) for item in value]
         if isinstance(value, tuple):
-            if hasattr(value, "_fields"):
-                return {"record": [self._class(value), {n: self.encode(v) for n, v in zip(value._fields, value)}]}
+            names = getattr(value, "_fields", None)
+            if names is not None:
+                return {"record": [self._class(value), {n: self.encode(v) for n, v in zip(names, value)}]}
             return {"tuple": [self.encode(item) for item in value]}
         if type(value) is dict:
             return {"dict": [[self.encode(k), self.encode(v)] for k, v in value.items()]}
@@ -150,12 +151,12 @@ class Decoder:
 
     def _read_record(self, content: Any, depth: int) -> Any:
         name, fields = self._pair(content, "object")
-        kind = self.classes.get(name)
+        kind: Any = self.classes.get(name)
         if kind is None or not isinstance(fields, dict) or not all(tables.is_member(n) for n in fields):
             raise self._bad("object of a class of the file", content)
         values = {n: self.decode(v, depth) for n, v in fields.items()}
         if issubclass(kind, tuple):
-            if tuple(values) != kind._fields:
+            if tuple(values) != getattr(kind, "_fields", ()):
                 raise self._bad("named tuple", content)
             return tuple.__new__(kind, values.values())
         if issubclass(kind, enum.Enum) or hasattr(kind, "_parameters"):

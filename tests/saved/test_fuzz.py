@@ -22,7 +22,8 @@ COUNT, LONG_COUNT = 1_000, 10_000
 NAMES = [
     "__class__", "__init__", "__globals__", "__reduce__", "__import__", "eval", "exec", "open", "os.system", "_array",
     "numpy", "tofile", "torch.load", "torch.save", "torch.jit.load", "torch", "math", "builtins", "enum", "dataclasses",
-    "print", "self", "forward", "x", "n", "Mode", "Mode.FAST", "Box", "list", "str", "tensor", "lambda", "class", "", "a b",
+    "print", "self", "forward", "x", "n", "Mode", "Mode.FAST", "Box", "list", "str", "tensor", "lambda", "class", "",
+    "a b",
     "training", "_parameters", "../x", "cpu", "torch.relu", "nn.Module", "nn.Linear", "nn.ModuleList", "f32[2]", "any",
 ]  # fmt: skip
 VALUES: list[Any] = [

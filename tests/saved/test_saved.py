@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 
 import jitorch as torch
-
 from jitorch import dtypes, nn
 from jitorch.errors import ArgumentError, CompileError, SavedModelError
 from jitorch.saved import container

@@ -7,43 +7,29 @@ once, by the next node that asks for one, stands where it is used; any other get
 from __future__ import annotations
 
 import ast
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from jitorch.errors import Location, ParseError
 from jitorch.frontend.script import tables
-from jitorch.frontend.script.program import Class, Function, Member, Parameter, Program
-from jitorch.frontend.script.relations import NUMBER, UNKNOWN, parts
+from jitorch.frontend.script.program import Class, Function, Parameter, Program
+from jitorch.frontend.script.relations import UNKNOWN
+from jitorch.frontend.script.spelling import HEADER, annotation, literal
 from jitorch.ir.graph import Graph, Node, Value
 from jitorch.ir.types import (
-    ANY,
-    DEVICE,
-    DTYPE,
     NONE,
-    TENSOR,
     DictType,
     ListType,
     OptionalType,
-    RecordType,
     TupleType,
-    Type,
     UnionType,
 )
-
-HEADER = ("from __future__ import annotations", "import builtins", "import collections", "import dataclasses",
-          "import enum", "import math", "from typing import Any, Union", "import jitorch as torch", "")  # fmt: skip
-"""What the code of every program begins with."""
 
 _DEPTH = 40  # how deep expressions nest before a variable is made: Python's own compiler has limits
 _ATOMS = frozenset({"constant", "named", "local"})
 _OPERATORS = {name: cls for cls, (name, _) in {**tables.BINARY, **tables.UNARY}.items()}
 _COMPARISONS = {name: cls for cls, (name, _) in tables.COMPARE.items()}
-_SIMPLE = {
-    TENSOR: "torch.Tensor", ANY: "Any", DEVICE: "torch.device", DTYPE: "torch.dtype", NONE: "None", UNKNOWN: "Any",
-    NUMBER: "float",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -58,30 +44,8 @@ class Code:
         return "\n".join(self.lines) + "\n"
 
 
-def annotation(type: Type) -> str:
-    """``type`` as an annotation in generated code."""
-    if type in _SIMPLE:
-        return _SIMPLE[type]
-    match type:
-        case ListType(element):
-            return f"list[{annotation(element)}]"
-        case DictType(key, value):
-            return f"dict[{annotation(key)}, {annotation(value)}]"
-        case OptionalType(element):
-            return f"Union[{annotation(element)}, None]"
-        case UnionType(members):
-            return f"Union[{', '.join(map(annotation, members))}]"
-        case TupleType(elements):
-            return f"tuple[{', '.join(map(annotation, elements)) or '()'}]"
-        case RecordType(name, _) if name.isidentifier():
-            return name
-        case RecordType():
-            return f"tuple[{', '.join(map(annotation, parts(type)))}]"
-    return str(type)
-
-
 def generate(program: Program, classes: bool = True) -> Code:
-    """The code of a whole program; without ``classes`` only modules and functions, for a process that has the others."""
+    """The code of a whole program; without ``classes`` only that of modules and functions."""
     writer = _Writer(program)
     for line in HEADER:
         writer.write(0, line)
@@ -305,7 +269,9 @@ class _Block:
     def arguments(self, trees: list[Any], node: Node, skip: int = 0) -> tuple[list[ast.expr], list[ast.keyword]]:
         keywords, stars = node.attrs["keywords"], node.attrs["stars"]
         count = len(trees) - len(keywords)
-        positional = [ast.Starred(t, ast.Load()) if i in stars else t for i, t in enumerate(trees[:count])]
+        positional: list[ast.expr] = [
+            ast.Starred(t, ast.Load()) if i in stars else t for i, t in enumerate(trees[:count])
+        ]
         return positional[skip:], [ast.keyword(k, _standalone(t)) for k, t in zip(keywords, trees[count:])]
 
 
@@ -509,29 +475,6 @@ def _standalone(tree: ast.expr) -> ast.expr:
     if isinstance(tree, ast.Tuple):
         return ast.Tuple([_standalone(t) for t in tree.elts], ast.Load())
     return tree
-
-
-def literal(value: Any) -> ast.expr:
-    """The expression that makes a plain value."""
-    if isinstance(value, (list, tuple)):
-        items = [literal(v) for v in value]
-        return ast.List(items, ast.Load()) if isinstance(value, list) else ast.Tuple(items, ast.Load())
-    if isinstance(value, dict):
-        return ast.Dict([literal(k) for k in value], [literal(v) for v in value.values()])
-    if isinstance(value, float) and math.isnan(value):
-        return ast.Attribute(ast.Name("math", ast.Load()), "nan", ast.Load())
-    if isinstance(value, complex):
-        return ast.Call(ast.Name("complex", ast.Load()), [literal(value.real), literal(value.imag)], [])
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and math.copysign(1, value) < 0:
-        return ast.UnaryOp(ast.USub(), literal(-value))
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return ast.Constant(value)
-    if isinstance(value, Member):
-        return ast.Attribute(ast.Name(value.kind, ast.Load()), value.name, ast.Load())
-    text = str(value)
-    if text.startswith("torch."):
-        return ast.parse(text, mode="eval").body
-    return ast.Call(ast.parse("torch.device", mode="eval").body, [ast.Constant(text)], [])
 
 
 def _assigned(graph: Graph) -> Iterator[str]:

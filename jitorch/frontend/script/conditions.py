@@ -10,8 +10,8 @@ from typing import Any
 
 from jitorch.frontend.script import marks, relations
 from jitorch.frontend.script.annotations import NotAType, type_of_annotation
-from jitorch.frontend.script.expressions import Expressions
 from jitorch.frontend.script.frame import Known, Member, Test, Variables
+from jitorch.frontend.script.items import Items
 from jitorch.frontend.script.relations import fits, spell
 from jitorch.ir.graph import Value
 from jitorch.ir.types import BOOL, NONE, TENSOR, DictType, ListType, RecordType, TupleType, Type
@@ -19,7 +19,7 @@ from jitorch.ir.types import BOOL, NONE, TENSOR, DictType, ListType, RecordType,
 _DECIDERS: dict[Any, bool] = {marks.is_scripting: True, marks.is_tracing: False}
 
 
-class Conditions(Expressions):
+class Conditions(Items):
     """See the module's docstring."""
 
     @abstractmethod

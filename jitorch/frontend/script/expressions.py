@@ -13,9 +13,10 @@ from typing import Any
 from jitorch.devices import Device
 from jitorch.dtypes import DType
 from jitorch.frontend.script import relations, tables
-from jitorch.frontend.script.frame import Conflict, Frame, Known, Member, Test, Variables
+from jitorch.frontend.script.frame import Frame, Known, Member, Test, Variables
+from jitorch.frontend.script.operators import element_of, iterated_type, members_of, operator_type
 from jitorch.frontend.script.program import Class
-from jitorch.frontend.script.relations import NUMBER, NUMBERS, UNKNOWN, is_tuple_like, parts, spell
+from jitorch.frontend.script.relations import NUMBER, UNKNOWN, is_tuple_like, spell
 from jitorch.ir.graph import Value
 from jitorch.ir.types import (
     ANY,
@@ -40,8 +41,6 @@ from jitorch.ir.types import (
 Meaning = Value | Known | Member
 
 _ORDER = frozenset("lt le gt ge".split())
-_BITS = frozenset("and or xor lshift rshift".split())
-_CONTAINERS = frozenset({"list", "dict", "sequential"})
 _HINTS = {
     ast.Set: "use a list or a dict",
     ast.SetComp: "use a list or a dict",
@@ -54,7 +53,7 @@ _HINTS = {
 
 
 class Expressions(Frame):
-    """Everything but calls, which are in `jitorch.frontend.script.calls`."""
+    """Names, attributes, literals and operators; items and calls have modules of their own."""
 
     @abstractmethod
     def scope(self, name: str) -> Any:
@@ -179,7 +178,7 @@ class Expressions(Frame):
             return self._tensor_attribute(base, name, node)
         if isinstance(kind, RecordType):
             return self._record_attribute(base, kind, name, node)
-        attributes, methods = _members(kind)
+        attributes, methods = members_of(kind)
         if name in attributes:
             return self.emit("attribute", [base], attributes[name], name=name)
         if name in methods:
@@ -264,7 +263,7 @@ class Expressions(Frame):
             self.constants[made] = kind(self.constants[v] for v in items)
 
     def _list(self, node: ast.List, expected: Type | None) -> Value:
-        wanted = _element_of(expected)
+        wanted = element_of(expected)
         items = [self.expr(item, wanted) for item in node.elts]
         element = self._common([v.type for v in items], wanted, node)
         made = self.emit("list", items, ListType(element))
@@ -323,9 +322,10 @@ class Expressions(Frame):
             return self._test_value(node)
         name, symbol = tables.UNARY[type(node.op).__name__]
         value = self.expr(node.operand, expected)
-        if isinstance(node.operand, ast.Constant) and type(node.operand.value) in (int, float):
+        number = node.operand.value if isinstance(node.operand, ast.Constant) else None
+        if isinstance(number, (int, float)) and not isinstance(number, bool) and name in ("neg", "pos"):
             self.drop_since(len(self.blocks[-1].nodes) - 1)
-            return self.constant(-node.operand.value if name == "neg" else node.operand.value)
+            return self.constant(-number if name == "neg" else number)
         kind = INT if value.type == BOOL else value.type
         if kind not in (TENSOR, INT, FLOAT, COMPLEX, NUMBER) or (name == "invert" and kind not in (TENSOR, INT)):
             kind = self._overloaded(value, {"neg": "__neg__", "pos": "__pos__", "invert": "__invert__"}[name])
@@ -351,7 +351,7 @@ class Expressions(Frame):
     def binary_type(self, operator: str, left: Value, right: Value, node: ast.AST) -> Type:
         """The type of ``left + right`` and its like."""
         name, symbol = tables.BINARY[operator]
-        kind = self._overloaded(left, f"__{name}__") or _binary_type(name, left, right, self.constants)
+        kind = self._overloaded(left, f"__{name}__") or operator_type(name, left, right, self.constants)
         if kind is None:
             for side, text in ((left, "left"), (right, "right")):
                 if NONE in relations.members(side.type):
@@ -387,7 +387,7 @@ class Expressions(Frame):
         if name in ("is", "is_not"):
             return BOOL
         if name in ("in", "not_in"):
-            if _iterated(b.type) is None and b.type != STR and b.type != TENSOR:
+            if iterated_type(b.type) is None and b.type != STR and b.type != TENSOR:
                 raise self.error(f"{spell(b.type)} is no container", "type-mismatch", node)
             return BOOL
         overloaded = self._overloaded(a, f"__{name}__")
@@ -417,7 +417,7 @@ class Expressions(Frame):
             region.outputs = [value]
             regions.append(region)
             found.append(value.type)
-        kind = relations.join(*found, self.program.inherits)
+        kind = relations.join(found[0], found[1], self.program.inherits)
         if kind is None and expected is not None and all(relations.fits(t, expected) for t in found):
             kind = expected
         if kind is None:
@@ -428,182 +428,6 @@ class Expressions(Frame):
     def assuming(self, known: Variables) -> Any:
         """While this lasts, variables have the types that a test has shown."""
         return _Assuming(self, known)
-
-    # -- items
-
-    def _subscript(self, node: ast.Subscript, expected: Type | None) -> Meaning:
-        base = self.meaning(node.value)
-        if isinstance(base, Known):
-            if isinstance(base.object, (dict, list, tuple)):
-                return self._static_item(base, node)
-            return Known(None, ast.unparse(node)) if isinstance(base.object, type) else self._no_item(base, node)
-        if isinstance(base, Member):
-            raise self.error(f"an item of the method {base.name}", node=node, hint="call it")
-        record = self._module_container(base.type)
-        if record is not None:
-            return self._module_item(base, record, node)
-        key = self.index(base, node.slice)
-        return self.emit("item", [base, key], self.item_type(base, key, node))
-
-    def _no_item(self, base: Known, node: ast.AST) -> Meaning:
-        raise self.error(f"an item of {base.name}", node=node)
-
-    def _static_item(self, base: Known, node: ast.Subscript) -> Meaning:
-        with self.attempt():
-            key = self.expr(node.slice)
-        if key not in self.constants:
-            raise self.error(
-                f"{base.name} is a constant, and its index is not", node=node, hint="pass it as an argument"
-            )
-        found = base.object[self.constants[key]]
-        value = self._embedded(found, base.name)
-        return Known(found, ast.unparse(node)) if value is None else value
-
-    def _module_container(self, kind: Type) -> Class | None:
-        record = self.program.classes.get(kind.name) if isinstance(kind, RecordType) else None
-        return record if record is not None and record.kind in _CONTAINERS else None
-
-    def _module_item(self, base: Value, record: Class, node: ast.Subscript) -> Value:
-        key = self.expr(node.slice)
-        if key not in self.constants:
-            what = f"the index into a {record.kind} of modules must be constant"
-            raise self.error(what, node=node.slice, hint="iterate over it, or write the number out")
-        index = self.constants[key]
-        names = list(record.fields)
-        if isinstance(index, int):
-            if not -len(names) <= index < len(names):
-                raise self.error("the index is out of range", "type-mismatch", node.slice, actual=index)
-            index = names[index]
-        if index not in record.fields:
-            raise self.error(f"no module {index!r} in the container", "unknown-member", node.slice)
-        return self.emit("item", [base, key], record.fields[index])
-
-    def index(self, base: Value, node: ast.expr) -> Value:
-        """What stands between the brackets."""
-        if isinstance(node, ast.Slice):
-            bounds = [None if b is None else self.expr(b) for b in (node.lower, node.upper, node.step)]
-            for bound, tree in zip(bounds, (node.lower, node.upper, node.step)):
-                if bound is not None and tree is not None and bound.type != TENSOR:
-                    self.expect(bound, OptionalType(INT), "the bound of a slice", tree)
-            made = self.emit("slice", bounds, ANY)
-            if all(b is None or b in self.constants for b in bounds):
-                self.constants[made] = slice(*[None if b is None else self.constants[b] for b in bounds])
-            return made
-        if isinstance(node, ast.Tuple) and base.type == TENSOR:
-            items = [self.index(base, item) for item in node.elts]
-            return self.emit("tuple", items, TupleType(tuple(v.type for v in items)))
-        return self.expr(node)
-
-    def item_type(self, base: Value, key: Value, node: ast.Subscript) -> Type:
-        """The type of ``base[key]``."""
-        sliced = key.node is not None and key.node.op.name == "slice"
-        match base.type:
-            case t if t == TENSOR:
-                return TENSOR
-            case ListType(element):
-                if not sliced:
-                    self.expect(key, INT, "the index of a list", node.slice)
-                return base.type if sliced else element
-            case DictType(known, value):
-                self.expect(key, known, "the key", node.slice)
-                return value
-            case t if t == STR:
-                return STR
-            case t if is_tuple_like(t):
-                return self._tuple_item(parts(t), key, node)
-            case t if t == ANY:
-                return ANY
-        found = self._overloaded(base, "__getitem__")
-        if found is None:
-            optional = NONE in relations.members(base.type)
-            hint = "test that it is not None first" if optional else None
-            raise self.error(f"a {spell(base.type)} has no items", "type-mismatch", node, hint=hint)
-        return found
-
-    def _tuple_item(self, elements: tuple[Type, ...], key: Value, node: ast.Subscript) -> Type:
-        index = self.constants.get(key)
-        if isinstance(index, slice):
-            return TupleType(elements[index])
-        if isinstance(index, int):
-            if not -len(elements) <= index < len(elements):
-                what = f"the tuple has {len(elements)} elements"
-                raise self.error(what, "type-mismatch", node.slice, actual=index)
-            return elements[index]
-        if len(set(elements)) == 1:
-            return elements[0]
-        what = "the index of a tuple of different types must be constant"
-        raise self.error(what, node=node.slice, hint="write the number out, or unpack the tuple")
-
-    # -- comprehensions
-
-    def iterated(self, value: Value, node: ast.AST) -> Type:
-        """The type of what iteration over ``value`` gives."""
-        found = _iterated(value.type)
-        if found is None and is_tuple_like(value.type):
-            found = self._common(list(parts(value.type)), None, node)
-        if found is None:
-            optional = NONE in relations.members(value.type)
-            hint = "test that it is not None first" if optional else None
-            raise self.error(f"a {spell(value.type)} cannot be iterated over", "type-mismatch", node, hint=hint)
-        return found
-
-    def _listcomp(self, node: ast.ListComp, expected: Type | None) -> Value:
-        return self._comprehension(node, [node.elt], "list", [_element_of(expected)])
-
-    def _generatorexp(self, node: ast.GeneratorExp, expected: Type | None) -> Value:
-        return self._comprehension(node, [node.elt], "generator", [None])
-
-    def _dictcomp(self, node: ast.DictComp, expected: Type | None) -> Value:
-        wanted = [expected.key, expected.value] if isinstance(expected, DictType) else [None, None]
-        return self._comprehension(node, [node.key, node.value], "dict", wanted)
-
-    def _comprehension(self, node: Any, elements: list[ast.expr], kind: str, wanted: list[Type | None]) -> Value:
-        if len(node.generators) != 1:
-            raise self.error("a comprehension over more than one iterable", node=node, hint="write the loops out")
-        (generator,) = node.generators
-        unrolled = self.unrolled(generator.iter)
-        if unrolled is not None and kind != "dict":
-            return self._unrolled_comprehension(node, generator, elements[0], unrolled)
-        source = self.expr(generator.iter)
-        before = dict(self.variables)
-        target = self.bind(generator.target, self.iterated(source, generator.iter))
-        test = None
-        if generator.ifs:
-            joined = generator.ifs[0] if len(generator.ifs) == 1 else ast.BoolOp(ast.And(), generator.ifs)
-            ast.copy_location(joined, generator.ifs[0])
-            with self.region("test") as test:
-                value = self.condition(joined)
-                test.outputs = [self.constant(value.decided) if value.value is None else value.value]
-                self.variables |= value.true
-        with self.region("element") as region:
-            found = [self.expr(e, w) for e, w in zip(elements, wanted)]
-            pair = found[0] if kind != "dict" else self.emit("tuple", found, TupleType(tuple(v.type for v in found)))
-            region.outputs = [pair]
-        self.variables = before
-        kinds = [w if w is not None and relations.fits(v.type, w) else v.type for v, w in zip(found, wanted)]
-        types = {"list": ListType, "dict": DictType, "generator": relations.iterator}[kind]
-        return self.emit("comprehend", [source], types(*kinds), target=target, element=region, test=test, kind=kind)
-
-    @abstractmethod
-    def unrolled(self, node: ast.expr) -> list[Callable[[], Value]] | None:
-        """For an iterable of modules, what makes each of its elements; None for other iterables."""
-
-    def _unrolled_comprehension(
-        self, node: ast.AST, generator: ast.comprehension, element: ast.expr, makers: list[Callable[[], Value]]
-    ) -> Value:
-        if generator.ifs:
-            raise self.error("a condition in a comprehension over modules", node=node, hint="write the loop out")
-        before = dict(self.variables)
-        items = []
-        for make in makers:
-            self.substitute(generator.target, make)
-            items.append(self.expr(element))
-        self.variables = before
-        return self.emit("list", items, ListType(self._common([v.type for v in items], None, node)))
-
-    @abstractmethod
-    def substitute(self, target: ast.expr, make: Callable[[], Value]) -> None:
-        """Let the names of ``target`` stand for what ``make`` gives, made anew at each use."""
 
     def _lambda(self, node: ast.Lambda, expected: Type | None) -> Meaning:
         return Known(node, "<lambda>")
@@ -633,87 +457,3 @@ def _spoken(node: ast.AST) -> str:
     }  # fmt: skip
     kind = type(node).__name__
     return names.get(kind, kind)
-
-
-def _members(kind: Type) -> tuple[dict[str, Type], Any]:
-    """The attributes and the methods of a type that is no tensor and no class."""
-    match kind:
-        case ListType():
-            return {}, tables.LIST_METHODS
-        case DictType():
-            return {}, tables.DICT_METHODS
-        case TupleType():
-            return {}, tables.TUPLE_METHODS
-    attributes = {
-        DEVICE: tables.DEVICE_ATTRIBUTES, DTYPE: tables.DTYPE_ATTRIBUTES, COMPLEX: tables.COMPLEX_ATTRIBUTES,
-    }  # fmt: skip
-    return attributes.get(kind, {}), tables.STR_METHODS if kind == STR else ()
-
-
-def _element_of(expected: Type | None) -> Type | None:
-    for member in () if expected is None else relations.members(expected):
-        if isinstance(member, ListType):
-            return member.element
-    return None
-
-
-def _iterated(kind: Type) -> Type | None:
-    match kind:
-        case ListType(element):
-            return element
-        case DictType(key, _):
-            return key
-        case RecordType("iterator", ((_, element),)):
-            return element
-        case TupleType(elements) if len(set(elements)) == 1:
-            return elements[0]
-    return {STR: STR, TENSOR: TENSOR}.get(kind)
-
-
-def _binary_type(name: str, left: Value, right: Value, constants: dict[Value, Any]) -> Type | None:
-    a, b = left.type, right.type
-    numbers = {*NUMBERS, NUMBER, COMPLEX}
-    if TENSOR in (a, b):
-        return TENSOR if {a, b} <= numbers | {TENSOR} else None
-    if a in numbers and b in numbers:
-        return _number_type(name, a, b, constants.get(right))
-    match name, a, b:
-        case "add", _, _ if a == b == STR:
-            return STR
-        case "mod", _, _ if a == STR:
-            return STR
-        case "mul", _, _ if {a, b} <= {STR, INT} and a != b:
-            return STR
-        case "add", ListType(x), ListType(y):
-            joined = relations.join(x, y)
-            return None if joined is None else ListType(joined)
-        case "mul", ListType(), _ if b == INT:
-            return a
-        case "mul", _, ListType() if a == INT:
-            return b
-        case "add", TupleType(x), TupleType(y):
-            return TupleType((*x, *y))
-        case "mul", TupleType(x), _ if isinstance(constants.get(right), int):
-            return TupleType(x * constants[right])
-    return None
-
-
-def _number_type(name: str, a: Type, b: Type, exponent: Any) -> Type | None:
-    if name == "matmul":
-        return None
-    if name in _BITS:
-        if a == b == BOOL and "shift" not in name:
-            return BOOL
-        return INT if {a, b} <= {INT, BOOL} else None
-    if COMPLEX in (a, b):
-        return COMPLEX if name not in ("mod", "floordiv") else None
-    if FLOAT in (a, b) or name == "truediv":
-        return FLOAT
-    if NUMBER in (a, b):
-        return NUMBER
-    if name == "pow" and not (isinstance(exponent, int) and exponent >= 0):
-        return FLOAT
-    return INT
-
-
-__all__ = ["Conflict", "Expressions", "Meaning"]

@@ -85,7 +85,7 @@ class Frame:
     def emit(self, op: str, inputs: Sequence[Value | None], type: Type | None = None, **attrs: Any) -> Value:
         """Append a node; its value, or for a statement nothing that may be used."""
         record = SCRIPT_OPS[op]
-        full = {p.name: attrs[p.name] if p.name in attrs else p.default for p in record.attrs}
+        full = {p.name: attrs.get(p.name, p.default) for p in record.attrs}
         types = [] if type is None else [type]
         node = self.blocks[-1].append(record, inputs, full, types, self.location(self.at))
         return node.output if types else None  # type: ignore[return-value]

@@ -138,6 +138,7 @@ def check_arguments(
         if wrong is not None:
             hint = "torch.tensor(...) makes a tensor of a number" if parameter.type == TENSOR else None
             raise ArgumentError(
-                f"{record.name}: the argument has the wrong type", expected=f"{parameter.name}: {spell(parameter.type)}",
+                f"{record.name}: the argument has the wrong type",
+                expected=f"{parameter.name}: {spell(parameter.type)}",
                 actual=f"{parameter.name}{wrong}", hint=hint,
             )  # fmt: skip

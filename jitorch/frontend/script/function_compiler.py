@@ -16,9 +16,9 @@ from jitorch.frontend.python import source
 from jitorch.frontend.script import marks, relations
 from jitorch.frontend.script.annotations import NotAType, type_of_annotation
 from jitorch.frontend.script.calls import Calls
-from jitorch.frontend.script.statements import Loop
 from jitorch.frontend.script.program import Class, Function, Member, Parameter
 from jitorch.frontend.script.relations import fits, spell
+from jitorch.frontend.script.statements import Loop
 from jitorch.ir.graph import Graph, Value
 from jitorch.ir.types import NONE, TENSOR, OptionalType, RecordType, Type, UnionType
 
@@ -91,7 +91,7 @@ class FunctionCompiler(Calls):
         comment = self._signature_comment(tree, owner is not None)
         plain = [*args.posonlyargs, *args.args]
         defaults = function.__defaults__ or ()
-        given = dict(zip([a.arg for a in plain[len(plain) - len(defaults) :]], defaults))
+        given: dict[str, Any] = dict(zip([a.arg for a in plain[len(plain) - len(defaults) :]], defaults))
         given |= function.__kwdefaults__ or {}
         keyword_only = {a.arg for a in args.kwonlyargs}
         found = []

@@ -123,7 +123,7 @@ def without(type: Type, excluded: Callable[[Type], bool]) -> Type | None:
 
 def fits(actual: Type, expected: Type, inherits: Inherits = lambda a, b: False) -> bool:
     """Whether a value of type ``actual`` may stand where ``expected`` is asked for."""
-    if actual == expected or expected == ANY or actual == UNKNOWN:
+    if actual in (expected, UNKNOWN) or expected == ANY:
         return True
     if isinstance(actual, (UnionType, OptionalType)) and actual != NUMBER:
         return all(fits(member, expected, inherits) for member in members(actual))
@@ -139,7 +139,7 @@ def fits(actual: Type, expected: Type, inherits: Inherits = lambda a, b: False) 
         case ((AnyTensorType() | TensorType()), (AnyTensorType() | TensorType())):
             return True
         case ListType(a), ListType(b):
-            return a == UNKNOWN or a == b or (isinstance(a, (ListType, DictType, TupleType)) and fits(a, b, inherits))
+            return a in (UNKNOWN, b) or (isinstance(a, (ListType, DictType, TupleType)) and fits(a, b, inherits))
         case DictType(k, v), DictType(l, w):
             return UNKNOWN in (k, v) or (
                 k == l and (v == w or (fits(v, w, inherits) and not isinstance(w, ScalarType)))

@@ -130,7 +130,8 @@ class Statements(Conditions):
         element = self._stored_item(base, key, value, target)
         if not fits(value.type, element, self.program.inherits):
             raise self.error(
-                "the item has the wrong type", "type-mismatch", target, expected=spell(element), actual=spell(value.type)
+                "the item has the wrong type", "type-mismatch", target, expected=spell(element),
+                actual=spell(value.type),
             )  # fmt: skip
         self.emit("set_item", [base, key, value])
 

@@ -74,9 +74,13 @@ CONTEXTS = frozenset(f"torch.{n}" for n in ("no_grad", "enable_grad", "set_grad_
 """What a ``with`` statement may hold."""
 
 _MODULES = ("nn.functional", "linalg", "fft", "special")
-_OTHERS: dict[str, Type] = dict.fromkeys(CONTEXTS, ANY) | {
-    "torch.device": DEVICE, "torch.is_grad_enabled": BOOL, "torch.Size": ListType(INT), "torch.Generator": ANY,
-}  # fmt: skip
+_OTHERS: dict[str, Type] = {
+    **dict.fromkeys(CONTEXTS, ANY),
+    "torch.device": DEVICE,
+    "torch.is_grad_enabled": BOOL,
+    "torch.Size": ListType(INT),
+    "torch.Generator": ANY,
+}
 
 
 @cache

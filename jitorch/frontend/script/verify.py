@@ -11,8 +11,8 @@ from typing import Any
 
 from jitorch.errors import ParseError
 from jitorch.frontend.script import tables
-from jitorch.frontend.script.codegen import HEADER
 from jitorch.frontend.script.program import KINDS, Class, Function, Member, Program
+from jitorch.frontend.script.spelling import HEADER
 from jitorch.ir.graph import Graph, Node
 
 RESERVED = frozenset({word for line in HEADER for word in line.replace(",", " ").replace(".", " ").split()}) | {

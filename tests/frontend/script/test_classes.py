@@ -1,4 +1,4 @@
-"""Classes that scripts know: enums, named tuples, dataclasses, classes with methods, interfaces; overloads and marks."""
+"""Classes that scripts know: enums, named tuples, dataclasses, classes, interfaces; overloads and marks."""
 
 from __future__ import annotations
 
