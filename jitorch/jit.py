@@ -114,6 +114,7 @@ _LATE = {name: ("jitorch.frontend.script.marks", name) for name in _MARKS} | {
     "isinstance": ("jitorch.frontend.script.marks", "isinstance_"),
     "_overload": ("jitorch.frontend.script.marks", "overload"),
     "_overload_method": ("jitorch.frontend.script.marks", "overload"),
+    "CompileError": ("jitorch.errors", "CompileError"),
     "ScriptFunction": ("jitorch.frontend.script.function", "ScriptFunction"),
     "ScriptModule": ("jitorch.nn.script_module", "ScriptModule"),
     "RecursiveScriptModule": ("jitorch.nn.script_module", "ScriptModule"),
@@ -130,7 +131,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'jitorch.jit' has no attribute {name!r}")
     module, attribute = _LATE[name]
     if name == "script":
-        import_module("jitorch.nn.script_module")
+        import_module("jitorch.saved")  # which tells the compiler how modules are scripted and scripts saved
     globals()[name] = getattr(import_module(module), attribute)
     return globals()[name]
 

@@ -12,6 +12,7 @@ from jitorch.errors import CompileError, UnsupportedError
 from jitorch.frontend.script import codegen, door, marks
 from jitorch.frontend.script.compiler import Compiler
 from jitorch.frontend.script.function import Scripted, build
+from jitorch.frontend.script.function import save as savers
 from jitorch.frontend.script.modules import INTERNAL, entry_points
 from jitorch.frontend.script.program import Class, Program
 from jitorch.ir.graph import Graph
@@ -79,6 +80,10 @@ class ScriptModule(Module, metaclass=_Meta):
     def program_code(self) -> str:
         """The classes and functions of the module as one Python program."""
         return codegen.generate(self._state().program).text
+
+    def save(self, f: Any, **kwargs: Any) -> None:
+        """Write the module to a path or binary file, as `jit.save` does."""
+        savers[0](self, f, **kwargs)
 
     def _method(self, name: str) -> ScriptMethod:
         found = self.__dict__.get(name)

@@ -334,3 +334,12 @@ def test_calls_from_several_threads():
         t.join()
     assert results == {i: [1000.0 * i * j for j in range(20)] for i in range(8)}
     assert f.statistics.traces <= 8
+
+
+def test_a_symbolic_size_that_must_equal_a_number_stays_a_number():
+    weight = torch.ones(3, 2)
+    f = torch.jit(lambda x: x @ weight, dynamic=True)
+    for rows in (4, 5):
+        assert f(torch.ones(rows, 3)).shape == (rows, 2)
+    assert f.statistics.traces == 1
+    assert str(f.graph.inputs[0].type) == "f32[s0, 3]"

@@ -111,7 +111,7 @@ class _Writer:
         for method, function in record.methods.items():
             if function.graph is not None:
                 self._decorators(record, method)
-                self.function(function, 1, method in record.static)
+                self.function(function, 1)
         if len(self.lines) == before:
             self.write(1, "pass")
         self.write(0, "")
@@ -130,9 +130,11 @@ class _Writer:
         if method in record.properties:
             self.write(1, "@property")
 
-    def function(self, function: Function, indent: int, static: bool = False) -> None:
+    def function(self, function: Function, indent: int) -> None:
         graph = function.graph
         assert graph is not None
+        # The parameters of a static method begin with a self that it does not have.
+        static = len(graph.inputs) < len(function.parameters)
         parameters = function.parameters[1:] if static else function.parameters
         names = {p.name for p in parameters} | set(_assigned(graph))
         self.shadowed = frozenset(names & tables.BUILTINS)
@@ -141,7 +143,7 @@ class _Writer:
         for i, parameter in enumerate(parameters):
             if parameter.keyword_only and not any(p.keyword_only for p in parameters[:i]):
                 spelled.append("*")
-            spelled.append(self._parameter(parameter, i == 0 and indent == 1 and not static))
+            spelled.append(self._parameter(parameter, i == 0 and "." in function.name and not static))
         name = function.name.rpartition(".")[2]
         self.write(indent, f"def {name}({', '.join(spelled)}) -> {annotation(function.result)}:")
         count = len(self.lines)

@@ -50,6 +50,10 @@ def build(program: Program, classes: bool) -> dict[str, Any]:
     return names
 
 
+save: list[Callable[..., None]] = []
+"""What writes a script to a file: set by `jitorch.saved`, which stands above."""
+
+
 class Quiet(Jitted):
     """A compiled function that does not warn when a call of it runs as Python: scripts say so in ``explain()``."""
 
@@ -111,6 +115,10 @@ class ScriptFunction(Scripted):
     def name(self) -> str:
         """The function's name."""
         return self._record.name
+
+    def save(self, f: Any, **kwargs: Any) -> None:
+        """Write the function to a path or binary file, as `jit.save` does."""
+        save[0](self, f, **kwargs)
 
     @property
     def schema(self) -> str:
