@@ -261,7 +261,7 @@ class Jitted:
     def _trace_symbolic(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], pinned: frozenset[int] = frozenset()
     ) -> Traced | None:
-        """With stand-ins of symbolic size for arguments whose sizes were seen to change; ``pinned`` ones stay numbers."""
+        """With stand-ins of symbolic size for arguments whose sizes were seen to change; not for ``pinned`` sizes."""
         if self.dynamic is False:
             return None
         symbols: dict[int, SymDim] = {}

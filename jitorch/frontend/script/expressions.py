@@ -14,7 +14,7 @@ from jitorch.devices import Device
 from jitorch.dtypes import DType
 from jitorch.frontend.script import relations, tables
 from jitorch.frontend.script.frame import Frame, Known, Member, Test, Variables
-from jitorch.frontend.script.operators import element_of, iterated_type, members_of, operator_type
+from jitorch.frontend.script.operators import as_number, element_of, iterated_type, members_of, operator_type
 from jitorch.frontend.script.program import Class
 from jitorch.frontend.script.relations import NUMBER, UNKNOWN, is_tuple_like, spell
 from jitorch.ir.graph import Value
@@ -393,10 +393,11 @@ class Expressions(Frame):
         overloaded = self._overloaded(a, f"__{name}__")
         if overloaded is not None:
             return overloaded
-        if TENSOR in (a.type, b.type) and {a.type, b.type} <= {TENSOR, INT, FLOAT, BOOL, COMPLEX, NUMBER}:
+        kinds = {as_number(a.type), as_number(b.type)}
+        if TENSOR in kinds and kinds <= {TENSOR, INT, FLOAT, BOOL, COMPLEX, NUMBER}:
             return TENSOR
         if name in _ORDER:
-            number = {a.type, b.type} <= {INT, FLOAT, BOOL, NUMBER}
+            number = kinds <= {INT, FLOAT, BOOL, NUMBER}
             if (
                 not number
                 and not (a.type == b.type and isinstance(a.type, (ListType, TupleType)))

@@ -61,8 +61,14 @@ def iterated_type(kind: Type) -> Type | None:
     return {STR: STR, TENSOR: TENSOR}.get(kind)
 
 
+def as_number(type: Type) -> Type:
+    """A union of numbers is a number; any other type is itself."""
+    members = set(relations.members(type))
+    return NUMBER if len(members) > 1 and members <= {*NUMBERS} else type
+
+
 def operator_type(name: str, left: Value, right: Value, constants: dict[Value, Any]) -> Type | None:
-    a, b = left.type, right.type
+    a, b = as_number(left.type), as_number(right.type)
     numbers = {*NUMBERS, NUMBER, COMPLEX}
     if TENSOR in (a, b):
         return TENSOR if {a, b} <= numbers | {TENSOR} else None
