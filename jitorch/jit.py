@@ -132,8 +132,8 @@ def __getattr__(name: str) -> Any:
     module, attribute = _LATE[name]
     if name == "script":
         import_module("jitorch.saved")  # which tells the compiler how modules are scripted and scripts saved
-    globals()[name] = getattr(import_module(module), attribute)
-    return globals()[name]
+    # Not kept here: `isinstance` would hide Python's own from this module.
+    return getattr(import_module(module), attribute)
 
 
 class _CallableModule(types.ModuleType):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import keyword
 import math
 import string
+import types
 from functools import cache
 from typing import Any
 
@@ -189,7 +190,9 @@ _NO_METHODS = frozenset("numpy register_hook data_ptr grad_fn retain_grad storag
 @cache
 def tensor_method(name: str) -> Any:
     """The public entry behind a method of tensors, its plain result type, or None where there is no such method."""
-    if name in _NO_METHODS or name in TENSOR_ATTRIBUTES or name.startswith("_") or not hasattr(Tensor, name):
+    if name in _NO_METHODS or name in TENSOR_ATTRIBUTES or name.startswith("_"):
+        return None
+    if not any(name in vars(kind) for kind in Tensor.__mro__):
         return None
     if name in _TENSOR_METHODS:
         return _TENSOR_METHODS[name]
@@ -239,9 +242,14 @@ EMPTY_ITERATOR = iterator(ANY)
 def _built_in_names() -> frozenset[str]:
     """What values of scripts have as Python objects: names that a file may use only as the tables say."""
     names: set[str] = set()
-    kinds = (Tensor, list, dict, str, tuple, int, float, complex, bool, bytes, type, devices.Device, dtypes.DType)
-    for kind in kinds:
-        names.update(dir(kind))
+    values = (Tensor, list, dict, str, tuple, int, float, complex, bool, bytes, devices.Device, dtypes.DType)
+    # What would lead from a value to the interpreter's own objects.
+    inner = (
+        type, types.FunctionType, types.MethodType, types.BuiltinFunctionType, types.GeneratorType, types.FrameType,
+        types.CodeType, types.TracebackType, types.ModuleType,
+    )  # fmt: skip
+    for kind in (*values, *inner):
+        names.update(dir(kind), vars(kind))
     return frozenset(names)
 
 
@@ -250,7 +258,7 @@ _ALLOWED = (
     | DEVICE_ATTRIBUTES.keys() | DTYPE_ATTRIBUTES.keys() | COMPLEX_ATTRIBUTES.keys() | {"training"}
 )  # fmt: skip
 _MODULE_STATE = frozenset(
-    "_parameters _buffers _modules _non_persistent_buffers_set _forward_pre_hooks _forward_hooks _script".split()
+    "_parameters _buffers _modules _non_persistent_buffers_set _forward_pre_hooks _forward_hooks _script save".split()
 )
 
 
@@ -267,6 +275,16 @@ def is_plain_format(text: object) -> bool:
 def is_name(name: object) -> bool:
     """Whether ``name`` may be a variable, a parameter or a function."""
     return isinstance(name, str) and name.isidentifier() and not keyword.iskeyword(name) and not name.startswith("__")
+
+
+ATTRIBUTES = (
+    TENSOR_ATTRIBUTES.keys() | DEVICE_ATTRIBUTES.keys() | DTYPE_ATTRIBUTES.keys() | COMPLEX_ATTRIBUTES.keys()
+    | {"training", "name", "value"} | {field for fields_ in _FIELDS.values() for field in fields_}
+)  # fmt: skip
+"""What may be read of values that are no objects of the user's classes."""
+
+METHODS = STR_METHODS.keys() | LIST_METHODS.keys() | DICT_METHODS.keys() | TUPLE_METHODS.keys() | {"forward"}
+"""What may be called on values that are neither tensors nor objects of the user's classes."""
 
 
 def is_member(name: object) -> bool:

@@ -109,6 +109,9 @@ def _refuse_unless(holds: bool, what: str, name: Any) -> None:
 class _Verifier:
     def __init__(self, program: Program):
         self.program = program
+        classes = program.classes.values()
+        self.methods = {n for c in classes for n in c.methods if n not in c.properties}
+        self.fields = {n for c in classes for n in (*c.fields, *c.properties)}
 
     def graph(self, graph: Graph, depth: int, in_loop: bool) -> None:
         _refuse_unless(depth < _DEPTH, "a depth of regions", depth)
@@ -187,13 +190,18 @@ def _call(verifier: _Verifier, node: Node) -> None:
 
 def _method(verifier: _Verifier, node: Node) -> None:
     name = node.attrs["name"]
-    _refuse_unless(name == "" or name in MAGIC or tables.is_member(name), "a method", name)
-    _refuse_unless(bool(node.inputs), "a method", name)
+    own = name in verifier.methods and tables.is_member(name)
+    known = name == "" or name in tables.METHODS or own or (isinstance(name, str) and _is_of_tensors(name))
+    _refuse_unless(known and bool(node.inputs), "a method", name)
     if name == "format":
         receiver = node.inputs[0].node if node.inputs[0] is not None else None
         text = receiver.attrs["value"] if receiver is not None and receiver.op.name == "constant" else None
         _refuse_unless(tables.is_plain_format(text), "a format", text)
     _arguments(node, 1)
+
+
+def _is_of_tensors(name: str) -> bool:
+    return name.isidentifier() and tables.tensor_method(name) is not None
 
 
 def _arguments(node: Node, first: int) -> None:
@@ -208,7 +216,10 @@ def _arguments(node: Node, first: int) -> None:
 
 def _member(verifier: _Verifier, node: Node) -> None:
     key = "attribute" if node.op.name == "augment_attribute" else "name"
-    _refuse_unless(tables.is_member(node.attrs[key]), "an attribute", node.attrs[key])
+    name = node.attrs[key]
+    # A method that is read and not called would be an object of ours.
+    own = name in verifier.fields and tables.is_member(name) and name not in verifier.methods
+    _refuse_unless(own or name in tables.ATTRIBUTES - verifier.methods, "an attribute", name)
     if key == "attribute":
         _binary(verifier, node)
 
