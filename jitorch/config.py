@@ -6,6 +6,7 @@
     JITORCH_NUM_THREADS=n       threads of one program (default: the processors this process may use)
     JITORCH_DUMP=llvm,assembly  stages whose text is written to standard error; ``all`` for each
     JITORCH_VERIFY=1            check the IR after every pass
+    JITORCH_PROFILE=1           compiled programs time their kernels, and ``explain()`` tells (new code: compiled anew)
     JITORCH_NATIVE=0            short paths in Python only, none made of machine code (see `backends.cpu.extension`)
     JITORCH_PASSES=a,b          passes of installed packages to run, in this order (see `jitorch.plugins`)
 
@@ -41,6 +42,7 @@ class Config:
     verify: bool
     passes: tuple[str, ...] = ()
     native: bool = True
+    profile: bool = False
 
     def dumps(self, stage: str) -> bool:
         """Whether the text of ``stage`` is asked for."""
@@ -59,6 +61,7 @@ def read(environ: Mapping[str, str]) -> Config:
         verify=_flag(environ, "JITORCH_VERIFY", False),
         passes=tuple(_names(environ, "JITORCH_PASSES")),
         native=_flag(environ, "JITORCH_NATIVE", True),
+        profile=_flag(environ, "JITORCH_PROFILE", False),
     )
 
 

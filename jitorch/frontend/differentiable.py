@@ -198,8 +198,8 @@ def split(graph: Graph, wrt: Sequence[int], outputs: Sequence[int], backend: str
     joint.paste(derivative, inner)
     kept = len(joint.outputs)
     joint.outputs += [inner[v] for v in derivative.outputs]
-    for inner in joint.subgraphs():
-        decompose(inner, keep=lambda node: "vjp" in node.op.rules)
+    for held in joint.subgraphs():
+        decompose(held, keep=lambda node: "vjp" in node.op.rules)
     run_passes(joint, (simplify, cse, merge_loops, dce))
     late: set[Value] = set(cotangents)
     for node in joint.nodes:

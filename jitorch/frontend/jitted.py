@@ -21,6 +21,7 @@ import numpy as np
 from jitorch import dims
 from jitorch.backends import cache, registry
 from jitorch.backends.cpu import extension
+from jitorch.backends.kernels import release_arena
 from jitorch.dims import SymDim
 from jitorch.errors import CompilerBug, StagingError, UserError
 from jitorch.frontend import call_plan
@@ -98,6 +99,8 @@ class Entry:
         traced, function = self.traced, self.function
         if function is None or traced.staged.finish is None:
             raise CompilerBug("a refused trace has no program")
+        if traced.cleared:
+            traced.clear(args, kwargs)
         computed = function(inputs)
         self.calls += 1
         if self.direct:
@@ -116,6 +119,10 @@ class Statistics:
     native: int = 0
     eager: int = 0
     causes: list[str] = field(default_factory=list)
+
+
+PROFILED = 16
+"""Kernels that `explain` lists with their times."""
 
 
 class Jitted:
@@ -189,32 +196,34 @@ class Jitted:
             return self.__jit_wrapped__(*args, **kwargs)
         if entry.calls == 0 and self.checks == "first":
             self._refuse_difference(entry, self._check(entry, inputs, args, kwargs))
-        if entry.calls == 1:
-            self._make_plan(entry, inputs, args, kwargs)
+        planned = entry.calls == 1 and self._make_plan(entry, inputs, args, kwargs)
         result = entry.run(inputs, args, kwargs)
+        if planned:
+            release_arena()  # from now on machine code uses its own
         self._statistics.native += entry.function is not None and entry.function.is_native
         return result
 
     # Machine code takes this name's place once there is a plan; what no plan serves comes back to `_call`.
     __call__ = _call
 
-    def _make_plan(self, entry: Entry, inputs: tuple[Any, ...], args: tuple[Any, ...], kwargs: Any) -> None:
-        """Let machine code serve the calls after this one, if it can."""
+    def _make_plan(self, entry: Entry, inputs: tuple[Any, ...], args: tuple[Any, ...], kwargs: Any) -> bool:
+        """Let machine code serve the calls after this one, if it can; says whether it does from now on."""
         if kwargs or not _install_machine_code():
-            return
+            return False
         with self._lock:
             # Once for an entry: another thread may be in machine code that reads the plan.
             if entry.is_planned:
-                return
+                return False
             entry.is_planned = True
             try:
                 entry.plan = call_plan.make(entry, inputs, args)
             except call_plan.NoPlan:
-                return
+                return False
             plans = [e.plan for e in self.entries if e.plan is not None]
             for plan, following in zip(plans, [*plans[1:], None]):
                 plan.words[Word.NEXT] = 0 if following is None else following.words.ctypes.data
             self._plan = plans[0].words
+        return True
 
     @property
     def statistics(self) -> Statistics:
@@ -421,8 +430,21 @@ def _explain_entry(number: int, entry: Entry) -> list[str]:
         lines.append(f"  program {compiled.graph.name} ({cost}):")
         for step in compiled.steps:
             lines.append(f"    {step.artifact.backend}: {_step_text(step)}")
+            lines += _profile(step.executable or compiled.executable)
         for name, reason in compiled.reasons.items():
             lines.append(f"    {name}: not run by the backend asked for: {reason}")
+    return lines
+
+
+def _profile(executable: Any) -> list[str]:
+    """The kernels that took longest, if the program times them (`JITORCH_PROFILE`)."""
+    timings = executable.profile() if hasattr(executable, "profile") else []
+    total = sum(t.seconds for t in timings)
+    ran = sorted((t for t in timings if t.runs), key=lambda t: -t.seconds)
+    lines = [f"      {t.seconds / total:6.1%} {t.seconds / t.runs * 1e6:10.1f} us  {t.name}" for t in ran[:PROFILED]]
+    if len(ran) > PROFILED:
+        rest = sum(t.seconds for t in ran[PROFILED:])
+        lines.append(f"      {rest / total:6.1%} in {len(ran) - PROFILED} more")
     return lines
 
 

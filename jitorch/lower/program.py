@@ -27,8 +27,10 @@ from jitorch.lower.matmul import matmul
 from jitorch.lower.memory import plan_memory
 from jitorch.lower.nests import Buffers, Scalars, map_kernel, row_reduction_kernel, scan_kernel, scatter_kernels
 from jitorch.lower.pull import STATUS, Puller
+from jitorch.lower.quotients import cut_quotients
 from jitorch.lower.recipe import Job, Recipe
-from jitorch.lower.reuse import reuse_written
+from jitorch.lower.recompute import recompute
+from jitorch.lower.reuse import reuse_operands, reuse_written
 from jitorch.lower.row_kernel import row_kernels
 from jitorch.lower.rows import row_groups
 from jitorch.lower.target import Target, target_of
@@ -57,7 +59,7 @@ def program(graph: Graph, name: str | None = None, target: Target | str = "cpu")
     write-back is stored into its input); sizes and Python numbers its scalars, in that order.
     ``target`` is what recipes schedule for; "cpu" and "gpu" stand for a common one.
     """
-    return plan_memory(Lowering(graph, name or graph.name, target_of(target)).run())
+    return plan_memory(reuse_operands(Lowering(graph, name or graph.name, target_of(target)).run()))
 
 
 class Names:
@@ -298,6 +300,7 @@ class Lowering:
         if not self.target.is_cpu:
             return found
         found = row_groups(found, self.plan)
+        recompute(found, self.plan)
         wanted = {*self.graph.outputs}.union(*(g.reads.difference(g.values) for g in found))
         for group in found:
             if group.split is not None:
@@ -313,7 +316,8 @@ class Lowering:
         if node is None:
             raise CompilerBug("an input needs no kernel", ir=self.graph)
         name = self.names.kernel(node.op.name if len(group.values) == 1 or group.is_recipe else "fused")
-        here = cone(group, self.buffers, self.scalars)
+        stored = {v: b for v, b in self.buffers.items() if v not in group.recomputed}
+        here = cone(group, stored if group.recomputed else self.buffers, self.scalars)
         shared = self.shared.get(here.key)
         if shared is None:
             shared = Shared(name, here, *self._kernels(name, group, node, here))
@@ -336,7 +340,7 @@ class Lowering:
             return (row_reduction_kernel(name, value, node, here.buffers, here.scalars),), ()
         if kind in ("scalar", "pull", "reduce"):
             kernel = map_kernel(name, group.values, here.buffers, here.scalars)
-            return (tile(kernel) if self.target.is_cpu else kernel,), ()
+            return (tile(cut_quotients(kernel)) if self.target.is_cpu else kernel,), ()
         raise BackendError(f"{node.op.name} ({kind}) has no kernel")
 
     def _recipe(self, name: str, group: Group, node: Node, here: Cone) -> tuple[tuple[k.Kernel, ...], Temporaries]:

@@ -46,6 +46,7 @@ class NativeFunction(_PROTOTYPE):  # type: ignore[misc,valid-type]
     symbol: str
     address: int
     library: Any  # what keeps the code loaded
+    table: int  # the address of a table of its own, or 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,11 +129,15 @@ def load_object(data: bytes, symbol: str) -> NativeFunction:
     return load_objects((data,), symbol)
 
 
-def load_objects(objects: Sequence[bytes], symbol: str) -> NativeFunction:
-    """Link several object files, which may call each other, and give the function ``symbol``."""
-    address, tracker = load_symbols(objects, (symbol,))
+def load_objects(objects: Sequence[bytes], symbol: str, table: str | None = None) -> NativeFunction:
+    """Link several object files, which may call each other, and give the function ``symbol``.
+
+    ``table``: data of theirs whose address the function shall know.
+    """
+    address, tracker = load_symbols(objects, (symbol,) if table is None else (symbol, table))
     function = NativeFunction(address[symbol])
     function.symbol, function.address, function.library = symbol, address[symbol], tracker
+    function.table = 0 if table is None else address[table]
     return function
 
 
