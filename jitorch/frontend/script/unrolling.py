@@ -57,6 +57,8 @@ class Unrolling(Statements):
     def _unrolled_modules(self, node: ast.expr, method: str) -> list[Any] | None:
         if not isinstance(node, (ast.Name, ast.Attribute, ast.Subscript)):
             return None
+        if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Slice):
+            return self._part_of_modules(node.value, node.slice)
         with self.attempt():
             meaning = self.meaning(node)
         kind = meaning.type if isinstance(meaning, Value) else None
@@ -74,6 +76,20 @@ class Unrolling(Statements):
         if method in ("items", "named_children"):
             return [(self._number_maker(n), m) for n, m in zip(names, makers)]
         return makers
+
+    def _part_of_modules(self, node: ast.expr, part: ast.Slice) -> list[Any] | None:
+        """``self.layers[1:]``"""
+        found = self._unrolled_modules(node, "iter")
+        if found is None:
+            return None
+        bounds = []
+        for tree in (part.lower, part.upper, part.step):
+            with self.attempt():
+                bound = None if tree is None else self.expr(tree)
+            if bound is not None and bound not in self.constants:
+                raise self.error("the bound of a slice of modules must be constant", node=tree)
+            bounds.append(None if bound is None else self.constants[bound])
+        return found[slice(*bounds)]
 
     def _module_maker(self, node: ast.expr, key: Any) -> Callable[[], Value]:
         tree = ast.copy_location(ast.Subscript(node, ast.copy_location(ast.Constant(key), node), ast.Load()), node)

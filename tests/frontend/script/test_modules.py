@@ -216,6 +216,24 @@ def test_library_modules_need_no_script():
         torch.jit.script(nn.Linear(1, 1))
 
 
+def test_loops_over_a_part_of_the_modules():
+    class Part(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.steps = nn.ModuleList([Inner(3) for _ in range(4)])
+
+        def forward(self, x):
+            for step in self.steps[1:]:
+                x = step(x)
+            for i, step in enumerate(reversed(self.steps[:-2])):
+                x = step(x) * i + self.steps[i](x) + self.steps[-1](x)
+            return x
+
+    torch.manual_seed(0)
+    module = Part()
+    same(torch.jit.script(module)(X), module(X))
+
+
 def test_break_in_a_loop_over_modules_is_refused():
     class Breaks(nn.Module):
         def __init__(self) -> None:
