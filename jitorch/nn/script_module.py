@@ -92,8 +92,14 @@ class ScriptModule(Module, metaclass=_Meta):
         return found
 
     def explain(self) -> str:
-        """What ran natively, what as Python and why, for each compiled method."""
-        return "\n".join(self._method(name).explain() for name in self._state().entries)
+        """What ran natively, what as Python and why: each compiled method, and those that Python code called."""
+        parts = [self._method(name).explain() for name in self._state().entries]
+        for path, module in self.named_modules():
+            called = [v for v in vars(module).values() if isinstance(v, ScriptMethod) and v.entries]
+            for method in called if module is not self else ():
+                parts.append(f"{path}, called from Python:")
+                parts += ["  " + line for line in method.explain().splitlines()]
+        return "\n".join(parts)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         new: Any = object.__new__(type(self))

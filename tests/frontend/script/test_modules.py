@@ -267,4 +267,8 @@ def test_explain_says_what_ran_as_python():
     scripted = torch.jit.script(Mixed())
     out, text, n = scripted(X, ["a"])
     assert text == "1.0a" and n == 1 and out.shape == X.shape
-    assert "runs eagerly" in scripted.explain()
+    explained = scripted.explain()
+    assert "runs eagerly" in explained
+    # The submodule that the Python called is a program of its own.
+    assert "inner, called from Python:" in explained
+    assert "native, 0 eager" in explained.split("inner, called from Python:")[1]
