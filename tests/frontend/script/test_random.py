@@ -46,7 +46,8 @@ class Writer:
 
     def tensor(self) -> str:
         return self.random.choice(
-            ["t * 2", "t + a", "torch.relu(t)", "t - f", "torch.tanh(t)", "t.clamp(min=-2.0)", "t.flip(0)", "t * t.mean()"]
+            ["t * 2", "t + a", "torch.relu(t)", "t - f", "torch.tanh(t)", "t.clamp(min=-2.0)", "t.flip(0)",
+             "t * t.mean()"]
         )  # fmt: skip
 
     def line(self, indent: int, text: str) -> None:
