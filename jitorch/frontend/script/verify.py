@@ -84,6 +84,8 @@ def _verify_function(program: Program, function: Function) -> None:
     kinds = [p.keyword_only for p in function.parameters]
     _refuse_unless(kinds == sorted(kinds), "the order of the parameters of", function.name)
     if function.graph is not None:
+        fits = len(names) - len(function.graph.inputs) in (0, 1) and not function.graph.outputs
+        _refuse_unless(fits, "a graph with other inputs or outputs", function.name)
         _Verifier(program).graph(function.graph, 0, False)
 
 
