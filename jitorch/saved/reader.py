@@ -93,7 +93,7 @@ def _tensors(described: Any, arrays: dict[str, Any], map_location: Any) -> dict[
     device = jitorch.device("cpu" if map_location is None else map_location)
     found: dict[str, Tensor] = {}
     for name, array in arrays.items():
-        entry = described[name]
+        entry = described[name] if isinstance(described[name], dict) else {}
         keys = {"kind": str, "requires_grad": bool} | ({"shape": list} if "shape" in entry else {})
         kind, requires_grad, *shape = take(entry, f"tensor {name}", keys)
         if shape:

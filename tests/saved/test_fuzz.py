@@ -106,7 +106,7 @@ def changed_json(rng: random.Random, manifest: dict[str, Any]) -> None:
     container_, key = rng.choice(places(manifest, []))
     action = rng.randrange(6)
     if action == 0:
-        container_[key] = rng.choice(VALUES)
+        container_[key] = copied(rng.choice(VALUES))
     elif action == 1:
         container_[key] = rng.choice(NAMES)
     elif action == 2:
@@ -115,11 +115,11 @@ def changed_json(rng: random.Random, manifest: dict[str, Any]) -> None:
         container_[rng.choice(NAMES)] = container_.pop(key)
     elif action == 4:
         other, other_key = rng.choice(places(manifest, []))
-        container_[key], other[other_key] = other[other_key], container_[key]
+        container_[key], other[other_key] = copied(other[other_key]), copied(container_[key])
     elif isinstance(container_, dict):
-        container_[rng.choice(NAMES)] = container_[key]
+        container_[rng.choice(NAMES)] = copied(container_[key])
     else:
-        container_.insert(rng.randrange(len(container_) + 1), container_[key])
+        container_.insert(rng.randrange(len(container_) + 1), copied(container_[key]))
 
 
 def changed_text(rng: random.Random, text: str) -> str:
