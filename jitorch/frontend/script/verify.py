@@ -118,6 +118,8 @@ class _Verifier:
     def graph(self, graph: Graph, depth: int, in_loop: bool) -> None:
         _refuse_unless(depth < _DEPTH, "a depth of regions", depth)
         for node in graph.nodes:
+            # Parameters are variables like others: only `local` reads them.
+            _refuse_unless(all(v.node is not None for v in node.operands), "an operand of", node.op.name)
             check = _CHECKS.get(node.op.name)
             if check is not None:
                 check(self, node)

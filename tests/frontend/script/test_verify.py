@@ -58,6 +58,7 @@ def test_what_the_compiler_writes_passes():
         X + '%1: any = operator(%0, name="add")',
         X + '%1: any = call(%0, name="print", keywords=("a b",))',
         "break()",
+        "finish(%x)",
     ],
 )
 def test_what_no_script_has_is_refused(body):
