@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from jitorch.errors import ArgumentError, CompileError, ParseError, SavedModelError, VerifyError
+from jitorch.errors import ArgumentError, CompileError, CompilerBug, ParseError, SavedModelError, VerifyError
 from jitorch.frontend.capture import CapturingBuilder
 from jitorch.frontend.jitted import Jitted
 from jitorch.ir.graph import Graph
@@ -20,6 +20,7 @@ from jitorch.saved.values import Decoder
 from jitorch.tensor import Tensor
 
 _LITERAL = "literal."
+_RULES_FAIL = (TypeError, ValueError, AttributeError, LookupError, ArithmeticError, NotImplementedError, RecursionError)
 
 
 def pack_traced(
@@ -112,9 +113,12 @@ def unpack_traced(described: Any, text: str, decoder: Decoder, arrays: dict[str,
     try:
         graph = Graph.parse(text, OPS, literals)
         verify(graph)
-    except (ParseError, VerifyError) as error:
+    except (ParseError, VerifyError, CompilerBug) as error:
         raise SavedModelError(f"the graph is not one of tensors: {error.what}", expected=error.expected,
                               actual=error.actual) from None  # fmt: skip
+    except _RULES_FAIL as error:
+        # A type rule that meets an attribute of the wrong kind fails as Python does.
+        raise SavedModelError("an operation has attributes that it does not take", actual=str(error)[:200]) from None
     captured = [decoder.decode({"tensor": n}) for n in names]
     if count < 0 or count + len(captured) != len(graph.inputs) or graph.writes:
         raise SavedModelError("the graph has other inputs than the trace", expected=count + len(captured),
