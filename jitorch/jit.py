@@ -110,7 +110,7 @@ def _compare(actual: Any, expected: Any, tolerance: float, where: str) -> None:
         raise StagingError(f"the trace and the function differ: {where}", expected=expected, actual=actual)
 
 
-_MARKS = ("Attribute", "Final", "annotate", "export", "ignore", "interface", "is_scripting", "is_tracing",
+_MARKS = ("Attribute", "Final", "annotate", "export", "interface", "is_scripting", "is_tracing",
           "optimized_execution", "script_method", "unused")  # fmt: skip
 _LATE = {name: ("jitorch.frontend.script.marks", name) for name in _MARKS} | {
     "isinstance": ("jitorch.frontend.script.marks", "isinstance_"),

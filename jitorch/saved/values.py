@@ -152,7 +152,7 @@ class Decoder:
     def _read_record(self, content: Any, depth: int) -> Any:
         name, fields = self._pair(content, "object")
         kind: Any = self.classes.get(name)
-        if kind is None or not isinstance(fields, dict) or not all(tables.is_member(n) for n in fields):
+        if not isinstance(kind, type) or not isinstance(fields, dict) or not all(tables.is_member(n) for n in fields):
             raise self._bad("object of a class of the file", content)
         values = {n: self.decode(v, depth) for n, v in fields.items()}
         if issubclass(kind, tuple):

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from jitorch.errors import ArgumentError
+from jitorch.frontend.python.marks import is_dropped, is_ignored
 from jitorch.frontend.script import relations
 from jitorch.frontend.script.annotations import NotAType, type_of_annotation
 
@@ -35,6 +36,10 @@ class Final(Generic[T]):
 
 def mark_of(function: Any) -> str | None:
     """``export``, ``ignore``, ``unused`` or ``script_method``, if the function has a mark."""
+    if is_ignored(function):
+        return "ignore"
+    if is_dropped(function):
+        return "unused"
     try:
         return _marks.get(function)
     except TypeError:  # what cannot be held weakly has no marks
@@ -52,16 +57,6 @@ def _mark(function: F, mark: str) -> F:
 def export(function: F) -> F:
     """Compile this method although ``forward`` does not call it."""
     return _mark(function, "export")
-
-
-def ignore(drop: Any = False, **kwargs: Any) -> Any:
-    """Leave a function or method as Python: scripts call it as it is, and cannot be saved with it.
-
-    ``@ignore(drop=True)`` makes calls raise instead, as `unused` does.
-    """
-    if callable(drop):
-        return _mark(drop, "ignore")
-    return lambda function: _mark(function, "unused" if drop else "ignore")
 
 
 def unused(function: F) -> F:
