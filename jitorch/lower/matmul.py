@@ -165,7 +165,10 @@ class _Recipe:
             return tuple(puller.block.statements), value
 
         name = f"{self.job.name}_panels"
-        kernel, buffer, size, side = packed(name, self.batch, operand.size, self.inner, tile, self.sums, element)
+        along_k = operand.is_unit(self.puller, inner=True)
+        kernel, buffer, size, side = packed(
+            name, self.batch, operand.size, self.inner, tile, self.sums, element, along_k
+        )
         self.kernels.append(kernel)
         self.temporaries.append((buffer, size))
         return side
