@@ -11,11 +11,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from jitorch.errors import CompilerBug, StagingError, user_location
-from jitorch.ir.graph import Graph, Value, identity
+from jitorch.ir.graph import Graph, Node, Value, identity
 from jitorch.ir.literal import Literal
 from jitorch.ir.op import Op
-from jitorch.ir.types import PYTHON_TYPES, ScalarType, TensorType, Type
-from jitorch.ops import dispatch
+from jitorch.ir.types import PYTHON_TYPES, EffectType, ScalarType, TensorType, Token, Type
+from jitorch.ops import control, dispatch
 from jitorch.ops.normalize import PYTHON_NUMBERS
 from jitorch.ops.registry import OPS
 from jitorch.tensor import Number, Step, Storage, Tensor
@@ -38,6 +38,15 @@ class Cell:
         self.value = value
         self.version += 1
         self.views = {}
+
+
+class TracedToken(Token):
+    """An effect token of a graph under construction."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: Value):
+        self._value = value
 
 
 class GraphBuilder:
@@ -104,6 +113,8 @@ class GraphBuilder:
         """The tensor or number that stands for ``value``."""
         if isinstance(value.type, ScalarType):
             return Number(value, value.type)
+        if isinstance(value.type, EffectType):
+            return TracedToken(value)
         if not isinstance(value.type, TensorType):
             raise CompilerBug(f"no Python object stands for a value of type {value.type}")
         tensor = Tensor._traced(value.type)
@@ -116,7 +127,7 @@ class GraphBuilder:
             return None
         if isinstance(operand, Tensor):
             return self.value(operand)
-        if isinstance(operand, Number):
+        if isinstance(operand, (Number, TracedToken)):
             return operand._value
         if isinstance(operand, PYTHON_NUMBERS):
             return self.number(operand)
@@ -209,6 +220,38 @@ def body_graph(op: Op, types: tuple[Type | None, ...], attrs: tuple[tuple[str, A
         if len(_bodies) >= _BODIES_LIMIT:
             _bodies.clear()
         graph = _bodies[key] = build(op.body, op, types, dict(attrs))
+    return graph
+
+
+def expand(node: Node) -> Graph:
+    """The body of a composite node as a graph over its present operands."""
+    types = tuple(None if v is None else v.type for v in node.inputs)
+    return body_graph(node.op, types, tuple(node.attrs.items()))
+
+
+control.install(expand=expand)
+
+
+def graph_of(function: Callable[..., Any], types: Sequence[Type], name: str = "body") -> Graph:
+    """A closed graph of ``function(*operands)`` over operands of the given types: what control flow holds.
+
+    ``function`` is written over tensors, numbers and tokens and gives one or a tuple of them.
+    """
+    graph = Graph(name)
+    builder = GraphBuilder(graph)
+    operands = [builder.wrap(graph.add_input(t)) for t in types]
+    token = dispatch.set_grad_enabled_flag(False)
+    try:
+        with dispatch.interpreting(builder):
+            result = function(*operands)
+            results = result if isinstance(result, tuple) else (result,)
+            for r in results:
+                value = builder.lift(r)
+                if value is None:
+                    raise CompilerBug(f"{name} gives None", ir=graph)
+                graph.outputs.append(value)
+    finally:
+        dispatch.reset_grad_enabled(token)
     return graph
 
 

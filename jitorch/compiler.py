@@ -25,9 +25,14 @@ from jitorch.ir.printer import print_graph
 from jitorch.ir.types import ScalarType, TensorType
 from jitorch.passes import pipeline
 from jitorch.passes.clean import cse, dce, fold
+from jitorch.passes.control import bound_sizes, hoist, hoist_literals, name_bound_sizes, prune, sink_constants
 from jitorch.passes.decompose import decompose
+from jitorch.passes.merge_loops import merge_loops
 from jitorch.passes.partition import Region, partition
 from jitorch.passes.simplify import simplify
+
+CONTROL_PASSES = (merge_loops, prune, sink_constants, simplify, fold, cse, hoist, dce)
+"""What makes loops and branches smaller; nothing where there are none."""
 
 FALLBACK = ("cpu", "reference")
 """Who runs what the chosen backend rejects, in this order."""
@@ -48,6 +53,7 @@ def _compile(graph: Graph, chosen: Backend, options: Options) -> Compiled:
     verdicts = Verdicts(chosen)
     # An op of somebody else's is known by its body, not by its name: the body may change under it.
     decompose(work, keep=lambda node: is_own(node.op) or verdicts.takes_whole(node))
+    name_bound_sizes(work)
     key = cache_key(work, chosen, options, [text for text, _ in extra])
     artifact = _from_cache(key)
     if artifact is not None:
@@ -56,6 +62,7 @@ def _compile(graph: Graph, chosen: Backend, options: Options) -> Compiled:
     pipeline.run(work, (dce, simplify, fold, cse, *(change for _, change in extra)))
     decompose(work, keep=verdicts.takes_whole)
     pipeline.run(work, (simplify, fold, cse, dce))
+    pipeline.run(work, CONTROL_PASSES)
     if all(verdicts.of(node) == chosen.name for node in work.nodes):
         artifact = chosen.compile(work, options)
         if key is not None:
@@ -71,7 +78,9 @@ def _compile_regions(
     """Several backends share the graph: a host plan runs their regions one after the other."""
     slots: dict[Value, int] = {v: i for i, v in enumerate(work.inputs)}
     steps: list[Step] = []
-    for region in partition(work, verdicts.of):
+    # A value whose size is bound on the way cannot go from one region to another.
+    assign = (lambda node: FALLBACK[-1]) if bound_sizes(work) else verdicts.of
+    for region in partition(work, assign):
         backend = registry.get(region.backend)
         artifact = backend.compile(region.graph, options)
         for v in region.outputs:
@@ -108,10 +117,16 @@ def cache_key(graph: Graph, backend: Backend, options: Options, passes: Sequence
 
     None if it holds an op of somebody else's, whose rules may change.
     """
-    if not all(is_own(node.op) for node in graph):
+    if not all(map(is_own, _ops(graph))):
         return None
     text = print_graph(graph, locations=False)
     return cache.key_of(cache.stamp(), text, backend.name, backend.fingerprint(), options.key(), *passes)
+
+
+def _ops(graph: Graph) -> set[Op]:
+    """The ops of a graph and of the graphs in it."""
+    found = {node.op for node in graph.nodes}
+    return found.union(*map(_ops, graph.subgraphs()))
 
 
 def _from_cache(key: str | None) -> Artifact | None:
@@ -121,6 +136,7 @@ def _from_cache(key: str | None) -> Artifact | None:
 
 def lift_literals(graph: Graph) -> list[np.ndarray[Any, Any]]:
     """Turn constant arrays into inputs at the end, so that programs do not contain data; returns the arrays."""
+    hoist_literals(graph)
     arrays: list[np.ndarray[Any, Any]] = []
     found: dict[Any, Value] = {}
     for node in graph:

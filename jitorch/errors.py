@@ -198,6 +198,16 @@ class KernelError(UserError, RuntimeError):
     """Native code stopped in good order, such as for want of memory."""
 
 
+class CheckFailed(UserError, AssertionError):
+    """A check in compiled code failed; ``code`` tells which.  Nothing was written by the program that made it."""
+
+    def __init__(self, code: int):
+        self.code = code
+        super().__init__(
+            "a check failed", actual=f"check {code}", hint="run the code without @jit to see its own error"
+        )
+
+
 class CompilerBug(JitorchError, RuntimeError):
     """jitorch broke one of its own rules.  ``ir`` reproduces it; please report it."""
 

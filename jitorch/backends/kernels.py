@@ -21,28 +21,45 @@ from typing import Any
 
 import numpy as np
 
+from jitorch import allocator
 from jitorch.backends.base import Accept, Decompose, Reject, Verdict
 from jitorch.dtypes import DType
-from jitorch.errors import BackendError, CompilerBug, KernelError, TensorIndexError
+from jitorch.errors import BackendError, CheckFailed, CompilerBug, KernelError, TensorIndexError
 from jitorch.ir import kernel as k
 from jitorch.ir.graph import Graph, Node
 from jitorch.ir.program import Program
 from jitorch.ir.types import TensorType
+from jitorch.lower.control import CHECK_FAILED
 from jitorch.lower.memory import ALIGNMENT
 from jitorch.lower.program import can_lower
 from jitorch.lower.pull import OUT_OF_RANGE
 from jitorch.lower.render import OUT_OF_MEMORY
+from jitorch.ops.control import inner_graphs
 
 NativeCall = Callable[[int | bytes, int | bytes, int], int]
 """The native function: its three parameters, each an address or the bytes it would point to; gives its status."""
 
 
-def kernel_verdict(node: Node, dtypes: Collection[DType]) -> Verdict:
-    """What a backend says of ``node`` that makes kernels over ``dtypes``."""
+def kernel_verdict(node: Node, dtypes: Collection[DType], control: bool = False) -> Verdict:
+    """What a backend says of ``node`` that makes kernels over ``dtypes``; ``control``: its programs branch and loop."""
+    if node.op.lowering in ("control", "effect"):
+        return _control_verdict(node, dtypes) if control else Reject("no control flow")
     if node.op.body is not None:
         return Decompose("composite")
     if not can_lower(node.op.name, node.op.lowering):
         return Reject(f"no kernel recipe for {node.op.name}")
+    types = [v.type for v in (*node.operands, *node.outputs) if isinstance(v.type, TensorType)]
+    strange = next((t.dtype for t in types if t.dtype not in dtypes), None)
+    return Accept() if strange is None else Reject(f"no kernels over {strange.name}")
+
+
+def _control_verdict(node: Node, dtypes: Collection[DType]) -> Verdict:
+    """Control flow is taken with all that is in it or not at all."""
+    for graph in inner_graphs(node):
+        for inner in graph.nodes:
+            verdict = kernel_verdict(inner, dtypes, control=True)
+            if isinstance(verdict, Reject):
+                return Reject(f"in its {graph.name}: {inner.op.name}: {verdict.reason}")
     types = [v.type for v in (*node.operands, *node.outputs) if isinstance(v.type, TensorType)]
     strange = next((t.dtype for t in types if t.dtype not in dtypes), None)
     return Accept() if strange is None else Reject(f"no kernels over {strange.name}")
@@ -145,6 +162,8 @@ address_of = _choose_address_of()
 
 def raise_status(status: int, name: str) -> None:
     """Turn a program's status into the error eager would have raised."""
+    if status >= CHECK_FAILED:
+        raise CheckFailed(status - CHECK_FAILED)
     if status == OUT_OF_RANGE:
         raise TensorIndexError(
             "index out of range in compiled code", actual=f"program {name}",
@@ -164,7 +183,7 @@ class _Arenas(threading.local):
 
     def at_least(self, size: int) -> int:
         if self.memory.size < size + ALIGNMENT:
-            self.memory = np.empty(size + ALIGNMENT, np.uint8)
+            self.memory = allocator.scratch(size + ALIGNMENT)
             self.address = (address_of(self.memory) + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT
         return self.address
 

@@ -19,7 +19,7 @@ from jitorch import allocator, dtypes
 from jitorch.backends import registry
 from jitorch.backends.cpu import extension
 from jitorch.backends.cpu.native import NativeFunction
-from jitorch.backends.kernels import ALIGNMENT, EMPTY_ADDRESS, ProgramExecutable, raise_status, release_arena
+from jitorch.backends.kernels import ALIGNMENT, EMPTY_ADDRESS, ProgramExecutable, raise_status
 from jitorch.compiler import Compiled
 from jitorch.frontend.call_code import FUNCTIONS, Code, Input, Word, template, text
 from jitorch.frontend.modes import disabled
@@ -193,6 +193,10 @@ class _Writer:
         self.emit(Code.TENSOR, value, address(type_), address(requires_grad), int(is_leaf))
 
 
+def _clear_gradient(tensor: Tensor, nothing: None) -> None:
+    tensor._grad = nothing
+
+
 def _getitem(base: Any, key: Any) -> Any:
     return base[key]
 
@@ -209,6 +213,9 @@ def make(entry: Any, inputs: Sequence[Any], args: tuple[Any, ...]) -> Plan:
         writer.guard(guard)
     words = plan.words
     table, registers = _input_table(writer, compiled, staged.inputs)
+    for path in entry.traced.cleared:
+        target, nothing = writer.path(path), writer.constant(None)
+        writer.emit(Code.APPLY, writer.register(), plan.address(_clear_gradient), target, nothing)
     writer.emit(Code.END)
     words[Word.ARGUMENTS] = len(args)
     words[Word.HELD] = writer.count
@@ -347,11 +354,10 @@ class _Scratch:
             if size <= self.state[1]:
                 return
             size = max(size, 2 * self.state[1])
-            memory = np.empty(size + ALIGNMENT, np.uint8)
+            memory = allocator.scratch(size + ALIGNMENT)
             self._memory.append(memory)
             self.state[0] = -(-memory.ctypes.data // ALIGNMENT) * ALIGNMENT
             self.state[1] = size
-        release_arena()
 
 
 _scratch = _Scratch()

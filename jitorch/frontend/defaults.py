@@ -11,7 +11,7 @@ from jitorch.frontend import direct, shortcut
 from jitorch.frontend.eager import Eager
 from jitorch.frontend.tape import Tape
 from jitorch.ir.op import Op
-from jitorch.ops import dispatch
+from jitorch.ops import control, dispatch
 from jitorch.ops.generator import install_default
 
 _CALLS_BEFORE_CODE = {True: 32, False: 2000}
@@ -30,7 +30,13 @@ def _warming(op: Op, args: tuple[Any, ...]) -> Any:
     return shortcut.elementwise(op, args)
 
 
+def _control_vjp(name: str) -> Any:
+    """The gradient rule of an op that holds graphs; passes are loaded when one is asked for."""
+    return import_module("jitorch.passes.control_vjp").RULES[name]
+
+
 dispatch.install(_tape, _warming)
+control.install(vjp=_control_vjp)
 direct.install()
 
 default_generator = install_default()

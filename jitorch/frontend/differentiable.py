@@ -7,7 +7,7 @@ the graph ``vjp(f)(inputs, g)``, called in this same way: so any order works.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -26,6 +26,9 @@ from jitorch.ops import dispatch
 from jitorch.ops.registry import Op
 from jitorch.passes import grad
 from jitorch.passes.clean import cse, dce
+from jitorch.passes.control import bound_sizes, has_size
+from jitorch.passes.decompose import decompose
+from jitorch.passes.merge_loops import merge_loops
 from jitorch.passes.pipeline import run as run_passes
 from jitorch.passes.simplify import simplify
 from jitorch.tensor import Tensor
@@ -195,7 +198,9 @@ def split(graph: Graph, wrt: Sequence[int], outputs: Sequence[int], backend: str
     joint.paste(derivative, inner)
     kept = len(joint.outputs)
     joint.outputs += [inner[v] for v in derivative.outputs]
-    run_passes(joint, (simplify, cse, dce))
+    for held in joint.subgraphs():
+        decompose(held, keep=lambda node: "vjp" in node.op.rules)
+    run_passes(joint, (simplify, cse, merge_loops, dce))
     late: set[Value] = set(cotangents)
     for node in joint.nodes:
         if any(v in late for v in node.operands):
@@ -207,8 +212,9 @@ def split(graph: Graph, wrt: Sequence[int], outputs: Sequence[int], backend: str
     for v in joint.outputs[kept:]:
         if v not in late:
             crossing[v] = None
+    crossing = _stored(joint, crossing)
     overwritten = {joint.inputs[i] for i, _ in graph.writes}
-    residuals = [v for v in crossing if (v.node is not None and not _is_cheap(v)) or v in overwritten]
+    residuals = [v for v in crossing if v.node is not None or v in overwritten]
     forward = _part(joint, joint.inputs[:count], [*joint.outputs[:kept], *residuals], f"{graph.name}_forward")
     # Write-backs come last among a graph's outputs; the residuals go before them.
     written = [o for _, o in graph.writes]
@@ -232,6 +238,21 @@ def split(graph: Graph, wrt: Sequence[int], outputs: Sequence[int], backend: str
     if any(isinstance(v.type, ScalarType) for v in residuals):
         raise AutogradError("a Python number computed in a compiled function is needed for its gradient")
     return Pair(compile_graph(forward, backend), compile_graph(backward, backend), sources, list(wrt))
+
+
+def _stored(joint: Graph, crossing: Iterable[Value]) -> dict[Value, None]:
+    """What is kept for backward to compute ``crossing``: nothing that is cheap or has a size bound on the way."""
+    bound = bound_sizes(joint)
+    kept: dict[Value, None] = {}
+    pending, seen = list(crossing)[::-1], set(crossing)
+    while pending:
+        value = pending.pop()
+        if value.node is None or not (_is_cheap(value) or has_size(value, bound)):
+            kept[value] = None
+            continue
+        pending += [v for v in value.node.operands if v not in seen]
+        seen.update(value.node.operands)
+    return kept
 
 
 def _is_cheap(value: Value) -> bool:

@@ -16,7 +16,7 @@ import numpy as np
 
 from jitorch.errors import AutogradError, CompilerBug, ShapeError
 from jitorch.ir.op import Op
-from jitorch.ir.types import PYTHON_TYPES, ScalarType, Type
+from jitorch.ir.types import EFFECT, PYTHON_TYPES, EffectType, ScalarType, Token, Type
 from jitorch.tensor import Storage, Tensor
 
 
@@ -73,6 +73,8 @@ def stale_error(tensor: Tensor) -> AutogradError:
 def type_of(operand: Any) -> Type | None:
     if isinstance(operand, Tensor):
         return operand._type
+    if isinstance(operand, Token):
+        return EFFECT
     return None if operand is None else PYTHON_TYPES[type(operand)]
 
 
@@ -154,4 +156,6 @@ class Eager:
 def _wrap(result: Any, type_: Type) -> Any:
     if isinstance(type_, ScalarType):
         return np.asarray(result, type_.dtype.numpy).item()
+    if isinstance(type_, EffectType):
+        return result
     return Tensor._from_array(np.asarray(result, type_.dtype.numpy))  # type: ignore[attr-defined]

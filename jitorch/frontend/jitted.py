@@ -21,11 +21,13 @@ import numpy as np
 from jitorch import dims
 from jitorch.backends import cache, registry
 from jitorch.backends.cpu import extension
+from jitorch.backends.kernels import release_arena
 from jitorch.dims import SymDim
 from jitorch.errors import CompilerBug, StagingError, UserError
 from jitorch.frontend import call_plan
 from jitorch.frontend.call_code import Word
 from jitorch.frontend.check import TOLERANCE, Report, check_graph, compare_results
+from jitorch.frontend.code import python_code
 from jitorch.frontend.differentiable import GraphFunction
 from jitorch.frontend.modes import Modes, disabled, modes
 from jitorch.frontend.modes import disable as disabling
@@ -97,6 +99,8 @@ class Entry:
         traced, function = self.traced, self.function
         if function is None or traced.staged.finish is None:
             raise CompilerBug("a refused trace has no program")
+        if traced.cleared:
+            traced.clear(args, kwargs)
         computed = function(inputs)
         self.calls += 1
         if self.direct:
@@ -192,32 +196,34 @@ class Jitted:
             return self.__jit_wrapped__(*args, **kwargs)
         if entry.calls == 0 and self.checks == "first":
             self._refuse_difference(entry, self._check(entry, inputs, args, kwargs))
-        if entry.calls == 1:
-            self._make_plan(entry, inputs, args, kwargs)
+        planned = entry.calls == 1 and self._make_plan(entry, inputs, args, kwargs)
         result = entry.run(inputs, args, kwargs)
+        if planned:
+            release_arena()  # from now on machine code uses its own
         self._statistics.native += entry.function is not None and entry.function.is_native
         return result
 
     # Machine code takes this name's place once there is a plan; what no plan serves comes back to `_call`.
     __call__ = _call
 
-    def _make_plan(self, entry: Entry, inputs: tuple[Any, ...], args: tuple[Any, ...], kwargs: Any) -> None:
-        """Let machine code serve the calls after this one, if it can."""
+    def _make_plan(self, entry: Entry, inputs: tuple[Any, ...], args: tuple[Any, ...], kwargs: Any) -> bool:
+        """Let machine code serve the calls after this one, if it can; says whether it does from now on."""
         if kwargs or not _install_machine_code():
-            return
+            return False
         with self._lock:
             # Once for an entry: another thread may be in machine code that reads the plan.
             if entry.is_planned:
-                return
+                return False
             entry.is_planned = True
             try:
                 entry.plan = call_plan.make(entry, inputs, args)
             except call_plan.NoPlan:
-                return
+                return False
             plans = [e.plan for e in self.entries if e.plan is not None]
             for plan, following in zip(plans, [*plans[1:], None]):
                 plan.words[Word.NEXT] = 0 if following is None else following.words.ctypes.data
             self._plan = plans[0].words
+        return True
 
     @property
     def statistics(self) -> Statistics:
@@ -367,6 +373,11 @@ class Jitted:
         if not self.entries:
             raise StagingError("the function was not called yet, so there is no graph", hint="call it once")
         return self.entries[0].traced.graph
+
+    @property
+    def code(self) -> str:
+        """The latest trace as Python, op by op; it runs, and computes the same."""
+        return python_code(self.graph)
 
     def explain(self) -> str:
         """What was compiled, why each time, who runs which part, and what guards protect it."""

@@ -47,7 +47,7 @@ class GradNode:
         self.operands: tuple[Any, ...] | None = tuple(operands)
         self.edges: tuple[Edge, ...] = tuple(edge_of(x, owner) for x in operands)
         self.number = next(_sequence)
-        self.outputs: tuple[Tensor, ...] = ()
+        self.outputs: tuple[Any, ...] = ()
         self.types: tuple[Any, ...] = ()
         self.versions: tuple[int, ...] = ()
         self._hooks: dict[int, dict[int, Callable[..., Any]]] | None = None
@@ -75,12 +75,15 @@ class GradNode:
             self._retained = {}
         self._retained[tensor._output] = tensor
 
-    def finish(self, outputs: Sequence[Tensor], version: Callable[[Any], int]) -> None:
-        """Attach the results.  They are saved without history: a node that held its own result would never be freed."""
-        self.types = tuple(t._type for t in outputs)
-        self.outputs = tuple(t._alias() for t in outputs)
+    def finish(self, outputs: Sequence[Any], version: Callable[[Any], int]) -> None:
+        """Attach the results: tensors, and numbers or tokens, which have no gradient.
+
+        They are saved without history: a node that held its own result would never be freed.
+        """
+        self.types = tuple(t._type if isinstance(t, Tensor) else None for t in outputs)
+        self.outputs = tuple(t._alias() if isinstance(t, Tensor) else t for t in outputs)
         for i, t in enumerate(outputs):
-            if t._type.dtype.category >= dtypes.Category.FLOAT:
+            if isinstance(t, Tensor) and t._type.dtype.category >= dtypes.Category.FLOAT:
                 t._node, t._output = self, i
         saved = (*self.operands, *self.outputs)  # type: ignore[misc]
         self.versions = tuple(version(t) if isinstance(t, Tensor) else 0 for t in saved)
@@ -183,8 +186,8 @@ def _released() -> AutogradError:
     )
 
 
-def _with_history(tensor: Tensor, node: GradNode, output: int) -> Tensor:
-    if isinstance(tensor, StaleTensor):
+def _with_history(tensor: Any, node: GradNode, output: int) -> Any:
+    if not isinstance(tensor, Tensor) or isinstance(tensor, StaleTensor):
         return tensor
     tensor = tensor._alias()
     tensor._node, tensor._output = node, output
@@ -235,7 +238,7 @@ class Tape:
         finally:
             dispatch.leave(token)
         outputs = out if isinstance(out, tuple) else (out,)
-        if all(isinstance(t, Tensor) for t in outputs):
+        if any(isinstance(t, Tensor) for t in outputs):
             node.finish(outputs, self.inner.version)
         return out
 
@@ -455,7 +458,9 @@ def call_vjp(node: GradNode, grads: list[Any], create_graph: bool) -> list[Any]:
         g, out = grads[0], outputs[0]
     else:
         g = tuple(
-            broadcast_to(constant(value=0, dtype=t.dtype), shape=t.shape) if x is None else x
+            broadcast_to(constant(value=0, dtype=t.dtype), shape=t.shape)
+            if x is None and t is not None and op.lowering != "control"
+            else x
             for x, t in zip(grads, node.types)
         )
         out = tuple(outputs)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from jitorch.dims import Dim, Symbol, symbols
+from jitorch.dims import Dim, Symbol, SymDim, symbols
 from jitorch.errors import CompilerBug, Location
 from jitorch.ir.literal import Literal
 from jitorch.ir.op import Op
@@ -86,6 +86,11 @@ class Node:
         if new is not None:
             new.uses[self, i] = None
         self.inputs = (*self.inputs[:i], new, *self.inputs[i + 1 :])
+
+    def add_input(self, new: Value) -> None:
+        """One more operand, behind the others."""
+        new.uses[self, len(self.inputs)] = None
+        self.inputs = (*self.inputs, new)
 
     def drop(self) -> None:
         """Give up the uses; the node must then leave its graph."""
@@ -190,7 +195,9 @@ class Graph:
         """Append copies of ``other``'s nodes; ``mapping`` gives its inputs and receives its values."""
         for node in other.nodes:
             inputs = [None if v is None else mapping[v] for v in node.inputs]
-            copied = self.append(node.op, inputs, dict(node.attrs), [v.type for v in node.outputs], node.loc)
+            # Each node has inner graphs of its own: passes change them in place.
+            attrs = {name: a.copy() if isinstance(a, Graph) else a for name, a in node.attrs.items()}
+            copied = self.append(node.op, inputs, attrs, [v.type for v in node.outputs], node.loc)
             mapping.update(zip(node.outputs, copied.outputs))
 
     def subgraphs(self) -> Iterator[Graph]:
@@ -261,7 +268,18 @@ def _structure(graph: Graph) -> tuple[Any, ...]:
 
 
 def map_dims(graph: Graph, f: Callable[[Dim], Dim]) -> None:
-    """Replace every size in the types of ``graph`` in place."""
+    """Replace every size in the types and attributes of ``graph``, and of the graphs in it, in place."""
     for value in (*graph.inputs, *(v for node in graph.nodes for v in node.outputs)):
         if isinstance(value.type, TensorType):
             value.type = value.type.with_shape(map(f, value.type.shape))
+    for node in graph.nodes:
+        node.attrs = {name: map_attribute(attribute, f) for name, attribute in node.attrs.items()}
+
+
+def map_attribute(value: Any, f: Callable[[Dim], Dim]) -> Any:
+    """An attribute with every size in it replaced; a graph is changed in place."""
+    if isinstance(value, SymDim):
+        return f(value)
+    if isinstance(value, Graph):
+        map_dims(value, f)
+    return tuple(map_attribute(v, f) for v in value) if isinstance(value, tuple) else value

@@ -300,6 +300,9 @@ class Kernel:
     scratch: tuple[Buffer, ...]
     body: tuple[Stmt, ...]
 
+    def __hash__(self) -> int:
+        return hash((self.name, self.params))  # equal kernels have equal ones, and the body is long
+
     def __str__(self) -> str:
         params = ", ".join(p.typed if isinstance(p, Var) else str(p) for p in self.params)
         return f"kernel @{notation.name(self.name)}({params}) {notation.block((*self.scratch, *self.body))}"

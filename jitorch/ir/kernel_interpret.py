@@ -46,6 +46,15 @@ class Memory:
     def copy(self) -> Memory:
         return Memory(self.name, self.data.copy(), None if self.owner is None else self.owner.copy(), self.tag)
 
+    def part(self, name: str, start: int, size: int) -> Memory:
+        """The ``size`` elements from ``start`` on, as a memory of their own."""
+        stop = start + size
+        if not 0 <= start <= stop <= self.data.size:
+            raise CompilerBug(f"view of {self.name} out of bounds", expected=self.data.size, actual=(start, stop))
+        width = self.data.itemsize
+        owner = None if self.owner is None else self.owner[start * width : stop * width]
+        return Memory(name, self.data[start:stop], owner, self.tag)
+
     def _owners(self, index: int) -> np.ndarray | None:
         if not 0 <= index < self.data.size:
             raise CompilerBug(
@@ -276,6 +285,15 @@ class _Host:
                         self.block(inner)
                         self.block(before)
                 case host.Return():
+                    raise _Return
+                case host.View(buffer, source, size, offset):
+                    whole = self.scope[source.name]
+                    self.scope[buffer.name] = whole.part(buffer.name, self.size(offset), self.size(size))
+                case host.Stop(code):
+                    status = self.program.status
+                    if status is None:
+                        raise CompilerBug("a program without a status stops")
+                    self.scope[status.name].data[0] = code
                     raise _Return
                 case _:
                     raise CompilerBug(f"unknown statement {stmt!r}")

@@ -255,6 +255,13 @@ class _Builder:
         count, start = self.expr(size), self.expr(offset)
         return program.Place(self.buffer(buffer), count, start)
 
+    def on_view(self, buffer: Tree, size: Tree, source: Token, offset: Tree) -> program.View:
+        count, start, whole = self.expr(size), self.expr(offset), self.find_buffer(source)
+        return program.View(self.buffer(buffer), whole, count, start)
+
+    def on_stop(self, code: Token) -> program.Stop:
+        return program.Stop(int(code))
+
     def on_free(self, name: Token) -> program.Free:
         return program.Free(self.find_buffer(name))
 

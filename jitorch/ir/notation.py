@@ -17,7 +17,7 @@ from jitorch.dtypes import Category, DType, float32, int64
 
 KEYWORDS = frozenset(
     "kernel program shared local global let var for in if else barrier true false inf nan nan_bits "
-    "input output scalar status arena alloc place at of free launch copy loop while return".split()
+    "input output scalar status arena alloc place at of free launch copy loop while return view stop".split()
 )
 
 INFIX = {

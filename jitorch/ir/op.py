@@ -29,7 +29,7 @@ _MISSING: Any = inspect.Parameter.empty
 _VARIADIC = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS
 
 COMPOSITE, ELEMENTWISE, PRIMITIVE = "composite", "elementwise", "primitive"
-LOWERINGS = ("scalar", "pull", "reduce", "scan", "scatter", "recipe", "extern")
+LOWERINGS = ("scalar", "pull", "reduce", "scan", "scatter", "recipe", "extern", "control", "effect")
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,14 @@
     param   = Buffer with a size | Var (a scalar: a size, or a Python number)
     stmt    = Alloc(buffer, size)             fresh memory, contents undefined
             | Place(buffer, size, offset)     the same, at a byte offset of the arena: what planning makes of Alloc
+            | View(buffer, source, size, offset)  a part of another buffer, from an element on; ends with its block
             | Free(buffer)
             | Launch(kernel, args)            args match the kernel's params: Buffer or Expr
             | Copy(target, source, size)      size in elements
             | Scalar(var, value)              name a host scalar
             | If(test, then, orelse) | While(test_body, test, body)
             | Return()
+            | Stop(code)                      set the status, which is not 0, and return
 
 Sizes count elements, offsets bytes; both are kernel expressions over the program's scalar
 parameters and `Scalar` names, so a program serves every size its graph stands for.  Inputs come
@@ -20,6 +22,7 @@ out of range.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from jitorch.ir import notation
@@ -43,6 +46,19 @@ class Place:
 
     def __str__(self) -> str:
         return f"place {self.buffer} of {self.size} at {self.offset}"
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """``buffer`` names the ``size`` elements of ``source`` from element ``offset`` on."""
+
+    buffer: Buffer
+    source: Buffer
+    size: Expr
+    offset: Expr
+
+    def __str__(self) -> str:
+        return f"view {self.buffer} of {self.size} in {notation.name(self.source.name)} at {self.offset}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +127,35 @@ class Return:
         return "return"
 
 
-Stmt = Alloc | Place | Free | Launch | Copy | Scalar | If | While | Return
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Leave with status ``code``."""
+
+    code: int
+
+    def __str__(self) -> str:
+        return f"stop {self.code}"
+
+
+Stmt = Alloc | Place | View | Free | Launch | Copy | Scalar | If | While | Return | Stop
+
+
+def inner(stmt: Stmt) -> tuple[tuple[Stmt, ...], ...]:
+    """The blocks inside of a statement."""
+    match stmt:
+        case If(_, then, orelse):
+            return then, orelse
+        case While(before, _, body):
+            return before, body
+    return ()
+
+
+def walk(body: Iterable[Stmt]) -> Iterator[Stmt]:
+    """Every statement of ``body`` and of the blocks in it, in the order of the text."""
+    for stmt in body:
+        yield stmt
+        for block in inner(stmt):
+            yield from walk(block)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,22 +178,7 @@ class Program:
     @property
     def kernels(self) -> tuple[Kernel, ...]:
         """The kernels launched, each once, in order of first use."""
-        found: dict[Kernel, None] = {}
-
-        def visit(body: tuple[Stmt, ...]) -> None:
-            for stmt in body:
-                match stmt:
-                    case Launch(kernel):
-                        found[kernel] = None
-                    case If(_, then, orelse):
-                        visit(then)
-                        visit(orelse)
-                    case While(before, _, inner):
-                        visit(before)
-                        visit(inner)
-
-        visit(self.body)
-        return tuple(found)
+        return tuple(dict.fromkeys(s.kernel for s in walk(self.body) if isinstance(s, Launch)))
 
     def __str__(self) -> str:
         """The kernels, then the program."""

@@ -11,7 +11,7 @@ from jitorch.dtypes import DType
 from jitorch.errors import VerifyError
 from jitorch.ir import kernel as k
 from jitorch.ir.kernel import Buffer, Expr, Kernel, Load, Var
-from jitorch.ir.program import Alloc, Copy, Free, If, Launch, Place, Program, Return, Scalar, Stmt, While
+from jitorch.ir.program import Alloc, Copy, Free, If, Launch, Place, Program, Return, Scalar, Stmt, Stop, View, While
 
 
 def verify_program(program: Program) -> Program:
@@ -19,7 +19,8 @@ def verify_program(program: Program) -> Program:
 
     Sizes count elements and offsets bytes, both int64.  A buffer from `Alloc` must be freed on every
     way out; one from `Place` may be.  The branches of an `If`, and each turn of a `While`, must leave
-    the same buffers alive.  No launch or copy names one buffer twice.
+    the same buffers alive; what is placed in a block, and views, end with it.  No launch or copy names
+    one buffer twice.
     """
     _Verifier(program).run()
     return program
@@ -35,6 +36,11 @@ class _State:
 
     def copy(self) -> _State:
         return _State(dict(self.live), dict(self.defined), self.returned)
+
+
+def _without_parts(live: dict[Buffer, str], before: dict[Buffer, str]) -> dict[Buffer, str]:
+    """``live`` without what began since ``before`` and ends with its block: what is placed, and views."""
+    return {b: how for b, how in live.items() if b in before or how == "alloc"}
 
 
 class _Verifier:
@@ -111,9 +117,16 @@ class _Verifier:
                 if self.program.arena is None:
                     self.wrong(f"buffer {buffer.name} is placed, but the program has no arena")
                 self.begin(buffer, "place", state)
+            case View(buffer, source, size, offset):
+                self.used(source, state)
+                self.expr(size, k.INDEX, state)
+                self.expr(offset, k.INDEX, state)
+                if buffer.dtype is not source.dtype:
+                    self.wrong(f"view of {source.name}", source.dtype.name, buffer.dtype.name)
+                self.begin(buffer, "view", state)
             case Free(buffer):
-                if state.live.pop(buffer, "parameter") == "parameter":
-                    self.wrong(f"buffer {buffer.name} is freed, but is not alive or is a parameter")
+                if state.live.pop(buffer, "parameter") in ("parameter", "view"):
+                    self.wrong(f"buffer {buffer.name} is freed, but is not alive, a parameter or a view")
             case Launch(kernel, args):
                 self.launch(kernel, args, state)
             case Copy(target, source, size):
@@ -135,13 +148,17 @@ class _Verifier:
             case Return():
                 self.leaks(state)
                 state.returned = True
+            case Stop(code):
+                if self.program.status is None or code == 0:
+                    self.wrong("a stop needs a status, and a code that is not 0")
+                state.returned = True
             case _:
                 self.wrong(f"unknown statement {stmt!r}")
 
     def branches(self, then: Iterable[Stmt], orelse: Iterable[Stmt], state: _State) -> None:
         ends = [state.copy(), state.copy()]
         for body, end in zip((then, orelse), ends, strict=True):
-            self.block(body, end)
+            self.inner(body, end)
         going = [end for end in ends if not end.returned]
         if not going:
             state.returned = True
@@ -152,12 +169,20 @@ class _Verifier:
         state.live = going[0].live
         state.defined = {name: going[0].defined[name] for name in going[0].defined if name in common}
 
+    def inner(self, body: Iterable[Stmt], state: _State) -> None:
+        """A block inside of a statement: what it placed, and views, end with it."""
+        before = dict(state.live)
+        self.block(body, state)
+        state.live = _without_parts(state.live, before)
+
     def loop(self, before: Iterable[Stmt], test: Expr, inner: Iterable[Stmt], state: _State) -> None:
         at_head = dict(state.live)
         self.block(before, state)
         self.expr(test, dtypes.bool_, state)
         turn = state.copy()
         self.block(inner, turn)
+        state.live = _without_parts(state.live, at_head)
+        turn.live = _without_parts(turn.live, at_head)
         if not turn.returned and turn.live != at_head:
             self.wrong("a turn of a loop leaves other buffers alive than it found")
 

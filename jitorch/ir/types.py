@@ -101,6 +101,15 @@ class EffectType(Type):
 EFFECT = EffectType()
 
 
+class Token:
+    """What stands for an effect token while a program runs: it holds nothing."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "<effect token>"
+
+
 @dataclass(frozen=True, slots=True)
 class ListType(Type):
     element: Type

@@ -11,6 +11,7 @@ This is the only place where that is decided, before any kernel is made:
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from jitorch import dims
@@ -36,7 +37,7 @@ INDEX_VIEWS = VIEWS | {"flip_axes"}
 """Ops whose elements are elements of the operand, at another index."""
 _COPYING = frozenset(("convolution", "convolution_weight"))
 """Recipes that copy what they do not find in memory, and compute it on the way."""
-_MATERIALIZED = frozenset(("recipe", "scatter", "scan", "extern"))
+_MATERIALIZED = frozenset(("recipe", "scatter", "scan", "extern", "control", "effect"))
 
 
 @dataclass
@@ -50,14 +51,17 @@ class Plan:
         return value in self.stored or (value.node is None and isinstance(value.type, TensorType))
 
 
-def plan(graph: Graph) -> Plan:
-    """Decide for every value of ``graph``, which holds primitives only."""
+def plan(graph: Graph, outputs: Iterable[Value] | None = None) -> Plan:
+    """Decide for every value of ``graph``, which holds primitives only; ``outputs`` are those that need memory."""
     cost = _costs(graph)
-    decided: set[Value] = {v for v in graph.outputs if v.node is not None}
+    decided: set[Value] = {v for v in (graph.outputs if outputs is None else outputs) if v.node is not None}
     readers: dict[Value, dict[Value, bool]] = {}  # kernel root -> whether it reads an element more than once
     for node in reversed(graph.nodes):
         if node.op.lowering == "recipe" and node.op.name not in _COPYING:
             decided.update(v for v in map(_behind_views, node.operands) if v.node is not None)
+        if node.op.lowering in ("control", "effect"):
+            decided.update(leaf for v in _read_by_host(node) for leaf in host_leaves(v))
+            decided.update(v for v in map(behind_flat_views, _read_in_graphs(node)) if v.node is not None)
         for value in node.outputs:
             if _must_store(value, node) or _worth_storing(value, node, readers.get(value, {}), cost):
                 decided.add(value)
@@ -107,6 +111,8 @@ def own_cost(node: Node) -> int:
 
 
 def _must_store(value: Value, node: Node) -> bool:
+    if node.op.lowering in ("control", "effect"):
+        return True
     if isinstance(value.type, ScalarType):
         return False
     if node.op.lowering in _MATERIALIZED:
@@ -130,9 +136,54 @@ def _wants_memory(user: Node, value: Value) -> bool:
     kind = user.op.lowering
     if kind == "extern":
         return True
+    if kind == "control":
+        return value in _read_in_graphs(user) and behind_flat_views(value) is value
     if kind == "recipe":
         return user.op.name not in _COPYING and not _is_view_of_memory(value)
     return False
+
+
+def _read_in_graphs(node: Node) -> tuple[Value, ...]:
+    """The tensors that the graphs of a control node read where they are; what a loop carries is copied first."""
+    operands, attrs = node.operands, node.attrs
+    match node.op.name:
+        case "cond":
+            operands = operands[1:]
+        case "while_loop":
+            operands = operands[len(operands) - attrs["constants"] :]
+        case "scan":
+            operands = operands[attrs["carried"] :]
+        case _:
+            return ()
+    return tuple(v for v in operands if isinstance(v.type, TensorType))
+
+
+def _read_by_host(node: Node) -> tuple[Value, ...]:
+    """The numbers, and tensors of one element, that the host reads to run a control node."""
+    first = node.operands[:1] if node.op.name in ("cond", "check") else ()
+    return (*first, *(v for v in node.operands if isinstance(v.type, ScalarType)))
+
+
+def host_leaves(value: Value) -> tuple[Value, ...]:
+    """What must be stored for the host to compute the one element of ``value`` by operations on numbers."""
+    node = value.node
+    if node is None:
+        return ()
+    is_simple = node.op.lowering in ("scalar", "pull") and all(_is_one(v) for v in node.operands)
+    if not is_simple:
+        return (value,)
+    return tuple(leaf for v in node.operands for leaf in host_leaves(v))
+
+
+def _is_one(value: Value) -> bool:
+    return isinstance(value.type, ScalarType) or (isinstance(value.type, TensorType) and value.type.shape == ())
+
+
+def behind_flat_views(value: Value) -> Value:
+    """The value with the same elements in the same order that a chain of views shows."""
+    while value.node is not None and value.node.op.name in FLAT_VIEWS:
+        value = value.node.operands[0]
+    return value
 
 
 def _is_view_of_memory(value: Value) -> bool:

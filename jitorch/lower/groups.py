@@ -12,18 +12,23 @@ from jitorch.ir.types import TensorType
 from jitorch.lower.frame import Split, folds_windows
 from jitorch.lower.fuse import Plan
 
+LARGE = 1 << 16
+"""Elements from which on a map has a kernel of its own, unless it shares what another one reads or makes: to compute it
+earlier would keep its memory longer, to save one loop."""
+
 
 @dataclass(eq=False)
 class Group:
     """Stored values that one kernel, or one recipe, computes, and the stored values that it reads.
 
-    ``hidden`` values need no memory after all: only this group reads them, where it computes them.
-    With a ``split``, the kernel goes row by row.
+    ``hidden`` values need no memory after all: only this group reads them, where it computes them; ``recomputed``
+    ones have memory, but this group computes them again.  With a ``split``, the kernel goes row by row.
     """
 
     values: list[Value]
     reads: set[Value]
     hidden: set[Value] = field(default_factory=set)
+    recomputed: set[Value] = field(default_factory=set)
     split: Split | None = None
 
     @property
@@ -41,6 +46,10 @@ def groups(plan: Plan) -> list[Group]:
     result: list[Group] = []
     position: dict[Value, int] = {}
     for value in plan.stored:
+        if value.node is not None and value.node.op.lowering == "control" and value.index > 0:
+            at = position[value] = position[value.node.outputs[0]]
+            result[at].values.append(value)
+            continue
         reads, aligned = reads_of(plan, value)
         after = max((position[v] for v in reads if v in position), default=-1)
         found = None
@@ -50,6 +59,8 @@ def groups(plan: Plan) -> list[Group]:
                 if not _joins(value, group) or i < after:
                     continue
                 inside = reads & set(group.values)
+                if not inside and not (reads & group.reads) and _is_large(value):
+                    continue
                 if i > after or inside <= aligned:
                     found = i
                     break
@@ -61,6 +72,11 @@ def groups(plan: Plan) -> list[Group]:
             result[found].reads |= reads
             position[value] = found
     return result
+
+
+def _is_large(value: Value) -> bool:
+    size = value.type.size  # type: ignore[union-attr]
+    return isinstance(size, int) and size > LARGE
 
 
 def _joins(value: Value, group: Group) -> bool:

@@ -5,29 +5,38 @@ One kernel for each stored value, or for several that share a domain; then memor
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Iterable, Sequence
+
+from jitorch.dims import Symbol, symbols
 from jitorch.errors import BackendError, CompilerBug
 from jitorch.ir import kernel as k
 from jitorch.ir import program as host
-from jitorch.ir.graph import Graph, Value
+from jitorch.ir.graph import Graph, Node, Value
 from jitorch.ir.sizes import size_expr
 from jitorch.ir.types import ScalarType, TensorType
-from jitorch.lower import fuse
+from jitorch.lower import control, fuse
+from jitorch.lower.alike import Cone, Shared, Temporaries, cone
 from jitorch.lower.convolution import convolution
 from jitorch.lower.crosswise import tile
 from jitorch.lower.epilogue import Sink, merge
 from jitorch.lower.groups import Group, groups
+from jitorch.lower.index import Index
 from jitorch.lower.layout import Layout, layout
 from jitorch.lower.long import long_kernels, long_layout
 from jitorch.lower.matmul import matmul
-from jitorch.lower.memory import plan_memory, reuse_written_inputs
+from jitorch.lower.memory import plan_memory
 from jitorch.lower.nests import Buffers, Scalars, map_kernel, row_reduction_kernel, scan_kernel, scatter_kernels
-from jitorch.lower.pull import STATUS
+from jitorch.lower.pull import STATUS, Puller
 from jitorch.lower.quotients import cut_quotients
 from jitorch.lower.recipe import Job, Recipe
+from jitorch.lower.recompute import recompute
+from jitorch.lower.reuse import reuse_operands, reuse_written
 from jitorch.lower.row_kernel import row_kernels
 from jitorch.lower.rows import row_groups
 from jitorch.lower.target import Target, target_of
 from jitorch.lower.weight_gradient import convolution_weight
+
+Given = control.Given
 
 RECIPES: dict[str, Recipe] = {
     "matmul_batched": matmul,
@@ -37,10 +46,10 @@ RECIPES: dict[str, Recipe] = {
 
 
 def can_lower(op_name: str, lowering: str | None) -> bool:
-    """Whether `program` makes kernels for a primitive."""
+    """Whether `program` makes kernels for a primitive, or control flow, whose graphs must be asked for as well."""
     if lowering == "recipe":
         return op_name in RECIPES
-    return lowering in ("scalar", "pull", "reduce", "scan", "scatter")
+    return lowering in ("scalar", "pull", "reduce", "scan", "scatter", "control", "effect")
 
 
 def program(graph: Graph, name: str | None = None, target: Target | str = "cpu") -> host.Program:
@@ -50,53 +59,191 @@ def program(graph: Graph, name: str | None = None, target: Target | str = "cpu")
     write-back is stored into its input); sizes and Python numbers its scalars, in that order.
     ``target`` is what recipes schedule for; "cpu" and "gpu" stand for a common one.
     """
-    lowering = _Lowering(graph, name or graph.name, target_of(target))
-    return plan_memory(reuse_written_inputs(lowering.run()))
+    return plan_memory(reuse_operands(Lowering(graph, name or graph.name, target_of(target)).run()))
 
 
-class _Lowering:
-    def __init__(self, graph: Graph, name: str, target: Target):
+class Names:
+    """Names that are free in a program, for it and for the blocks in it."""
+
+    def __init__(self) -> None:
+        self.counts: dict[str, int] = {}
+
+    def kernel(self, base: str) -> str:
+        return f"{base}_{self._next(base)}"
+
+    def fresh(self, base: str) -> str:
+        return f"{base}{self._next(base + ' ')}"
+
+    def _next(self, base: str) -> int:
+        self.counts[base] = self.counts.get(base, 0) + 1
+        return self.counts[base]
+
+
+class Lowering:
+    """Makes the statements of one graph: of a whole program, or of a graph that a control node holds."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        name: str,
+        target: Target,
+        names: Names | None = None,
+        outputs: Sequence[Value] | None = None,
+        known: Iterable[Symbol] = (),
+    ):
         self.graph, self.name, self.target = graph, name, target
-        self.plan = fuse.plan(graph)
+        self.names = names or Names()
+        self.is_outermost = names is None
+        self.known = {*graph.symbols, *known}
+        self.plan = fuse.plan(graph, outputs)
         self.layouts: dict[Group, Layout] = {}
         self.buffers: Buffers = {}
         self.scalars: Scalars = {}
         self.sizes: dict[str, k.Expr] = {}
         self.body: list[host.Stmt] = []
-        self.kernel_names: dict[str, int] = {}
+        self.shared: dict[Hashable, Shared] = {}
 
     def run(self) -> host.Program:
+        """The whole program; every temporary is still an `Alloc`."""
         graph = self.graph
         inputs = [self._declare(v, f"in{i}") for i, v in enumerate(graph.inputs) if isinstance(v.type, TensorType)]
         for i, v in enumerate(graph.inputs):
             if isinstance(v.type, ScalarType):
                 self.scalars[v] = k.Var(f"number{i}", v.type.dtype)
         outputs, copies = self._outputs()
-        found = self._groups()
-        hidden = {v for group in found for v in group.hidden}
-        for i, v in enumerate(self.plan.stored):
-            if v not in self.buffers and v not in hidden:
-                buffer = self._declare(v, f"buf{i}")
-                self.body.append(host.Alloc(buffer, self.sizes[buffer.name]))
-        for group in found:
-            for kernel in self._kernels(group):
-                self.body.append(host.Launch(kernel, kernel.params))
-        self.body += copies
-        uses_status = any(STATUS in kernel.params for kernel in self._launched())
+        self._statements()
+        self.body += [*_order_copies(copies), *self._numbers(outputs)]
+        self.body = reuse_written(self.body, frozenset(inputs))
         symbols = tuple(k.Var(s.name) for s in graph.symbols)
+        numbers = tuple(self.scalars[v] for v in graph.inputs if isinstance(v.type, ScalarType))
         return host.Program(
             self.name,
             tuple(inputs),
             tuple(outputs),
-            (*symbols, *self.scalars.values()),
+            (*symbols, *numbers),
             tuple(self.body),
-            STATUS if uses_status else None,
+            STATUS if _can_fail(self.body) else None,
             None,
             {b.name: self.sizes[b.name] for b in (*inputs, *outputs)},
         )
 
-    def _launched(self) -> list[k.Kernel]:
-        return [s.kernel for s in self.body if isinstance(s, host.Launch)]
+    def block(self, inputs: Sequence[Given], targets: Sequence[Given]) -> tuple[host.Stmt, ...]:
+        """The statements of an inner graph: its inputs are in the buffers and scalars given, and its outputs go to
+        ``targets``, of which an input may be one: that is then replaced when nothing reads it any more."""
+        for value, given in zip(self.graph.inputs, inputs, strict=True):
+            if isinstance(given, k.Buffer):
+                self.buffers[value] = given
+                self.sizes[given.name] = size_expr(value.type.size)  # type: ignore[union-attr]
+            elif given is not None:
+                self.scalars[value] = given
+        taken = {g for g in inputs if isinstance(g, k.Buffer)}
+        copies: list[host.Stmt] = []
+        for value, target in zip(self.graph.outputs, targets, strict=True):
+            if not isinstance(target, k.Buffer):
+                continue
+            size = self.sizes[target.name] = size_expr(value.type.size)  # type: ignore[union-attr]
+            if isinstance(value.type, ScalarType):
+                continue
+            if value not in self.buffers:
+                if target not in taken:
+                    self.buffers[value] = target
+                    continue
+                source = self._declare(value, self.names.fresh("next"))
+                self.body.append(host.Alloc(source, self.sizes[source.name]))
+            if self.buffers[value] != target:
+                copies.append(host.Copy(target, self.buffers[value], size))
+        self._statements()
+        changed: list[host.Stmt] = []
+        for value, target in zip(self.graph.outputs, targets, strict=True):
+            if isinstance(target, k.Var):
+                new = k.Var(self.names.fresh("new"), target.dtype)
+                self.body.append(host.Scalar(new, self.number(value)))
+                changed.append(host.Scalar(target, new))
+            elif target is not None and isinstance(value.type, ScalarType):
+                self.body.append(self._store_number(value, target))
+        self.body += [*_order_copies(copies), *changed]
+        return tuple(reuse_written(self.body))
+
+    def _statements(self) -> None:
+        """Allocate what is stored and append the kernels and control flow of the graph."""
+        found = self._groups()
+        hidden = {v for group in found for v in group.hidden}
+        later: set[Value] = set()
+        for i, v in enumerate(self.plan.stored):
+            if not isinstance(v.type, TensorType) or v in self.buffers or v in hidden:
+                continue
+            buffer = self._declare(v, f"buf{i}" if self.is_outermost else self.names.fresh("inner"))
+            if self.known.issuperset(symbols(v.type.size)):
+                self.body.append(host.Alloc(buffer, self.sizes[buffer.name]))
+            else:
+                later.add(v)
+        for group in found:
+            node = group.values[0].node
+            # Sizes that a node before this one has bound.
+            for v in group.values:
+                if v in later and self.known.issuperset(symbols(v.type.size)):  # type: ignore[union-attr]
+                    self.body.append(host.Alloc(self.buffers[v], self.sizes[self.buffers[v].name]))
+            if node is not None and node.op.lowering in ("control", "effect"):
+                self.body += control.statements(self, node)
+                continue
+            self.body += self._launches(group)
+
+    def inner(self, graph: Graph, inputs: Sequence[Given], targets: Sequence[Given]) -> tuple[host.Stmt, ...]:
+        """The `block` of a graph that a node of this one holds."""
+        stored: list[Value] = []
+        for value, target in zip(graph.outputs, targets, strict=True):
+            in_memory = isinstance(target, k.Buffer) and isinstance(value.type, TensorType)
+            stored += [value] if in_memory else fuse.host_leaves(value)
+        lowering = Lowering(graph, graph.name, self.target, self.names, stored, self.known)
+        return lowering.block(inputs, targets)
+
+    def given(self, value: Value) -> Given:
+        """Where an inner graph finds ``value``: a buffer, a scalar, or None for an effect token."""
+        if isinstance(value.type, ScalarType):
+            return self.variable(value)
+        if not isinstance(value.type, TensorType):
+            return None
+        source = fuse.behind_flat_views(value)
+        if source not in self.buffers:
+            raise CompilerBug("an operand of control flow has no memory", ir=self.graph)
+        return self.buffers[source]
+
+    def fill(self, target: k.Buffer, value: Value) -> None:
+        """Append what puts ``value`` into ``target``."""
+        source = fuse.behind_flat_views(value)
+        if source in self.buffers:
+            self.body.append(host.Copy(target, self.buffers[source], size_expr(value.type.size)))  # type: ignore[union-attr]
+        else:
+            self.body.append(self._store_number(value, target))
+
+    def variable(self, value: Value) -> k.Var:
+        """A host scalar that holds the number ``value``."""
+        known = self.scalars.get(value)
+        if known is None:
+            number = self.number(value)
+            known = number if isinstance(number, k.Var) else k.Var(self.names.fresh("value"), number.dtype)
+            if known is not number:
+                self.body.append(host.Scalar(known, number))
+        return known
+
+    def number(self, value: Value) -> k.Expr:
+        """The one element of ``value`` for the host, which is all computed when this is called.
+
+        A few scalar operations are done by the host; a kernel does what loops.
+        """
+        puller = Puller(self.buffers, self.scalars)
+        element = puller.pull(value, Index((), ()))
+        steps = puller.block.statements
+        if not all(isinstance(s, k.Let) for s in steps):
+            buffer = k.Buffer(self.names.fresh("cell"), element.dtype)
+            self.body += [host.Alloc(buffer, k.const(1)), self._store_number(value, buffer)]
+            return k.Load(buffer, k.const(0))
+        named: dict[k.Var, k.Expr] = {}
+        for step in steps:
+            if isinstance(step, k.Let):
+                var = named[step.var] = k.Var(self.names.fresh("value"), step.var.dtype)
+                self.body.append(host.Scalar(var, k.transform(step.value, lambda e: _renamed(e, named))))
+        return k.transform(element, lambda e: _renamed(e, named))
 
     def _declare(self, value: Value, name: str) -> k.Buffer:
         type_ = value.type
@@ -116,16 +263,14 @@ class _Lowering:
             if o in written:
                 continue
             name = f"out{o}"
-            if value.node is not None and value not in self.buffers:
+            if value.node is not None and value not in self.buffers and not _is_host_number(value):
                 outputs.append(self._declare(value, name))
                 continue
             source = self.buffers.get(value)
             target = k.Buffer(name, value.type.dtype)  # type: ignore[union-attr]
             self.sizes[name] = size_expr(value.type.size)  # type: ignore[union-attr]
             outputs.append(target)
-            if source is None:
-                copies.append(self._store_number(value, target))
-            else:
+            if source is not None:
                 copies.append(host.Copy(target, source, self.sizes[name]))
         # Reads of an input that another write-back overwrites must come first: stage through a copy.
         for i, o in self.graph.writes:
@@ -136,15 +281,17 @@ class _Lowering:
             if value.node is not None and value in self.plan.stored and source.name == f"new{i}":
                 self.body.append(host.Alloc(source, self.sizes[source.name]))
             copies.append(host.Copy(self.buffers[self.graph.inputs[i]], source, size_expr(value.type.size)))  # type: ignore[union-attr]
-        return outputs, _order_copies(copies)
+        return outputs, copies
+
+    def _numbers(self, outputs: Sequence[k.Buffer]) -> list[host.Stmt]:
+        """The stores of outputs that are host scalars: Python numbers from outside or from control flow."""
+        written = {o for _, o in self.graph.writes}
+        values = [v for o, v in enumerate(self.graph.outputs) if o not in written]
+        return [self._store_number(v, b) for v, b in zip(values, outputs, strict=True) if v in self.scalars]
 
     def _store_number(self, value: Value, target: k.Buffer) -> host.Stmt:
-        kernel = map_kernel(self._kernel_name("number"), [value], {value: target}, self.scalars)
+        kernel = map_kernel(self.names.kernel("number"), [value], {**self.buffers, value: target}, self.scalars)
         return host.Launch(kernel, kernel.params)
-
-    def _kernel_name(self, base: str) -> str:
-        count = self.kernel_names[base] = self.kernel_names.get(base, 0) + 1
-        return f"{base}_{count}"
 
     # -- kernels ---------------------------------------------------------------------------------
     def _groups(self) -> list[Group]:
@@ -153,6 +300,7 @@ class _Lowering:
         if not self.target.is_cpu:
             return found
         found = row_groups(found, self.plan)
+        recompute(found, self.plan)
         wanted = {*self.graph.outputs}.union(*(g.reads.difference(g.values) for g in found))
         for group in found:
             if group.split is not None:
@@ -162,42 +310,63 @@ class _Lowering:
                 self.layouts[group] = plan
         return found
 
-    def _kernels(self, group: Group) -> tuple[k.Kernel, ...]:
-        value = group.values[0]
-        node = value.node
+    def _launches(self, group: Group) -> list[host.Stmt]:
+        """What computes ``group``: kernels of its own, or those of a group like it."""
+        node = group.values[0].node
         if node is None:
             raise CompilerBug("an input needs no kernel", ir=self.graph)
-        name = self._kernel_name(node.op.name if len(group.values) == 1 or group.is_recipe else "fused")
-        kind = node.op.lowering
+        name = self.names.kernel(node.op.name if len(group.values) == 1 or group.is_recipe else "fused")
+        stored = {v: b for v, b in self.buffers.items() if v not in group.recomputed}
+        here = cone(group, stored if group.recomputed else self.buffers, self.scalars)
+        shared = self.shared.get(here.key)
+        if shared is None:
+            shared = Shared(name, here, *self._kernels(name, group, node, here))
+            if here.key is not None:
+                self.shared[here.key] = shared
+        return shared.statements(name, here)
+
+    def _kernels(self, name: str, group: Group, node: Node, here: Cone) -> tuple[tuple[k.Kernel, ...], Temporaries]:
+        value, kind = group.values[0], node.op.lowering
         if group in self.layouts:
             make = row_kernels if group.split is not None else long_kernels
-            kernels, temporaries = make(name, self.layouts[group], self.buffers, self.scalars)
-            self.body += [host.Alloc(buffer, size) for buffer, size in temporaries]
-            return kernels
+            return make(name, self.layouts[group], here.buffers, here.scalars)
         if kind == "recipe":
-            return self._recipe(name, group)
+            return self._recipe(name, group, node, here)
         if kind == "scatter":
-            return scatter_kernels(name, value, node, self.buffers, self.scalars)
+            return scatter_kernels(name, value, node, here.buffers, here.scalars), ()
         if kind == "scan":
-            return (scan_kernel(name, value, node, self.buffers, self.scalars),)
+            return (scan_kernel(name, value, node, here.buffers, here.scalars),), ()
         if kind == "reduce" and fuse.keeps_last_axis(node):
-            return (row_reduction_kernel(name, value, node, self.buffers, self.scalars),)
+            return (row_reduction_kernel(name, value, node, here.buffers, here.scalars),), ()
         if kind in ("scalar", "pull", "reduce"):
-            kernel = map_kernel(name, group.values, self.buffers, self.scalars)
-            return (tile(cut_quotients(kernel)) if self.target.is_cpu else kernel,)
+            kernel = map_kernel(name, group.values, here.buffers, here.scalars)
+            return (tile(cut_quotients(kernel)) if self.target.is_cpu else kernel,), ()
         raise BackendError(f"{node.op.name} ({kind}) has no kernel")
 
-    def _recipe(self, name: str, group: Group) -> tuple[k.Kernel, ...]:
-        node = group.values[0].node
-        recipe = RECIPES.get(node.op.name) if node is not None else None
-        if node is None or recipe is None:
+    def _recipe(self, name: str, group: Group, node: Node, here: Cone) -> tuple[tuple[k.Kernel, ...], Temporaries]:
+        recipe = RECIPES.get(node.op.name)
+        if recipe is None:
             raise BackendError(f"no recipe lowers {group.values[0]}")
         values = tuple(v for v in group.values if v not in group.hidden)
-        sink = Sink(group.values[0], values, self.buffers, self.scalars)
-        made = recipe(Job(name, node, self.buffers, self.scalars, self.target, sink))
-        for buffer, size in made.temporaries:
-            self.body.append(host.Alloc(buffer, size_expr(size)))
-        return made.kernels
+        sink = Sink(group.values[0], values, here.buffers, here.scalars)
+        made = recipe(Job(name, node, here.buffers, here.scalars, self.target, sink))
+        return made.kernels, [(buffer, size_expr(size)) for buffer, size in made.temporaries]
+
+
+def _renamed(e: k.Expr, names: dict[k.Var, k.Expr]) -> k.Expr:
+    return names.get(e, e) if isinstance(e, k.Var) else e
+
+
+def _is_host_number(value: Value) -> bool:
+    """Whether control flow leaves ``value`` in a host scalar."""
+    return isinstance(value.type, ScalarType) and value.node is not None and value.node.op.lowering == "control"
+
+
+def _can_fail(body: Sequence[host.Stmt]) -> bool:
+    """Whether a statement may set the status."""
+    return any(
+        isinstance(s, host.Stop) or (isinstance(s, host.Launch) and STATUS in s.kernel.params) for s in host.walk(body)
+    )
 
 
 def _order_copies(copies: list[host.Stmt]) -> list[host.Stmt]:

@@ -121,13 +121,13 @@ class _HostText:
             lines.append(f"{c.type(buffer.dtype)} *{self.define(buffer.name, taken)} = args[{i}];")
         for i, var in enumerate(program.scalars):
             lines += self.scalar(var, i, taken)
-        statements = list(_statements(program.body))
+        statements = list(host.walk(program.body))
         if program.status is not None:
             name = self.define(program.status.name, taken)
             lines.append(f"{c.type(program.status.dtype)} {name}[1] = {{0}};")
         lines.append("int32_t result = 0;")
         allocated = dict.fromkeys(s.buffer for s in statements if isinstance(s, host.Alloc))
-        for buffer in dict.fromkeys(s.buffer for s in statements if isinstance(s, (host.Alloc, host.Place))):
+        for buffer in dict.fromkeys(s.buffer for s in statements if isinstance(s, (host.Alloc, host.Place, host.View))):
             start = " = NULL" if buffer in allocated else ""
             lines.append(f"{c.type(buffer.dtype)} *{self.define(buffer.name, taken)}{start};")
         for var in dict.fromkeys(s.var for s in statements if isinstance(s, host.Scalar)):
@@ -174,6 +174,11 @@ class _HostText:
                 return [f"{name} = malloc({count} * sizeof *{name} + 1);", f"if ({name} == NULL) {{", *failed]
             case host.Place(buffer, _, offset):
                 return [f"{c.scope[buffer.name]} = (void *)((char *)arena + {c.extent(offset).within(12)});"]
+            case host.View(buffer, source, _, offset):
+                return [f"{c.scope[buffer.name]} = {c.scope[source.name]} + {c.extent(offset).within(12)};"]
+            case host.Stop(code):
+                self.can_leave = True
+                return [f"result = {code};", "goto done;"]
             case host.Free(buffer):
                 name = c.scope[buffer.name]
                 return [f"free({name});", f"{name} = NULL;"] if self.is_allocated(buffer) else []
@@ -200,16 +205,4 @@ class _HostText:
         raise UnsupportedError(f"{c.name}: no word for host statement {type(stmt).__name__}")
 
     def is_allocated(self, buffer: Buffer) -> bool:
-        return any(isinstance(s, host.Alloc) and s.buffer == buffer for s in _statements(self.program.body))
-
-
-def _statements(body: Iterable[host.Stmt]) -> Iterable[host.Stmt]:
-    for stmt in body:
-        yield stmt
-        match stmt:
-            case host.If(_, then, orelse):
-                yield from _statements(then)
-                yield from _statements(orelse)
-            case host.While(before, _, inner):
-                yield from _statements(before)
-                yield from _statements(inner)
+        return any(isinstance(s, host.Alloc) and s.buffer == buffer for s in host.walk(self.program.body))

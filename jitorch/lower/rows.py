@@ -68,7 +68,7 @@ class Probe(Puller):
 
     def _compute(self, value: Value, index: Index) -> k.Expr:
         node = value.node
-        if isinstance(value.type, ScalarType) and node is None:
+        if isinstance(value.type, ScalarType) and (node is None or node.op.lowering == "control"):
             return k.Var("number", value.type.dtype)
         is_stored = self.plan.is_stored(value) and value not in self.inside
         folds = not is_stored and node is not None and self.frame.split.reduces(node)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jitorch
+from jitorch.ops.optimizer_updates import adam_update
 from jitorch.optim.optimizer import Optimizer, Params, check_differentiable, check_options
 from jitorch.tensor import Tensor
 
@@ -83,27 +84,24 @@ class Adam(Optimizer):
 
 
 def _update(parameter: Tensor, grad: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
-    lr = group["lr"]
+    places = [parameter, state["exp_avg"], state["exp_avg_sq"], state["step"]]
+    largest = state["max_exp_avg_sq"] if group["amsgrad"] else None
     beta1, beta2 = group["betas"]
     weight_decay = group["weight_decay"]
-    if group["maximize"]:
-        grad = -grad
-    if weight_decay != 0:
-        if group["decoupled_weight_decay"]:
-            parameter.mul_(1 - lr * weight_decay)
-        else:
-            grad = grad + parameter * weight_decay
-    step, mean, square = state["step"], state["exp_avg"], state["exp_avg_sq"]
-    step.add_(1)
-    mean.add_((grad - mean) * (1 - beta1))
-    square.mul_(beta2).add_(grad * grad * (1 - beta2))
-    # In double precision: in single, 1 - 0.999 ** step has hardly four right digits at first.
-    steps = step.double()
-    correction1 = 1 - beta1**steps
-    correction2 = 1 - beta2**steps
-    if group["amsgrad"]:
-        largest = state["max_exp_avg_sq"]
-        largest.copy_(largest.maximum(square))
-        square = largest
-    denominator = square.sqrt() / correction2.sqrt() + group["eps"]
-    parameter.sub_(mean / denominator * (lr / correction1))
+    new = adam_update(
+        parameter,
+        grad,
+        state["exp_avg"],
+        state["exp_avg_sq"],
+        largest,
+        state["step"],
+        group["lr"],
+        beta1,
+        beta2,
+        group["eps"],
+        weight_decay if weight_decay != 0 else None,
+        decoupled=bool(group["decoupled_weight_decay"]),
+        maximize=bool(group["maximize"]),
+    )
+    for place, value in zip(places if largest is None else [*places, largest], new, strict=True):
+        place.copy_(value)

@@ -8,6 +8,7 @@ from typing import Any
 
 import jitorch
 from jitorch.errors import ValueRangeError
+from jitorch.ops.optimizer_updates import sgd_update
 from jitorch.optim.optimizer import Optimizer, Params, check_differentiable, check_options
 from jitorch.tensor import Tensor
 
@@ -76,16 +77,33 @@ class SGD(Optimizer):
 def _update(parameter: Tensor, grad: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
     momentum = group["momentum"]
     weight_decay = group["weight_decay"]
+    buffer = state.get("momentum_buffer") if momentum != 0 else None
+    if momentum != 0 and buffer is None:
+        _first_update(parameter, grad, state, group)
+        return
+    new = sgd_update(
+        parameter,
+        grad,
+        buffer,
+        group["lr"],
+        momentum,
+        group["dampening"],
+        weight_decay if weight_decay != 0 else None,
+        nesterov=bool(group["nesterov"]),
+        maximize=bool(group["maximize"]),
+    )
+    if buffer is None:
+        parameter.copy_(new)
+        return
+    parameter.copy_(new[0])
+    buffer.copy_(new[1])
+
+
+def _first_update(parameter: Tensor, grad: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
+    """The step that makes the buffer: the whole gradient, without dampening."""
     if group["maximize"]:
         grad = -grad
-    if weight_decay != 0:
-        grad = grad + parameter * weight_decay
-    if momentum != 0:
-        buffer = state.get("momentum_buffer")
-        if buffer is None:
-            buffer = grad.clone()
-            state["momentum_buffer"] = buffer
-        else:
-            buffer.mul_(momentum).add_(grad * (1 - group["dampening"]))
-        grad = grad + buffer * momentum if group["nesterov"] else buffer
-    parameter.sub_(grad * group["lr"])
+    if group["weight_decay"] != 0:
+        grad = grad + parameter * group["weight_decay"]
+    buffer = state["momentum_buffer"] = grad.clone()
+    parameter.sub_((grad + buffer * group["momentum"] if group["nesterov"] else buffer) * group["lr"])

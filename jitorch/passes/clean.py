@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -9,14 +11,31 @@ import numpy as np
 from jitorch.ir.graph import Graph, Node, Value
 from jitorch.ir.types import PYTHON_TYPES, ScalarType, TensorType
 from jitorch.ops import OPS
+from jitorch.ops.control import check as CHECK
+from jitorch.ops.control import has_effect, inner_graphs
 
 
+def everywhere(change: Callable[[Graph], bool]) -> Callable[[Graph], bool]:
+    """The pass that does ``change`` to the graphs in a graph, inside out, and then to the graph itself."""
+
+    @wraps(change)
+    def run(graph: Graph) -> bool:
+        changed = False
+        for node in graph:
+            for inner in inner_graphs(node):
+                changed |= run(inner)
+        return change(graph) | changed
+
+    return run
+
+
+@everywhere
 def dce(graph: Graph) -> bool:
-    """Drop nodes nobody uses.  Nodes are pure, so "unused" is the whole condition."""
+    """Drop nodes nobody uses.  Values are pure, so "unused" is the whole condition for what makes no check."""
     live: set[Value] = set(graph.outputs)
     kept: list[Node] = []
     for node in reversed(graph.nodes):
-        if any(v in live for v in node.outputs):
+        if any(v in live for v in node.outputs) or has_effect(node):
             kept.append(node)
             live.update(node.operands)
     kept.reverse()
@@ -26,11 +45,14 @@ def dce(graph: Graph) -> bool:
     return changed
 
 
+@everywhere
 def cse(graph: Graph) -> bool:
     """Merge nodes with the same op, inputs and attributes."""
     seen: dict[tuple[Any, ...], Node] = {}
     changed = False
     for node in graph:
+        if node.op is CHECK:
+            continue
         first = seen.setdefault(node.key(), node)
         if first is not node:
             for old, new in zip(node.outputs, first.outputs):
@@ -39,6 +61,7 @@ def cse(graph: Graph) -> bool:
     return changed | (dce(graph) if changed else False)
 
 
+@everywhere
 def fold(graph: Graph) -> bool:
     """Compute what depends on constants only, where the result is one number."""
     changed = False

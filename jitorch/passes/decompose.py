@@ -4,32 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from jitorch.builder import body_graph
+from jitorch.builder import expand
 from jitorch.ir.graph import Graph, Node, Value
-
-
-def expand(node: Node) -> Graph:
-    """The body of a composite node as a graph over its present operands."""
-    types = tuple(None if v is None else v.type for v in node.inputs)
-    return body_graph(node.op, types, tuple(node.attrs.items()))
 
 
 def decompose(graph: Graph, keep: Callable[[Node], bool] = lambda node: False) -> bool:
     """Replace every composite node that ``keep`` does not accept, and those in its body, by the body's nodes."""
+    changed = False
+    while _expand_all(graph, keep):
+        changed = True
+    for inner in graph.subgraphs():
+        changed |= decompose(inner, keep)
+    return changed
+
+
+def _expand_all(graph: Graph, keep: Callable[[Node], bool]) -> bool:
+    """Replace the composites that stand in the graph now, once over."""
     if not any(node.op.body is not None and not keep(node) for node in graph.nodes):
         return False
-    while True:
-        nodes: list[Node] = []
-        changed = False
-        for node in graph:
-            if node.op.body is None or keep(node):
-                nodes.append(node)
-                continue
+    nodes: list[Node] = []
+    for node in graph:
+        if node.op.body is None or keep(node):
+            nodes.append(node)
+        else:
             nodes.extend(_inline(graph, node, expand(node)))
-            changed = True
-        graph.nodes = nodes
-        if not changed:
-            return True
+    graph.nodes = nodes
+    return True
 
 
 def _inline(graph: Graph, node: Node, body: Graph) -> list[Node]:

@@ -17,6 +17,7 @@ from jitorch.ops import dispatch
 from jitorch.ops.create import constant
 from jitorch.ops.structure import broadcast_to
 from jitorch.passes.clean import dce
+from jitorch.passes.control import is_control, strip_checks
 from jitorch.passes.decompose import decompose
 
 
@@ -32,6 +33,7 @@ def vjp(graph: Graph, wrt: Sequence[int], outputs: Sequence[int]) -> Graph:
     source, _ = graph.copy_with_values()
     source.outputs = [source.outputs[o] for o in outputs]
     source.writes = ()
+    strip_checks(source)
     decompose(source, keep=lambda node: "vjp" in node.op.rules)
     dce(source)
     result = Graph(f"{graph.name}_vjp")
@@ -86,7 +88,7 @@ def _propagate(
         raise AutogradError(f"{node.op.name} has no gradient", hint="detach() its operand if none is needed")
     outs = tuple(builder.wrap(mapping[v]) for v in node.outputs)
     grads = tuple(
-        _zeros(v.type) if g is None and _is_float(v) else g  # type: ignore[arg-type]
+        _zeros(v.type) if g is None and _is_float(v) and not is_control(node) else g  # type: ignore[arg-type]
         for v, g in zip(node.outputs, given)
     )
     operands = [None if v is None else builder.wrap(mapping[v]) for v in node.inputs]

@@ -9,7 +9,7 @@ from jitorch import dtypes
 from jitorch.ir.graph import Graph
 from jitorch.ops.math import abs, eq, sqrt, where
 from jitorch.ops.structure import broadcast_to, cast, reshape_to, transpose_axes
-from jitorch.passes.clean import dce
+from jitorch.passes.clean import dce, everywhere
 from jitorch.passes.rewrite import C, P, RuleSet, V, op
 
 RULES = RuleSet()
@@ -175,6 +175,7 @@ def sum_over_nothing(x: Any, p: Any) -> Any:
     return x if p == () else None
 
 
+@everywhere
 def simplify(graph: Graph) -> bool:
     """Apply the rules to a fixed point."""
     changed = False

@@ -31,19 +31,21 @@ class CpuBackend:
             return Unavailable(f"llvmlite does not work here: {error}")
 
     def verdict(self, node: Node, target: Any = None) -> Verdict:
-        return kernel_verdict(node, DTYPES)
+        return kernel_verdict(node, DTYPES, control=True)
 
     def compile(self, region: Graph, options: Options) -> Artifact:
         machine = native.host()
-        lowered = program(region, region.name, target_of_features(machine.triple, machine.features))
-        symbol = host.entry_symbol(lowered.name)
-        manifest = program_manifest(region, lowered, symbol)
         profiler = None
-        if config.current().profile:
-            profiler = profile.Profiler(profile.table_symbol(symbol), profile.clock_of(machine.triple))
+        with objects.Compiler(options.opt, len(region.nodes)) as compiler:
+            lowered = program(region, region.name, target_of_features(machine.triple, machine.features))
+            symbol = host.entry_symbol(lowered.name)
+            if config.current().profile:
+                profiler = profile.Profiler(profile.table_symbol(symbol), profile.clock_of(machine.triple))
+            modules = llvm.modules(lowered, compiler.add, profiler)
+            payload = objects.pack(compiler.finish(modules.host))
+        manifest = program_manifest(region, lowered, symbol)
+        if profiler is not None:
             manifest["timed"] = profiler.names
-        modules = llvm.modules(lowered, profiler)
-        payload = objects.pack(objects.compile_modules(modules, options.opt))
         sources = {"kernels": "\n".join(map(str, lowered.kernels)), "program": str(lowered), "llvm": str(modules)}
         return Artifact(self.name, payload, manifest, sources)
 

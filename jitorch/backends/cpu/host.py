@@ -81,7 +81,7 @@ class HostWriter:
 
     def _variables(self) -> None:
         """Memory for what statements set: host scalars, and the addresses of buffers."""
-        for stmt in _walk(self.program.body):
+        for stmt in ir.walk(self.program.body):
             match stmt:
                 case ir.Scalar(var):
                     known = self.scope.variables.get(var.name)
@@ -93,7 +93,7 @@ class HostWriter:
                     self.scope.variables[var.name] = slot
                 case ir.Alloc(buffer):
                     self._address(self.owned, buffer)
-                case ir.Place(buffer):
+                case ir.Place(buffer) | ir.View(buffer):
                     self._address(self.placed, buffer)
         both = self.owned.keys() & self.placed.keys()
         if both:
@@ -116,6 +116,11 @@ class HostWriter:
             case ir.Place(buffer, _, offset):
                 place = function.op(f"getelementptr inbounds i8, ptr %arena, i64 {self._value(offset).text}")
                 function.do(f"store ptr {place}, ptr {self.placed[buffer.name]}, align 8")
+            case ir.View(buffer, source, _, offset):
+                scope = self._scope(source)
+                start = self._bytes(offset, buffer.dtype)
+                part = function.op(f"getelementptr inbounds i8, ptr {self._pointer(source, scope)}, i64 {start}")
+                function.do(f"store ptr {part}, ptr {self.placed[buffer.name]}, align 8")
             case ir.Free(buffer):
                 if buffer.name in self.owned:
                     function.do(f"call void {self._helper(helpers.free())}(ptr {self.owned[buffer.name]})")
@@ -135,6 +140,10 @@ class HostWriter:
             case ir.While(before, test, body):
                 self._while(before, test, body)
             case ir.Return():
+                function.jump("leave")
+                function.start(function.name("unreached"))
+            case ir.Stop(code):
+                function.do(f"store i32 {code}, ptr {self.result}, align 4")
                 function.jump("leave")
                 function.start(function.name("unreached"))
             case _:
@@ -256,15 +265,3 @@ class HostWriter:
 
 def _buffers(expr: Expr) -> Iterator[Buffer]:
     return (load.buffer for load in loads(expr))
-
-
-def _walk(body: tuple[ir.Stmt, ...]) -> Iterator[ir.Stmt]:
-    for stmt in body:
-        yield stmt
-        match stmt:
-            case ir.If(_, then, orelse):
-                yield from _walk(then)
-                yield from _walk(orelse)
-            case ir.While(before, _, inner):
-                yield from _walk(before)
-                yield from _walk(inner)

@@ -12,9 +12,10 @@ result is 0, the code that a kernel left in the status buffer, or `OUT_OF_MEMORY
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from jitorch.backends.cpu import words
+from jitorch.backends.cpu import codegen, words
 from jitorch.backends.cpu.expressions import Scope, Slot, Value, at, evaluate, index, store, widen
 from jitorch.backends.cpu.host import HostWriter, entry_symbol
 from jitorch.backends.cpu.profile import Profiler
@@ -86,8 +87,12 @@ class Modules:
         return "\n".join([*parts, self.host])
 
 
-def modules(program: Program, profiler: Profiler | None = None) -> Modules:
+def modules(
+    program: Program, ready: Callable[[str, str], object] | None = None, profiler: Profiler | None = None
+) -> Modules:
     """The modules of ``program``: kernels that are the same code, whatever their buffers are called, are one.
+
+    ``ready`` is called with the function and the text of each kernel's module as soon as there is one.
 
     A kernel's function is named by the digest of its text, so programs that share kernels share their objects.
     """
@@ -98,14 +103,30 @@ def modules(program: Program, profiler: Profiler | None = None) -> Modules:
     for kernel in program.kernels:
         module = Module()
         add_kernel(module, kernel, _UNNAMED, linkage="")
-        text = module.text()
+        text = (codegen.EXPLICIT if _is_explicit(kernel.body) else "") + module.text()
         name = f"kernel.{hashlib.sha256(text.encode()).hexdigest()[:32]}"
-        kernels.setdefault(name, text.replace(_UNNAMED, name))
+        if name not in kernels:
+            kernels[name] = text.replace(_UNNAMED, name)
+            if ready is not None:
+                ready(name, kernels[name])
         names.setdefault(name, []).append(kernel.name)
         types = ", ".join("ptr" if isinstance(p, Buffer) else register_type(p.dtype) for p in kernel.params)
         symbols[kernel] = host.declare(name, "void", types)
     HostWriter(host, program, symbols, profiler).write(entry_symbol(program.name))
     return Modules(host.text(), kernels, names)
+
+
+def _is_explicit(body: tuple[Stmt, ...]) -> bool:
+    """Whether the innermost loops are vector loops, so that none is left to vectorise."""
+    loops = [stmt for stmt in body if isinstance(stmt, For)]
+    branches = [stmt for stmt in body if isinstance(stmt, If)]
+    return all(loop.kind == "vector" or (_has_loop(loop.body) and _is_explicit(loop.body)) for loop in loops) and all(
+        _is_explicit(branch) for stmt in branches for branch in (stmt.then, stmt.orelse)
+    )
+
+
+def _has_loop(body: tuple[Stmt, ...]) -> bool:
+    return any(isinstance(part, For) for part in parts(body))
 
 
 def render_kernel(kernel: Kernel) -> str:

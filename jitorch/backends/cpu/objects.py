@@ -1,11 +1,13 @@
-"""The object files of a program: from the cache by the text of each kernel, else compiled, in two processes if it pays.
+"""The object files of a program: from the cache by the text of each kernel, else compiled, by several processes.
 
-LLVM runs under one lock of llvmlite's, so threads would not help: a worker process (`codegen.serve`) takes
-part of the modules.  Starting one takes about 0.1 s, compiling a kernel 10 ms.
+LLVM runs under one lock of llvmlite's, so threads would not help: worker processes (`codegen.serve`) take part of
+the modules.  Starting one takes about 0.06 s, compiling a kernel 5 to 30 ms.  They start while the program is still
+being lowered, and are given each kernel as soon as its text is known.
 """
 
 from __future__ import annotations
 
+import heapq
 import os
 import subprocess
 import sys
@@ -18,67 +20,136 @@ from jitorch.backends.cpu import codegen, native
 from jitorch.backends.cpu.llvm import Modules
 from jitorch.errors import CompilerBug
 
-WORKER_PAYS = 32
-"""Kernels to compile from which on a second process is started: about 0.3 s of work."""
+WORKER_PAYS = 12
+"""Kernels to compile from which on another process is started."""
+NODES_A_KERNEL = 4
+"""How many nodes of a graph become one kernel, more or less."""
+LONG_HOST = 100_000
+"""Characters of a host function from which on it is not optimised: it runs for long, and mostly in its kernels."""
 
 
 def compile_modules(modules: Modules, opt: int) -> list[bytes]:
     """The objects of all modules, the host's last."""
-    stamp = native.fingerprint()
-    keys = {symbol: cache.key_of("kernel", stamp, str(opt), text) for symbol, text in modules.kernels.items()}
-    found = {symbol: cache.get(key) for symbol, key in keys.items()}
-    missing = {symbol: modules.kernels[symbol] for symbol, data in found.items() if data is None}
-    for symbol, data in compile_all(missing, opt).items():
-        cache.put(keys[symbol], data)
-        found[symbol] = data
-    host = native.compile_text(modules.host, opt=min(opt, 1), imports=modules.kernels)
-    return [*(data for data in found.values() if data is not None), host]
+    with Compiler(opt) as compiler:
+        for symbol, text in modules.kernels.items():
+            compiler.add(symbol, text)
+        return compiler.finish(modules.host)
 
 
-def compile_all(texts: dict[str, str], opt: int) -> dict[str, bytes]:
-    """Compile every module, longest text first; half of them in a worker where that pays."""
-    order = sorted(texts, key=lambda symbol: -len(texts[symbol]))
-    if len(order) < WORKER_PAYS or (os.cpu_count() or 1) < 2:
-        return {symbol: native.compile_text(texts[symbol], opt=opt) for symbol in order}
-    queue = _Queue(order)
-    with _Worker(opt) as worker:
-        helper = threading.Thread(target=worker.compile_from, args=(queue, texts), daemon=True)
-        helper.start()
-        done: dict[str, bytes] = {}
-        while (symbol := queue.first()) is not None:
-            done[symbol] = native.compile_text(texts[symbol], opt=opt)
-        helper.join()
-    done |= worker.done
-    # What a worker that died left undone is done here.
-    for symbol in order:
-        if symbol not in done:
-            done[symbol] = native.compile_text(texts[symbol], opt=opt)
-    return done
+class Compiler:
+    """Compiles modules, which are added one by one, in this process and in workers.
+
+    ``nodes``: of the graph whose kernels will come; if they are many, a worker is started at once.
+    """
+
+    def __init__(self, opt: int, nodes: int = 0):
+        self._opt = opt
+        self._stamp = native.fingerprint()
+        self._keys: dict[str, str] = {}
+        self._texts: dict[str, str] = {}
+        self._done: dict[str, bytes] = {}
+        self._queue = _Queue()
+        self._workers: list[_Worker] = []
+        if nodes >= WORKER_PAYS * NODES_A_KERNEL:
+            self._start(1)
+
+    def __enter__(self) -> Compiler:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._queue.drop()
+        for worker in self._workers:
+            worker.close()
+
+    def add(self, symbol: str, text: str) -> None:
+        """Compile the module of a kernel, unless the cache has it."""
+        if symbol in self._keys:
+            return
+        key = self._keys[symbol] = cache.key_of("kernel", self._stamp, str(self._opt), text)
+        data = cache.get(key)
+        if data is not None:
+            self._done[symbol] = data
+            return
+        self._texts[symbol] = text
+        self._queue.put(symbol, text)
+
+    def finish(self, host: str) -> list[bytes]:
+        """The objects of all that were added, in that order, and of the host function that calls them."""
+        self._start(len(self._texts) // WORKER_PAYS)
+        self._queue.close()
+        level = 0 if len(host) > LONG_HOST else min(self._opt, 1)
+        last = native.compile_text(host, opt=level, imports=self._keys)
+        found: dict[str, bytes] = {}
+        while (symbol := self._queue.largest()) is not None:
+            found[symbol] = native.compile_text(self._texts[symbol], opt=self._opt)
+        for worker in self._workers:
+            found |= worker.join()
+        for symbol, text in self._texts.items():
+            if symbol not in found:  # what a worker that died left undone
+                found[symbol] = native.compile_text(text, opt=self._opt)
+            cache.put(self._keys[symbol], found[symbol])
+        self._done |= found
+        return [*(self._done[symbol] for symbol in self._keys), last]
+
+    def _start(self, count: int) -> None:
+        """Have as many workers as that, or as there are processors besides the one that this thread uses."""
+        while len(self._workers) < min(count, _processors() - 1):
+            self._workers.append(_Worker(self._opt, self._queue))
+
+
+def _processors() -> int:
+    """The processors that this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
 
 
 class _Queue:
-    """Modules to compile, taken from both ends: the worker starts late, and shall not end late."""
+    """Modules to compile, the largest first."""
 
-    def __init__(self, symbols: Sequence[str]):
-        self._symbols = list(symbols)
-        self._lock = threading.Lock()
+    def __init__(self) -> None:
+        self._heap: list[tuple[int, str, str]] = []
+        self._changed = threading.Condition()
+        self._is_open = True
 
-    def first(self) -> str | None:
-        with self._lock:
-            return self._symbols.pop(0) if self._symbols else None
+    def put(self, symbol: str, text: str) -> None:
+        with self._changed:
+            heapq.heappush(self._heap, (-len(text), symbol, text))
+            self._changed.notify()
+
+    def close(self) -> None:
+        """Nothing more will come."""
+        with self._changed:
+            self._is_open = False
+            self._changed.notify_all()
+
+    def drop(self) -> None:
+        """What is left need not be compiled."""
+        with self._changed:
+            self._heap.clear()
+        self.close()
+
+    def largest(self) -> str | None:
+        """The symbol of the largest module that nobody has taken; None at the end."""
+        found = self.next()
+        return None if found is None else found[0]
+
+    def next(self) -> tuple[str, str] | None:
+        """The symbol and the text of that module; waits for one while more may come."""
+        with self._changed:
+            while self._is_open and not self._heap:
+                self._changed.wait()
+            return heapq.heappop(self._heap)[1:] if self._heap else None
 
 
 class _Worker:
-    """A process that compiles modules; ``done`` holds its objects."""
+    """A process that compiles what it takes from a queue, by a thread that waits for it."""
 
-    def __init__(self, opt: int):
+    def __init__(self, opt: int, queue: _Queue):
         self._target = "\n".join([*_fields(native.host()), str(opt)]).encode()
-        self.done: dict[str, bytes] = {}
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def __enter__(self) -> _Worker:
+        self._queue = queue
+        self._done: dict[str, bytes] = {}
         try:
-            self._process = subprocess.Popen(
+            self._process: subprocess.Popen[bytes] | None = subprocess.Popen(
                 [sys.executable, "-P", codegen.__file__],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -86,9 +157,16 @@ class _Worker:
             )
         except OSError:
             self._process = None  # no second process here: everything is compiled in this one
-        return self
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
 
-    def __exit__(self, *_: object) -> None:
+    def join(self) -> dict[str, bytes]:
+        """Wait until the queue is empty; gives the objects."""
+        self._thread.join()
+        return self._done
+
+    def close(self) -> None:
+        self._thread.join()
         process = self._process
         if process is None:
             return
@@ -97,16 +175,15 @@ class _Worker:
                 stream.close()
         process.wait()
 
-    def compile_from(self, queue: _Queue, texts: dict[str, str]) -> None:
-        """Compile what ``queue`` gives until it is empty; if the worker fails, the rest is left."""
+    def _run(self) -> None:
         process = self._process
         if process is None or process.stdin is None or process.stdout is None:
             return
-        while (symbol := queue.first()) is not None:
-            data = self._compile(process.stdin, process.stdout, texts[symbol])
+        while (module := self._queue.next()) is not None:
+            data = self._compile(process.stdin, process.stdout, module[1])
             if data is None:
                 return
-            self.done[symbol] = data
+            self._done[module[0]] = data
 
     def _compile(self, requests: IO[bytes], answers: IO[bytes], text: str) -> bytes | None:
         try:

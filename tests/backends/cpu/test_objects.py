@@ -15,6 +15,23 @@ from jitorch.ir.program import Launch, Program
 SUM = "define i64 @{0}(i64 %x) {{\n  %r = add i64 %x, {1}\n  ret i64 %r\n}}\n"
 
 
+HOST = "define void @host() {\n  ret void\n}\n"
+
+
+def compile_all(texts: dict[str, str], nodes: int = 0) -> dict[str, bytes]:
+    with objects.Compiler(2, nodes) as compiler:
+        for symbol, text in texts.items():
+            compiler.add(symbol, text)
+        *found, host = compiler.finish(HOST)
+    assert host == native.compile_text(HOST, opt=1)
+    return dict(zip(texts, found, strict=True))
+
+
+def sums(first: int) -> dict[str, str]:
+    """Modules that no cache has; more than one process compiles."""
+    return {f"f{i}": SUM.format(f"f{i}", i) for i in range(first, first + 2 * objects.WORKER_PAYS)}
+
+
 def adds(amount: int, kernel: str, source: str, target: str) -> k.Kernel:
     x, out, i = k.Buffer(source, jitorch.int64), k.Buffer(target, jitorch.int64), k.Var("i")
     body = (k.For(i, k.const(4), (k.Store(out, i, k.Load(x, i) + amount),)),)
@@ -60,26 +77,42 @@ def test_a_kernel_is_found_in_the_cache_of_another_program(monkeypatch: pytest.M
     assert (y == x + 77).all()
 
 
-def test_a_worker_compiles_what_this_process_would() -> None:
-    texts = {f"f{i}": SUM.format(f"f{i}", i) for i in range(objects.WORKER_PAYS)}
-    done = objects.compile_all(texts, 2)
-    assert done == {symbol: native.compile_text(text) for symbol, text in texts.items()}
+@pytest.mark.parametrize("nodes", [0, 1000])
+def test_workers_compile_what_this_process_would(nodes: int) -> None:
+    texts = sums(1000 + nodes)
+    assert compile_all(texts, nodes) == {symbol: native.compile_text(text) for symbol, text in texts.items()}
 
 
-def test_without_a_worker_all_is_compiled_here(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_workers_all_is_compiled_here(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise OSError("no more processes")
 
     monkeypatch.setattr(subprocess, "Popen", refuse)
-    texts = {f"f{i}": SUM.format(f"f{i}", i) for i in range(objects.WORKER_PAYS)}
-    assert objects.compile_all(texts, 2).keys() == texts.keys()
+    assert all(data.startswith(native._object_magic()) for data in compile_all(sums(4000), 1000).values())
+
+
+def test_workers_that_die_leave_their_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(codegen, "__file__", "nowhere.py")
+    assert all(data.startswith(native._object_magic()) for data in compile_all(sums(5000), 1000).values())
 
 
 def test_text_that_a_worker_refuses_is_an_error_here() -> None:
-    texts = {f"f{i}": SUM.format(f"f{i}", i) for i in range(objects.WORKER_PAYS)}
-    texts["f3"] = "define nonsense"
     with pytest.raises(CompilerBug, match="LLVM refuses the IR"):
-        objects.compile_all(texts, 2)
+        compile_all({**sums(6000), "f3": "define nonsense"})
+
+
+def test_workers_end_when_lowering_fails() -> None:
+    compiler = objects.Compiler(2, 1000)
+    compiler.add("f", SUM.format("f", 7000))
+    compiler.__exit__()
+    assert all(worker._process is None or worker._process.returncode == 0 for worker in compiler._workers)
+
+
+def test_each_module_is_compiled_once() -> None:
+    with objects.Compiler(2) as compiler:
+        for _ in range(2):
+            compiler.add("f", SUM.format("f", 8000))
+        assert len(compiler.finish(HOST)) == 2
 
 
 def test_the_worker_answers_errors_and_objects() -> None:

@@ -1,0 +1,136 @@
+"""Control flow: branches and loops of the host, with the kernels of their graphs inside.
+
+Carried tensors live in one buffer each, which a turn overwrites once nothing reads the old value; carried numbers are
+host scalars.  The rows of a scan are parts of the stacked buffers: nothing is copied to read or to write them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from jitorch.dims import SymDim, symbols
+from jitorch.errors import CompilerBug
+from jitorch.ir import kernel as k
+from jitorch.ir import program as host
+from jitorch.ir.graph import Graph, Node, Value
+from jitorch.ir.sizes import size_expr
+from jitorch.ir.types import ScalarType, TensorType
+
+if TYPE_CHECKING:
+    from jitorch.lower.program import Lowering
+
+CHECK_FAILED = 1 << 16
+"""A failed check leaves with this status plus its code."""
+
+Given = k.Buffer | k.Var | None
+"""Where a value of an inner graph is: in memory, in a host scalar, or nowhere (an effect token)."""
+
+
+def statements(lowering: Lowering, node: Node) -> list[host.Stmt]:
+    """What a node of lowering ``control`` or ``effect`` does.
+
+    What must be computed before goes to the end of ``lowering``'s own statements.
+    """
+    match node.op.name:
+        case "cond":
+            return _cond(lowering, node)
+        case "while_loop":
+            return _while(lowering, node)
+        case "scan":
+            return _scan(lowering, node)
+        case "steps":
+            return _steps(lowering, node)
+        case "check":
+            failed = host.Stop(CHECK_FAILED + node.attrs["code"])
+            return [host.If(lowering.number(node.operands[0]), (), (failed,))]
+        case "begin":
+            return []
+    raise CompilerBug(f"no control flow is made of {node.op.name}", ir=node)
+
+
+def _results(lowering: Lowering, node: Node, count: int | None = None) -> list[Given]:
+    """Where the outputs of ``node`` go, or the first ``count`` of them; numbers get host scalars."""
+    found: list[Given] = []
+    for value in node.outputs[:count]:
+        if isinstance(value.type, TensorType):
+            found.append(lowering.buffers[value])
+        elif isinstance(value.type, ScalarType):
+            lowering.scalars[value] = k.Var(lowering.names.fresh("carry"), value.type.dtype)
+            found.append(lowering.scalars[value])
+        else:
+            found.append(None)
+    return found
+
+
+def _cond(lowering: Lowering, node: Node) -> list[host.Stmt]:
+    pred, *operands = node.operands
+    test = lowering.number(pred)
+    inputs = [lowering.given(v) for v in operands]
+    targets = _results(lowering, node)
+    then, orelse = (lowering.inner(node.attrs[name], inputs, targets) for name in ("then", "orelse"))
+    return [host.If(test, then, orelse)]
+
+
+def _start(lowering: Lowering, operands: Sequence[Value], targets: Sequence[Given]) -> list[host.Stmt]:
+    """Put the operands where a loop carries them."""
+    numbers: list[host.Stmt] = []
+    for value, target in zip(operands, targets, strict=True):
+        if isinstance(target, k.Buffer):
+            lowering.fill(target, value)
+        elif target is not None:
+            numbers.append(host.Scalar(target, lowering.number(value)))
+    return numbers
+
+
+def _while(lowering: Lowering, node: Node) -> list[host.Stmt]:
+    count = len(node.outputs)
+    state = _results(lowering, node)
+    before = _start(lowering, node.operands[:count], state)
+    inputs = [*state, *(lowering.given(v) for v in node.operands[count:])]
+    test = k.Var(lowering.names.fresh("go"), node.attrs["test"].outputs[0].type.dtype)
+    head = lowering.inner(node.attrs["test"], inputs, [test])
+    body = lowering.inner(node.attrs["body"], inputs, state)
+    return [*before, host.While(head, test, body)]
+
+
+def _scan(lowering: Lowering, node: Node) -> list[host.Stmt]:
+    body: Graph = node.attrs["body"]
+    carried, stacked = node.attrs["carried"], node.attrs["stacked"]
+    length = size_expr(node.attrs["length"])
+    state = _results(lowering, node, carried)
+    before = _start(lowering, node.operands[:carried], state)
+    constants = [lowering.given(v) for v in node.operands[carried + stacked :]]
+    step = k.Var(lowering.names.fresh("step"))
+    row = length - 1 - step if node.attrs["reverse"] else step
+    views: list[host.Stmt] = []
+
+    def part(whole: Given, value: Value) -> k.Buffer:
+        if not isinstance(whole, k.Buffer):
+            raise CompilerBug("the rows of a scan have no memory", ir=node)
+        view = k.Buffer(lowering.names.fresh("row"), whole.dtype)
+        size = size_expr(value.type.size)  # type: ignore[union-attr]
+        views.append(host.View(view, whole, size, row * size))
+        return view
+
+    stacks = node.operands[carried : carried + stacked]
+    rows = [part(lowering.given(v), i) for v, i in zip(stacks, body.inputs[carried:])]
+    targets = [part(lowering.buffers[v], o) for v, o in zip(node.outputs[carried:], body.outputs[carried:])]
+    turn = lowering.inner(body, [*state, *rows, *constants], [*state, *targets])
+    following = host.Scalar(step, step + 1)
+    return [*before, host.Scalar(step, k.const(0)), host.While((), step < length, (*views, *turn, following))]
+
+
+def _steps(lowering: Lowering, node: Node) -> list[host.Stmt]:
+    """Bind a size to a number: from here on its name is a scalar of the host."""
+    size = node.attrs["size"]
+    if not isinstance(size, SymDim) or symbols(size)[0].dim != size:
+        raise CompilerBug("a size is bound by one symbol", ir=node)
+    lowering.known.update(symbols(size))
+    buffer = lowering.buffers[node.output]
+    count = k.Var(str(size))
+    index, fill = k.Var("i0"), lowering.names.kernel("steps")
+    ramp = k.For(index, count, (k.Store(buffer, index, index),), "parallel")
+    kernel = k.verify(k.Kernel(fill, (buffer, count), (), (ramp,)))
+    bound = host.Scalar(count, lowering.number(node.operands[0]))
+    return [bound, host.Alloc(buffer, count), host.Launch(kernel, kernel.params)]

@@ -1,0 +1,369 @@
+"""Passes over branches and loops: what they need not carry, give or compute again each turn.
+
+prune            results nobody uses, operands nothing reads, carried values that never change
+sink_constants   constants that are cheap to make are made inside, where they can be folded
+hoist            what every turn of a loop would compute alike is computed once, before it
+hoist_literals   arrays leave the graphs they stand in
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from itertools import count
+from typing import Any
+
+from jitorch.dims import Dim, Symbol, substitute, symbol, symbols
+from jitorch.ir.graph import Graph, Node, Value, map_dims
+from jitorch.ir.types import TensorType
+from jitorch.ops.control import CONTROL, has_effect, inner_graphs
+from jitorch.passes.clean import dce, everywhere
+
+CHEAP = frozenset(
+    "broadcast_to reshape_to transpose_axes slice_axes flip_axes constant number iota size_of cast copy detach".split()
+)
+"""Ops that cost nothing where they are read."""
+_MAY_FAIL = frozenset(("take", "gather_axis"))
+
+
+def is_control(node: Node) -> bool:
+    """Whether a node holds graphs."""
+    return node.op.name in CONTROL
+
+
+def constants_of(node: Node) -> range:
+    """The operands, as positions among the inputs of the inner graphs, that no turn changes."""
+    total = len(node.inputs)
+    match node.op.name:
+        case "cond":
+            return range(total - 1)
+        case "while_loop":
+            return range(total - node.attrs["constants"], total)
+    return range(node.attrs["carried"] + node.attrs["stacked"], total)
+
+
+def add_constant(node: Node, value: Value) -> list[Value]:
+    """Give a control node one more operand that does not change; it as an input of each inner graph."""
+    node.add_input(value)
+    if node.op.name == "while_loop":
+        node.attrs["constants"] += 1
+    return [graph.add_input(value.type) for graph in inner_graphs(node)]
+
+
+def bound_sizes(graph: Graph) -> set[Symbol]:
+    """The sizes that nodes of ``graph`` bind while it runs: values that have them cannot leave it."""
+    return {s for node in graph.nodes if node.op.name == "steps" for s in symbols(node.attrs["size"])}
+
+
+def has_size(value: Value, sizes: Collection[Symbol]) -> bool:
+    """Whether the type of ``value`` mentions one of ``sizes``."""
+    return isinstance(value.type, TensorType) and any(s in sizes for d in value.type.shape for s in symbols(d))
+
+
+def name_bound_sizes(graph: Graph) -> bool:
+    """Call the sizes that nodes bind ``turns0``, ``turns1``, ... in order: equal graphs have equal texts."""
+    names: dict[str, Dim] = {}
+    taken = {s.name for s in graph.symbols}
+    _name_bound(graph, names, taken)
+    if all(name == str(new) for name, new in names.items()):
+        return False
+    map_dims(graph, lambda d: substitute(d, names))
+    return True
+
+
+def _name_bound(graph: Graph, names: dict[str, Dim], taken: set[str]) -> None:
+    for node in graph.nodes:
+        if node.op.name == "steps":
+            number = next(i for i in count(len(names)) if f"turns{i}" not in taken)
+            taken.add(f"turns{number}")
+            names[str(node.attrs["size"])] = symbol(f"turns{number}", low=0)
+        for inner in inner_graphs(node):
+            _name_bound(inner, names, taken)
+
+
+def strip_checks(graph: Graph) -> bool:
+    """Take the checks out, here and in inner graphs: what is computed again need not be checked again."""
+    changed = False
+    for node in graph:
+        for inner in inner_graphs(node):
+            changed |= strip_checks(inner)
+        if node.op.name == "check":
+            graph.replace(node.output, node.operands[1])
+            graph.nodes.remove(node)
+            node.drop()
+            changed = True
+    return changed
+
+
+# -- constants -------------------------------------------------------------------------------------------------
+@everywhere
+def sink_constants(graph: Graph) -> bool:
+    """Make constants that a control node gets as operands inside of its graphs."""
+    changed = False
+    for node in graph:
+        if not is_control(node):
+            continue
+        shift = 1 if node.op.name == "cond" else 0
+        for i in constants_of(node):
+            value = node.inputs[i + shift]
+            nodes = None if value is None else _constant_nodes(value)
+            if nodes is None or value is None:
+                continue
+            for inner in inner_graphs(node):
+                if inner.inputs[i].uses or inner.inputs[i] in inner.outputs:
+                    _make_inside(inner, inner.inputs[i], value, nodes)
+                    changed = True
+    return changed
+
+
+def _constant_nodes(value: Value) -> list[Node] | None:
+    """The nodes that make ``value`` of nothing, in order, if all of them are cheap."""
+    node = value.node
+    if node is None or node.op.name not in CHEAP:
+        return None
+    found: dict[Node, None] = {}
+    for operand in node.operands:
+        before = _constant_nodes(operand)
+        if before is None:
+            return None
+        found.update(dict.fromkeys(before))
+    return [*found, node]
+
+
+def _make_inside(inner: Graph, old: Value, value: Value, nodes: Sequence[Node]) -> None:
+    first = Graph("constants")
+    first.nodes = list(nodes)
+    scratch = Graph("inside")
+    mapping: dict[Value, Value] = {}
+    scratch.paste(first, mapping)
+    inner.nodes[:0] = scratch.nodes
+    inner.replace(old, mapping[value])
+
+
+def hoist_literals(graph: Graph) -> bool:
+    """Move the literals in inner graphs to ``graph`` itself."""
+    return _hoist_each(graph, lambda node, inner: {n for n in inner.nodes if n.op.name == "literal"})
+
+
+# -- what does not change --------------------------------------------------------------------------------------
+def hoist(graph: Graph) -> bool:
+    """Compute what depends on constants of a loop only before the loop; and literals before a branch."""
+    return _hoist_each(graph, _invariant)
+
+
+def _hoist_each(graph: Graph, choose: Callable[[Node, Graph], set[Node]]) -> bool:
+    changed = False
+    nodes: list[Node] = []
+    for node in graph:
+        for inner in inner_graphs(node):
+            changed |= _hoist_each(inner, choose)
+            before = _hoist_from(node, inner, choose(node, inner))
+            changed |= bool(before)
+            nodes += before
+        nodes.append(node)
+    graph.nodes = nodes
+    return changed
+
+
+def _invariant(node: Node, inner: Graph) -> set[Node]:
+    """The nodes of ``inner`` to move: not free, and of constants alone."""
+    if node.op.name == "cond":
+        return {n for n in inner.nodes if n.op.name == "literal"}
+    fixed = {inner.inputs[i] for i in constants_of(node)}
+    moved: set[Node] = set()
+    for n in inner.nodes:
+        if not all(v in fixed for v in n.operands) or not _is_safe(n):
+            continue
+        fixed.update(n.outputs)
+        if n.op.name not in CHEAP and (n.operands or n.op.name == "literal"):
+            moved.add(n)
+    return moved
+
+
+def _is_safe(node: Node) -> bool:
+    """Whether a node can run where it would not have: a loop may have no turns."""
+    if node.op.lowering not in ("scalar", "pull", "reduce", "scan", "recipe") and node.op.name != "literal":
+        return False
+    return node.op.name not in _MAY_FAIL
+
+
+def _hoist_from(node: Node, inner: Graph, moved: set[Node]) -> list[Node]:
+    """Copies of ``moved``, and of what is cheap and leads to them, to stand before ``node``, which gets the results."""
+    crossing = [
+        v for n in inner.nodes if n in moved for v in n.outputs
+        if v in inner.outputs or any(user not in moved for user in v.users)
+    ]  # fmt: skip
+    if not crossing:
+        return []
+    needed: set[Value] = set(crossing)
+    copied: list[Node] = []
+    for n in reversed(inner.nodes):
+        if any(v in needed for v in n.outputs):
+            copied.append(n)
+            needed.update(n.operands)
+    shift = 1 if node.op.name == "cond" else 0
+    given = {v: node.inputs[i + shift] for i, v in enumerate(inner.inputs)}
+    mapping: dict[Value, Value] = {v: x for v, x in given.items() if x is not None}
+    part = Graph("invariant")
+    part.nodes = copied[::-1]
+    before = Graph("before")
+    before.paste(part, mapping)
+    graphs = inner_graphs(node)
+    for value in crossing:
+        inputs = add_constant(node, mapping[value])
+        inner.replace(value, inputs[next(i for i, g in enumerate(graphs) if g is inner)])
+    dce(inner)
+    return before.nodes
+
+
+# -- what is not needed ----------------------------------------------------------------------------------------
+@everywhere
+def prune(graph: Graph) -> bool:
+    """Let control nodes take, carry and give no more than is used."""
+    changed = False
+    while _prune_once(graph):
+        changed = True
+    return changed | (dce(graph) if changed else False)
+
+
+def _prune_once(graph: Graph) -> bool:
+    changed = False
+    for node in reversed(tuple(graph.nodes)):
+        if is_control(node):
+            changed |= _fix_unchanged(graph, node) or _drop_results(graph, node) or _drop_operands(graph, node)
+    return changed
+
+
+def _is_used(graph: Graph, value: Value) -> bool:
+    return bool(value.uses) or value in graph.outputs
+
+
+def _replace_node(
+    graph: Graph, node: Node, inputs: Sequence[Value | None], attrs: dict[str, Any], kept: Sequence[int]
+) -> None:
+    """Put a node with other operands in the place of ``node``; it gives only the results ``kept``."""
+    new = Node(node.op, inputs, attrs, [node.outputs[i].type for i in kept], node.loc)
+    for i, value in zip(kept, new.outputs):
+        graph.replace(node.outputs[i], value)
+    graph.nodes[graph.nodes.index(node)] = new
+    node.drop()
+
+
+def _fix_unchanged(graph: Graph, node: Node) -> bool:
+    """A value that a loop carries and gives on as it is becomes a constant."""
+    if node.op.name == "cond":
+        return False
+    body: Graph = node.attrs["body"]
+    carried = len(node.outputs) if node.op.name == "while_loop" else node.attrs["carried"]
+    same = [i for i in range(carried) if body.outputs[i] is body.inputs[i]]
+    if not same:
+        return False
+    others = [i for i in range(carried) if i not in same]
+    for i in same:
+        operand = node.inputs[i]
+        if operand is not None:
+            graph.replace(node.outputs[i], operand)
+    order = [*others, *range(carried, len(node.inputs)), *same]
+    attrs = dict(node.attrs)
+    for inner in inner_graphs(node):
+        inner.inputs = [inner.inputs[i] for i in order]
+        inner.input_names = []
+        _renumber(inner)
+    body.outputs = [body.outputs[i] for i in others] + body.outputs[carried:]
+    if node.op.name == "while_loop":
+        attrs["constants"] += len(same)
+    else:
+        attrs["carried"] -= len(same)
+    kept = [*others, *range(carried, len(node.outputs))]
+    _replace_node(graph, node, [node.inputs[i] for i in order], attrs, kept)
+    return True
+
+
+def _renumber(graph: Graph) -> None:
+    for i, value in enumerate(graph.inputs):
+        value.index = i
+
+
+def _drop_results(graph: Graph, node: Node) -> bool:
+    """Leave out results nobody uses; what a loop carries only for itself goes too."""
+    unused = [i for i, v in enumerate(node.outputs) if not _is_used(graph, v)]
+    if not unused or len(unused) == len(node.outputs):
+        return False
+    if node.op.name == "cond":
+        kept = [i for i in range(len(node.outputs)) if i not in unused]
+        for inner in inner_graphs(node):
+            inner.outputs = [inner.outputs[i] for i in kept]
+            dce(inner)
+        _replace_node(graph, node, node.inputs, dict(node.attrs), kept)
+        return True
+    body: Graph = node.attrs["body"]
+    carried = len(node.outputs) if node.op.name == "while_loop" else node.attrs["carried"]
+    gone = _not_needed(node, body, carried, set(unused))
+    if not gone:
+        return False
+    kept = [i for i in range(len(node.outputs)) if i not in gone]
+    attrs = dict(node.attrs)
+    inputs = [v for i, v in enumerate(node.inputs) if i not in gone or i >= carried]
+    body.outputs = [body.outputs[i] for i in kept]
+    for inner in inner_graphs(node):
+        dce(inner)
+        inner.inputs = [v for i, v in enumerate(inner.inputs) if i not in gone or i >= carried]
+        inner.input_names = []
+        _renumber(inner)
+    if node.op.name == "scan":
+        attrs["carried"] -= sum(i < carried for i in gone)
+    _replace_node(graph, node, inputs, attrs, kept)
+    return True
+
+
+def _not_needed(node: Node, body: Graph, carried: int, unused: set[int]) -> set[int]:
+    """Those of the ``unused`` results that no used one, no test and no check depends on."""
+    needed = {i for i in range(len(node.outputs)) if i not in unused}
+    if node.op.name == "while_loop":
+        test: Graph = node.attrs["test"]
+        needed |= {i for i in range(carried) if i in _inputs_behind(test, test.outputs)}
+    while True:
+        behind = _inputs_behind(body, [body.outputs[i] for i in needed])
+        more = {i for i in behind if i < carried} - needed
+        if not more:
+            return unused - needed
+        needed |= more
+
+
+def _inputs_behind(graph: Graph, values: Sequence[Value]) -> set[int]:
+    """The positions of the inputs that ``values``, and the checks of ``graph``, depend on."""
+    needed: set[Value] = set(values)
+    for node in reversed(graph.nodes):
+        if any(v in needed for v in node.outputs) or has_effect(node):
+            needed.update(node.operands)
+    return {i for i, v in enumerate(graph.inputs) if v in needed}
+
+
+def _drop_operands(graph: Graph, node: Node) -> bool:
+    """Leave out constants and stacked operands that no inner graph reads."""
+    shift = 1 if node.op.name == "cond" else 0
+    graphs = inner_graphs(node)
+    first = node.attrs["carried"] if node.op.name == "scan" else constants_of(node).start
+    candidates = range(first, len(node.inputs) - shift)
+    unread = {i for i in candidates if not any(_is_used(g, g.inputs[i]) for g in graphs)}
+    # The length of a loop over a size that a node binds comes with an operand.
+    unread = {i for i in unread if not _binds(node, i)}
+    if not unread:
+        return False
+    for inner in graphs:
+        inner.inputs = [v for i, v in enumerate(inner.inputs) if i not in unread]
+        inner.input_names = []
+        _renumber(inner)
+    attrs = dict(node.attrs)
+    if node.op.name == "while_loop":
+        attrs["constants"] -= len(unread)
+    elif node.op.name == "scan":
+        end = node.attrs["carried"] + node.attrs["stacked"]
+        attrs["stacked"] -= sum(i < end for i in unread)
+    inputs = [v for i, v in enumerate(node.inputs) if i - shift not in unread]
+    _replace_node(graph, node, inputs, attrs, range(len(node.outputs)))
+    return True
+
+
+def _binds(node: Node, i: int) -> bool:
+    value = node.inputs[i]
+    return node.op.name == "scan" and value is not None and value.node is not None and value.node.op.name == "steps"
