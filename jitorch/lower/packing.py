@@ -31,8 +31,9 @@ def packed(
 ) -> tuple[k.Kernel, k.Buffer, Dim, Side]:
     """The kernel that packs, its buffer with the buffer's size, and the side that reads it.
 
-    ``along_k``: neighbours in memory are neighbours along ``k``.  Then `LINE` of them are taken from each line at a
-    time: lines whose distance is a power of two would drive each other out of the first-level cache.
+    Where neighbours in memory are neighbours along ``k``, vectors are gathered: a whole tile of lines stays in
+    the first-level cache meanwhile.  With ``along_k`` it would not, as the lines drive each other out; then `LINE`
+    elements are taken from one line after the other, which takes half as long as gathering them.
     """
     buffer = k.Buffer(name, dtype)
     panels = ceil_div(size, tile)
