@@ -7,10 +7,10 @@ of the function is recorded like anything else.
 
 from __future__ import annotations
 
-import functools
 import operator
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from jitorch import dims
@@ -369,19 +369,32 @@ class Traced:
     """A function as a graph: ``staged`` finds the inputs and rebuilds the results.
 
     The graph's outputs are what ``outputs`` makes the results of ``staged.finish`` from, then one for
-    each write-back.  ``differentiable`` are the positions of graph outputs with a history.  ``clear(args, kwargs)``
-    drops gradients that the function drops before it computes anything, so that new ones may take their memory;
-    ``cleared`` has the paths of their tensors.
+    each write-back.  ``differentiable`` are the positions of graph outputs with a history.  ``signature`` is the graph,
+    or has its types alone where ``whole`` gives the rest.  ``clear(args, kwargs)`` drops gradients that the function
+    drops before it computes anything, so that new ones may take their memory; ``cleared`` has the paths of their
+    tensors.
     """
 
-    graph: Graph
+    signature: Graph
     staged: Staged
     outputs: list[Output]
     differentiable: list[int]
     facts: tuple[Guard, ...]
     cleared: tuple[Path, ...] = ()
+    whole: Callable[[], Graph] | None = None
+    nodes: int = 0
 
-    @functools.cached_property
+    @property
+    def size(self) -> int:
+        """How many nodes the graph has."""
+        return len(self.signature) if self.whole is None else self.nodes
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The graph with its nodes."""
+        return self.signature if self.whole is None else self.whole()
+
+    @cached_property
     def clear(self) -> Callable[[tuple[Any, ...], Mapping[str, Any]], None]:
         writer = Writer()
         for path in self.cleared:
