@@ -319,8 +319,10 @@ class Lowering:
         if node is None:
             raise CompilerBug("an input needs no kernel", ir=self.graph)
         name = self.names.kernel(node.op.name if len(group.values) == 1 or group.is_recipe else "fused")
-        stored = {v: b for v, b in self.buffers.items() if v not in group.recomputed}
-        here = cone(group, stored if group.recomputed else self.buffers, self.scalars)
+        buffers = self.buffers
+        if group.recomputed:
+            buffers = {v: b for v, b in buffers.items() if v not in group.recomputed}
+        here = cone(group, buffers, self.scalars)
         shared = self.shared.get(here.key)
         if shared is None:
             shared = Shared(name, here, *self._kernels(name, group, node, here))
