@@ -1,6 +1,7 @@
 """Settings: the only reader of the environment.
 
     JITORCH_CACHE=0             no disk cache
+    JITORCH_RECORDS=0           traces are not kept on disk: the first call in every process traces
     JITORCH_CACHE_DIR=path      where compiled code is kept (default: the user's cache directory)
     JITORCH_CACHE_SIZE_MB=512   what it may grow to; the least recently used goes first
     JITORCH_NUM_THREADS=n       threads of one program (default: the processors this process may use)
@@ -43,6 +44,7 @@ class Config:
     passes: tuple[str, ...] = ()
     native: bool = True
     profile: bool = False
+    records: bool = True
 
     def dumps(self, stage: str) -> bool:
         """Whether the text of ``stage`` is asked for."""
@@ -62,6 +64,7 @@ def read(environ: Mapping[str, str]) -> Config:
         passes=tuple(_names(environ, "JITORCH_PASSES")),
         native=_flag(environ, "JITORCH_NATIVE", True),
         profile=_flag(environ, "JITORCH_PROFILE", False),
+        records=_flag(environ, "JITORCH_RECORDS", True),
     )
 
 

@@ -76,7 +76,8 @@ class Names:
         return f"{base}_{self._next(base)}"
 
     def fresh(self, base: str) -> str:
-        return f"{base}{self._next(base + ' ')}"
+        """A name for a buffer or scalar of the host that no kernel uses for something of its own."""
+        return f"host_{base}{self._next(base + ' ')}"
 
     def _next(self, base: str) -> int:
         self.counts[base] = self.counts.get(base, 0) + 1
@@ -207,7 +208,8 @@ class Lowering:
             return self.variable(value)
         if not isinstance(value.type, TensorType):
             return None
-        source = fuse.behind_flat_views(value)
+        # A view may be in memory itself, and what it shows not.
+        source = value if value in self.buffers else fuse.behind_flat_views(value)
         if source not in self.buffers:
             raise CompilerBug("an operand of control flow has no memory", ir=self.graph)
         return self.buffers[source]
