@@ -18,6 +18,7 @@ from jitorch.lower import control, fuse
 from jitorch.lower.abreast import abreast
 from jitorch.lower.alike import Cone, Shared, Temporaries, cone
 from jitorch.lower.convolution import convolution
+from jitorch.lower.copies import share_copies
 from jitorch.lower.crosswise import tile
 from jitorch.lower.epilogue import Sink, merge
 from jitorch.lower.groups import Group, groups
@@ -60,7 +61,9 @@ def program(graph: Graph, name: str | None = None, target: Target | str = "cpu")
     write-back is stored into its input); sizes and Python numbers its scalars, in that order.
     ``target`` is what recipes schedule for; "cpu" and "gpu" stand for a common one.
     """
-    return plan_memory(reuse_operands(Lowering(graph, name or graph.name, target_of(target)).run()))
+    chosen = target_of(target)
+    made = reuse_operands(Lowering(graph, name or graph.name, chosen).run())
+    return plan_memory(share_copies(made) if chosen.is_cpu else made)
 
 
 class Names:
