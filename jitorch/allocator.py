@@ -144,6 +144,11 @@ def _map(size: int) -> mmap.mmap:
     return block
 
 
+def scratch(size: int) -> np.ndarray[Any, Any]:
+    """Bytes for temporaries, which go back to the system, not to a list, when the array is gone."""
+    return np.empty(size, np.uint8) if size < SMALLEST else np.frombuffer(_map(size), np.uint8)
+
+
 _allocator = BlockAllocator()
 empty = _allocator.empty
 empty_cache = _allocator.empty_cache

@@ -6,9 +6,12 @@ into regions, let each backend compile its own, and join them.
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from math import prod
 from typing import Any
 
@@ -57,8 +60,7 @@ def _compile(graph: Graph, chosen: Backend, options: Options) -> Compiled:
     key = cache_key(work, chosen, options, [text for text, _ in extra])
     artifact = _from_cache(key)
     if artifact is not None:
-        steps = [Step(artifact, None, list(range(len(work.inputs))), list(range(len(work.outputs))))]
-        return Compiled(graph, literals, chosen.load(artifact), steps, cached=True)
+        return _whole(graph, literals, chosen, artifact, key, cached=True)
     pipeline.run(work, (dce, simplify, fold, cse, *(change for _, change in extra)))
     decompose(work, keep=verdicts.takes_whole)
     pipeline.run(work, (simplify, fold, cse, dce))
@@ -66,10 +68,37 @@ def _compile(graph: Graph, chosen: Backend, options: Options) -> Compiled:
     if all(verdicts.of(node) == chosen.name for node in work.nodes):
         artifact = chosen.compile(work, options)
         if key is not None:
-            cache.put(key, artifact.to_bytes())
-        steps = [Step(artifact, None, list(range(len(work.inputs))), list(range(len(work.outputs))))]
-        return Compiled(graph, literals, chosen.load(artifact), steps)
+            _keep(key, artifact)
+        return _whole(graph, literals, chosen, artifact, key)
     return _compile_regions(graph, work, literals, verdicts, options)
+
+
+def _whole(
+    graph: Graph,
+    literals: list[np.ndarray[Any, Any]],
+    chosen: Backend,
+    artifact: Artifact,
+    key: str | None,
+    cached: bool = False,
+) -> Compiled:
+    """A graph that one backend runs as a whole."""
+    inputs, outputs = range(len(graph.inputs) + len(literals)), range(len(graph.outputs))
+    steps = [Step(artifact, None, list(inputs), list(outputs))]
+    return Compiled(graph, literals, chosen.load(artifact), steps, cached=cached, key=key)
+
+
+def load(signature: Graph, literals: list[np.ndarray[Any, Any]], key: str, backend: str) -> Compiled | None:
+    """The program that `compile_graph` kept under ``key``, or None if it is gone.
+
+    ``signature`` has the inputs, outputs and writes of its graph; ``literals`` are the constants it takes.
+    """
+    start = time.perf_counter()
+    artifact = _from_cache(key)
+    if artifact is None:
+        return None
+    compiled = _whole(signature, literals, available(backend), artifact, key, cached=True)
+    compiled.seconds = time.perf_counter() - start
+    return compiled
 
 
 def _compile_regions(
@@ -129,9 +158,42 @@ def _ops(graph: Graph) -> set[Op]:
     return found.union(*map(_ops, graph.subgraphs()))
 
 
+def _keep(key: str, artifact: Artifact) -> None:
+    """Put an artifact into the cache: its texts, which are most of it and seldom asked for, apart."""
+    cache.put(key, replace(artifact, sources={}).to_bytes())
+    cache.put(_key_of_texts(key), zlib.compress(json.dumps(dict(artifact.sources)).encode(), 1))
+
+
 def _from_cache(key: str | None) -> Artifact | None:
     data = None if key is None else cache.get(key)
-    return None if data is None else Artifact.from_bytes(data)
+    if key is None or data is None:
+        return None
+    return replace(Artifact.from_bytes(data), sources=_KeptTexts(_key_of_texts(key)))
+
+
+def _key_of_texts(key: str) -> str:
+    return cache.key_of("texts", key)
+
+
+class _KeptTexts(Mapping[str, str]):
+    """The texts of an artifact from the cache, read when somebody looks at them; none if they are gone."""
+
+    def __init__(self, key: str):
+        self._key = key
+
+    @cached_property
+    def _texts(self) -> dict[str, str]:
+        data = cache.get(self._key)
+        return {} if data is None else json.loads(zlib.decompress(data))
+
+    def __getitem__(self, name: str) -> str:
+        return self._texts[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._texts)
+
+    def __len__(self) -> int:
+        return len(self._texts)
 
 
 def lift_literals(graph: Graph) -> list[np.ndarray[Any, Any]]:
@@ -234,7 +296,7 @@ class Compiled:
     """A compiled graph.  ``run`` takes what the graph's inputs stand for and gives its outputs.
 
     ``calls`` counts runs; ``cached`` says that the code came from the disk cache, ``seconds`` how long it took to
-    make or find it.
+    make or find it, ``key`` what it is kept under there (None: it is not kept as a whole).
     """
 
     graph: Graph
@@ -245,6 +307,8 @@ class Compiled:
     cached: bool = False
     calls: int = 0
     seconds: float = 0.0
+    key: str | None = None
+    may_be_long: bool | None = None  # see `jitorch.frontend.call_plan`; None: the nodes of the graph say so
 
     def __post_init__(self) -> None:
         self._written = {o for _, o in self.graph.writes}

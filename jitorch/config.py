@@ -1,11 +1,13 @@
 """Settings: the only reader of the environment.
 
     JITORCH_CACHE=0             no disk cache
+    JITORCH_RECORDS=0           traces are not kept on disk: the first call in every process traces
     JITORCH_CACHE_DIR=path      where compiled code is kept (default: the user's cache directory)
     JITORCH_CACHE_SIZE_MB=512   what it may grow to; the least recently used goes first
     JITORCH_NUM_THREADS=n       threads of one program (default: the processors this process may use)
     JITORCH_DUMP=llvm,assembly  stages whose text is written to standard error; ``all`` for each
     JITORCH_VERIFY=1            check the IR after every pass
+    JITORCH_PROFILE=1           compiled programs time their kernels, and ``explain()`` tells (new code: compiled anew)
     JITORCH_NATIVE=0            short paths in Python only, none made of machine code (see `backends.cpu.extension`)
     JITORCH_PASSES=a,b          passes of installed packages to run, in this order (see `jitorch.plugins`)
 
@@ -41,6 +43,8 @@ class Config:
     verify: bool
     passes: tuple[str, ...] = ()
     native: bool = True
+    profile: bool = False
+    records: bool = True
 
     def dumps(self, stage: str) -> bool:
         """Whether the text of ``stage`` is asked for."""
@@ -59,6 +63,8 @@ def read(environ: Mapping[str, str]) -> Config:
         verify=_flag(environ, "JITORCH_VERIFY", False),
         passes=tuple(_names(environ, "JITORCH_PASSES")),
         native=_flag(environ, "JITORCH_NATIVE", True),
+        profile=_flag(environ, "JITORCH_PROFILE", False),
+        records=_flag(environ, "JITORCH_RECORDS", True),
     )
 
 

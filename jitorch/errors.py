@@ -59,9 +59,17 @@ class Location:
         return [text, " " * start + "^" * (stop - start)]
 
 
+_internal_files: dict[str, bool] = {}
+"""What `is_internal` said of the files asked for so far: a trace asks some hundred thousand times."""
+
+
 def is_internal(code: CodeType) -> bool:
     """Whether ``code`` is part of jitorch or of a plugin rather than of the user's program."""
-    return code.co_filename.startswith(_internal)
+    file = code.co_filename
+    known = _internal_files.get(file)
+    if known is None:
+        known = _internal_files[file] = file.startswith(_internal)
+    return known
 
 
 def mark_internal(file: str) -> None:
@@ -70,6 +78,7 @@ def mark_internal(file: str) -> None:
     folder = os.path.dirname(os.path.abspath(file)) + os.sep
     if folder not in _internal:
         _internal = (*_internal, folder)
+        _internal_files.clear()
 
 
 def _columns(frame: FrameType) -> tuple[int, int]:
@@ -84,8 +93,9 @@ def _columns(frame: FrameType) -> tuple[int, int]:
 def user_location(columns: bool = False) -> Location | None:
     """The innermost frame outside of jitorch; ``columns`` costs more and is for errors."""
     frame: FrameType | None = sys._getframe(1)
+    known = _internal_files.get
     while frame is not None:
-        if not is_internal(frame.f_code):
+        if not known(frame.f_code.co_filename) and not is_internal(frame.f_code):
             column, end_column = _columns(frame) if columns else (-1, -1)
             return Location(frame.f_code.co_filename, frame.f_lineno, column, end_column)
         frame = frame.f_back

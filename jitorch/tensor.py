@@ -72,6 +72,13 @@ def type_of_array(array: np.ndarray[Any, Any]) -> TensorType:
     return _types.setdefault((array.dtype, array.shape), type_)
 
 
+def type_of(dtype: DType, shape: tuple[Any, ...]) -> TensorType:
+    """The type of tensors of this dtype and shape: the object that they hold, where all sizes are known."""
+    if not all(type(size) is int for size in shape):
+        return TensorType(dtype, shape)
+    return _types.setdefault((dtype.numpy, shape), TensorType(dtype, shape))
+
+
 Step = tuple[Op, dict[str, Any]]
 """One view op and its attributes; a view is its base and the steps that lead to it."""
 

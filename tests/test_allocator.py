@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import jitorch
-from jitorch.allocator import SMALLEST, BlockAllocator, class_of
+from jitorch.allocator import SMALLEST, BlockAllocator, class_of, scratch
 
 F32 = np.dtype(np.float32)
 ROWS = 1 << 15  # 128 KiB of float32
@@ -146,3 +146,13 @@ def test_results_of_compiled_functions_lie_in_blocks():
     assert jitorch.cpu.memory_stats()["allocated_bytes.all.current"] == before
     jitorch.cpu.reset_peak_memory_stats()
     assert jitorch.cpu.max_memory_allocated() == before
+
+
+def test_scratch_memory_is_not_kept():
+    before = jitorch.cpu.memory_reserved()
+    for size in (10, SMALLEST, 5 << 20):
+        memory = scratch(size)
+        assert memory.shape == (size,) and memory.dtype == np.uint8
+        memory[:] = 1
+        assert memory[-1] == 1
+    assert jitorch.cpu.memory_reserved() == before

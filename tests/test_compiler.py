@@ -20,6 +20,7 @@ from jitorch.backends import (
     Options,
     Reject,
     Unavailable,
+    cache,
     get,
     register_backend,
     set_default_backend,
@@ -96,6 +97,21 @@ def test_what_matters_is_in_the_key() -> None:
         cache_key(graph, cpu, Options(), ["a pass=its package 1.0"]),
     ]
     assert len({key, *others}) == 6
+
+
+def test_texts_are_kept_apart_and_read_when_asked_for() -> None:
+    graph = trace(lambda x: x * 2, [np.ones(3, np.float32)])
+    first, second = compile_graph(graph, "cpu"), compile_graph(graph, "cpu")
+    assert second.cached
+    kept = second.steps[0].artifact.sources
+    assert dict(kept) == dict(first.steps[0].artifact.sources)
+    assert len(kept) == 3
+    empty = compile_graph(graph, "cpu")
+    for entry in (config.current().cache_dir).glob("*.entry"):
+        if entry.stem == cache.key_of("texts", empty.key or ""):
+            entry.unlink()
+    assert dict(empty.steps[0].artifact.sources) == {}
+    np.testing.assert_array_equal(empty.run([np.ones(3, np.float32)])[0], [2, 2, 2])
 
 
 def test_without_a_cache_everything_is_compiled() -> None:

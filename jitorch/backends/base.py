@@ -83,10 +83,10 @@ class Artifact:
     backend: str
     payload: bytes
     manifest: dict[str, Any]
-    sources: dict[str, str] = field(default_factory=dict)
+    sources: Mapping[str, str] = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:
-        head = json.dumps({"backend": self.backend, "manifest": self.manifest, "sources": self.sources}).encode()
+        head = json.dumps({"backend": self.backend, "manifest": self.manifest, "sources": dict(self.sources)}).encode()
         return len(head).to_bytes(8, "little") + head + self.payload
 
     @classmethod

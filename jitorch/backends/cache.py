@@ -21,6 +21,7 @@ import tempfile
 import threading
 import time
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 from jitorch import config
@@ -46,10 +47,18 @@ def key_of(*parts: str | bytes) -> str:
 @functools.cache
 def stamp() -> str:
     """Names, sizes and times of jitorch's own modules, digested: what another version compiled is not found."""
-    root = Path(__file__).parents[1]
-    modules = sorted(root.rglob("*.py"))
-    status = [(path, path.stat()) for path in modules]
-    return key_of(*(f"{p.relative_to(root)} {s.st_size} {s.st_mtime_ns}" for p, s in status))
+    root = str(Path(__file__).parents[1])
+    return key_of(*sorted(_modules(root, "")))
+
+
+def _modules(folder: str, name: str) -> Iterator[str]:
+    with os.scandir(folder) as listing:
+        for item in listing:
+            if item.name.endswith(".py"):
+                status = item.stat()
+                yield f"{name}{item.name} {status.st_size} {status.st_mtime_ns}"
+            elif item.name != "__pycache__" and item.is_dir():
+                yield from _modules(item.path, f"{name}{item.name}/")
 
 
 class Cache:

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from jitorch import allocator
 from jitorch.backends.base import Accept, Decompose, Reject, Verdict
 from jitorch.dtypes import DType
 from jitorch.errors import BackendError, CheckFailed, CompilerBug, KernelError, TensorIndexError
@@ -182,7 +183,7 @@ class _Arenas(threading.local):
 
     def at_least(self, size: int) -> int:
         if self.memory.size < size + ALIGNMENT:
-            self.memory = np.empty(size + ALIGNMENT, np.uint8)
+            self.memory = allocator.scratch(size + ALIGNMENT)
             self.address = (address_of(self.memory) + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT
         return self.address
 

@@ -19,8 +19,9 @@ from jitorch import allocator, dtypes
 from jitorch.backends import registry
 from jitorch.backends.cpu import extension
 from jitorch.backends.cpu.native import NativeFunction
-from jitorch.backends.kernels import ALIGNMENT, EMPTY_ADDRESS, ProgramExecutable, raise_status, release_arena
+from jitorch.backends.kernels import ALIGNMENT, EMPTY_ADDRESS, ProgramExecutable, raise_status
 from jitorch.compiler import Compiled
+from jitorch.dims import Dim
 from jitorch.frontend.call_code import FUNCTIONS, Code, Input, Word, template, text
 from jitorch.frontend.modes import disabled
 from jitorch.frontend.python import Guard, Path, paths
@@ -146,9 +147,12 @@ class _Writer:
             case "is":
                 self.emit(Code.IS, value, address(expected))
             case "eq":
-                # For other constants than these the same object is asked for: the twin sees to equal ones.
                 compared = type(expected) in (int, str) or (type(expected) is float and abs(expected) > 0)
-                self.emit(Code.EQUAL if compared else Code.IS, value, address(expected))
+                if compared:
+                    self.emit(Code.EQUAL, value, address(expected))
+                else:
+                    # The object that is there now is asked for: the twin sees to equal ones.
+                    self.emit(Code.IS, value, address(self._now(guard.path)))
             case "func":
                 # Another function object of the same code is left to the twin.
                 self.emit(Code.IS, self.attribute(value, "__code__"), address(expected.code))
@@ -193,6 +197,10 @@ class _Writer:
         self.emit(Code.TENSOR, value, address(type_), address(requires_grad), int(is_leaf))
 
 
+def _clear_gradient(tensor: Tensor, nothing: None) -> None:
+    tensor._grad = nothing
+
+
 def _getitem(base: Any, key: Any) -> Any:
     return base[key]
 
@@ -209,6 +217,9 @@ def make(entry: Any, inputs: Sequence[Any], args: tuple[Any, ...]) -> Plan:
         writer.guard(guard)
     words = plan.words
     table, registers = _input_table(writer, compiled, staged.inputs)
+    for path in entry.traced.cleared:
+        target, nothing = writer.path(path), writer.constant(None)
+        writer.emit(Code.APPLY, writer.register(), plan.address(_clear_gradient), target, nothing)
     writer.emit(Code.END)
     words[Word.ARGUMENTS] = len(args)
     words[Word.HELD] = writer.count
@@ -299,19 +310,25 @@ def _write_program(plan: Plan, compiled: Compiled) -> None:
         _scratch.at_least(executable.arena)
     types: list[Any] = [v.type for v in (*graph.inputs, *graph.outputs) if isinstance(v.type, TensorType)]
     touched = sum(t.size * t.dtype.itemsize for t in types)
-    words[Word.RELEASE] = touched > _HELD_WITHOUT_RELEASE or _may_be_long(graph)
+    words[Word.RELEASE] = touched > _HELD_WITHOUT_RELEASE or may_be_long(compiled)
     words[Word.FAIL] = plan.address(functools.partial(raise_status, name=executable.name))
 
 
-def _may_be_long(graph: Graph) -> bool:
-    """Whether the graph may take longer than the sizes of inputs and results say: by loops, or larger values."""
+def may_be_long(compiled: Compiled) -> bool:
+    """Whether a program may take longer than the sizes of inputs and results say: by loops, or larger values."""
+    if compiled.may_be_long is not None:
+        return compiled.may_be_long
     return any(
         node.op.lowering not in ("scalar", "pull", "reduce")
         or any(isinstance(value, Graph) for value in node.attrs.values())
-        or any(isinstance(v.type, TensorType) and v.type.size * 8 > _HELD_WITHOUT_RELEASE for v in node.outputs)  # type: ignore[operator]
-        for node in graph.nodes
+        or any(isinstance(v.type, TensorType) and _is_large(v.type.size) for v in node.outputs)
+        for node in compiled.graph.nodes
         if node.op.body is None
     )
+
+
+def _is_large(size: Dim) -> bool:
+    return not isinstance(size, int) or size * 8 > _HELD_WITHOUT_RELEASE
 
 
 def _through_outputs(outputs: Sequence[Output], finish: Callable[..., Any]) -> Callable[..., Any]:
@@ -347,11 +364,10 @@ class _Scratch:
             if size <= self.state[1]:
                 return
             size = max(size, 2 * self.state[1])
-            memory = np.empty(size + ALIGNMENT, np.uint8)
+            memory = allocator.scratch(size + ALIGNMENT)
             self._memory.append(memory)
             self.state[0] = -(-memory.ctypes.data // ALIGNMENT) * ALIGNMENT
             self.state[1] = size
-        release_arena()
 
 
 _scratch = _Scratch()

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -53,21 +53,52 @@ class Pair:
     wrt: list[int]
 
 
-class GraphFunction:
-    """``graph`` as a function; ``differentiable`` are the outputs that have a gradient."""
+class Programs(Protocol):
+    """Programs that another process compiled for one graph."""
 
-    def __init__(self, graph: Graph, differentiable: Sequence[int], backend: str | None = None):
-        self.graph, self.backend = graph, backend
+    def graph(self) -> Graph:
+        """The graph itself, with its nodes."""
+        ...
+
+    def plain(self) -> Compiled | None:
+        """The program without gradients, if it is there."""
+        ...
+
+    def pair(self, wrt: tuple[int, ...]) -> Pair | None:
+        """The programs with gradients for these inputs, if they are there."""
+        ...
+
+
+class GraphFunction:
+    """A graph as a function; ``differentiable`` are the outputs that have a gradient.
+
+    ``signature`` is the graph, or has its types alone where ``kept`` knows the rest.
+    """
+
+    def __init__(
+        self,
+        signature: Graph,
+        differentiable: Sequence[int],
+        backend: str | None = None,
+        kept: Programs | None = None,
+    ):
+        self.signature, self.backend, self.kept = signature, backend, kept
         self.differentiable = list(differentiable)
         self._pairs: dict[tuple[int, ...], Pair] = {}
         self._derivatives: dict[tuple[int, ...], GraphFunction] = {}
-        self._types = _fixed_types(graph)
+        self._types = _fixed_types(signature)
         self._runs_natively: tuple[int, bool] = (0, False)
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The graph with its nodes."""
+        return self.signature if self.kept is None else self.kept.graph()
 
     @cached_property
     def plain(self) -> Compiled:
         """The program without gradients."""
-        return compile_graph(self.graph, self.backend)
+        kept = None if self.kept is None else self.kept.plain()
+        return compile_graph(self.graph, self.backend) if kept is None else kept
 
     @property
     def compiled(self) -> list[Compiled]:
@@ -95,7 +126,7 @@ class GraphFunction:
             return self._wrap(run_arrays(self.plain, inputs))
         pair = self._pair(tuple(wrt))
         results = run_arrays(pair.forward, inputs)
-        count = len(self.graph.outputs) - len(self.graph.writes)
+        count = len(self.signature.outputs) - len(self.signature.writes)
         outputs = self._wrap(results[:count])
         self._record(pair, inputs, outputs, results[count:])
         return outputs
@@ -145,8 +176,15 @@ class GraphFunction:
     def _pair(self, wrt: tuple[int, ...]) -> Pair:
         found = self._pairs.get(wrt)
         if found is None:
-            found = self._pairs[wrt] = split(self.graph, wrt, self.differentiable, self.backend)
+            kept = None if self.kept is None else self.kept.pair(wrt)
+            found = split(self.graph, wrt, self.differentiable, self.backend) if kept is None else kept
+            self._pairs[wrt] = found
         return found
+
+    @property
+    def pairs(self) -> list[Pair]:
+        """The pairs of programs made so far."""
+        return list(self._pairs.values())
 
 
 def run_arrays(compiled: Compiled, inputs: Sequence[Any]) -> list[Any]:
@@ -198,8 +236,8 @@ def split(graph: Graph, wrt: Sequence[int], outputs: Sequence[int], backend: str
     joint.paste(derivative, inner)
     kept = len(joint.outputs)
     joint.outputs += [inner[v] for v in derivative.outputs]
-    for inner in joint.subgraphs():
-        decompose(inner, keep=lambda node: "vjp" in node.op.rules)
+    for held in joint.subgraphs():
+        decompose(held, keep=lambda node: "vjp" in node.op.rules)
     run_passes(joint, (simplify, cse, merge_loops, dce))
     late: set[Value] = set(cotangents)
     for node in joint.nodes:

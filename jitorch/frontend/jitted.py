@@ -21,9 +21,10 @@ import numpy as np
 from jitorch import dims
 from jitorch.backends import cache, registry
 from jitorch.backends.cpu import extension
+from jitorch.backends.kernels import release_arena
 from jitorch.dims import SymDim
 from jitorch.errors import CompilerBug, StagingError, UserError
-from jitorch.frontend import call_plan
+from jitorch.frontend import call_plan, records
 from jitorch.frontend.call_code import Word
 from jitorch.frontend.check import TOLERANCE, Report, check_graph, compare_results
 from jitorch.frontend.code import python_code
@@ -54,6 +55,8 @@ class Entry:
     calls: int = 0
     plan: call_plan.Plan | None = None  # how machine code serves the entry's calls, if it can
     is_planned: bool = False
+    draft: records.Draft | None = None  # what is written down of a new trace when its first call is done
+    note: str = ""  # why no record was found, or none was written
 
     @property
     def refused(self) -> Refuse | None:
@@ -72,7 +75,7 @@ class Entry:
         """Input, axis and symbol of every symbolic size."""
         return [
             (i, axis, str(d))
-            for i, value in enumerate(self.traced.graph.inputs)
+            for i, value in enumerate(self.traced.signature.inputs)
             for axis, d in enumerate(getattr(value.type, "shape", ()))
             if isinstance(d, SymDim)
         ]
@@ -98,6 +101,8 @@ class Entry:
         traced, function = self.traced, self.function
         if function is None or traced.staged.finish is None:
             raise CompilerBug("a refused trace has no program")
+        if traced.cleared:
+            traced.clear(args, kwargs)
         computed = function(inputs)
         self.calls += 1
         if self.direct:
@@ -108,14 +113,19 @@ class Entry:
 
 @dataclass
 class Statistics:
-    """Counts of one compiled function."""
+    """Counts of one compiled function; ``recalled`` are traces that another process made."""
 
     traces: int = 0
+    recalled: int = 0
     compiled: int = 0
     calls: int = 0
     native: int = 0
     eager: int = 0
     causes: list[str] = field(default_factory=list)
+
+
+PROFILED = 16
+"""Kernels that `explain` lists with their times."""
 
 
 class Jitted:
@@ -144,6 +154,7 @@ class Jitted:
         self._plan: np.ndarray[Any, Any] | None = None
         self._dynamic_ints: frozenset[Path] = frozenset()
         self._shapes: dict[Path, list[tuple[Any, ...]]] = {}
+        self._reasons: list[str] = []  # why records on the disk were not used
         self._lock = threading.RLock()
         if isinstance(function, (types.FunctionType, types.MethodType)):
             functools.update_wrapper(self, function)
@@ -172,7 +183,7 @@ class Jitted:
             if entry.modes == now and (inputs := entry.inputs(args, kwargs)) is not None:
                 return entry, inputs
         with self._lock:
-            entry = self._trace(args, kwargs, now)
+            entry = self._recall(args, kwargs, now) or self._trace(args, kwargs, now)
         inputs = entry.inputs(args, kwargs)
         if inputs is None:
             raise CompilerBug(
@@ -189,32 +200,37 @@ class Jitted:
             return self.__jit_wrapped__(*args, **kwargs)
         if entry.calls == 0 and self.checks == "first":
             self._refuse_difference(entry, self._check(entry, inputs, args, kwargs))
-        if entry.calls == 1:
-            self._make_plan(entry, inputs, args, kwargs)
+        planned = entry.calls == 1 and self._make_plan(entry, inputs, args, kwargs)
         result = entry.run(inputs, args, kwargs)
+        if planned:
+            release_arena()  # from now on machine code uses its own
+        if entry.draft is not None and entry.function is not None:
+            entry.note = entry.draft.save(entry.function) or ""
+            entry.draft = None
         self._statistics.native += entry.function is not None and entry.function.is_native
         return result
 
     # Machine code takes this name's place once there is a plan; what no plan serves comes back to `_call`.
     __call__ = _call
 
-    def _make_plan(self, entry: Entry, inputs: tuple[Any, ...], args: tuple[Any, ...], kwargs: Any) -> None:
-        """Let machine code serve the calls after this one, if it can."""
+    def _make_plan(self, entry: Entry, inputs: tuple[Any, ...], args: tuple[Any, ...], kwargs: Any) -> bool:
+        """Let machine code serve the calls after this one, if it can; says whether it does from now on."""
         if kwargs or not _install_machine_code():
-            return
+            return False
         with self._lock:
             # Once for an entry: another thread may be in machine code that reads the plan.
             if entry.is_planned:
-                return
+                return False
             entry.is_planned = True
             try:
                 entry.plan = call_plan.make(entry, inputs, args)
             except call_plan.NoPlan:
-                return
+                return False
             plans = [e.plan for e in self.entries if e.plan is not None]
             for plan, following in zip(plans, [*plans[1:], None]):
                 plan.words[Word.NEXT] = 0 if following is None else following.words.ctypes.data
             self._plan = plans[0].words
+        return True
 
     @property
     def statistics(self) -> Statistics:
@@ -229,9 +245,39 @@ class Jitted:
                 entry.function.plain.calls += calls
         return found
 
+    # -- records ---------------------------------------------------------------------------------
+    def _key(self, args: tuple[Any, ...], kwargs: dict[str, Any], now: Modes) -> str | None:
+        """What a record of such a call is kept under; None where no records are kept."""
+        return records.key_of(self.__jit_wrapped__, self._backend(), now, self.dynamic, args, kwargs)
+
+    def _recall(self, args: tuple[Any, ...], kwargs: dict[str, Any], now: Modes) -> Entry | None:
+        """A trace from the disk that is for this call."""
+        key = self._key(args, kwargs, now)
+        if key is None:
+            return None
+        for found in records.recall(key, self.__jit_wrapped__, self._backend(), args, kwargs, self._reasons):
+            function = GraphFunction(
+                found.traced.signature, found.traced.differentiable, self._backend(), found.programs
+            )
+            entry = Entry(found.traced, now, "first call", function)
+            if entry.inputs(args, kwargs) is None:
+                continue
+            if self.entries:
+                entry.cause = self._cause(args, kwargs, now)
+            for place, x in (*enumerate(args), *kwargs.items()):
+                self._see(place, x)
+            self._statistics.recalled += 1
+            self._statistics.causes.append(entry.cause)
+            self.entries.insert(0, entry)
+            return entry
+        return None
+
+    def _backend(self) -> str:
+        return self.backend or registry.default_backend()
+
     # -- tracing ---------------------------------------------------------------------------------
     def _trace(self, args: tuple[Any, ...], kwargs: dict[str, Any], now: Modes) -> Entry:
-        registry.get(self.backend or registry.default_backend())
+        registry.get(self._backend())
         cause = self._cause(args, kwargs, now)
         for entry in self.entries:
             self._dynamic_ints |= changed_ints(entry.traced.staged.guards, args, kwargs)
@@ -241,13 +287,17 @@ class Jitted:
             traced = self._trace_once(args, kwargs)
         function = None
         if traced.staged.refused is None:
-            function = GraphFunction(traced.graph, traced.differentiable, self.backend or registry.default_backend())
+            function = GraphFunction(traced.graph, traced.differentiable, self._backend())
             self._statistics.compiled += 1
         elif self.fullgraph:
             raise self._staging_error(traced.staged.refused)
         else:
             self._warn(traced.staged.refused)
         entry = Entry(traced, now, cause, function)
+        key = self._key(args, kwargs, now) if function is not None else None
+        if key is not None:
+            written = records.draft(key, self.__jit_wrapped__, traced, args, kwargs)
+            entry.draft, entry.note = (None, written) if isinstance(written, str) else (written, "")
         self._statistics.traces += 1
         self._statistics.causes.append(cause)
         self.entries.insert(0, entry)
@@ -281,12 +331,8 @@ class Jitted:
         """``x`` itself, or a tensor like it in which changed sizes are symbols; equal sizes share one."""
         if not isinstance(x, Tensor) or x._root is not None or x._layout is not None:
             return x
-        key = Path("arg", None, place)
-        seen = self._shapes.setdefault(key, [])
         shape = tuple(x._type.shape)
-        others = [s for s in seen if len(s) == len(shape)]
-        if shape not in seen:
-            seen.append(shape)
+        others = [s for s in self._see(place, x) if len(s) == len(shape)]
         axes = [i for i, d in enumerate(shape) if d > 1 and (self.dynamic or any(s[i] != d for s in others))]
         if not axes:
             return x
@@ -296,6 +342,16 @@ class Jitted:
         stand_in = Tensor._traced(TensorType(x.dtype, tuple(sizes)))
         stand_in._requires_grad = x.requires_grad if x._node is None else False
         return stand_in
+
+    def _see(self, place: int | str, x: Any) -> list[tuple[Any, ...]]:
+        """Remember the shape of an argument; gives those seen there before."""
+        if not isinstance(x, Tensor) or x._root is not None or x._layout is not None:
+            return []
+        seen = self._shapes.setdefault(Path("arg", None, place), [])
+        before = list(seen)
+        if (shape := tuple(x._type.shape)) not in seen:
+            seen.append(shape)
+        return before
 
     # -- reasons ---------------------------------------------------------------------------------
     def _cause(self, args: tuple[Any, ...], kwargs: dict[str, Any], now: Modes) -> str:
@@ -343,7 +399,7 @@ class Jitted:
         return self._check(entry, inputs, args, kwargs, tolerance)
 
     def _check(self, entry: Entry, inputs: Any, args: Any, kwargs: Any, tolerance: float = TOLERANCE) -> Report:
-        graph, backend = entry.traced.graph, self.backend or registry.default_backend()
+        graph, backend = entry.traced.graph, self._backend()
         report = check_graph(graph, inputs, backend, tolerance)
         if not report or not entry.traced.staged.is_pure or graph.writes:
             return report
@@ -374,6 +430,7 @@ class Jitted:
         """What was compiled, why each time, who runs which part, and what guards protect it."""
         found = self.statistics
         lines = [f"{self!r}: {found.traces} traces, {found.calls} calls, {found.native} native, {found.eager} eager"]
+        lines += [f"a record on the disk was not used: {reason}" for reason in self._reasons[:3]]
         for number, entry in enumerate(reversed(self.entries), 1):
             lines += _explain_entry(number, entry)
         return "\n".join(lines)
@@ -399,8 +456,11 @@ def _explain_entry(number: int, entry: Entry) -> list[str]:
     if staged.refused is not None:
         return [*lines, f"  runs eagerly: {staged.refused}"]
     function = entry.function
-    lines.append(f"  {entry.calls} calls, {len(entry.traced.graph)} nodes, {len(staged.guards)} guards, "
-                 f"{staged.seconds * 1e3:.1f} ms to trace")  # fmt: skip
+    cost = f"{staged.seconds * 1e3:.1f} ms"
+    origin = f"{cost} to trace" if entry.traced.whole is None else f"from the disk: {cost} to read"
+    lines.append(f"  {entry.calls} calls, {entry.traced.size} nodes, {len(staged.guards)} guards, {origin}")
+    if entry.note:
+        lines.append(f"  not kept on the disk: {entry.note}")
     for compiled in function.compiled if function is not None else ():
         origin = "from the cache" if compiled.cached else "compiled"
         cost = f"{origin} in {compiled.seconds * 1e3:.1f} ms"
@@ -410,8 +470,21 @@ def _explain_entry(number: int, entry: Entry) -> list[str]:
         lines.append(f"  program {compiled.graph.name} ({cost}):")
         for step in compiled.steps:
             lines.append(f"    {step.artifact.backend}: {_step_text(step)}")
+            lines += _profile(step.executable or compiled.executable)
         for name, reason in compiled.reasons.items():
             lines.append(f"    {name}: not run by the backend asked for: {reason}")
+    return lines
+
+
+def _profile(executable: Any) -> list[str]:
+    """The kernels that took longest, if the program times them (`JITORCH_PROFILE`)."""
+    timings = executable.profile() if hasattr(executable, "profile") else []
+    total = sum(t.seconds for t in timings)
+    ran = sorted((t for t in timings if t.runs), key=lambda t: -t.seconds)
+    lines = [f"      {t.seconds / total:6.1%} {t.seconds / t.runs * 1e6:10.1f} us  {t.name}" for t in ran[:PROFILED]]
+    if len(ran) > PROFILED:
+        rest = sum(t.seconds for t in ran[PROFILED:])
+        lines.append(f"      {rest / total:6.1%} in {len(ran) - PROFILED} more")
     return lines
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from jitorch import dims
@@ -20,6 +21,7 @@ from jitorch.dtypes import DType
 from jitorch.errors import Location, user_location
 from jitorch.frontend.eager import StaleTensor, stale_error
 from jitorch.frontend.python import Path, RuntimeScalar, Staged, TensorKey, stage
+from jitorch.frontend.python.codegen import Writer
 from jitorch.frontend.python.journal import MISSING
 from jitorch.frontend.python.paths import attr
 from jitorch.frontend.python.recorder import Refuse
@@ -94,6 +96,7 @@ class TraceBuilder(GraphBuilder):
         self.stopped: set[Value] = set()  # results without gradient though an operand requires it
         self.traced: set[int] = set()
         self.kept: list[Any] = []
+        self.cleared: list[Tensor] = []  # stored tensors whose gradient is dropped before anything else happens
         self.watched: Location | None = None  # where a traced tensor got a hook, keeps its gradient or became a leaf
 
     # -- interpreter -----------------------------------------------------------------------------
@@ -188,6 +191,8 @@ class TraceBuilder(GraphBuilder):
             return
         if tensor._node is not None and grad is not None:
             raise Refuse("backward() through the history of a tensor that was computed outside")
+        if grad is None and not self.graph.nodes and self.trace.journal.attribute(tensor, "_grad") is MISSING:
+            self.cleared.append(tensor)
         self.trace.write_attribute(tensor, "_grad", grad)
 
     # -- inputs ----------------------------------------------------------------------------------
@@ -364,14 +369,38 @@ class Traced:
     """A function as a graph: ``staged`` finds the inputs and rebuilds the results.
 
     The graph's outputs are what ``outputs`` makes the results of ``staged.finish`` from, then one for
-    each write-back.  ``differentiable`` are the positions of graph outputs with a history.
+    each write-back.  ``differentiable`` are the positions of graph outputs with a history.  ``signature`` is the graph,
+    or has its types alone where ``whole`` gives the rest.  ``clear(args, kwargs)`` drops gradients that the function
+    drops before it computes anything, so that new ones may take their memory; ``cleared`` has the paths of their
+    tensors.
     """
 
-    graph: Graph
+    signature: Graph
     staged: Staged
     outputs: list[Output]
     differentiable: list[int]
     facts: tuple[Guard, ...]
+    cleared: tuple[Path, ...] = ()
+    whole: Callable[[], Graph] | None = None
+    nodes: int = 0
+
+    @property
+    def size(self) -> int:
+        """How many nodes the graph has."""
+        return len(self.signature) if self.whole is None else self.nodes
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The graph with its nodes."""
+        return self.signature if self.whole is None else self.whole()
+
+    @cached_property
+    def clear(self) -> Callable[[tuple[Any, ...], Mapping[str, Any]], None]:
+        writer = Writer()
+        for path in self.cleared:
+            writer.emit(f"{writer.path(path)}._grad = None")
+        writer.emit("return None")
+        return writer.function("clear", "A, K")[0]
 
 
 def trace(
@@ -402,7 +431,8 @@ def trace(
                 return Traced(graph, replace(staged, refused=Refuse(why, builder.watched)), [], [], facts.guards)
             if alive:
                 mark_stopped(graph, builder.stopped)
-            return Traced(graph, staged, outputs, sorted(alive), facts.guards)
+            cleared = tuple(filter(None, map(builder.trace.path_of, builder.cleared)))
+            return Traced(graph, staged, outputs, sorted(alive), facts.guards, cleared)
     finally:
         dispatch.reset_grad_enabled(token)
 

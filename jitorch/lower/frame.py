@@ -34,6 +34,24 @@ def keeps_last_axis(node: Node) -> bool:
     return single and not (isinstance(last, int) and last < 4)
 
 
+SHORT = 16
+"""A reduction of so many elements is written out: loops around it are the better ones for vectors."""
+
+
+def is_short(node: Node) -> bool:
+    """Whether a reduction has at most `SHORT` elements."""
+    if node.op.lowering != "reduce" or not isinstance(operand := node.operands[0].type, TensorType):
+        return False
+    count = dims.prod(tuple(operand.shape[a] for a in node.attrs["axes"]))
+    return isinstance(count, int) and 0 < count <= SHORT
+
+
+def folds_windows(node: Node) -> bool:
+    """Whether a short reduction runs over windows, whose elements lie among those of other windows."""
+    source = node.operands[0].node if is_short(node) else None
+    return source is not None and source.op.name in ("windows", "unwindow")
+
+
 @dataclass(frozen=True)
 class Split:
     """``kept``: the axes of ``shape`` that number the rows."""
@@ -196,7 +214,7 @@ def frames(split: Split) -> Iterator[Frame]:
     rows = [a for a in split.kept if a not in forced]
     columns = [a for a in split.reduced if a not in forced]
     seen: set[tuple[int, ...]] = set()
-    for extra in ([], columns, rows[-1:], rows[:1], rows, [*rows, *columns]):
+    for extra in ([], columns[:1], columns[-1:], columns, rows[-1:], rows[:1], rows, [*rows, *columns]):
         cuts = tuple(sorted({*forced, *extra}))
         if cuts not in seen:
             seen.add(cuts)

@@ -9,21 +9,26 @@ from dataclasses import dataclass, field
 
 from jitorch.ir.graph import Value
 from jitorch.ir.types import TensorType
-from jitorch.lower.frame import Split
+from jitorch.lower.frame import Split, folds_windows
 from jitorch.lower.fuse import Plan
+
+LARGE = 1 << 16
+"""Elements from which on a map has a kernel of its own, unless it shares what another one reads or makes: to compute it
+earlier would keep its memory longer, to save one loop."""
 
 
 @dataclass(eq=False)
 class Group:
     """Stored values that one kernel, or one recipe, computes, and the stored values that it reads.
 
-    ``hidden`` values need no memory after all: only this group reads them, where it computes them.
-    With a ``split``, the kernel goes row by row.
+    ``hidden`` values need no memory after all: only this group reads them, where it computes them; ``recomputed``
+    ones have memory, but this group computes them again.  With a ``split``, the kernel goes row by row.
     """
 
     values: list[Value]
     reads: set[Value]
     hidden: set[Value] = field(default_factory=set)
+    recomputed: set[Value] = field(default_factory=set)
     split: Split | None = None
 
     @property
@@ -54,6 +59,8 @@ def groups(plan: Plan) -> list[Group]:
                 if not _joins(value, group) or i < after:
                     continue
                 inside = reads & set(group.values)
+                if not inside and not (reads & group.reads) and _is_large(value):
+                    continue
                 if i > after or inside <= aligned:
                     found = i
                     break
@@ -67,6 +74,11 @@ def groups(plan: Plan) -> list[Group]:
     return result
 
 
+def _is_large(value: Value) -> bool:
+    size = value.type.size  # type: ignore[union-attr]
+    return isinstance(size, int) and size > LARGE
+
+
 def _joins(value: Value, group: Group) -> bool:
     return _is_map(group.values[0]) and group.values[0].type.shape == value.type.shape  # type: ignore[union-attr]
 
@@ -75,7 +87,7 @@ def _is_map(value: Value) -> bool:
     node = value.node
     return (
         node is not None
-        and node.op.lowering in ("scalar", "pull")
+        and (node.op.lowering in ("scalar", "pull") or folds_windows(node))
         and isinstance(value.type, TensorType)
         and value.type.rank > 0
     )

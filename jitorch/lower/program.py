@@ -15,6 +15,7 @@ from jitorch.ir.graph import Graph, Node, Value
 from jitorch.ir.sizes import size_expr
 from jitorch.ir.types import ScalarType, TensorType
 from jitorch.lower import control, fuse
+from jitorch.lower.abreast import abreast
 from jitorch.lower.alike import Cone, Shared, Temporaries, cone
 from jitorch.lower.convolution import convolution
 from jitorch.lower.crosswise import tile
@@ -27,8 +28,10 @@ from jitorch.lower.matmul import matmul
 from jitorch.lower.memory import plan_memory
 from jitorch.lower.nests import Buffers, Scalars, map_kernel, row_reduction_kernel, scan_kernel, scatter_kernels
 from jitorch.lower.pull import STATUS, Puller
+from jitorch.lower.quotients import cut_quotients
 from jitorch.lower.recipe import Job, Recipe
-from jitorch.lower.reuse import reuse_written
+from jitorch.lower.recompute import recompute
+from jitorch.lower.reuse import reuse_operands, reuse_written
 from jitorch.lower.row_kernel import row_kernels
 from jitorch.lower.rows import row_groups
 from jitorch.lower.target import Target, target_of
@@ -57,7 +60,7 @@ def program(graph: Graph, name: str | None = None, target: Target | str = "cpu")
     write-back is stored into its input); sizes and Python numbers its scalars, in that order.
     ``target`` is what recipes schedule for; "cpu" and "gpu" stand for a common one.
     """
-    return plan_memory(Lowering(graph, name or graph.name, target_of(target)).run())
+    return plan_memory(reuse_operands(Lowering(graph, name or graph.name, target_of(target)).run()))
 
 
 class Names:
@@ -299,6 +302,7 @@ class Lowering:
         if not self.target.is_cpu:
             return found
         found = row_groups(found, self.plan)
+        recompute(found, self.plan)
         wanted = {*self.graph.outputs}.union(*(g.reads.difference(g.values) for g in found))
         for group in found:
             if group.split is not None:
@@ -314,7 +318,8 @@ class Lowering:
         if node is None:
             raise CompilerBug("an input needs no kernel", ir=self.graph)
         name = self.names.kernel(node.op.name if len(group.values) == 1 or group.is_recipe else "fused")
-        here = cone(group, self.buffers, self.scalars)
+        stored = {v: b for v, b in self.buffers.items() if v not in group.recomputed}
+        here = cone(group, stored if group.recomputed else self.buffers, self.scalars)
         shared = self.shared.get(here.key)
         if shared is None:
             shared = Shared(name, here, *self._kernels(name, group, node, here))
@@ -326,7 +331,8 @@ class Lowering:
         value, kind = group.values[0], node.op.lowering
         if group in self.layouts:
             make = row_kernels if group.split is not None else long_kernels
-            return make(name, self.layouts[group], here.buffers, here.scalars)
+            kernels, temporaries = make(name, self.layouts[group], here.buffers, here.scalars)
+            return tuple(map(abreast, kernels)), temporaries
         if kind == "recipe":
             return self._recipe(name, group, node, here)
         if kind == "scatter":
@@ -337,7 +343,7 @@ class Lowering:
             return (row_reduction_kernel(name, value, node, here.buffers, here.scalars),), ()
         if kind in ("scalar", "pull", "reduce"):
             kernel = map_kernel(name, group.values, here.buffers, here.scalars)
-            return (tile(kernel) if self.target.is_cpu else kernel,), ()
+            return (tile(cut_quotients(abreast(kernel))) if self.target.is_cpu else kernel,), ()
         raise BackendError(f"{node.op.name} ({kind}) has no kernel")
 
     def _recipe(self, name: str, group: Group, node: Node, here: Cone) -> tuple[tuple[k.Kernel, ...], Temporaries]:

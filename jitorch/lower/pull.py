@@ -7,6 +7,7 @@ twice within reach.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ from jitorch.ir.graph import Node, Value
 from jitorch.ir.monoid import Reduction, State
 from jitorch.ir.sizes import size_expr
 from jitorch.ir.types import ScalarType
+from jitorch.lower.frame import is_short
 from jitorch.lower.index import Index
 
 OUT_OF_RANGE = 1
@@ -127,11 +129,29 @@ class Puller:
     def reduce(self, node: Node, index: Index) -> State:
         """The results of a reduction at ``index`` of the axes it keeps."""
         reduction = reduction_of(node)
+        if is_short(node):
+            return self._reduce_short(node, index, reduction)
         accumulators = [k.Var(self.fresh("acc"), c.dtype) for c in reduction.init]
         for var, init in zip(accumulators, reduction.init):
             self.emit(k.Local(var, init))
         self._reduce_loops(node, index, reduction, accumulators)
         return tuple(self.let(e) for e in reduction.result(tuple(accumulators)))
+
+    def _reduce_short(self, node: Node, index: Index, reduction: Reduction) -> State:
+        """The same without loops, element after element."""
+        operand, axes = node.operands[0], sorted(node.attrs["axes"])
+        shape = operand.type.shape  # type: ignore[union-attr]
+        kept = iter(index)
+        around = [k.const(0) if a in axes else next(kept) for a in range(len(shape))]
+        state: State = reduction.init
+        for position, place in enumerate(itertools.product(*(range(int(shape[a])) for a in axes))):
+            coordinates = list(around)
+            for a, c in zip(axes, place, strict=True):
+                coordinates[a] = k.const(c)
+            element = self.pull(operand, Index.of(shape, coordinates))
+            combined = reduction.combine(state, reduction.item(element, k.const(position)))
+            state = tuple(self.let(e) for e in combined)
+        return tuple(self.let(e) for e in reduction.result(state))
 
     def _reduce_loops(self, node: Node, index: Index, reduction: Reduction, accumulators: list[k.Var]) -> None:
         operand = node.operands[0]

@@ -13,6 +13,9 @@ from jitorch.ir import kernel as k
 from jitorch.ir import program as host
 from jitorch.lower.memory import used
 
+SMALLEST = 1 << 14
+"""Bytes from which on a temporary is worth the search for a place."""
+
 
 def reuse_written(body: Sequence[host.Stmt], inputs: frozenset[k.Buffer] = frozenset()) -> list[host.Stmt]:
     """Compute what is copied at the end of ``body`` right in its target, where every read of that comes before.
@@ -24,6 +27,25 @@ def reuse_written(body: Sequence[host.Stmt], inputs: frozenset[k.Buffer] = froze
         if isinstance(statement, host.Copy):
             reuse.copy(place, statement)
     return reuse.result()
+
+
+def reuse_operands(program: host.Program) -> host.Program:
+    """Compute large temporaries in the memory of operands whose last read it is, at the element written.
+
+    A result of the program lends its memory to such an operand, too: it is there from the start.
+    """
+    reuse = _Reuse(program.body, frozenset())
+    sizes = {s.buffer: s.size for s in program.body if isinstance(s, host.Alloc)}
+    temporaries = {b for b, size in sizes.items() if _is_large(b, size)}
+    results = {b for b in program.outputs if _is_large(b, program.sizes[b.name])}
+    sizes |= {b: program.sizes[b.name] for b in results}
+    for place in range(len(program.body)):
+        reuse.operands(place, sizes, temporaries, results)
+    return replace(program, body=tuple(reuse.result()))
+
+
+def _is_large(buffer: k.Buffer, size: k.Expr) -> bool:
+    return isinstance(size, k.Const) and int(size.value.real) * buffer.dtype.itemsize >= SMALLEST
 
 
 class _Reuse:
@@ -55,8 +77,7 @@ class _Reuse:
         alloc = self.allocs.get(source)
         if alloc is None or self.body[alloc] is None:
             return
-        users = [self.body[u] for u in self.uses[source]]
-        if not all(isinstance(s, host.Launch) or (isinstance(s, host.Copy) and s.target != source) for s in users):
+        if not self._can_rename(source):
             return
         writers = [u for u in self.uses[source] if self._stores(u, source)]
         others = [u for u in self.uses[target] if u != place]
@@ -67,10 +88,41 @@ class _Reuse:
             return
         if others and (others[-1] > at or (others[-1] == at and not self._reads_where_it_writes(at, target, source))):
             return
-        self.body[alloc] = self.body[place] = None
-        for u in self.uses[source]:
-            self.body[u] = _renamed(self.body[u], source, target)
-        self.uses[target] = sorted({*others, *self.uses[source]} - {place})
+        self.body[place] = None
+        for buffer in (source, target):
+            self.uses[buffer].remove(place)
+        self._rename(source, target)
+
+    def operands(
+        self, place: int, sizes: dict[k.Buffer, k.Expr], temporaries: set[k.Buffer], results: set[k.Buffer]
+    ) -> None:
+        """Have what a launch is the first to use computed in the memory of what it is the last to use."""
+        launch = self.body[place]
+        if not isinstance(launch, host.Launch):
+            return
+        used = [arg for arg in dict.fromkeys(launch.args) if isinstance(arg, k.Buffer) and arg in sizes]
+        dying = [b for b in used if b in temporaries and self.uses[b][-1] == place > self.uses[b][0]]
+        for new in [b for b in used if b in temporaries | results and self.uses[b][0] == place]:
+            alike = [b for b in dying if b.dtype is new.dtype and sizes[b] == sizes[new]]
+            old = next((b for b in alike if self._reads_where_it_writes(place, b, new)), None)
+            if old is None:
+                continue
+            kept, gone = (new, old) if new in results else (old, new)
+            if self._can_rename(gone):
+                dying.remove(old)
+                self._rename(gone, kept)
+
+    def _can_rename(self, buffer: k.Buffer) -> bool:
+        """Whether all that uses a temporary is launches, and copies from it."""
+        users = [self.body[u] for u in self.uses[buffer]]
+        return all(isinstance(s, host.Launch) or (isinstance(s, host.Copy) and s.target != buffer) for s in users)
+
+    def _rename(self, old: k.Buffer, new: k.Buffer) -> None:
+        """Put ``new`` in the place of the temporary ``old``."""
+        self.body[self.allocs[old]] = None
+        for use in self.uses[old]:
+            self.body[use] = _renamed(self.body[use], old, new)
+        self.uses[new] = sorted({*self.uses[new], *self.uses.pop(old)})
 
     def _stores(self, place: int, buffer: k.Buffer) -> bool:
         """Whether the statement at ``place`` may store to ``buffer``, which it touches."""
@@ -92,7 +144,7 @@ class _Reuse:
     def _reads_where_it_writes(self, place: int, read: k.Buffer, written: k.Buffer) -> bool:
         """Whether a launch loads all of ``read`` where it stores the element of ``written``, and before that."""
         launch = self.body[place]
-        if not isinstance(launch, host.Launch):
+        if not isinstance(launch, host.Launch) or launch.args.count(read) != 1 or launch.args.count(written) != 1:
             return False
         params = {arg: param for arg, param in zip(launch.args, launch.kernel.params) if isinstance(param, k.Buffer)}
         key = id(launch.kernel), params[read], params[written]
@@ -105,7 +157,7 @@ class _Reuse:
         body = [s for s in self.body if s is not None]
         # A kernel that is launched as it was, too, keeps its name.
         taken = {s.kernel.name for s in body if isinstance(s, host.Launch) and not _doubles(s)}
-        joined: dict[tuple[int, tuple[int, ...]], k.Kernel] = {}
+        joined: dict[tuple[int, tuple[tuple[int, int], ...]], k.Kernel] = {}
         for i, s in enumerate(body):
             if not isinstance(s, host.Launch) or not (doubles := _doubles(s)):
                 continue

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from jitorch.ir import kernel as k
 from jitorch.ir.graph import Node, Value
 from jitorch.ir.types import ScalarType, TensorType
-from jitorch.lower.frame import ANY, OWN, Frame, Split, frames, keeps_last_axis, split_of
+from jitorch.lower.frame import ANY, OWN, Frame, Split, folds_windows, frames, keeps_last_axis, split_of
 from jitorch.lower.fuse import Plan
 from jitorch.lower.groups import Group
 from jitorch.lower.index import Index
@@ -113,8 +113,9 @@ class _Joining:
 
     def _seed(self, group: Group) -> Split | None:
         """The rows that the reductions in ``group`` fold, if they agree."""
-        splits = {split_of(node) for value in group.values for node in unstored_reductions(value, self.plan)}
-        if len(splits) != 1:
+        reductions = [node for value in group.values for node in unstored_reductions(value, self.plan)]
+        splits = {split_of(node) for node in reductions}
+        if len(splits) != 1 or any(map(folds_windows, reductions)):
             return None
         (split,) = splits
         if split is None or not is_row_split(split) or any(_adds_rows(v) for v in group.values):

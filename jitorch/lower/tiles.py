@@ -22,6 +22,8 @@ BLOCK_ROWS, BLOCK_LANES = 192, 128
 SCRATCH_BYTES = 160 * 1024
 STREAM_LANES, STREAM_CHUNK = 1024, 8
 """For one row times a matrix read in place: so many lanes of so many rows at a time."""
+LEAST_STREAM_LANES = 256
+"""Shorter runs of a row, one after the other a row apart, are slow to come from memory."""
 TASKS = 16
 """As many tasks are wanted, if each has `TASK_TERMS` multiplications."""
 TASK_TERMS = 500_000
@@ -104,7 +106,8 @@ def choose_blocking(
     length = max(1, inner) if isinstance(inner, int) else CHUNK
     if tile.rows == 1:
         # One row: the other operand streams through, some of its rows at once, long runs of each.
-        return Blocking(1, max(1, STREAM_LANES // tile.lanes), min(STREAM_CHUNK, length))
+        block = _stream_lanes(batch, lanes)
+        return Blocking(1, max(1, block // tile.lanes), min(STREAM_CHUNK, length))
     row_panels, lane_panels = max(1, BLOCK_ROWS // tile.rows), max(1, BLOCK_LANES // tile.lanes)
     chunk = length
     if isinstance(inner, int) and in_chunks and inner > CHUNK * 3 // 2:
@@ -127,6 +130,16 @@ def choose_blocking(
         else:
             row_panels = (row_panels + 1) // 2
     return Blocking(row_panels, lane_panels, chunk)
+
+
+def _stream_lanes(batch: Dim, lanes: Dim) -> int:
+    """Lanes of a task that streams: fewer where there would not be `TASKS`."""
+    if not isinstance(lanes, int) or not isinstance(batch, int):
+        return STREAM_LANES
+    block = STREAM_LANES
+    while block > LEAST_STREAM_LANES and batch * -(-lanes // block) < TASKS:
+        block //= 2
+    return block
 
 
 def _even(count: int, most: int) -> int:

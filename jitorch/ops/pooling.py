@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from jitorch import dims
+from jitorch import dims, dtypes
 from jitorch.dims import Dim
 from jitorch.errors import ShapeError, ValueRangeError
 from jitorch.ops.conv import spread
@@ -16,7 +16,7 @@ from jitorch.ops.math import maximum, minimum, trunc_divide, where
 from jitorch.ops.reduce import lowest, reduce_argmax, reduce_max
 from jitorch.ops.registry import Sample, function, op
 from jitorch.ops.sliding import unwindow, windows
-from jitorch.ops.structure import cast, pad_axes, reduce_sum, reshape_to, slice_axes
+from jitorch.ops.structure import cast, pad_axes, reduce_sum, reshape_to, slice_axes, transpose_axes
 
 Tensor = Any
 Sizes = tuple[int, ...]
@@ -99,7 +99,10 @@ def _(g, out, input, *, kernel, stride, padding, dilation, ceil_mode):
     seen = _pool_windows(input, lowest(input.dtype), kernel, stride, padding, dilation, ceil_mode)
     first = reduce_argmax(seen, axes=_inner(seen, n))
     once = (*g.shape, *(1,) * n)
-    number = reshape_to(ramp(dims.prod(kernel), 0, 1), shape=kernel)
+    number = reshape_to(ramp(math.prod(kernel), 0, 1), shape=kernel)
+    if math.prod(kernel) <= 256:
+        # The backward pass keeps it: a byte an element.
+        first, number = cast(first, dtype=dtypes.uint8), cast(number, dtype=dtypes.uint8)
     chosen = where(reshape_to(first, shape=once) == number, reshape_to(g, shape=once), 0.0)
     return (_windows_adjoint(chosen, input, kernel, stride, padding, dilation, ceil_mode),)
 
@@ -114,13 +117,25 @@ def _windows_adjoint(
     low = padding
     high = [p + _extra(d, k, s, p, e, ceil_mode) for d, k, s, p, e in zip(spatial, kernel, stride, padding, dilation)]
     padded = tuple(a + d + b for a, d, b in zip(low, spatial, high))
-    total = reduce_sum(
-        unwindow(g, spatial=padded, strides=stride, dilations=dilation), axes=tuple(range(input.ndim, input.ndim + n))
-    )
+    if kernel == stride and all(e == 1 for e in dilation):
+        total = _tiled(g, padded, kernel)
+    else:
+        spread_out = unwindow(g, spatial=padded, strides=stride, dilations=dilation)
+        total = reduce_sum(spread_out, axes=tuple(range(input.ndim, input.ndim + n)))
     return slice_axes(
         total, starts=(*(0,) * lead, *low), stops=(*input.shape[:lead], *(a + d for a, d in zip(low, spatial))),
         steps=(1,) * input.ndim,
     )  # fmt: skip
+
+
+def _tiled(g: Tensor, spatial: tuple[Dim, ...], kernel: Sizes) -> Tensor:
+    """Windows side by side, ``[*, *positions, *kernel]``, put where they stand, and zeros behind the last."""
+    n = len(kernel)
+    lead = g.ndim - 2 * n
+    perm = (*range(lead), *(lead + i + half * n for i in range(n) for half in (0, 1)))
+    covered = tuple(p * size for p, size in zip(g.shape[lead : lead + n], kernel))
+    joined = reshape_to(transpose_axes(g, perm=perm), shape=(*g.shape[:lead], *covered))
+    return _padded(joined, 0, (0,) * n, tuple(d - c for d, c in zip(spatial, covered)))
 
 
 @op(places=())

@@ -30,7 +30,8 @@ def softmax_op(input: Tensor, *, axis: int) -> Tensor:
     if dims.equal(input.shape[axis], 0):
         return copy(input)
     e = exp(_shifted(widen(input), axis))
-    return narrow_to(e / sum_over(e, (axis,)), input.dtype)
+    # One division a row.  The sum is at least 1, that of the greatest element: its reciprocal cannot overflow.
+    return narrow_to(e * (1 / sum_over(e, (axis,))), input.dtype)
 
 
 @softmax_op.vjp

@@ -334,3 +334,51 @@ def test_calls_from_several_threads():
         t.join()
     assert results == {i: [1000.0 * i * j for j in range(20)] for i in range(8)}
     assert f.statistics.traces <= 8
+
+
+@pytest.mark.parametrize("clears_first", [True, False])
+def test_dropped_gradients_give_their_memory_to_the_new_ones(clears_first):
+    w = tensor(np.ones((256, 256)), requires_grad=True)
+
+    @jit
+    def step(x):
+        if clears_first:
+            w.grad = None
+        loss = (x @ w).sum()
+        w.grad = None
+        loss.backward()
+        return loss.detach()
+
+    x = tensor(np.ones((4, 256)))
+    places = []
+    for _ in range(6):
+        step(x)
+        places.append(w.grad.data_ptr())
+        np.testing.assert_array_equal(w.grad.numpy(), np.full((256, 256), 4))
+    assert len(set(places)) == (1 if clears_first else 2)
+    kept = w.grad
+    step(x)
+    assert w.grad is not kept
+    assert w.grad.data_ptr() != kept.data_ptr()
+
+
+@pytest.mark.parametrize("clears_first", [True, False])
+def test_a_failing_call_leaves_gradients_as_eager_would(clears_first):
+    w = tensor(np.ones((5, 2)), requires_grad=True)
+
+    @jit
+    def step(i):
+        if clears_first:
+            w.grad = None
+        loss = w[i].sum()
+        w.grad = None
+        loss.backward()
+        return loss.detach()
+
+    good, bad = (jitorch.from_numpy(np.asarray([i])) for i in (1, 7))
+    for _ in range(4):
+        step(good)
+        before = w.grad
+        with pytest.raises(errors.TensorIndexError):
+            step(bad)
+        assert w.grad is (None if clears_first else before)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jitorch.lower.fuse import plan
-from jitorch.lower.groups import groups
+from jitorch.lower.groups import LARGE, groups
 from tests.lower.graphs import parse
 
 
@@ -36,3 +36,14 @@ def test_maps_of_two_shapes_stay_apart() -> None:
       return %0, %1
     }"""
     assert names(text) == [["exp"], ["exp"]]
+
+
+def test_large_maps_that_share_nothing_stay_apart() -> None:
+    size = LARGE + 1
+    text = f"""graph @main(%x: f32[{size}], %y: f32[{size}]) {{
+      %0: f32[{size}] = exp(%x)
+      %1: f32[{size}] = sin(%y)
+      %2: f32[{size}] = cos(%x)
+      return %0, %1, %2
+    }}"""
+    assert names(text) == [["exp", "cos"], ["sin"]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from jitorch import dtypes
@@ -12,7 +13,7 @@ from jitorch.ir.types import TensorType
 from jitorch.lower.index import Index
 from jitorch.lower.nests import finish
 from jitorch.lower.pull import STATUS, Operand, Puller, is_float, reduction_of
-from tests.lower.graphs import parse
+from tests.lower.graphs import assert_lowers, parse
 
 X = k.Buffer("x", dtypes.float32)
 
@@ -137,3 +138,15 @@ def test_a_reduction_is_a_monoid() -> None:
     graph = parse("graph @main(%x: f32[4]) { %0: f32[] = reduce_max(%x, axes=(0,)) return %0 }")
     (start,) = reduction_of(graph.nodes[0]).init
     assert start == k.const(float("-inf"), dtypes.float32)
+
+
+def test_a_short_reduction_needs_no_loop() -> None:
+    text = """graph @main(%x: f32[20, 12]) {
+      %0: f32[20, 5, 3] = windows(%x, sizes=(3,), strides=(2,), dilations=(1,))
+      %1: f32[20, 5] = reduce_sum(%0, axes=(2,))
+      %2: i64[20, 5] = reduce_argmax(%0, axes=(2,))
+      return %1, %2
+    }"""
+    x = np.random.default_rng(0).integers(0, 4, (20, 12)).astype(np.float32)
+    (kernel,) = assert_lowers(text, x).kernels
+    assert not any(isinstance(s, k.Local) for s in k.walk(kernel.body))

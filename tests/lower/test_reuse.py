@@ -15,7 +15,8 @@ from jitorch.ir.kernel_text import parse_kernel, parse_program
 from jitorch.ir.program import Program
 from jitorch.ir.program_verify import verify_program
 from jitorch.lower import program
-from jitorch.lower.reuse import rename_buffer, reuse_written
+from jitorch.lower.memory import plan_memory
+from jitorch.lower.reuse import SMALLEST, rename_buffer, reuse_operands, reuse_written
 from tests.lower.graphs import execute, parse
 
 W = np.arange(5, dtype=np.float32)
@@ -100,6 +101,17 @@ def test_two_inputs_change_together() -> None:
       return %0, %1
     }"""
     assert_writes(text, 0, W, W * 3)
+
+
+def test_many_updates_happen_in_place() -> None:
+    text = """graph @main(%a: f32[5], %b: f32[5], %c: f32[5], %g: f32[5]) writes (0: 0, 1: 1, 2: 2) {
+      %0: f32[5] = sub(%a, %g)
+      %1: f32[5] = sub(%b, %0)
+      %2: f32[5] = reduce_sum(%1, axes=())
+      %3: f32[5] = sub(%c, %2)
+      return %0, %1, %3
+    }"""
+    assert_writes(text, 0, W, W * 3, W * 5, W * 7)
 
 
 def test_inputs_exchange_their_contents() -> None:
@@ -202,3 +214,58 @@ def test_a_kernel_that_is_also_launched_with_two_buffers_keeps_its_name() -> Non
     zeros = [np.zeros(4, np.float32) for _ in range(3)]
     np.testing.assert_array_equal(execute(lowered, zeros, [W[:4]])[0], 1)
     np.testing.assert_array_equal(zeros, [[1] * 4, [1] * 4, [0] * 4])
+
+
+CHAIN = """
+kernel @first(x: f32*, a: f32*) {{ for i in parallel({n}) {{ a[i] = x[i] + 1.0 }} }}
+kernel @second(a: f32*, b: f32*) {{ for i in parallel({n}) {{ b[i] = a[i] * 2.0 }} }}
+kernel @third(b: f32*, y: f32*) {{ for i in parallel({n}) {{ y[i] = b[{n} - 1 - i] }} }}
+program @main {{
+  input x: f32* of {n}
+  output y: f32* of {n}
+  alloc a: f32* of {n}
+  alloc b: f32* of {n}
+  launch @first(x, a)
+  launch @second(a, b)
+  launch @third(b, y)
+}}"""
+LARGE = SMALLEST // 4
+
+
+def run_chain(lowered: Program, size: int) -> None:
+    x = np.arange(size, dtype=np.float32)
+    np.testing.assert_array_equal(execute(plan_memory(lowered), [x.copy()], [x])[0], ((x + 1) * 2)[::-1])
+
+
+def test_a_temporary_takes_the_place_of_an_operand_that_dies() -> None:
+    lowered = reuse_operands(parse_program(CHAIN.format(n=LARGE)))
+    assert count(lowered, host.Alloc) == 1
+    assert [len(kernel.params) for kernel in lowered.kernels] == [2, 1, 2]
+    run_chain(lowered, LARGE)
+
+
+def test_a_result_lends_its_memory_to_an_operand_that_dies() -> None:
+    text = CHAIN.format(n=LARGE).replace(f"b[{LARGE} - 1 - i]", "b[i]")
+    lowered = reuse_operands(parse_program(text))
+    assert count(lowered, host.Alloc) == 0
+    x = np.arange(LARGE, dtype=np.float32)
+    np.testing.assert_array_equal(execute(plan_memory(lowered), [x.copy()], [x])[0], (x + 1) * 2)
+
+
+def test_an_operand_that_is_read_later_keeps_its_memory() -> None:
+    text = CHAIN.format(n=LARGE)
+    text = text.replace("launch @third(b, y)", "launch @third(b, y)\n  launch @third(a, y)")
+    lowered = reuse_operands(parse_program(text))
+    assert count(lowered, host.Alloc) == 2
+
+
+def test_small_temporaries_are_left_alone() -> None:
+    before = parse_program(CHAIN.format(n=20))
+    assert reuse_operands(before) == before
+
+
+def test_a_kernel_that_may_store_an_element_twice_needs_two_buffers() -> None:
+    text = CHAIN.format(n=LARGE).replace("for i in parallel", "for again in serial(2) { for i in parallel", 2)
+    text = text.replace("1.0 } }", "1.0 } } }").replace("2.0 } }", "2.0 } } }")
+    before = parse_program(text)
+    assert reuse_operands(before) == before

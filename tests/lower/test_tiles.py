@@ -42,3 +42,10 @@ def test_large_products_have_many_tasks(size: int) -> None:
 def test_symbolic_sizes_have_the_usual_tile() -> None:
     tile = choose_tile(TARGETS[0], dtypes.float32, symbol("M"), symbol("N"))
     assert (tile.rows, tile.lanes) == (8, 32)
+
+
+@pytest.mark.parametrize(("lanes", "tasks"), [(256, 1), (512, 2), (1024, 4), (4096, 16), (32768, 32)])
+def test_a_row_streams_in_several_tasks(lanes: int, tasks: int) -> None:
+    tile = choose_tile(TARGETS[0], dtypes.float32, 1, lanes, whole_lanes=True)
+    blocking = choose_blocking(tile, dtypes.float32, 1, 1, lanes, 1024)
+    assert -(-lanes // (tile.lanes * blocking.lanes)) == tasks

@@ -95,3 +95,21 @@ def test_unpool_inverts_where_the_greatest_were() -> None:
 def test_refused(error: Any, call: Any) -> None:
     with pytest.raises(error):
         call()
+
+
+@pytest.mark.parametrize("size", [(8, 8), (9, 7), (5, 11)])
+@pytest.mark.parametrize("options", [{}, {"padding": 1}, {"ceil_mode": True}, {"padding": (1, 0), "ceil_mode": True}])
+@pytest.mark.parametrize("kernel", [2, (3, 2), (17, 16)])
+def test_gradients_of_windows_side_by_side(size: Any, options: Any, kernel: Any) -> None:
+    if kernel == (17, 16):
+        size = (2 * size[0] + 20, 40)
+    values = np.random.default_rng(0).integers(0, 4, (2, 3, *size)).astype(np.float64)  # with equal ones
+    (x,), (y,) = [jitorch.tensor(values, requires_grad=True)], [torch.tensor(values, requires_grad=True)]
+    for name in ("max_pool2d", "avg_pool2d"):
+        out = getattr(F, name)(x, kernel, **options)
+        expected = getattr(torch.nn.functional, name)(y, kernel, **options)
+        weights = np.random.default_rng(1).normal(size=tuple(out.shape))
+        (out * jitorch.tensor(weights)).sum().backward()
+        (expected * torch.tensor(weights)).sum().backward()
+        assert x.grad is not None
+        np.testing.assert_allclose(x.grad.numpy(), y.grad.numpy(), rtol=1e-12)

@@ -45,13 +45,13 @@ class At:
     def binary(self, instruction: str, x: str, y: str) -> str:
         return self.op(f"{instruction} {self.type} {x}, {y}")
 
-    def intrinsic(self, name: str, *args: str, extra: str = "") -> str:
-        """An intrinsic that is overloaded on the operands' type."""
+    def intrinsic(self, name: str, *args: str, extra: str = "", flags: str = "") -> str:
+        """An intrinsic that is overloaded on the operands' type; ``flags`` are LLVM's fast-math flags."""
         name = f"llvm.{name}.{suffix(register_type(self.dtype), self.lanes)}"
         params = ", ".join([self.type] * len(args)) + (", i1" if extra else "")
         callee = self.function.module.declare(name, self.type, params)
         operands = ", ".join(f"{self.type} {a}" for a in args) + (f", {extra}" if extra else "")
-        return self.op(f"call {self.type} {callee}({operands})")
+        return self.op(f"call {flags and flags + ' '}{self.type} {callee}({operands})")
 
     def each(self, callee: str, *args: str) -> str:
         """Call a function of single elements, lane by lane."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from jitorch import dtypes
+from jitorch import config, dtypes
 from jitorch.backends.base import API, HOST_MEMORY, Artifact, Available, Options, Unavailable, Verdict
-from jitorch.backends.cpu import host, llvm, native, objects
+from jitorch.backends.cpu import host, llvm, native, objects, profile
 from jitorch.backends.kernels import ProgramExecutable, kernel_verdict, program_manifest
 from jitorch.dtypes import Category
 from jitorch.ir.graph import Graph, Node
@@ -34,21 +35,46 @@ class CpuBackend:
 
     def compile(self, region: Graph, options: Options) -> Artifact:
         machine = native.host()
+        profiler = None
         with objects.Compiler(options.opt, len(region.nodes)) as compiler:
             lowered = program(region, region.name, target_of_features(machine.triple, machine.features))
-            modules = llvm.modules(lowered, compiler.add)
+            symbol = host.entry_symbol(lowered.name)
+            if config.current().profile:
+                profiler = profile.Profiler(profile.table_symbol(symbol), profile.clock_of(machine.triple))
+            modules = llvm.modules(lowered, compiler.add, profiler)
             payload = objects.pack(compiler.finish(modules.host))
-        manifest = program_manifest(region, lowered, host.entry_symbol(lowered.name))
+        manifest = program_manifest(region, lowered, symbol)
+        if profiler is not None:
+            manifest["timed"] = profiler.names
         sources = {"kernels": "\n".join(map(str, lowered.kernels)), "program": str(lowered), "llvm": str(modules)}
         return Artifact(self.name, payload, manifest, sources)
 
     def load(self, artifact: Artifact) -> ProgramExecutable:
-        return ProgramExecutable(
-            native.load_objects(objects.unpack(artifact.payload), artifact.manifest["symbol"]), artifact.manifest
-        )
+        manifest = artifact.manifest
+        table = profile.table_symbol(manifest["symbol"]) if "timed" in manifest else None
+        function = native.load_objects(objects.unpack(artifact.payload), manifest["symbol"], table)
+        return CpuExecutable(function, manifest)
 
     def fingerprint(self) -> str:
-        return native.fingerprint()
+        return native.fingerprint() + (" profile" if config.current().profile else "")
+
+
+class CpuExecutable(ProgramExecutable):
+    """A program with the table of its profile, if it has one."""
+
+    def __init__(self, function: native.NativeFunction, manifest: Mapping[str, Any]):
+        super().__init__(function, manifest)
+        self.timed: list[str] = manifest.get("timed", [])
+        self.table = function.table
+
+    def profile(self) -> list[profile.Timing]:
+        """How long each launch and copy took in all calls so far, in their order; empty without `JITORCH_PROFILE`."""
+        return profile.read(self.table, self.timed) if self.timed else []
+
+    def clear_profile(self) -> None:
+        """Let the profile start anew."""
+        if self.timed:
+            profile.clear(self.table, self.timed)
 
 
 backend = CpuBackend()

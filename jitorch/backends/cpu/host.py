@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from jitorch import dtypes
 from jitorch.backends.cpu import helpers, words
 from jitorch.backends.cpu.expressions import Scope, Slot, Value, at, evaluate
+from jitorch.backends.cpu.profile import Profiler
 from jitorch.backends.cpu.text import Function, Module, register_type, symbol, unsupported
 from jitorch.dtypes import Category, DType
 from jitorch.errors import CompilerBug
@@ -27,7 +28,10 @@ def entry_symbol(name: str) -> str:
 class HostWriter:
     """Statements of a program, into its exported function."""
 
-    def __init__(self, module: Module, program: ir.Program, kernels: dict[Kernel, str]):
+    def __init__(
+        self, module: Module, program: ir.Program, kernels: dict[Kernel, str], profiler: Profiler | None = None
+    ):
+        self.profiler = profiler
         self.program = program
         self.kernels = kernels
         self.function = Function(module)
@@ -42,6 +46,8 @@ class HostWriter:
         self._variables()
         self._block(self.program.body)
         self._finish()
+        if self.profiler is not None:
+            self.profiler.finish(self.function)
         head = f"i32 {symbol(name)}(ptr %args, ptr %scalars, ptr %arena) #0"
         self.function.module.functions[name] = self.function.text(head)
 
@@ -121,9 +127,9 @@ class HostWriter:
                 elif buffer.name not in self.placed:
                     raise CompilerBug(f"buffer {buffer.name} is freed but was not allocated here")
             case ir.Launch(kernel, args):
-                self._launch(kernel, args)
+                self._timed(kernel.name, lambda: self._launch(kernel, args))
             case ir.Copy(target, source, size):
-                self._copy(target, source, size)
+                self._timed(f"copy to {target.name}", lambda: self._copy(target, source, size))
             case ir.Scalar(var, value):
                 slot = self.scope.variables[var.name]
                 if not isinstance(slot, Slot):
@@ -142,6 +148,12 @@ class HostWriter:
                 function.start(function.name("unreached"))
             case _:
                 raise unsupported(f"statement {type(stmt).__name__} of a program")
+
+    def _timed(self, name: str, write: Callable[[], None]) -> None:
+        if self.profiler is None:
+            write()
+        else:
+            self.profiler.around(self.function, name, write)
 
     def _allocate(self, buffer: Buffer, size: Expr) -> None:
         function = self.function

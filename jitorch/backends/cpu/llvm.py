@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from jitorch.backends.cpu import codegen, words
 from jitorch.backends.cpu.expressions import Scope, Slot, Value, at, evaluate, index, store, widen
 from jitorch.backends.cpu.host import HostWriter, entry_symbol
+from jitorch.backends.cpu.profile import Profiler
 from jitorch.backends.cpu.regions import share
 from jitorch.backends.cpu.text import Function, Module, register_type, scratch, suffix, symbol, unsupported
 from jitorch.dtypes import Category
@@ -86,7 +87,9 @@ class Modules:
         return "\n".join([*parts, self.host])
 
 
-def modules(program: Program, ready: Callable[[str, str], object] | None = None) -> Modules:
+def modules(
+    program: Program, ready: Callable[[str, str], object] | None = None, profiler: Profiler | None = None
+) -> Modules:
     """The modules of ``program``: kernels that are the same code, whatever their buffers are called, are one.
 
     ``ready`` is called with the function and the text of each kernel's module as soon as there is one.
@@ -100,7 +103,7 @@ def modules(program: Program, ready: Callable[[str, str], object] | None = None)
     for kernel in program.kernels:
         module = Module()
         add_kernel(module, kernel, _UNNAMED, linkage="")
-        text = (codegen.EXPLICIT if _is_explicit(kernel.body) else "") + module.text()
+        text = (codegen.SIMPLE if _is_explicit(kernel.body) else "") + module.text()
         name = f"kernel.{hashlib.sha256(text.encode()).hexdigest()[:32]}"
         if name not in kernels:
             kernels[name] = text.replace(_UNNAMED, name)
@@ -109,7 +112,7 @@ def modules(program: Program, ready: Callable[[str, str], object] | None = None)
         names.setdefault(name, []).append(kernel.name)
         types = ", ".join("ptr" if isinstance(p, Buffer) else register_type(p.dtype) for p in kernel.params)
         symbols[kernel] = host.declare(name, "void", types)
-    HostWriter(host, program, symbols).write(entry_symbol(program.name))
+    HostWriter(host, program, symbols, profiler).write(entry_symbol(program.name))
     return Modules(host.text(), kernels, names)
 
 

@@ -22,10 +22,13 @@ from typing import Any
 
 from jitorch import config
 from jitorch.backends import cache
-from jitorch.backends.cpu import codegen
+from jitorch.backends.cpu import codegen, images, processor
 from jitorch.errors import BackendError, CompilerBug
 
 ABI = 1  # of the exported functions; see `jitorch.backends.cpu.llvm`
+
+IMAGE_PAYS = 6
+"""Objects from which on it is quicker to read their image than to link them again: 30 us each."""
 
 _PROTOTYPE = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
 
@@ -46,6 +49,7 @@ class NativeFunction(_PROTOTYPE):  # type: ignore[misc,valid-type]
     symbol: str
     address: int
     library: Any  # what keeps the code loaded
+    table: int  # the address of a table of its own, or 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,19 +64,35 @@ class Target:
 @functools.cache
 def host() -> Target:
     """This machine."""
+    return _host()[0]
+
+
+@functools.cache
+def _host() -> tuple[Target, str]:
+    """This machine, and the versions of llvmlite and LLVM: from the object cache, or else by asking LLVM.
+
+    To import llvmlite takes longer than all else that a program needs which is in the cache.
+    """
+    identity = processor.identity()
+    key = None if identity is None else cache.key_of("host", *identity)
+    known = None if key is None else cache.get(key)
+    if known is not None:
+        triple, cpu, features, versions = known.decode().split("\n")
+        return Target(triple, cpu, features), versions
     llvm = _llvm()
-    return Target(llvm.get_process_triple(), llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten())
+    target = Target(llvm.get_process_triple(), llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten())
+    major, minor, patch = llvm.llvm_version_info
+    versions = f"llvmlite={sys.modules['llvmlite'].__version__} llvm={major}.{minor}.{patch}"
+    if key is not None:
+        cache.put(key, f"{target.triple}\n{target.cpu}\n{target.features}\n{versions}".encode())
+    return target, versions
 
 
 def fingerprint(target: Target | None = None) -> str:
     """Everything besides the IR that object bytes depend on: part of a cache key."""
-    target = target or host()
-    major, minor, patch = _llvm().llvm_version_info
-    version = sys.modules["llvmlite"].__version__
-    return (
-        f"cpu abi={ABI} llvmlite={version} llvm={major}.{minor}.{patch} "
-        f"triple={target.triple} cpu={target.cpu} features={target.features}"
-    )
+    here, versions = _host()
+    target = target or here
+    return f"cpu abi={ABI} {versions} triple={target.triple} cpu={target.cpu} features={target.features}"
 
 
 def compile_text(
@@ -128,11 +148,15 @@ def load_object(data: bytes, symbol: str) -> NativeFunction:
     return load_objects((data,), symbol)
 
 
-def load_objects(objects: Sequence[bytes], symbol: str) -> NativeFunction:
-    """Link several object files, which may call each other, and give the function ``symbol``."""
-    address, tracker = load_symbols(objects, (symbol,))
+def load_objects(objects: Sequence[bytes], symbol: str, table: str | None = None) -> NativeFunction:
+    """Link several object files, which may call each other, and give the function ``symbol``.
+
+    ``table``: data of theirs whose address the function shall know.
+    """
+    address, tracker = load_symbols(objects, (symbol,) if table is None else (symbol, table))
     function = NativeFunction(address[symbol])
     function.symbol, function.address, function.library = symbol, address[symbol], tracker
+    function.table = 0 if table is None else address[table]
     return function
 
 
@@ -154,6 +178,58 @@ def load_symbols(
 
     ``imports``: addresses of what the objects need besides the symbols of this process.
     """
+    if images.is_supported():
+        try:
+            return _load_image(_image(objects), symbols, imports or {})
+        except images.Unlinkable:
+            return _load_by_llvm(objects, symbols, imports)  # which knows more, or says what is wrong
+    return _load_by_llvm(objects, symbols, imports)
+
+
+def _image(objects: Sequence[bytes]) -> images.Image:
+    """The image of linked objects; that of many is kept in the object cache."""
+    if len(objects) < IMAGE_PAYS:
+        return images.link(objects)
+    key = cache.key_of("image", str(images.VERSION), *objects)
+    data = cache.get(key)
+    if data is not None:
+        return images.Image.from_bytes(data)
+    image = images.link(objects)
+    cache.put(key, image.to_bytes())
+    return image
+
+
+def _load_image(
+    image: images.Image, symbols: tuple[str, ...], imports: Mapping[str, int]
+) -> tuple[dict[str, int], object]:
+    def address_of(name: str) -> int:
+        found = imports.get(name) or _symbol_address(name)
+        if not found:
+            raise CompilerBug(f"native code for {', '.join(symbols)} cannot be linked", actual=f"{name} is nowhere")
+        return found
+
+    missing = [symbol for symbol in symbols if symbol not in image.symbols]
+    if missing:
+        what = f"native code for {', '.join(symbols)} cannot be linked"
+        raise CompilerBug(what, expected=missing, actual=sorted(image.symbols))
+    mapping = images.Mapping(image, address_of)
+    for name in _filled_in.keys() & mapping.symbols.keys():
+        ctypes.c_void_p.from_address(mapping.symbols[name]).value = _filled_in[name]()
+    return {symbol: mapping.symbols[symbol] for symbol in symbols}, mapping
+
+
+@functools.cache
+def _symbol_address(name: str) -> int:
+    """The address of a function of the process or the C library; 0 where there is none."""
+    function = getattr(_process(), name, None)
+    if function is None:
+        return _extra_symbols().get(name, 0)
+    return ctypes.cast(function, ctypes.c_void_p).value or 0
+
+
+def _load_by_llvm(
+    objects: Sequence[bytes], symbols: tuple[str, ...], imports: Mapping[str, int] | None
+) -> tuple[dict[str, int], object]:
     llvm = _llvm()
     builder = llvm.JITLibraryBuilder().add_current_process()
     for data in objects:

@@ -46,7 +46,7 @@ def pool_text(triple: str) -> str | None:
     system = system_of(triple)
     if system is None:
         return None
-    text = _TEXT + system.helpers
+    text = _TEXT + system.seats + system.helpers
     words = {
         "DECLARES": system.declares, "WAIT": system.wait, "WAKE": system.wake, "START": system.start,
         "GIVE_WAY": system.give_way, "RESULT": system.thread_result, "VALUE": system.thread_value,
@@ -158,10 +158,12 @@ sleep:
   %useless = icmp sge i32 %number, %wanted.asleep
   br i1 %useless, label %retire, label %count
 count:
+  call void @settle(i64 %index)
   %counted = atomicrmw add ptr @sleepers, i32 1 seq_cst, align 4
   store i32 %last, ptr %seen, align 4
   %last.wide = zext i32 %last to i64
   %woken = <WAIT>
+  call void @rise(i64 %index)
   br label %slept
 slept:
   br label %watch
@@ -290,6 +292,7 @@ weigh:
   %enough = icmp uge i64 %missed.now, <WORTH>
   br i1 %enough, label %open, label %unlock
 open:
+  call void @note_caller()
   store i64 0, ptr getelementptr (i8, ptr @settings, i64 16), align 8
   %ready = load atomic i32, ptr getelementptr (i8, ptr @settings, i64 8) monotonic, align 4
   %wanted = load atomic i32, ptr getelementptr (i8, ptr @settings, i64 4) seq_cst, align 4
@@ -322,6 +325,7 @@ announce:
   %any = icmp ne i32 %sleeping, 0
   br i1 %any, label %wake, label %work.self
 wake:
+  call void @make_way(i32 %wanted)
   %woken = atomicrmw xchg ptr @sleepers, i32 0 seq_cst, align 4
   %called = <WAKE>
   br label %work.self
@@ -375,6 +379,7 @@ entry:
   store atomic i32 0, ptr @door seq_cst, align 4
   store atomic i32 0, ptr @sleepers seq_cst, align 4
   call void @llvm.memset.p0.i64(ptr align 128 @alive, i8 0, i64 <ALIVE>, i1 false)
+  call void @leave_seats()
   store atomic i32 0, ptr getelementptr (i8, ptr @settings, i64 8) seq_cst, align 4
   store atomic i32 0, ptr @busy seq_cst, align 4
   ret i32 0

@@ -146,7 +146,8 @@ def _functions(
     write(inner, scope, region.loop())
     inner.do("ret void")
     params = [f"{t}{a} %a{n}" for n, (t, a) in enumerate(zip(arguments.types, arguments.attributes))]
-    head = f"internal void {symbol(body)}({', '.join([*params, 'i64 %low', 'i64 %high'])}) #3"
+    group = 5 if inner.is_heavy else 3
+    head = f"internal void {symbol(body)}({', '.join([*params, 'i64 %low', 'i64 %high'])}) #{group}"
     module.functions[body] = inner.text(head)
     outer = Function(module)
     operands = []

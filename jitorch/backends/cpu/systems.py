@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from jitorch.backends.cpu import seats
+
 _STACK = 4 << 20  # bytes of a worker's stack: kernels keep scratch memory there
 
 
@@ -18,6 +20,7 @@ class System:
     ``wait`` sleeps while the word ``@generation`` is ``%last``, ``wake`` wakes all that do, ``start`` starts a thread
     ``@worker(ptr %argument)`` and leaves in ``%started`` whether it could, ``prologue`` is what a worker does first.
     A thread has a value of its own under ``@key``: ``own`` gives it, ``set_own`` makes it ``%value``.
+    ``seats`` keeps workers from waking up where their caller runs (`jitorch.backends.cpu.seats`).
     """
 
     declares: str
@@ -32,6 +35,7 @@ class System:
     thread_value: str = "ptr null"
     prologue: str = ""
     helpers: str = ""
+    seats: str = seats.NONE
 
 
 _POSIX_DECLARES = """\
@@ -91,17 +95,18 @@ _FUTEX = {"x86_64": 202, "aarch64": 98, "arm64": 98, "riscv64": 98, "powerpc64le
 _ALL = 2**31 - 1
 
 
-def _linux(futex: int) -> System:
+def _linux(processor: str) -> System:
     # 128: FUTEX_PRIVATE_FLAG; 0 is FUTEX_WAIT and 1 FUTEX_WAKE.
-    rest = "ptr null, ptr null, i32 0"
+    rest, futex = "ptr null, ptr null, i32 0", _FUTEX[processor]
     return System(
-        declares=_POSIX_DECLARES + "declare i64 @syscall(i64, ...)\n",
+        declares=_POSIX_DECLARES + "declare i64 @syscall(i64, ...)\n" + seats.DECLARES,
         wait=f"call i64 (i64, ...) @syscall(i64 {futex}, ptr @generation, i32 128, i32 %last, {rest})",
         wake=f"call i64 (i64, ...) @syscall(i64 {futex}, ptr @generation, i32 129, i32 {_ALL}, {rest})",
         start=_POSIX_START,
         give_way="call i32 @sched_yield()",
         **_POSIX_KEY,
         prologue=_no_signals(block=0, bus_error=7),
+        seats=seats.seats_text(processor),
     )
 
 
@@ -171,7 +176,7 @@ def system_of(triple: str) -> System | None:
     if "darwin" in triple or "macos" in triple:
         return _MACOS
     if "linux" in triple and processor in _FUTEX:
-        return _linux(_FUTEX[processor])
+        return _linux(processor)
     return None
 
 

@@ -307,7 +307,9 @@ def _extreme(name: str, bool_instruction: str, relation: str, intrinsic: str) ->
         if at.dtype.category is Category.INT:
             return at.intrinsic(f"{'s' if at.dtype.is_signed else 'u'}{intrinsic[:3]}", x, y)
         if at.reassociate:
-            return at.intrinsic(intrinsic, x, y)  # what the loop vectoriser knows as a reduction
+            # What the loop vectoriser knows as a reduction.  Of zeros of both signs either will do: to tell them
+            # apart takes longer than all the rest.
+            return at.intrinsic(intrinsic, y, x, flags="nsz")
         # A NaN in x is taken by the second test; one in y makes the first false.
         take = at.op(f"or {at.test_type} {at.test(relation, x, y)}, {at.test('uno', x, x)}")
         return at.select(take, x, y)

@@ -27,7 +27,7 @@ from jitorch.frontend.python import paths, pure
 from jitorch.frontend.python.expressions import PROTOCOL, Unsupported
 from jitorch.frontend.python.journal import MISSING
 from jitorch.frontend.python.operators import Operators
-from jitorch.frontend.python.rewritten import code_digest, is_rewritten, rewritten
+from jitorch.frontend.python.rewritten import is_rewritten, rewritten
 from jitorch.frontend.python.scalars import NUMBERS, RuntimeScalar, apply
 from jitorch.frontend.python.source import NoSource
 from jitorch.frontend.python.values import (
@@ -75,7 +75,7 @@ class Calls(Operators):
 
     def call(self, function: Any, /, *args: Any, **kwargs: Any) -> Any:
         """``function(*args, **kwargs)``"""
-        function = self.recorder.unwrap(function)
+        function = self._unwrapped(function)
         kind = type(function)
         if kind is types.MethodType:
             return self._call_method(function, args, kwargs)
@@ -95,7 +95,7 @@ class Calls(Operators):
         if isinstance(function, _GENERIC_ALIASES):  # Stack[int]()
             return self.call(typing.get_origin(function), *args, **kwargs)
         if isinstance(function, functools._lru_cache_wrapper):  # the cache is no part of what it computes
-            return self.call(function.__wrapped__, *args, **kwargs)
+            return self.call(self._part(function, "__wrapped__"), *args, **kwargs)
         if isinstance(function, _METHODS_OF_C) and not isinstance(function.__self__, _HOLDERS):
             return self._call_c_method(function, args, kwargs)
         if isinstance(function, _DESCRIPTORS_OF_C) and args:
@@ -104,6 +104,18 @@ class Calls(Operators):
         if method is not None:
             return self.call(method, function, *args, **kwargs)
         return self.call_pure(function, args, kwargs)
+
+    def _unwrapped(self, function: Any) -> Any:
+        """What a jitted function wraps, guarded where it was read; any other function itself."""
+        inner = self.recorder.unwrap(function)
+        is_part = inner is not function and getattr(function, "__jit_wrapped__", None) is inner
+        return self._part(function, "__jit_wrapped__") if is_part else inner
+
+    def _part(self, function: Any, name: str) -> Any:
+        """The function that a wrapper calls."""
+        path = self.origin(function)
+        inner = getattr(function, name)
+        return inner if path is None else self.read(paths.attr(path, name), inner)
 
     def _call_method(self, method: types.MethodType, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         path = self.origin(method)
@@ -137,7 +149,9 @@ class Calls(Operators):
             new = rewritten(function)
         except (NoSource, Unsupported) as error:
             self.refuse(f"{function.__qualname__} cannot be read: {error}")
-        self.functions[f"{function.__qualname__} ({code.co_filename}:{code.co_firstlineno})"] = code_digest(code)
+        name = f"{function.__qualname__} ({code.co_filename}:{code.co_firstlineno})"
+        while self.functions.setdefault(name, code) is not code:  # lambdas on one line
+            name += "'"
         cells = {PROTOCOL: types.CellType(self.frame(function))}
         if "__class__" in new.co_freevars:
             if "__class__" not in code.co_freevars or function.__closure__ is None:

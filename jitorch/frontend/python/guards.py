@@ -22,7 +22,7 @@ that a guard failed.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import is_
 from types import CodeType, FunctionType
 from typing import Any
@@ -45,12 +45,13 @@ class FunctionKey:
     """What makes two function objects the same to a trace; cells and defaults are guarded on their own."""
 
     code: CodeType
-    namespace: int  # id of its globals, which the code's own readers keep alive
+    namespace: int  # the id of `globals`, which cannot be compared by contents
     name: str
+    globals: dict[str, Any] = field(compare=False, repr=False)
 
     @staticmethod
     def of(function: FunctionType) -> FunctionKey:
-        return FunctionKey(function.__code__, id(function.__globals__), function.__qualname__)
+        return FunctionKey(function.__code__, id(function.__globals__), function.__qualname__, function.__globals__)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -180,7 +181,7 @@ def _violated(guard: Guard, writer: Writer, tensor_key: TensorKey) -> str:
             function = constant(FunctionType)
             return (
                 f"{value}.__class__ is not {function} or {value}.__code__ is not {code}"
-                f" or id({value}.__globals__) != {expected.namespace}"
+                f" or {value}.__globals__ is not {constant(expected.globals)}"
             )
         case "tensor":
             return _other_tensor(value, expected, writer, tensor_key)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import CodeType
 from typing import Any
 
 from jitorch.frontend.python import paths
@@ -25,7 +26,7 @@ class Staged:
     what the function wrote.  All of that is computed before the first write.
     """
 
-    guards: tuple[Guard, ...]
+    guards: Sequence[Guard]
     check: Check
     check_source: str
     inputs: tuple[Path, ...]  # the recorder's, in order: `check` returns their values
@@ -34,7 +35,7 @@ class Staged:
     finish_source: str
     refused: Refuse | None  # why the call cannot be staged; then `check` gives () for calls like this one
     is_pure: bool  # whether the function wrote nothing that exists outside of it
-    functions: dict[str, str]  # qualified name and place of each function traced -> digest of its code
+    functions: dict[str, CodeType]  # qualified name and place of each function traced -> its code
     seconds: float  # time spent in Python: rewriting, running, recording, compiling the guards
 
 

@@ -50,7 +50,7 @@ class State(ABC):
         self.recorder = recorder
         self.journal = Journal()
         self.guards: list[Guard] = []
-        self.functions: dict[str, str] = {}
+        self.functions: dict[str, types.CodeType] = {}
         self._dynamic = dynamic
         self._dynamic_bases = _bases(dynamic)
         self._guarded: set[tuple[Any, ...]] = set()

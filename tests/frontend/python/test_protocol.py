@@ -83,6 +83,7 @@ def test_the_functions_of_a_trace_are_listed() -> None:
     staged = stage(f, (Tensor([1.0]),), {}, ToyRecorder())
     assert len(staged.functions) == 2
     assert any(name.startswith("failing (") for name in staged.functions)
+    assert failing.__code__ in staged.functions.values()
     assert staged.seconds > 0
 
 

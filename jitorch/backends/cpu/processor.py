@@ -1,0 +1,54 @@
+"""What tells this processor and this LLVM from others, without asking LLVM."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from pathlib import Path
+
+_FILE = Path("/proc/cpuinfo")
+_FIELDS = frozenset(
+    "vendor_id|cpu family|model|model name|stepping|flags|"  # x86
+    "CPU implementer|CPU architecture|CPU variant|CPU part|CPU revision|Features|"  # arm
+    "isa|uarch|hart isa".split("|")  # riscv
+)
+_FEATURES = frozenset({"flags", "Features", "isa"})
+
+
+def identity() -> tuple[str, ...] | None:
+    """Texts that are equal in two processes only if LLVM would say the same of their machines.
+
+    None where there is no such thing: no list of the processor's features, or no llvmlite in files of its own.
+    """
+    found = _processor()
+    library = _library()
+    return None if found is None or library is None else (found, library, sys.platform, os.uname().machine)
+
+
+def _processor() -> str | None:
+    """The fields of the first processor that say what it can do."""
+    try:
+        with _FILE.open("rb", buffering=0) as file:
+            text = file.read(16384).decode(errors="replace")
+    except OSError:
+        return None
+    fields: dict[str, str] = {}
+    for line in text.split("\n\n")[0].splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() in _FIELDS:
+            fields[name.strip()] = value.strip()
+    return str(sorted(fields.items())) if _FEATURES & fields.keys() else None
+
+
+def _library() -> str | None:
+    """Where llvmlite is, and of what time: another version has other files."""
+    spec = importlib.util.find_spec("llvmlite")
+    if spec is None or spec.origin is None:
+        return None
+    folder = Path(spec.origin).parent
+    try:
+        files = [folder / "_version.py", *sorted((folder / "binding").glob("*llvmlite*"))]
+        return " ".join(f"{file} {file.stat().st_size} {file.stat().st_mtime_ns}" for file in files)
+    except OSError:
+        return None

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from jitorch import config
+from jitorch.backends.cpu import native, processor
+
+TEXT = """processor\t: 0
+vendor_id\t: AuthenticAMD
+model name\t: One
+cpu MHz\t\t: {speed}
+flags\t\t: fpu {flags}
+
+processor\t: 1
+flags\t\t: other
+"""
+
+
+def identity_of(folder: Path, monkeypatch: pytest.MonkeyPatch, speed: str = "1", flags: str = "avx2") -> object:
+    (folder / "cpuinfo").write_text(TEXT.format(speed=speed, flags=flags))
+    monkeypatch.setattr(processor, "_FILE", folder / "cpuinfo")
+    return processor.identity()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no such file")
+def test_features_are_part_of_it_and_the_clock_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = identity_of(tmp_path, monkeypatch)
+    assert first is not None
+    assert identity_of(tmp_path, monkeypatch, speed="2") == first
+    assert identity_of(tmp_path, monkeypatch, flags="avx2 avx512f") != first
+
+
+def test_there_is_none_where_nothing_tells_the_features(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processor, "_FILE", tmp_path / "absent")
+    assert processor.identity() is None
+    (tmp_path / "bare").write_text("processor\t: 0\n")
+    monkeypatch.setattr(processor, "_FILE", tmp_path / "bare")
+    assert processor.identity() is None
+
+
+def test_the_machine_is_what_llvm_says_with_and_without_the_cache(tmp_path: Path) -> None:
+    expected = native._host()
+    with config.override(cache=True, cache_dir=tmp_path / "cache"):
+        try:
+            for _ in range(2):
+                native._host.cache_clear()
+                assert native._host() == expected
+        finally:
+            native._host.cache_clear()
+    with config.override(cache=False):
+        assert native._host() == expected
