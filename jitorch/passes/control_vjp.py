@@ -2,7 +2,7 @@
 
 cond        a cond over the gradients of both graphs, which compute again what they need.
 scan        the scan once more, which also gives each step's *residuals* (what the gradient of a step reads), then a
-            scan the other way over them.  `merge_scans` joins the first with the scan that is differentiated.
+            scan the other way over them.  `merge_loops` joins the first with the scan that is differentiated.
 while_loop  the loop once more to count its turns; the count is bound as a size, and the rest is a scan's gradient.
 """
 
