@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 STAGED = 12 * 1024
@@ -45,6 +46,7 @@ class Tiling:
         return self.positions // self.full.length
 
 
+@functools.lru_cache(512)
 def choose(outputs: int, height: int, width: int, pitch: int, lanes: int, registers: int) -> Tiling:
     """The cut with the least work, counted in multiplications of vectors."""
     best: tuple[float, Tiling] | None = None
@@ -81,9 +83,12 @@ def _tiling(rows: int, height: int, columns: int, pitch: int, lanes: int, vector
     positions = (height - 1) * pitch + columns
     full = Run(lanes, vectors)
     rest = positions % full.length
-    return Tiling(rows, height, columns, pitch, full, _tail(rest, positions, rows, lanes, vectors) if rest else ())
+    # No run is longer than a full one: of more positions it does not matter how many there are.
+    tail = _tail(rest, min(positions, full.length), rows, lanes, vectors) if rest else ()
+    return Tiling(rows, height, columns, pitch, full, tail)
 
 
+@functools.lru_cache(1 << 12)
 def _tail(rest: int, positions: int, rows: int, lanes: int, vectors: int) -> tuple[Run, ...]:
     """One or two runs for the last ``rest`` positions; the last run may reach back over positions already done."""
     options: list[tuple[Run, ...]] = []

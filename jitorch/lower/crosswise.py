@@ -45,19 +45,19 @@ def _is_long(loop: For) -> bool:
 
 def _is_crosswise(body: tuple[k.Stmt, ...], along: Var, across: Var) -> bool:
     """Whether a load moves by one element with ``along`` and by more with ``across``."""
-    return any(_step(e.index, along) == 1 and _step(e.index, across) not in (0, 1) for e in k.loads(body))
+    return any(step(e.index, along) == 1 and step(e.index, across) not in (0, 1) for e in k.loads(body))
 
 
-def _step(e: Expr, var: Var) -> int | None:
+def step(e: Expr, var: Var) -> int | None:
     """How far ``e`` moves when ``var`` grows by one; None if that is no constant."""
     match e:
         case Var():
             return int(e == var)
         case k.Call("add", (x, y)):
-            a, b = _step(x, var), _step(y, var)
+            a, b = step(x, var), step(y, var)
             return None if a is None or b is None else a + b
         case k.Call("mul", (x, Const(int(factor)))):
-            a = _step(x, var)
+            a = step(x, var)
             return None if a is None else a * factor
     return 0 if all(part != var for part in k.walk(e)) else None
 
@@ -75,5 +75,5 @@ def _inside(loop: For, body: tuple[k.Stmt, ...]) -> For:
     first = _block_var(loop) * SIDE
     whole = isinstance(loop.extent, Const) and int(loop.extent.value.real) % SIDE == 0
     extent = k.const(SIDE) if whole else k.call("minimum", loop.extent - first, k.const(SIDE))
-    step = Var(f"{loop.var.name}_step")
-    return For(step, extent, (k.Let(loop.var, first + step), *body))
+    offset = Var(f"{loop.var.name}_step")
+    return For(offset, extent, (k.Let(loop.var, first + offset), *body))

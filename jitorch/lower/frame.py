@@ -214,7 +214,7 @@ def frames(split: Split) -> Iterator[Frame]:
     rows = [a for a in split.kept if a not in forced]
     columns = [a for a in split.reduced if a not in forced]
     seen: set[tuple[int, ...]] = set()
-    for extra in ([], columns, rows[-1:], rows[:1], rows, [*rows, *columns]):
+    for extra in ([], columns[:1], columns[-1:], columns, rows[-1:], rows[:1], rows, [*rows, *columns]):
         cuts = tuple(sorted({*forced, *extra}))
         if cuts not in seen:
             seen.add(cuts)

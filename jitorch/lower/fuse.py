@@ -28,7 +28,8 @@ _SIMPLE = frozenset(
     "add sub mul maximum minimum abs sign where eq ne lt le gt ge and or xor not shl shr floor ceil trunc round".split()
 )
 _FREE_PULLS = frozenset(
-    "broadcast_to reshape_to transpose_axes slice_axes flip_axes constant number iota size_of cast copy detach".split()
+    "broadcast_to reshape_to transpose_axes slice_axes flip_axes constant number iota size_of cast copy detach "
+    "number_of".split()
 )
 VIEWS = frozenset(("broadcast_to", "reshape_to", "transpose_axes", "slice_axes", "detach"))
 FLAT_VIEWS = frozenset(("reshape_to", "detach"))

@@ -14,15 +14,19 @@ from jitorch.dims import Dim
 from jitorch.ir.kernel import Expr, const
 from jitorch.ir.sizes import size_expr
 
+Digits = dict[Expr, tuple[tuple[Dim, Expr], ...]]
+"""Positions that were put together, by their digits: ``(radix, digit)``, outermost first."""
+
 
 class Index:
     """``segments``: (number of axes, flat expression) from the first axis to the last of ``shape``."""
 
-    __slots__ = ("_coordinates", "segments", "shape")
+    __slots__ = ("_coordinates", "_digits", "segments", "shape")
 
-    def __init__(self, shape: Sequence[Dim], segments: Sequence[tuple[int, Expr]]):
+    def __init__(self, shape: Sequence[Dim], segments: Sequence[tuple[int, Expr]], digits: Digits | None = None):
         self.shape, self.segments = tuple(shape), tuple(segments)
         self._coordinates: dict[int, Expr] = {}
+        self._digits: Digits = digits or {}
 
     @classmethod
     def of(cls, shape: Sequence[Dim], coordinates: Sequence[Expr | int]) -> Index:
@@ -61,6 +65,11 @@ class Index:
         """The coordinates of one segment, innermost by remainder, outermost what is left; 0 along axes of size 1."""
         result: list[Expr] = [const(0)] * count
         wide = [i for i in range(start, start + count) if self.shape[i] != 1]
+        known = _regrouped(self._digits.get(flat, ()), [self.shape[i] for i in wide])
+        if known is not None:
+            for i, coordinate in zip(wide, known, strict=True):
+                result[i - start] = coordinate
+            return result
         for i in reversed(wide[1:]):
             size = size_expr(self.shape[i])
             result[i - start] = flat % size
@@ -82,6 +91,7 @@ class Index:
         """The index of the same element in row-major ``shape``; segments whose bounds still exist are kept."""
         shape = tuple(shape)
         segments: list[tuple[int, Expr]] = []
+        digits = dict(self._digits)
         start = at = 0
         pending: list[tuple[int, int, Expr]] = []  # (first axis, axes, flat) not yet matched
         for count, flat in self.segments:
@@ -93,13 +103,13 @@ class Index:
                 continue
             if start == len(self.shape):
                 width = len(shape) - at
-            segments += _merge(self.shape, pending, shape[at : at + width])
+            segments += _merge(self.shape, pending, shape[at : at + width], digits)
             at, pending = at + width, []
         if pending:
-            segments += _merge(self.shape, pending, shape[at:])
+            segments += _merge(self.shape, pending, shape[at:], digits)
         elif at < len(shape):  # axes of size 1 behind an index without axes
             segments.append((len(shape) - at, const(0)))
-        return Index(shape, segments)
+        return Index(shape, segments, digits)
 
 
 def _prefix(shape: Sequence[Dim], size: Dim) -> int | None:
@@ -112,19 +122,46 @@ def _prefix(shape: Sequence[Dim], size: Dim) -> int | None:
     return 0 if size == 1 and not shape else None
 
 
-def _merge(shape: Sequence[Dim], pending: list[tuple[int, int, Expr]], new: Sequence[Dim]) -> list[tuple[int, Expr]]:
+def _merge(
+    shape: Sequence[Dim], pending: list[tuple[int, int, Expr]], new: Sequence[Dim], digits: Digits
+) -> list[tuple[int, Expr]]:
     if not new:
         return []
-    if len(pending) == 1 or len(new) == 1:
-        flat: Expr = const(0)
-        for first, count, part in pending:
-            flat = flat * size_expr(dims.prod(shape[first : first + count])) + part
-        return [(len(new), flat)]
-    same = [d for d in new if d != 1] == [dims.prod(shape[f : f + c]) for f, c, _ in pending]
-    if same:
+    sizes = [dims.prod(shape[first : first + count]) for first, count, _ in pending]
+    if len(pending) > 1 and len(new) > 1 and [d for d in new if d != 1] == sizes:
         parts = iter(pending)
         return [(1, const(0) if d == 1 else next(parts)[2]) for d in new]
-    flat = const(0)
-    for first, count, part in pending:
-        flat = flat * size_expr(dims.prod(shape[first : first + count])) + part
+    flat: Expr = const(0)
+    found: list[tuple[Dim, Expr]] = []
+    for size, (_, _, part) in zip(sizes, pending):
+        flat = flat * size_expr(size) + part
+        found += digits.get(part, ((size, part),))
+    if len(pending) > 1:
+        digits[flat] = tuple(found)
     return [(len(new), flat)]
+
+
+def _regrouped(digits: Sequence[tuple[Dim, Expr]], sizes: Sequence[Dim]) -> list[Expr] | None:
+    """A number in mixed radix, ``(radix, digit)`` outermost first, as digits of the radices ``sizes``.
+
+    None if that cannot be done without dividing more than one of the digits at a time.
+    """
+    left = [(n, e) for n, e in digits if n != 1]
+    result: list[Expr] = []
+    if not left or not all(isinstance(n, int) for n, _ in left) or not all(isinstance(n, int) for n in sizes):
+        return None
+    for size in reversed(sizes):
+        digit, reach = const(0), 1
+        while reach != size:
+            if not left:
+                return None
+            n, e = left.pop()
+            wanted = size // reach  # type: ignore[operator]
+            if size % reach or (wanted % n and n % wanted):  # type: ignore[operator]
+                return None
+            if n > wanted:  # type: ignore[operator]
+                left.append((n // wanted, e // wanted))  # type: ignore[operator]
+                n, e = wanted, e % wanted
+            digit, reach = e * reach + digit, reach * n  # type: ignore[operator]
+        result.append(digit)
+    return result[::-1]

@@ -15,6 +15,7 @@ from jitorch.ir.graph import Graph, Node, Value
 from jitorch.ir.sizes import size_expr
 from jitorch.ir.types import ScalarType, TensorType
 from jitorch.lower import control, fuse
+from jitorch.lower.abreast import abreast
 from jitorch.lower.alike import Cone, Shared, Temporaries, cone
 from jitorch.lower.convolution import convolution
 from jitorch.lower.crosswise import tile
@@ -72,7 +73,8 @@ class Names:
         return f"{base}_{self._next(base)}"
 
     def fresh(self, base: str) -> str:
-        return f"{base}{self._next(base + ' ')}"
+        """A name for a buffer or scalar of the host that no kernel uses for something of its own."""
+        return f"host_{base}{self._next(base + ' ')}"
 
     def _next(self, base: str) -> int:
         self.counts[base] = self.counts.get(base, 0) + 1
@@ -329,7 +331,8 @@ class Lowering:
         value, kind = group.values[0], node.op.lowering
         if group in self.layouts:
             make = row_kernels if group.split is not None else long_kernels
-            return make(name, self.layouts[group], here.buffers, here.scalars)
+            kernels, temporaries = make(name, self.layouts[group], here.buffers, here.scalars)
+            return tuple(map(abreast, kernels)), temporaries
         if kind == "recipe":
             return self._recipe(name, group, node, here)
         if kind == "scatter":
@@ -340,7 +343,7 @@ class Lowering:
             return (row_reduction_kernel(name, value, node, here.buffers, here.scalars),), ()
         if kind in ("scalar", "pull", "reduce"):
             kernel = map_kernel(name, group.values, here.buffers, here.scalars)
-            return (tile(cut_quotients(kernel)) if self.target.is_cpu else kernel,), ()
+            return (tile(cut_quotients(abreast(kernel))) if self.target.is_cpu else kernel,), ()
         raise BackendError(f"{node.op.name} ({kind}) has no kernel")
 
     def _recipe(self, name: str, group: Group, node: Node, here: Cone) -> tuple[tuple[k.Kernel, ...], Temporaries]:

@@ -173,10 +173,11 @@ def group_norm_op(
     split = (batch, groups, dims.floordiv(channels, groups), *spatial)
     x = reshape_to(widen(input), shape=split)
     normal, _ = _standardised(x, eps, tuple(range(2, len(split))))
-    out = reshape_to(normal, shape=tuple(input.shape))
-    weight = None if weight is None else at_axis(weight, 1, input.ndim)
-    bias = None if bias is None else at_axis(bias, 1, input.ndim)
-    return narrow_to(_affine(out, weight, bias), input.dtype)
+    # Per channel in the shape that is split: so a kernel that goes group by group finds a channel without division.
+    channel = (groups, split[2], *(1 for _ in spatial))
+    weight = None if weight is None else reshape_to(weight, shape=channel)
+    bias = None if bias is None else reshape_to(bias, shape=channel)
+    return narrow_to(reshape_to(_affine(normal, weight, bias), shape=tuple(input.shape)), input.dtype)
 
 
 @group_norm_op.samples

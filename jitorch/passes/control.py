@@ -19,7 +19,8 @@ from jitorch.ops.control import CONTROL, has_effect, inner_graphs
 from jitorch.passes.clean import dce, everywhere
 
 CHEAP = frozenset(
-    "broadcast_to reshape_to transpose_axes slice_axes flip_axes constant number iota size_of cast copy detach".split()
+    "broadcast_to reshape_to transpose_axes slice_axes flip_axes constant number iota size_of cast copy detach "
+    "number_of".split()
 )
 """Ops that cost nothing where they are read."""
 _MAY_FAIL = frozenset(("take", "gather_axis"))

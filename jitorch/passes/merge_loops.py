@@ -115,6 +115,7 @@ def _join_whiles(graph: Graph, first: Node, second: Node) -> Node | None:
     _, mine, theirs = _inside(wide["body"], second.attrs["body"])
     if list(mine) != list(theirs[:count]):
         return None
+    _move_constants(graph, first, second)
     extra = second.inputs[count : count + more]
     place = {v: i for i, node in enumerate(graph.nodes) for v in node.outputs}
     at = min(graph.nodes.index(first), graph.nodes.index(second))
@@ -125,6 +126,16 @@ def _join_whiles(graph: Graph, first: Node, second: Node) -> Node | None:
     results = [*zip(first.outputs, new.outputs), *zip(second.outputs, new.outputs)]
     front, back = (first, second) if graph.nodes[at] is first else (second, first)
     return _replace(graph, front, back, new, results)
+
+
+def _move_constants(graph: Graph, first: Node, second: Node) -> None:
+    """Let constants that start one of the loops stand before both."""
+    nodes = {v.node for v in (*first.operands, *second.operands) if v.node is not None and not v.node.inputs}
+    at = min(graph.nodes.index(first), graph.nodes.index(second))
+    late = [node for node in graph.nodes[at:] if node in nodes]
+    if late:
+        rest = [node for node in graph.nodes[at:] if node not in nodes]
+        graph.nodes[at:] = [*late, *rest]
 
 
 def _widened(graph: Graph, count: int, like: Graph) -> Graph:

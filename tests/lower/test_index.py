@@ -100,3 +100,26 @@ def test_an_index_without_axes() -> None:
     assert empty.flat() == k.const(0)
     assert empty.reshaped((1, 1)).flat() == k.const(0)
     assert Index.of((1,), [0]).reshaped(()).flat() == k.const(0)
+
+
+def test_positions_that_were_put_together_are_taken_apart_without_division() -> None:
+    i, j, inner = k.Var("i"), k.Var("j"), k.Var("l")
+    index = Index((4, 6, 8, 9), [(2, i), (1, j), (1, inner)])
+    merged = index.reshaped((4, 48, 9))
+    assert [str(e) for e in merged] == ["i // 6", "i % 6 * 8 + j", "l"]
+    assert tuple(merged.reshaped((4, 6, 8, 9))) == tuple(index)
+    assert [str(e) for e in merged.reshaped((4, 3, 16, 9))] == ["i // 2 // 3", "i // 2 % 3", "i % 2 * 8 + j", "l"]
+
+
+@given(indices(), st.data())
+def test_chains_of_reshapes_name_the_same_element(
+    found: tuple[Index, dict[str, np.int64], int], data: st.DataObject
+) -> None:
+    index, scope, position = found
+    shape = index.shape
+    for _ in range(3):
+        order = data.draw(st.permutations(shape))
+        index = index.reshaped(order)
+        assert value(index.flat(), scope) == position
+        assert [value(e, scope) for e in index] == [int(n) for n in np.unravel_index(position, order)]
+    assert [value(e, scope) for e in index.reshaped(shape)] == [int(n) for n in np.unravel_index(position, shape)]

@@ -16,10 +16,11 @@ from typing import IO, Any
 FAILED = 1 << 63
 """Added to the length of an answer that is an error message."""
 
-EXPLICIT = "; explicit vectors\n"
-"""The first line of a module whose loops are vectors already: level 2 makes registers of its locals and no more.
+SIMPLE = "; simple\n"
+"""The first line of a module of which level 2 need only make registers of its locals.
 
-That is half of the time, and such code, the tiles of contractions, runs as fast."""
+That is half of the time.  It suits loops that are vectors already, such as the tiles of contractions: they run as
+fast."""
 
 
 @functools.cache
@@ -71,7 +72,7 @@ def optimised(text: str, triple: str, cpu: str, features: str, opt: int) -> Iter
         options.loop_vectorization = options.loop_interleaving = opt >= 2
         options.slp_vectorization = options.loop_unrolling = False
         with llvm.create_pass_builder(target, options) as builder:
-            simple = opt == 2 and text.startswith(EXPLICIT)
+            simple = opt == 2 and text.startswith(SIMPLE)
             with _registers(llvm) if simple else builder.getModulePassManager() as passes:
                 passes.run(module, builder)
         yield module, target

@@ -103,7 +103,7 @@ def modules(
     for kernel in program.kernels:
         module = Module()
         add_kernel(module, kernel, _UNNAMED, linkage="")
-        text = (codegen.EXPLICIT if _is_explicit(kernel.body) else "") + module.text()
+        text = (codegen.SIMPLE if _is_explicit(kernel.body) else "") + module.text()
         name = f"kernel.{hashlib.sha256(text.encode()).hexdigest()[:32]}"
         if name not in kernels:
             kernels[name] = text.replace(_UNNAMED, name)

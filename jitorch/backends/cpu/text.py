@@ -135,6 +135,9 @@ class Module:
         return "\n".join([*head, *self.functions.values(), *([kept] if self.kept else []), _ATTRIBUTES])
 
 
+_PLACES = ("add ", "sub ", "mul ", "getelementptr ", "insertelement ", "shufflevector ")
+
+
 class Function:
     """One function: instructions go to the end of its current block."""
 
@@ -144,6 +147,7 @@ class Function:
         self.is_heavy = False  # computes so much an element that the widest registers pay
         self._lines: list[str] = []
         self._entry: list[str] = []
+        self._known: dict[str, str] = {}  # what this block has computed
         self._count = 0
 
     def name(self, stem: str = "t") -> str:
@@ -152,7 +156,15 @@ class Function:
         return f"{stem}{self._count}"
 
     def op(self, text: str) -> str:
-        """An instruction with a result; gives its name."""
+        """An instruction with a result; gives its name.
+
+        Places in memory, which unrolled loops compute again and again, are computed once a block.
+        """
+        if text.startswith(_PLACES):
+            found = self._known.get(text)
+            if found is not None:
+                return found
+            self._known[text] = f"%t{self._count + 1}"
         self._count += 1
         self._lines.append(f"  %t{self._count} = {text}")
         return f"%t{self._count}"
@@ -173,6 +185,7 @@ class Function:
 
     def start(self, label: str) -> None:
         self._lines.append(f"{label}:")
+        self._known = {}
         self.block = label
 
     def jump(self, label: str) -> None:
