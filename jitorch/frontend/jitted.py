@@ -29,6 +29,7 @@ from jitorch.frontend.call_code import Word
 from jitorch.frontend.check import TOLERANCE, Report, check_graph, compare_results
 from jitorch.frontend.code import python_code
 from jitorch.frontend.differentiable import GraphFunction
+from jitorch.frontend.explain import explain_entry
 from jitorch.frontend.modes import Modes, disabled, modes
 from jitorch.frontend.modes import disable as disabling
 from jitorch.frontend.python import Path, changed_ints, first_failure, store
@@ -123,10 +124,6 @@ class Statistics:
     native: int = 0
     eager: int = 0
     causes: list[str] = field(default_factory=list)
-
-
-PROFILED = 16
-"""Kernels that `explain` lists with their times."""
 
 
 class Jitted:
@@ -451,7 +448,7 @@ class Jitted:
         lines = [f"{self!r}: {found.traces} traces, {found.calls} calls, {found.native} native, {found.eager} eager"]
         lines += [f"a record on the disk was not used: {reason}" for reason in self._reasons[:3]]
         for number, entry in enumerate(reversed(self.entries), 1):
-            lines += _explain_entry(number, entry)
+            lines += explain_entry(number, entry)
         return "\n".join(lines)
 
     def sources(self) -> dict[str, str]:
@@ -467,64 +464,6 @@ class Jitted:
             for step in compiled.steps:
                 texts.update({prefix + stage: text for stage, text in step.artifact.sources.items()})
         return texts
-
-
-def _explain_entry(number: int, entry: Entry) -> list[str]:
-    staged = entry.traced.staged
-    lines = [f"trace {number}: {entry.cause}"]
-    if staged.refused is not None:
-        return [*lines, f"  runs eagerly: {staged.refused}"]
-    function = entry.function
-    cost = f"{staged.seconds * 1e3:.1f} ms"
-    origin = f"{cost} to trace" if entry.traced.whole is None else f"from the disk: {cost} to read"
-    lines.append(f"  {entry.calls} calls, {entry.traced.size} nodes, {len(staged.guards)} guards, {origin}")
-    if entry.note:
-        lines.append(f"  not kept on the disk: {entry.note}")
-    lines += [f"  {note}" for note in dict.fromkeys(map(str, entry.traced.notes))]
-    for compiled in function.compiled if function is not None else ():
-        origin = "from the cache" if compiled.cached else "compiled"
-        cost = f"{origin} in {compiled.seconds * 1e3:.1f} ms"
-        if compiled.memory is not None:
-            scratch, results = compiled.memory
-            cost += f"; peak memory {_bytes(scratch + results)}: {_bytes(results)} of results"
-        lines.append(f"  program {compiled.graph.name} ({cost}):")
-        for step in compiled.steps:
-            lines.append(f"    {step.artifact.backend}: {_step_text(step)}")
-            lines += _profile(step.executable or compiled.executable)
-        for name, reason in compiled.reasons.items():
-            lines.append(f"    {name}: not run by the backend asked for: {reason}")
-    return lines
-
-
-def _profile(executable: Any) -> list[str]:
-    """The kernels that took longest, if the program times them (`JITORCH_PROFILE`)."""
-    timings = executable.profile() if hasattr(executable, "profile") else []
-    total = sum(t.seconds for t in timings)
-    ran = sorted((t for t in timings if t.runs), key=lambda t: -t.seconds)
-    lines = [f"      {t.seconds / total:6.1%} {t.seconds / t.runs * 1e6:10.1f} us  {t.name}" for t in ran[:PROFILED]]
-    if len(ran) > PROFILED:
-        rest = sum(t.seconds for t in ran[PROFILED:])
-        lines.append(f"      {rest / total:6.1%} in {len(ran) - PROFILED} more")
-    return lines
-
-
-def _bytes(count: int) -> str:
-    size, unit = float(count), "B"
-    for larger in ("KiB", "MiB", "GiB"):
-        if size < 1024:
-            break
-        size, unit = size / 1024, larger
-    return f"{size:.4g} {unit}"
-
-
-def _step_text(step: Any) -> str:
-    if step.region is None:
-        kernels = step.artifact.manifest.get("kernels")
-        return "the whole graph" + (f" as {kernels} kernels in one native function" if kernels is not None else "")
-    names: dict[str, int] = {}
-    for node in step.region.nodes:
-        names[node.op.name] = names.get(node.op.name, 0) + 1
-    return ", ".join(f"{n} x{c}" if c > 1 else n for n, c in names.items())
 
 
 def _is_tracing() -> bool:

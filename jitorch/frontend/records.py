@@ -271,8 +271,7 @@ def _read(data: bytes, roots: Roots, backend: str, args: tuple[Any, ...], kwargs
     start = time.perf_counter()
     (
         nodes, symbols, arrays, check, check_code, finish, finish_code, finish_source, is_pure, inputs, notes, cleared,
-        outputs,
-        differentiable, facts, signature, (guard_count, guards), (node_count, graph), programs,
+        outputs, differentiable, facts, signature, (guard_count, guards), (node_count, graph), programs,
     ) = marshal.loads(data)  # fmt: skip
     decoder = Decoder(roots, nodes, symbols, arrays, args, kwargs)
     decoder.constants = [decoder.value(constant) for constant in check]

@@ -108,12 +108,15 @@ class _Reader:
                 [None if i == _ABSENT else values[i] for i in operands],
                 {k: self.attribute(v) for k, v in attrs},
                 [self.types[t] for t in types],
-                None if place is None else Location(self.files[int(place[0])], place[1]),
+                self.place(place),
             )
             values += node.outputs
         graph.outputs = [values[i] for i in outputs]
         graph.writes = writes
         return graph
+
+    def place(self, place: tuple[int, int] | None) -> Location | None:
+        return None if place is None else Location(self.files[place[0]], place[1])
 
     def attribute(self, data: Any) -> Any:
         if type(data) is not tuple:
