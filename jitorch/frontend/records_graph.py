@@ -108,7 +108,7 @@ class _Reader:
                 [None if i == _ABSENT else values[i] for i in operands],
                 {k: self.attribute(v) for k, v in attrs},
                 [self.types[t] for t in types],
-                None if place is None else Location(self.files[place[0]], place[1]),
+                None if place is None else Location(self.files[int(place[0])], place[1]),
             )
             values += node.outputs
         graph.outputs = [values[i] for i in outputs]

@@ -8,68 +8,37 @@ of the function is recorded like anything else.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from jitorch import dims
-from jitorch.builder import Cell, GraphBuilder, infer
-from jitorch.devices import Device
+from jitorch.builder import Cell, infer
 from jitorch.dims import Facts, Guard, SymDim
-from jitorch.dtypes import DType
 from jitorch.errors import Location, user_location
 from jitorch.frontend.eager import StaleTensor, stale_error
-from jitorch.frontend.python import Path, RuntimeScalar, Staged, TensorKey, stage
+from jitorch.frontend.nested import NestedBuilder
+from jitorch.frontend.python import Path, RuntimeScalar, Staged, stage
 from jitorch.frontend.python.codegen import Writer
 from jitorch.frontend.python.journal import MISSING
 from jitorch.frontend.python.paths import attr
 from jitorch.frontend.python.recorder import Refuse
 from jitorch.frontend.results import Output, plan_outputs
+from jitorch.frontend.staging import Note
 from jitorch.frontend.tape import Tape
+from jitorch.frontend.tensor_recorder import TensorRecorder
 from jitorch.ir.graph import Graph, Value
 from jitorch.ir.op import Op
 from jitorch.ir.types import PYTHON_TYPES, TensorType
-from jitorch.ops import OPS, Function, dispatch
-from jitorch.ops import Op as RegisteredOp
+from jitorch.ops import OPS, dispatch
+from jitorch.ops.control import has_effect
 from jitorch.tensor import Number, Storage, Tensor
-
-TRACED_PACKAGES = ("jitorch.nn", "jitorch.optim", "jitorch.utils", "jitorch.models")
-"""Parts of jitorch that are plain Python over Tensor: they are traced like the user's own code."""
-
 
 _EXPRESSIONS = {
     "eq": operator.eq, "ne": operator.ne, "lt": operator.lt, "le": operator.le, "gt": operator.gt, "ge": operator.ge,
     "add": operator.add, "sub": operator.sub, "mul": operator.mul, "neg": operator.neg,
 }  # fmt: skip
 """Ops on Python numbers, which a trace may follow back to the numbers that it read."""
-
-
-class SymbolicKey:
-    """Equals the signature of every tensor that fits a type with symbolic sizes."""
-
-    __slots__ = ("rest", "type")
-
-    def __init__(self, type_: TensorType, rest: tuple[Any, ...]):
-        self.type, self.rest = type_, rest
-
-    def __eq__(self, other: object) -> bool:
-        if isinstance(other, SymbolicKey):
-            return self.type == other.type and self.rest == other.rest
-        if not isinstance(other, tuple) or other[1:] != self.rest:
-            return False
-        type_ = other[0]
-        return (
-            type_.dtype is self.type.dtype
-            and len(type_.shape) == len(self.type.shape)
-            and all(isinstance(d, SymDim) or d == n for d, n in zip(self.type.shape, type_.shape))
-        )
-
-    def __hash__(self) -> int:
-        return hash(self.rest)
-
-    def __repr__(self) -> str:
-        return f"({self.type}, {', '.join(map(repr, self.rest))})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,20 +51,21 @@ class Root:
     path: Path
 
 
-class TraceBuilder(GraphBuilder):
+class TraceBuilder(NestedBuilder):
     """Builds the graph of a trace; stored tensors become its inputs."""
 
     def __init__(self, graph: Graph):
-        super().__init__(graph, locations=True)
+        super().__init__(graph)
         self.trace: Any = None
         self.paths: list[Path] = []
         self.roots: dict[Storage, Root] = {}
         self.checked: dict[int, Tensor] = {}  # stored tensors known to agree with the root of their storage
         self.numbers: dict[Path, Value] = {}
         self.scalars: dict[Value, RuntimeScalar] = {}
-        self.stopped: set[Value] = set()  # results without gradient though an operand requires it
-        self.traced: set[int] = set()
+        self.traced: dict[int, int] = {}
         self.kept: list[Any] = []
+        self.rows: dict[int, tuple[Tensor, int]] = {}  # rows of stacked results, by identity
+        self.frozen: set[Storage] = set()  # memory of tensors that a branch chose among several
         self.cleared: list[Tensor] = []  # stored tensors whose gradient is dropped before anything else happens
         self.watched: Location | None = None  # where a traced tensor got a hook, keeps its gradient or became a leaf
 
@@ -103,6 +73,12 @@ class TraceBuilder(GraphBuilder):
     def apply(self, op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> Any:
         if any(isinstance(x, StaleTensor) for x in operands):
             return StaleTensor.results(self._stale_types(op, operands, attrs))
+        if self.depth and op.is_view:
+            with self.at(self.home(operands[0])):
+                return self._record(op, operands, attrs)
+        return self._record(op, operands, attrs)
+
+    def _record(self, op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> Any:
         out = super().apply(op, operands, attrs)
         for t in out if isinstance(out, tuple) else (out,):
             self.adopt(t)
@@ -118,7 +94,7 @@ class TraceBuilder(GraphBuilder):
 
     def adopt(self, made: Any) -> Any:
         """Remember that this trace made the object."""
-        self.traced.add(id(made))
+        self.traced.setdefault(id(made), len(self.kept))
         self.kept.append(made)
         return made
 
@@ -131,6 +107,18 @@ class TraceBuilder(GraphBuilder):
 
     def write(self, target: Tensor, value: Tensor) -> None:
         cell, old = self.cell(target), self.cell(target).value
+        if target._storage in self.frozen:
+            raise Refuse(
+                "a write to a tensor that is one of several, by a branch or loop before",
+                hint="use the out-of-place form of the operation, such as x = x + y in the place of x += y",
+            )
+        if self.depth and dispatch.is_grad_enabled() and self.home(target) < self.depth:
+            base = target if target._base is None else target._base
+            if value.requires_grad or target.requires_grad or base.requires_grad:
+                raise Refuse(
+                    "a write with a gradient, in a branch or loop, to a tensor from outside of it",
+                    hint="use the out-of-place form of the operation, such as x = x + y in the place of x += y",
+                )
         if dispatch.is_grad_enabled():
             if value.requires_grad:
                 self._refuse_history(target)
@@ -164,7 +152,10 @@ class TraceBuilder(GraphBuilder):
             known = self._expression(value._value)
             if known is not None:
                 return known.concrete(why) if isinstance(known, RuntimeScalar) else known
-        raise Refuse(f"{why} needs a value that is computed by the traced program")
+        raise Refuse(
+            f"{why} needs a value that is computed by the traced program",
+            hint="let a branch, a loop or a tensor operation depend on it, not an object of Python",
+        )
 
     def _expression(self, value: Value) -> Any:
         """A scalar of the graph as a number or as an expression of run-time scalars, where it is one."""
@@ -191,7 +182,7 @@ class TraceBuilder(GraphBuilder):
             return
         if tensor._node is not None and grad is not None:
             raise Refuse("backward() through the history of a tensor that was computed outside")
-        if grad is None and not self.graph.nodes and self.trace.journal.attribute(tensor, "_grad") is MISSING:
+        if grad is None and not self.root_graph.nodes and self.trace.journal.attribute(tensor, "_grad") is MISSING:
             self.cleared.append(tensor)
         self.trace.write_attribute(tensor, "_grad", grad)
 
@@ -208,9 +199,9 @@ class TraceBuilder(GraphBuilder):
         flags = (tensor.requires_grad, tensor._requires_grad)
         if whole is not None and whole.requires_grad == flags[0] and whole._requires_grad >= flags[1]:
             root, path = whole, attr(path, "_root")
-        value = self.graph.add_input(root._type, str(path).rpartition(".")[2])
+        value = self.root_graph.add_input(root._type, str(path).rpartition(".")[2])
         cell = Cell(value, len(root._steps))
-        self.roots[root._storage] = Root(root, cell, len(self.graph.inputs) - 1, path)
+        self.roots[root._storage] = Root(root, cell, len(self.root_graph.inputs) - 1, path)
         self.checked[id(tensor)] = tensor
         self.paths.append(path)
         return cell
@@ -240,7 +231,7 @@ class TraceBuilder(GraphBuilder):
         """A run-time scalar as an input of the graph."""
         value = self.numbers.get(scalar.path)
         if value is None:
-            value = self.graph.add_input(PYTHON_TYPES[scalar.python_type], "")
+            value = self.root_graph.add_input(PYTHON_TYPES[scalar.python_type], "")
             self.numbers[scalar.path] = value
             self.scalars[value] = scalar
             self.paths.append(scalar.path)
@@ -255,113 +246,6 @@ class TraceBuilder(GraphBuilder):
 
     def written(self) -> list[Root]:
         return [root for root in self.roots.values() if root.cell.version > 0]
-
-
-class TensorRecorder:
-    """Implements `jitorch.frontend.python.Recorder`."""
-
-    def __init__(self, builder: TraceBuilder):
-        self.builder = builder
-        self.tensor_keys = TensorKey(self.tensor_key, "_signature", other_signature)
-        self.inputs = builder.paths
-        self._trace: Any = None
-
-    def begin(self, trace: Any) -> None:
-        self._trace = self.builder.trace = trace
-
-    def is_tensor(self, value: Any) -> bool:
-        return isinstance(value, Tensor)
-
-    def is_traced(self, value: Any) -> bool:
-        return isinstance(value, (Number, SymDim)) or id(value) in self.builder.traced
-
-    def is_constant(self, value: Any) -> bool:
-        return isinstance(value, (DType, Device))
-
-    def is_internal(self, function: Any) -> bool:
-        if isinstance(function, (RegisteredOp, Function)):
-            return True
-        module = getattr(function, "__module__", None)
-        if not isinstance(module, str) or not (module == "jitorch" or module.startswith("jitorch.")):
-            return False
-        return not module.startswith(TRACED_PACKAGES)
-
-    def unwrap(self, function: Any) -> Any:
-        return getattr(function, "__jit_wrapped__", function) if not isinstance(function, type) else function
-
-    def tensor_key(self, tensor: Any) -> Hashable:
-        signature = tensor._signature
-        if any(isinstance(d, SymDim) for d in tensor._type.shape):
-            return SymbolicKey(tensor._type, signature[1:])
-        return signature
-
-    def tensor_attribute(self, tensor: Any, name: str) -> Any:
-        if name == "grad":
-            return self.builder.get_grad(tensor)
-        if name in ("device", "dtype") or not self.builder.is_stored(tensor):
-            return getattr(tensor, name)
-        if name in tensor.__dict__ or self._trace.journal.attribute(tensor, name) is not MISSING:
-            return self._trace.read_attribute(tensor, name)
-        return getattr(tensor, name)
-
-    def set_tensor_attribute(self, tensor: Any, name: str, value: Any) -> None:
-        if name == "grad":
-            tensor.grad = value
-        elif not self.builder.is_stored(tensor):
-            setattr(tensor, name, value)
-        elif name in ("data", "requires_grad"):
-            raise Refuse(f"assignment to .{name} of a tensor that exists outside")
-        else:
-            self._trace.write_attribute(tensor, name, value)
-
-    def number(self, scalar: RuntimeScalar) -> Any:
-        return self.builder.number_of(scalar)
-
-    def lend(self, scalar: RuntimeScalar) -> Any:
-        # Integers are sizes, axes and counts more often than operands: there they must be known.
-        return self.builder.number_of(scalar) if scalar.python_type is float else scalar.concrete("an argument")
-
-    def concretize(self, value: Any, why: str) -> Any:
-        if isinstance(value, SymDim):
-            return fix_size(value)
-        return self.builder.concretize(value, why)
-
-    def written(self) -> Sequence[Any]:
-        """Writes go by memory, not by object: the guard is that all memories are still different ones."""
-        for value, _ in self._trace.known():
-            if isinstance(value, Tensor) and any(isinstance(d, SymDim) for d in value._type.shape):
-                self.builder.cell(value)  # an input for its sizes at least
-        roots = list(self.builder.roots.values())
-        if self.builder.written() and len(roots) > 1:
-            first, *rest = (attr(root.path, "_storage") for root in roots if not root.path.is_constant)
-            if rest:
-                self._trace.guard(first, "distinct", tuple(rest))
-        return ()
-
-
-def other_signature(value: str, expected: Any, constant: Callable[[Any], str]) -> str | None:
-    """Source of a condition that holds when the tensor called ``value`` has another `Tensor._signature`.
-
-    Only for what most tensors are: of fixed size, in row-major order, no view, without hooks.
-    """
-    if not isinstance(expected, tuple) or len(expected) != 5 or expected[3:] != (None, None):
-        return None
-    type_, requires_grad, is_leaf, _, _ = expected
-    node = "not None" if is_leaf else "None"
-    return (
-        f"({value}._type is not {constant(type_)} and {value}._type != {constant(type_)})"
-        f" or {value}._requires_grad is not {constant(requires_grad)} or {value}._node is {node}"
-        f" or {value}._root is not None or {value}._hooks"
-        f" or (({value}_ := {value}._array) is not None and not {value}_.flags.c_contiguous)"
-    )
-
-
-def fix_size(dim: SymDim) -> int:
-    """The number a symbolic size stands for in this trace; the trace then holds for that number only."""
-    hints = {s.name: s.hint for s in dims.symbols(dim)}
-    size = dims.evaluate(dim, hints)  # type: ignore[arg-type]
-    dims.equal(dim, size)
-    return size
 
 
 @dataclass
@@ -383,11 +267,17 @@ class Traced:
     cleared: tuple[Path, ...] = ()
     whole: Callable[[], Graph] | None = None
     nodes: int = 0
+    notes: tuple[Note | str, ...] = ()  # the branches and loops that the program decides
 
     @property
     def size(self) -> int:
         """How many nodes the graph has."""
         return len(self.signature) if self.whole is None else self.nodes
+
+    @cached_property
+    def has_checks(self) -> bool:
+        """Whether a call may fail in a way that is Python's to deal with; records keep no such traces."""
+        return self.whole is None and any(map(has_effect, self.signature.nodes))
 
     @cached_property
     def graph(self) -> Graph:
@@ -432,7 +322,8 @@ def trace(
             if alive:
                 mark_stopped(graph, builder.stopped)
             cleared = tuple(filter(None, map(builder.trace.path_of, builder.cleared)))
-            return Traced(graph, staged, outputs, sorted(alive), facts.guards, cleared)
+            notes = tuple(recorder.stager.notes)
+            return Traced(graph, staged, outputs, sorted(alive), facts.guards, cleared, notes=notes)
     finally:
         dispatch.reset_grad_enabled(token)
 

@@ -161,7 +161,7 @@ def _regrouped(digits: Sequence[tuple[Dim, Expr]], sizes: Sequence[Dim]) -> list
                 return None
             if n > wanted:  # type: ignore[operator]
                 left.append((n // wanted, e // wanted))  # type: ignore[operator]
-                n, e = wanted, e % wanted
+                n, e = wanted, e % wanted  # type: ignore[operator]
             digit, reach = e * reach + digit, reach * n  # type: ignore[operator]
         result.append(digit)
     return result[::-1]
