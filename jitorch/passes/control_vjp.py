@@ -242,17 +242,6 @@ def scan_vjp(
     return (result,)
 
 
-def _with_row(graph: Graph, position: int, type_: Any) -> Graph:
-    """``graph`` with one more input, at ``position``: a row of a stack of this type."""
-    new = graph.copy()
-    row = new.add_input(type_.with_shape(type_.shape[1:]))
-    new.inputs = [*new.inputs[:position], row, *new.inputs[position:-1]]
-    new.input_names = []
-    for i, value in enumerate(new.inputs):
-        value.index = i
-    return new
-
-
 @dataclass(frozen=True)
 class Product:
     """``a.T @ b`` for matrices of one step, or its transpose."""
@@ -288,6 +277,17 @@ def _product(value: Value) -> Product | None:
 
 def _is_transpose(node: Node) -> bool:
     return node.op is transpose_axes and node.attrs["perm"] == (1, 0)
+
+
+def _with_row(graph: Graph, position: int, type_: Any) -> Graph:
+    """``graph`` with one more input, at ``position``: a row of a stack of this type."""
+    new = graph.copy()
+    row = new.add_input(type_.with_shape(type_.shape[1:]))
+    new.inputs = [*new.inputs[:position], row, *new.inputs[position:-1]]
+    new.input_names = []
+    for i, value in enumerate(new.inputs):
+        value.index = i
+    return new
 
 
 # -- while_loop --------------------------------------------------------------------------------------------------

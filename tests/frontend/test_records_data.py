@@ -78,7 +78,9 @@ def test_an_array_comes_back_and_cannot_be_written() -> None:
     assert not found.flags.writeable
 
 
-@pytest.mark.parametrize("value", [object(), lambda: None, {"a": 1}, [1], np.array([object()])], ids=lambda v: type(v).__name__)
+@pytest.mark.parametrize(
+    "value", [object(), lambda: None, {"a": 1}, [1], np.array([object()])], ids=lambda v: type(v).__name__
+)
 def test_what_has_no_form_is_unportable(value: Any) -> None:
     with pytest.raises(Unportable):
         Encoder(Roots(root), Digests()).value(value)
