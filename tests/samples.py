@@ -116,7 +116,8 @@ def assert_backend_is_the_interpreter(name: str, backend: str) -> None:
     graph, inputs = graph_of_samples(name)
     expected = interpret(graph.copy(), inputs, expand)
     compiled = compile_graph(graph, backend)
-    assert all(OPS[refused].lowering == "extern" for refused in compiled.reasons), compiled.reasons
+    allowed = ("extern", "control")  # routines of a library; branches and loops, for some backends
+    assert all(OPS[refused].lowering in allowed for refused in compiled.reasons), compiled.reasons
     if not compiled.reasons:
         assert [step.artifact.backend for step in compiled.steps] == [backend]
     assert_close(compiled.run(inputs), expected)

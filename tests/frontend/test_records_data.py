@@ -59,7 +59,7 @@ def test_plain_values_come_back_with_their_types(value: Any) -> None:
         (jitorch.float32, (1, 2.5)), slice(1, None, 2), range(3, 9), int, Colour, Colour.RED, math, math.sqrt,
         np.dtype("int16"), np.float32(2.5), np.add, type(root), setattr, object.__new__, jitorch.nn.Linear, root,
     ],
-    ids=str,
+    ids=lambda v: getattr(v, "__qualname__", type(v).__name__),
 )  # fmt: skip
 def test_named_values_come_back(value: Any) -> None:
     found = back(value)
