@@ -12,7 +12,6 @@ from benchmarks.torchlike import TorchLike, arrays
 from benchmarks.workloads import Data
 
 EAGER_ONLY = "an eager row"
-STEPS = 16  # of the LSTM, compiled as one
 
 
 class Eager(TorchLike):
@@ -37,22 +36,17 @@ class Jit(Eager):
         return jitorch.jit(function, fullgraph=True)
 
     def build_lstm(self, data: Data) -> Case:
-        """Compiled for `STEPS` steps, called in a Python loop: all 128 in one take too long to compile."""
         d = self.tensors(data)
-        start = [d[name] for name in ("h", "c")]
-        weights = [d[name] for name in ("wi", "wh", "b")]
-        part, x = self.compiled(functions.lstm_loop(jitorch)), d["x"]
+        arguments = [d[name] for name in ("x", "h", "c", "wi", "wh", "b")]
+        return self._loop(functions.lstm_loop(jitorch), arguments)
 
-        def run():
-            h, c = start
-            outputs = []
-            for t in range(0, x.shape[0], STEPS):
-                output, h, c = part(x[t : t + STEPS], h, c, *weights)
-                outputs.append(output)
-            return jitorch.cat(outputs), h, c
+    def build_newton(self, data: Data) -> Case:
+        return self._loop(functions.newton_loop(jitorch), [self.tensors(data)["m"]])
 
-        note = f"{STEPS} steps compiled as one, Python loop"
-        return Case(run=run, outputs=lambda: arrays(run()), note=note)
+    def _loop(self, function: Callable[..., Any], arguments: list[Any]) -> Case:
+        """The whole loop in one program."""
+        compiled = self.compiled(function)
+        return Case(run=lambda: compiled(*arguments), outputs=lambda: arrays(compiled(*arguments)))
 
     def build_call(self, data: Data) -> Case:
         return TorchLike.build_call(self, data)
