@@ -231,6 +231,8 @@ class Function:
             else:
                 places.append(len(made))
                 made.append(t)
+        for t in made:
+            inner.alter(t, "a backward of its own")  # a graph does not hold it
         node = CustomNode(Backward(cls, context, places), tensors, inner)
         context._finish(made, node)
         node.finish(made, tape.version)

@@ -317,7 +317,10 @@ def trace(
                 graph.writes = (*graph.writes, (root.number, len(graph.outputs) - 1))
             alive = {o.source for o in outputs if o.history == "alive" and not o.stored}
             if alive and builder.watched:
-                why = "a hook, retain_grad() or requires_grad_() inside, with a gradient that is computed outside"
+                why = (
+                    "a hook, an autograd.Function, retain_grad() or requires_grad_() inside, "
+                    "with a gradient that is computed outside"
+                )
                 return Traced(graph, replace(staged, refused=Refuse(why, builder.watched)), [], [], facts.guards)
             if alive:
                 mark_stopped(graph, builder.stopped)

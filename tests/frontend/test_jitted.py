@@ -399,3 +399,36 @@ def test_a_failing_call_leaves_gradients_as_eager_would(clears_first):
         with pytest.raises(errors.TensorIndexError):
             step(bad)
         assert w.grad is (None if clears_first else before)
+
+
+class Scaled(jitorch.autograd.Function):
+    """Its gradient is not that of what it computes."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return x * 2
+
+    @staticmethod
+    def backward(ctx, grad):
+        return grad * 5
+
+
+def test_a_backward_of_its_own_is_used_inside_and_outside() -> None:
+    def inside(x):
+        x.grad = None
+        loss = Scaled.apply(x).sum()
+        loss.backward()
+        return loss.detach()
+
+    x = jitorch.ones(3, requires_grad=True)
+    jitorch.jit(inside, fullgraph=True)(x)
+    assert x.grad.tolist() == [5.0] * 3
+    outside = jitorch.jit(lambda v: Scaled.apply(v).sum())
+    for _ in range(3):
+        x = jitorch.ones(3, requires_grad=True)
+        if outside.statistics.calls == 0:
+            with pytest.warns(RuntimeWarning, match="autograd.Function"):
+                outside(x).backward()
+        else:
+            outside(x).backward()
+        assert x.grad.tolist() == [5.0] * 3
