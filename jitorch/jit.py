@@ -19,9 +19,10 @@ from jitorch.errors import ArgumentError, StagingError
 from jitorch.frontend.defaults import default_generator
 from jitorch.frontend.jitted import Jitted
 from jitorch.frontend.modes import disable
+from jitorch.frontend.python.marks import ignore, unroll
 from jitorch.tensor import Tensor
 
-__all__ = ["Jitted", "disable", "jit", "trace"]
+__all__ = ["Jitted", "disable", "ignore", "jit", "trace", "unroll"]
 
 
 def jit(
@@ -36,8 +37,9 @@ def jit(
 
     The Python runs once per signature and is recorded; later calls run one native program as long as everything the
     trace read is unchanged: shapes, dtypes and flags of tensors, attributes, items, globals, lengths, identities.
-    Floats are run-time values.  Writes are replayed after each call.  What cannot be staged runs eagerly with one
-    warning.
+    Floats are run-time values.  Writes are replayed after each call.  Branches and loops that depend on the values of
+    tensors become branches and loops of the program; see `unroll` and `ignore`.  What cannot be staged runs eagerly
+    with one warning.
 
     ``fullgraph``: what cannot be staged is a `StagingError` instead.  ``backend``: by name; an unknown one, or one
     that cannot run here, is a `BackendError` at the first call.  ``dynamic``: None makes an axis symbolic when its

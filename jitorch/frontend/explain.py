@@ -20,6 +20,7 @@ def explain_entry(number: int, entry: Any) -> list[str]:
     lines.append(f"  {entry.calls} calls, {entry.traced.size} nodes, {len(staged.guards)} guards, {origin}")
     if entry.note:
         lines.append(f"  not kept on the disk: {entry.note}")
+    lines += [f"  {note}" for note in dict.fromkeys(map(str, entry.traced.notes))]
     for compiled in function.compiled if function is not None else ():
         origin = "from the cache" if compiled.cached else "compiled"
         cost = f"{origin} in {compiled.seconds * 1e3:.1f} ms"

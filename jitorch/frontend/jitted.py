@@ -23,7 +23,7 @@ from jitorch.backends import cache, registry
 from jitorch.backends.cpu import extension
 from jitorch.backends.kernels import release_arena
 from jitorch.dims import SymDim
-from jitorch.errors import CompilerBug, StagingError, UserError
+from jitorch.errors import CheckFailed, CompilerBug, StagingError, UserError
 from jitorch.frontend import call_plan, records
 from jitorch.frontend.call_code import Word
 from jitorch.frontend.check import TOLERANCE, Report, check_graph, compare_results
@@ -38,6 +38,7 @@ from jitorch.frontend.trace import TensorRecorder, TraceBuilder, Traced, trace
 from jitorch.ir.graph import Graph
 from jitorch.ir.types import TensorType
 from jitorch.ops import dispatch
+from jitorch.ops.control import has_effect
 from jitorch.tensor import Tensor
 
 # Rewriting a function's source takes milliseconds; the result is kept beside the compiled objects.
@@ -198,7 +199,12 @@ class Jitted:
         if entry.calls == 0 and self.checks == "first":
             self._refuse_difference(entry, self._check(entry, inputs, args, kwargs))
         planned = entry.calls == 1 and self._make_plan(entry, inputs, args, kwargs)
-        result = entry.run(inputs, args, kwargs)
+        try:
+            result = entry.run(inputs, args, kwargs)
+        except CheckFailed:
+            # Nothing was written: Python raises, or catches, what the program only knows to be an exception.
+            self._statistics.eager += 1
+            return self.__jit_wrapped__(*args, **kwargs)
         if planned:
             release_arena()  # from now on machine code uses its own
         if entry.draft is not None and entry.function is not None:
@@ -214,6 +220,8 @@ class Jitted:
         """Let machine code serve the calls after this one, if it can; says whether it does from now on."""
         if kwargs or not _install_machine_code():
             return False
+        if any(has_effect(node) for node in entry.traced.graph.nodes):
+            return False  # a check that fails is Python's to deal with
         with self._lock:
             # Once for an entry: another thread may be in machine code that reads the plan.
             if entry.is_planned:
@@ -370,7 +378,7 @@ class Jitted:
         return StagingError(
             f"cannot compile {getattr(self.__jit_wrapped__, '__qualname__', 'the function')}: {refused.why}",
             where=refused.where,
-            hint="change that line, or leave out fullgraph=True to run such calls eagerly",
+            hint=refused.hint or "change that line, or leave out fullgraph=True to run such calls eagerly",
         )
 
     def _warn(self, refused: Refuse) -> None:

@@ -152,8 +152,8 @@ def _draft(key: str, function: Any, traced: Traced, args: tuple[Any, ...], kwarg
     )
     parts = (
         check, _code(staged.check), finish, _code(staged.finish), staged.finish_source, staged.is_pure,
-        tuple(map(encoder.path, staged.inputs)), tuple(map(encoder.path, traced.cleared)), outputs,
-        tuple(traced.differentiable), tuple(map(str, traced.facts)),
+        tuple(map(encoder.path, staged.inputs)), tuple(map(str, traced.notes)),
+        tuple(map(encoder.path, traced.cleared)), outputs, tuple(traced.differentiable), tuple(map(str, traced.facts)),
         encode_signature(traced.graph, encoder), (len(guards), marshal.dumps(guards)),
         (len(traced.graph), zlib.compress(marshal.dumps(encode_graph(traced.graph, encoder)), 1)),
     )  # fmt: skip
@@ -268,8 +268,8 @@ def _index(key: str) -> tuple[tuple[str, bool], ...]:
 def _read(data: bytes, roots: Roots, backend: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Recalled:
     start = time.perf_counter()
     (
-        nodes, symbols, arrays, check, check_code, finish, finish_code, finish_source, is_pure, inputs, cleared,
-        outputs, differentiable, facts, signature, (guard_count, guards), (node_count, graph), programs,
+        nodes, symbols, arrays, check, check_code, finish, finish_code, finish_source, is_pure, inputs, notes,
+        cleared, outputs, differentiable, facts, signature, (guard_count, guards), (node_count, graph), programs,
     ) = marshal.loads(data)  # fmt: skip
     decoder = Decoder(roots, nodes, symbols, arrays, args, kwargs)
     decoder.constants = [decoder.value(constant) for constant in check]
@@ -285,7 +285,7 @@ def _read(data: bytes, roots: Roots, backend: str, args: tuple[Any, ...], kwargs
     ]
     traced = Traced(
         decode_signature(signature, decoder), staged, made, list(differentiable), tuple(map(decoder.guard, facts)),
-        tuple(map(decoder.path, cleared)), kept.graph, node_count,
+        notes, tuple(map(decoder.path, cleared)), kept.graph, node_count,
     )  # fmt: skip
     return Recalled(traced, kept)
 

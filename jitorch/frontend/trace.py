@@ -7,30 +7,35 @@ of the function is recorded like anything else.
 
 from __future__ import annotations
 
+import functools
 import operator
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from jitorch import dims
-from jitorch.builder import Cell, GraphBuilder, infer
+from jitorch.builder import Cell, infer
 from jitorch.devices import Device
 from jitorch.dims import Facts, Guard, SymDim
-from jitorch.dtypes import DType
-from jitorch.errors import Location, user_location
+from jitorch.dtypes import Category, DType
+from jitorch.errors import Location, ValueRangeError, user_location
 from jitorch.frontend.eager import StaleTensor, stale_error
+from jitorch.frontend.loops import TracedRange, fix_size
+from jitorch.frontend.nested import NestedBuilder
 from jitorch.frontend.python import Path, RuntimeScalar, Staged, TensorKey, stage
+from jitorch.frontend.python.calls import NativeFunction, handles
 from jitorch.frontend.python.codegen import Writer
 from jitorch.frontend.python.journal import MISSING
 from jitorch.frontend.python.paths import attr
 from jitorch.frontend.python.recorder import Refuse
 from jitorch.frontend.results import Output, plan_outputs
+from jitorch.frontend.rolling import Rolling
+from jitorch.frontend.staging import Note, kind_text
 from jitorch.frontend.tape import Tape
 from jitorch.ir.graph import Graph, Value
 from jitorch.ir.op import Op
-from jitorch.ir.types import PYTHON_TYPES, TensorType
-from jitorch.ops import OPS, Function, dispatch
+from jitorch.ir.types import BOOL, FLOAT, INT, PYTHON_TYPES, TensorType
+from jitorch.ops import OPS, PUBLIC, Function, dispatch
 from jitorch.ops import Op as RegisteredOp
 from jitorch.tensor import Number, Storage, Tensor
 
@@ -82,20 +87,21 @@ class Root:
     path: Path
 
 
-class TraceBuilder(GraphBuilder):
+class TraceBuilder(NestedBuilder):
     """Builds the graph of a trace; stored tensors become its inputs."""
 
     def __init__(self, graph: Graph):
-        super().__init__(graph, locations=True)
+        super().__init__(graph)
         self.trace: Any = None
         self.paths: list[Path] = []
         self.roots: dict[Storage, Root] = {}
         self.checked: dict[int, Tensor] = {}  # stored tensors known to agree with the root of their storage
         self.numbers: dict[Path, Value] = {}
         self.scalars: dict[Value, RuntimeScalar] = {}
-        self.stopped: set[Value] = set()  # results without gradient though an operand requires it
-        self.traced: set[int] = set()
+        self.traced: dict[int, int] = {}
         self.kept: list[Any] = []
+        self.rows: dict[int, tuple[Tensor, int]] = {}  # rows of stacked results, by identity
+        self.frozen: set[Storage] = set()  # memory of tensors that a branch chose among several
         self.cleared: list[Tensor] = []  # stored tensors whose gradient is dropped before anything else happens
         self.watched: Location | None = None  # where a traced tensor got a hook, keeps its gradient or became a leaf
 
@@ -103,6 +109,12 @@ class TraceBuilder(GraphBuilder):
     def apply(self, op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> Any:
         if any(isinstance(x, StaleTensor) for x in operands):
             return StaleTensor.results(self._stale_types(op, operands, attrs))
+        if self.depth and op.is_view:
+            with self.at(self.home(operands[0])):
+                return self._record(op, operands, attrs)
+        return self._record(op, operands, attrs)
+
+    def _record(self, op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> Any:
         out = super().apply(op, operands, attrs)
         for t in out if isinstance(out, tuple) else (out,):
             self.adopt(t)
@@ -118,7 +130,7 @@ class TraceBuilder(GraphBuilder):
 
     def adopt(self, made: Any) -> Any:
         """Remember that this trace made the object."""
-        self.traced.add(id(made))
+        self.traced.setdefault(id(made), len(self.kept))
         self.kept.append(made)
         return made
 
@@ -131,6 +143,18 @@ class TraceBuilder(GraphBuilder):
 
     def write(self, target: Tensor, value: Tensor) -> None:
         cell, old = self.cell(target), self.cell(target).value
+        if target._storage in self.frozen:
+            raise Refuse(
+                "a write to a tensor that is one of several, by a branch or loop before",
+                hint="use the out-of-place form of the operation, such as x = x + y in the place of x += y",
+            )
+        if self.depth and dispatch.is_grad_enabled() and self.home(target) < self.depth:
+            base = target if target._base is None else target._base
+            if value.requires_grad or target.requires_grad or base.requires_grad:
+                raise Refuse(
+                    "a write with a gradient, in a branch or loop, to a tensor from outside of it",
+                    hint="use the out-of-place form of the operation, such as x = x + y in the place of x += y",
+                )
         if dispatch.is_grad_enabled():
             if value.requires_grad:
                 self._refuse_history(target)
@@ -164,7 +188,10 @@ class TraceBuilder(GraphBuilder):
             known = self._expression(value._value)
             if known is not None:
                 return known.concrete(why) if isinstance(known, RuntimeScalar) else known
-        raise Refuse(f"{why} needs a value that is computed by the traced program")
+        raise Refuse(
+            f"{why} needs a value that is computed by the traced program",
+            hint="let a branch, a loop or a tensor operation depend on it, not an object of Python",
+        )
 
     def _expression(self, value: Value) -> Any:
         """A scalar of the graph as a number or as an expression of run-time scalars, where it is one."""
@@ -191,7 +218,7 @@ class TraceBuilder(GraphBuilder):
             return
         if tensor._node is not None and grad is not None:
             raise Refuse("backward() through the history of a tensor that was computed outside")
-        if grad is None and not self.graph.nodes and self.trace.journal.attribute(tensor, "_grad") is MISSING:
+        if grad is None and not self.root_graph.nodes and self.trace.journal.attribute(tensor, "_grad") is MISSING:
             self.cleared.append(tensor)
         self.trace.write_attribute(tensor, "_grad", grad)
 
@@ -208,9 +235,9 @@ class TraceBuilder(GraphBuilder):
         flags = (tensor.requires_grad, tensor._requires_grad)
         if whole is not None and whole.requires_grad == flags[0] and whole._requires_grad >= flags[1]:
             root, path = whole, attr(path, "_root")
-        value = self.graph.add_input(root._type, str(path).rpartition(".")[2])
+        value = self.root_graph.add_input(root._type, str(path).rpartition(".")[2])
         cell = Cell(value, len(root._steps))
-        self.roots[root._storage] = Root(root, cell, len(self.graph.inputs) - 1, path)
+        self.roots[root._storage] = Root(root, cell, len(self.root_graph.inputs) - 1, path)
         self.checked[id(tensor)] = tensor
         self.paths.append(path)
         return cell
@@ -240,7 +267,7 @@ class TraceBuilder(GraphBuilder):
         """A run-time scalar as an input of the graph."""
         value = self.numbers.get(scalar.path)
         if value is None:
-            value = self.graph.add_input(PYTHON_TYPES[scalar.python_type], "")
+            value = self.root_graph.add_input(PYTHON_TYPES[scalar.python_type], "")
             self.numbers[scalar.path] = value
             self.scalars[value] = scalar
             self.paths.append(scalar.path)
@@ -264,6 +291,7 @@ class TensorRecorder:
         self.builder = builder
         self.tensor_keys = TensorKey(self.tensor_key, "_signature", other_signature)
         self.inputs = builder.paths
+        self.stager = Rolling(builder)
         self._trace: Any = None
 
     def begin(self, trace: Any) -> None:
@@ -274,6 +302,75 @@ class TensorRecorder:
 
     def is_traced(self, value: Any) -> bool:
         return isinstance(value, (Number, SymDim)) or id(value) in self.builder.traced
+
+    def kind_of(self, value: Any) -> Any:
+        """What two values must agree in for a branch to choose between them; None for what is no tensor or number."""
+        return "int" if isinstance(value, SymDim) else kind_text(value)
+
+    def row(self, tensor: Any, key: Any) -> Any:
+        return self.stager.row(tensor, key)
+
+    def index(self, key: Any) -> Any:
+        return OPS["cast"](key, dtype=INT.dtype) if isinstance(key, Number) and key.type is INT else key
+
+    def predicate(self, value: Any) -> Any:
+        if isinstance(value, SymDim):
+            return bool(fix_size(value))
+        if isinstance(value, Number):
+            known = self.builder._expression(value._value)
+            if known is not None:
+                return bool(known.concrete("a test") if isinstance(known, RuntimeScalar) else known)
+            return value if value.type is BOOL else OPS["ne"](value, 0)
+        if value.numel() != 1:
+            raise ValueRangeError(
+                "the truth value of a tensor with other than one element is ambiguous", expected="1 element",
+                actual=value.type, hint="use x.any() or x.all()",
+            )  # fmt: skip
+        scalar = self.item(value)
+        return scalar if scalar.type is BOOL else OPS["ne"](scalar, 0)
+
+    def item(self, value: Any) -> Any:
+        """``tensor.item()`` as a number of run time."""
+        if value.numel() != 1:
+            raise ValueRangeError(
+                "item(): only a tensor of one element is a Python number", expected="1 element", actual=value.type
+            )
+        if value.dtype.category > Category.FLOAT:
+            raise Refuse("item() of a complex tensor", hint="use x.real and x.imag")
+        scalar = value.reshape(()) if value._type.shape else value
+        dtype = (BOOL, INT, FLOAT)[value.dtype.category].dtype
+        return OPS["number_of"](scalar if value.dtype is dtype else OPS["cast"](scalar, dtype=dtype))
+
+    def convert(self, value: Any, kind: type) -> Any:
+        """``int(value)``, ``float(value)`` or ``bool(value)`` of a tensor or a number of run time."""
+        if kind is bool:
+            return self.predicate(value)
+        number = self.item(value) if isinstance(value, Tensor) else value
+        return (
+            number
+            if number.type is PYTHON_TYPES[kind]
+            else OPS["cast"](number, dtype=PYTHON_TYPES[kind].dtype, number=True)
+        )
+
+    def range(self, bounds: Sequence[Any]) -> Any:
+        """A range with bounds that the program knows, or NotImplemented where all are plain numbers."""
+        start, stop, step = (0, *bounds, 1) if len(bounds) == 1 else (*bounds, 1)[:3]
+        bounds = first, last = [self.item(x) if isinstance(x, Tensor) else x for x in (start, stop)]
+        if isinstance(step, (Number, Tensor)) or not any(isinstance(x, (Number, SymDim)) for x in bounds):
+            return NotImplemented
+        if not isinstance(step, int) or step == 0 or any(isinstance(x, Number) and x.type is FLOAT for x in bounds):
+            return NotImplemented
+        if not any(isinstance(x, SymDim) for x in bounds) and all(
+            not isinstance(x, Number) or self.builder._expression(x._value) is not None for x in bounds
+        ):
+            return NotImplemented
+        return self.builder.adopt(TracedRange(first, last, step))
+
+    def check(self, predicate: Any) -> None:
+        self.builder.check(predicate)
+
+    def negate(self, predicate: Any) -> Any:
+        return OPS["logical_not"](predicate)
 
     def is_constant(self, value: Any) -> bool:
         return isinstance(value, (DType, Device))
@@ -298,6 +395,8 @@ class TensorRecorder:
     def tensor_attribute(self, tensor: Any, name: str) -> Any:
         if name == "grad":
             return self.builder.get_grad(tensor)
+        if name == "item":
+            return NativeFunction(functools.partial(self.item, tensor))
         if name in ("device", "dtype") or not self.builder.is_stored(tensor):
             return getattr(tensor, name)
         if name in tensor.__dict__ or self._trace.journal.attribute(tensor, name) is not MISSING:
@@ -356,14 +455,6 @@ def other_signature(value: str, expected: Any, constant: Callable[[Any], str]) -
     )
 
 
-def fix_size(dim: SymDim) -> int:
-    """The number a symbolic size stands for in this trace; the trace then holds for that number only."""
-    hints = {s.name: s.hint for s in dims.symbols(dim)}
-    size = dims.evaluate(dim, hints)  # type: ignore[arg-type]
-    dims.equal(dim, size)
-    return size
-
-
 @dataclass
 class Traced:
     """A function as a graph: ``staged`` finds the inputs and rebuilds the results.
@@ -380,6 +471,7 @@ class Traced:
     outputs: list[Output]
     differentiable: list[int]
     facts: tuple[Guard, ...]
+    notes: tuple[Note | str, ...] = ()  # the branches and loops that the program decides
     cleared: tuple[Path, ...] = ()
     whole: Callable[[], Graph] | None = None
     nodes: int = 0
@@ -432,7 +524,8 @@ def trace(
             if alive:
                 mark_stopped(graph, builder.stopped)
             cleared = tuple(filter(None, map(builder.trace.path_of, builder.cleared)))
-            return Traced(graph, staged, outputs, sorted(alive), facts.guards, cleared)
+            notes = tuple(recorder.stager.notes)
+            return Traced(graph, staged, outputs, sorted(alive), facts.guards, notes, cleared)
     finally:
         dispatch.reset_grad_enabled(token)
 
@@ -452,3 +545,13 @@ def mark_stopped(graph: Graph, stopped: set[Value]) -> None:
             graph.outputs = [barrier.output if v is value else v for v in graph.outputs]
             nodes.append(barrier)
     graph.nodes = nodes
+
+
+@handles(PUBLIC["stack"])
+def _stack(trace: Any, tensors: Any, dim: Any = 0, **keywords: Any) -> Any:
+    """``stack`` of all rows of a tensor, in order, is that tensor."""
+    if type(tensors) is list and type(dim) is int and dim == 0 and not keywords:
+        whole = trace.recorder.stager.unstack(trace.contents(tensors))
+        if whole is not None:
+            return OPS["copy"](whole)
+    return trace.call_library(PUBLIC["stack"], (tensors, dim), keywords)

@@ -205,7 +205,8 @@ class Lowering:
             return self.variable(value)
         if not isinstance(value.type, TensorType):
             return None
-        source = fuse.behind_flat_views(value)
+        # A view may be in memory itself, and what it shows not.
+        source = value if value in self.buffers else fuse.behind_flat_views(value)
         if source not in self.buffers:
             raise CompilerBug("an operand of control flow has no memory", ir=self.graph)
         return self.buffers[source]

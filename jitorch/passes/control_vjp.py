@@ -212,11 +212,25 @@ def scan_vjp(
     state = [_zeros(types[i]) if given[i] is None else given[i] for i in step.floats]  # type: ignore[arg-type]
     state += [_zeros(types[i]) for i in step.constants]  # type: ignore[arg-type]
     seen = [*residuals, *(operands[i] for i in rows), *(given[i] for i in known[len(step.floats) :])]
+    if not seen and stacks and not isinstance(length, int):
+        # The length is that of an operand, whether or not a step reads its rows.
+        graph, seen = _with_row(graph, len(state), stacks[0].type), [stacks[0]]
     found = control.run_scan(state, seen, [operands[i] for i in constants], graph, length, not reverse)
     result: list[Any] = [None] * len(operands)
     for i, cotangent in zip([*step.floats, *step.constants, *step.rows], found, strict=True):
         result[i] = cotangent
     return (result,)
+
+
+def _with_row(graph: Graph, position: int, type_: Any) -> Graph:
+    """``graph`` with one more input, at ``position``: a row of a stack of this type."""
+    new = graph.copy()
+    row = new.add_input(type_.with_shape(type_.shape[1:]))
+    new.inputs = [*new.inputs[:position], row, *new.inputs[position:-1]]
+    new.input_names = []
+    for i, value in enumerate(new.inputs):
+        value.index = i
+    return new
 
 
 # -- while_loop --------------------------------------------------------------------------------------------------

@@ -193,10 +193,10 @@ def test_grad_mode_is_part_of_the_signature():
     assert f.statistics.causes[1] == "gradients enabled: True -> False"
 
 
-def test_data_dependent_branch_runs_eagerly_with_one_warning():
+def test_what_cannot_be_staged_runs_eagerly_with_one_warning():
     @jitorch.jit
     def f(x):
-        if x.sum() > 0:
+        if x.tolist()[0] > 0:
             return x
         return -x
 
@@ -212,11 +212,11 @@ def test_data_dependent_branch_runs_eagerly_with_one_warning():
 def test_refusal_with_fullgraph_points_at_the_line():
     @jit
     def f(x):
-        return x if x.sum() > 0 else -x
+        return x if x.tolist() else -x
 
     with pytest.raises(errors.StagingError) as caught:
         f(tensor([1]))
-    assert "x.sum() > 0" in str(caught.value)
+    assert "x.tolist()" in str(caught.value)
     assert "^" in str(caught.value)
 
 
@@ -226,10 +226,10 @@ def test_a_refused_trace_writes_nothing():
     @jitorch.jit
     def f(x):
         log.append("called")
-        return x.item()
+        return x.tolist()
 
     with pytest.warns(RuntimeWarning):
-        assert f(tensor([4])) == 4
+        assert f(tensor([4])) == [4]
     assert log == ["called"]
 
 

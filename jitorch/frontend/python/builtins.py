@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from jitorch.frontend.python import pure
+from jitorch.frontend.python import marks, pure
 from jitorch.frontend.python.calls import HANDLERS, Calls, handles
 from jitorch.frontend.python.journal import MISSING
 from jitorch.frontend.python.paths import OPERATIONS
@@ -53,7 +53,7 @@ def _number(kind: type) -> Any:
         if type(value) is RuntimeScalar and not rest and not keywords:
             return value if value.python_type is kind else apply(operation, value)
         if trace.recorder.is_tensor(value) or trace.recorder.is_traced(value):
-            return kind(trace.recorder.concretize(value, f"{kind.__name__}()"))
+            return trace.recorder.convert(value, kind)
         for name in (f"__{kind.__name__}__", "__index__"):
             method = trace.user_method(value, name)
             if method is not None:
@@ -72,7 +72,7 @@ HANDLERS[float] = _number(float)
 def _bool(trace: Calls, value: Any = False) -> Any:
     if type(value) is RuntimeScalar:
         return value if value.python_type is bool else apply(OPERATIONS["bool"], value)
-    return trace.test(value)
+    return trace.decide(value)
 
 
 def _extreme(name: str, pick: Any) -> Any:
@@ -278,7 +278,11 @@ def _slice(trace: Calls, *bounds: Any) -> slice:
 
 
 @handles(range)
-def _range(trace: Calls, *bounds: Any) -> range:
+def _range(trace: Calls, *bounds: Any) -> Any:
+    if any(trace.recorder.is_traced(b) for b in bounds):
+        found = trace.recorder.range([b.concrete("a bound") if type(b) is RuntimeScalar else b for b in bounds])
+        if found is not NotImplemented:
+            return found
     return range(*[trace.concretize(b, "the length of a loop") for b in bounds])
 
 
@@ -288,6 +292,11 @@ def _sorted(trace: Calls, values: Any, key: Any = None, reverse: Any = False) ->
 
 
 # -- iteration
+
+
+@handles(marks.unroll)
+def _unroll(trace: Calls, values: Any) -> marks.Unrolled:
+    return trace.adopt(marks.Unrolled(values))
 
 
 @handles(iter)

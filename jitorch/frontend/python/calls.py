@@ -26,6 +26,7 @@ import numpy as np
 from jitorch.frontend.python import paths, pure
 from jitorch.frontend.python.expressions import PROTOCOL, Unsupported
 from jitorch.frontend.python.journal import MISSING
+from jitorch.frontend.python.marks import is_ignored
 from jitorch.frontend.python.operators import Operators
 from jitorch.frontend.python.rewritten import is_rewritten, rewritten
 from jitorch.frontend.python.scalars import NUMBERS, RuntimeScalar, apply
@@ -125,6 +126,8 @@ class Calls(Operators):
         return self.call(method.__func__, method.__self__, *args, **kwargs)
 
     def _call_function(self, function: types.FunctionType, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if is_ignored(function):
+            self.refuse(f"{function.__qualname__} is marked with jit.ignore: what calls it runs in Python")
         if is_rewritten(function.__code__):
             return self._ran(function(*args, **kwargs))
         handler = HANDLERS.get(function)
@@ -162,6 +165,10 @@ class Calls(Operators):
         result.__kwdefaults__ = dict(function.__kwdefaults__ or {})
         result.__qualname__ = function.__qualname__
         return result
+
+    @abstractmethod
+    def decide(self, value: Any) -> Any:
+        """The truth of ``value`` as a plain bool, or what stands for it where only the program will know it."""
 
     @abstractmethod
     def frame(self, function: types.FunctionType) -> Any:

@@ -47,6 +47,7 @@ class Containers(State):
 
     def contents(self, container: Any) -> Any:
         """The container as it is now for the trace, with all elements read.  Not to be changed."""
+        self.check_growing(container)
         if isinstance(container, tuple):
             return self._read_tuple(container)
         if type(container) not in MUTABLE or self.is_created(container):
@@ -94,6 +95,7 @@ class Containers(State):
         return box.order() if isinstance(box, DictBox) else list(container)
 
     def length(self, container: Any) -> int:
+        self.check_growing(container)
         if isinstance(container, tuple):
             path = self.origin(container)
             if path is not None and not path.is_constant:
@@ -153,6 +155,7 @@ class Containers(State):
 
     def list_contents(self, container: Any) -> Any:
         """The list that writes may go to."""
+        self.check_growing(container)
         if self.is_created(container):
             return container
         self._stored(container)
@@ -164,7 +167,10 @@ class Containers(State):
 
     def list_append(self, container: Any, value: Any) -> None:
         """Adding at the end needs no read, so a growing list does not make the trace depend on its length."""
-        if self.is_created(container) or (isinstance(container, deque) and container.maxlen is not None):
+        if self.is_created(container):
+            container.append(value)
+            return
+        if isinstance(container, deque) and container.maxlen is not None:
             self.list_contents(container).append(value)
             return
         self._stored(container)
@@ -184,6 +190,7 @@ class Containers(State):
 
     def container_item(self, container: Any, key: Any) -> Any:
         """``container[key]`` of a list, tuple, dict or deque; ``key`` is plain."""
+        self.check_growing(container)
         if type(container) in DICTS:
             value = self.dict_get(container, key)
             return self._missing_item(container, key) if value is MISSING else value

@@ -54,6 +54,13 @@ class Expressions(ast.NodeTransformer):
                 return "local"
         return "cell" if name in self.free else "global"
 
+    def is_rebound(self, name: str) -> bool:
+        """Whether the local variable may be without a value that all paths agree on."""
+        for scope in reversed(self.scopes):
+            if name not in scope.declared and name in scope.names:
+                return name in scope.rebound
+        return False
+
     def visit(self, node: ast.AST) -> Any:
         result = super().visit(node)
         for new in result if isinstance(result, list) else [result]:
@@ -71,7 +78,7 @@ class Expressions(ast.NodeTransformer):
             return node
         where = self.where(node.id)
         if where == "local":
-            return node
+            return self.ask("value", node) if self.is_rebound(node.id) else node
         return self.ask("cell" if where == "cell" else "load_global", ast.Constant(node.id))
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
@@ -148,8 +155,22 @@ class Expressions(ast.NodeTransformer):
             result = ast.IfExp(test, result, load) if conjunction else ast.IfExp(test, load, result)
         return result
 
-    def visit_IfExp(self, node: ast.IfExp) -> ast.expr:
-        return ast.IfExp(self.condition(node.test), self.visit(node.body), self.visit(node.orelse))
+    def truth(self, node: ast.expr) -> ast.expr:
+        """An expression of which only the truth matters: what is joined by ``and`` need not have one type."""
+        if isinstance(node, ast.BoolOp) and not any(self.needs_place(v) for v in node.values[1:]):
+            name = ast.Constant("and" if isinstance(node.op, ast.And) else "or")
+            values = [self.truth(v) for v in node.values]
+            return locate(self.ask("joined_truth", name, values[0], *[self.later(v) for v in values[1:]]), node)
+        if (
+            isinstance(node, ast.UnaryOp)
+            and isinstance(node.op, ast.Not)
+            and not isinstance(node.operand, ast.Constant)
+        ):
+            return locate(self.ask("unary", ast.Constant("not_"), self.truth(node.operand)), node)
+        result = self.visit(node)
+        if isinstance(node, ast.Compare) and len(node.ops) > 1 and isinstance(result, ast.Call):
+            result.keywords.append(locate(ast.keyword("truth", ast.Constant(True)), node))
+        return result
 
     def visit_NamedExpr(self, node: ast.NamedExpr) -> ast.expr:
         name = node.target.id
@@ -187,7 +208,7 @@ class Expressions(ast.NodeTransformer):
             if isinstance(generator.target, (ast.Tuple, ast.List)):
                 values = self.ask("unpacked", values, ast.Constant(_structure(generator.target)))
             generator.iter = locate(values, generator.target)
-            generator.ifs = [locate(self.ask("test", self.visit(test)), test) for test in generator.ifs]
+            generator.ifs = [locate(self.ask("test", self.truth(test)), test) for test in generator.ifs]
         for name in ("elt", "key", "value"):
             if hasattr(node, name):
                 setattr(node, name, self.visit(getattr(node, name)))
@@ -224,7 +245,7 @@ class Expressions(ast.NodeTransformer):
         return "set_cell" if self.where(name) == "cell" else "set_global"
 
     def condition(self, test: ast.expr) -> ast.expr:
-        return test if isinstance(test, ast.Constant) else self.ask("test", self.visit(test))
+        return test if isinstance(test, ast.Constant) else self.ask("test", self.truth(test))
 
 
 def _structure(target: ast.expr) -> Any:

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from jitorch.frontend.python.marks import Unrolled
 from jitorch.frontend.python.objects import Objects
 from jitorch.frontend.python.paths import OPERATIONS
 from jitorch.frontend.python.scalars import RuntimeScalar, apply
@@ -205,27 +206,6 @@ class Operators(Objects):
         """Equality as containers see it: identity first."""
         return a is b or self.test(self.compare("eq", a, b))
 
-    def chain(self, names: tuple[str, ...], first: Any, *rest: Callable[[], Any]) -> Any:
-        """``a < b < c``: each operand evaluated once, and only if the comparisons before it hold."""
-        left = first
-        result: Any = True
-        for index, (name, operand) in enumerate(zip(names, rest, strict=True)):
-            right = operand()
-            result = self.compare(name, left, right)
-            if index + 1 < len(names) and not self.test(result):
-                return result
-            left = right
-        return result
-
-    def boolean(self, name: str, first: Any, *rest: Callable[[], Any]) -> Any:
-        """``a and b and c``, or the same with ``or``."""
-        value = first
-        for operand in rest:
-            if self.test(value) != (name == "and"):
-                return value
-            value = operand()
-        return value
-
     def contains(self, container: Any, value: Any) -> Any:
         """``value in container``"""
         kind = type(container)
@@ -263,6 +243,8 @@ class Operators(Objects):
 
     def iterate(self, value: Any) -> Iterator[Any]:
         """``iter(value)``"""
+        if type(value) is Unrolled:
+            value = value.values
         kind = type(value)
         if kind in LISTS:
             return self._iterate_list(value)
@@ -282,6 +264,7 @@ class Operators(Objects):
     def _iterate_list(self, value: Any) -> Iterator[Any]:
         if self.journal.box(value) is None and not self.is_created(value):
             self.length(value)
+        self.check_growing(value)
         index = 0
         # The list may grow or shrink meanwhile.
         while index < (len(value) if self.is_created(value) else self.length(value)):
@@ -344,6 +327,9 @@ class Operators(Objects):
     def item(self, target: Any, key: Any) -> Any:
         """``target[key]``"""
         if self.recorder.is_tensor(target):
+            found = self.recorder.row(target, key)
+            if found is not NotImplemented:
+                return found
             return target[self.tensor_key(key)]
         kind = type(target)
         if kind in MUTABLE or isinstance(target, tuple):
@@ -367,7 +353,7 @@ class Operators(Objects):
             return tuple(self.tensor_key(k) for k in key)
         if type(key) in LISTS:
             return [self.tensor_key(k) for k in self.iterate(key)]
-        return self.concretize(key, "an index") if type(key) is RuntimeScalar else key
+        return self.concretize(key, "an index") if type(key) is RuntimeScalar else self.recorder.index(key)
 
     def set_item(self, target: Any, key: Any, value: Any) -> None:
         """``target[key] = value``"""

@@ -12,7 +12,7 @@ import types
 from typing import Any
 
 from jitorch.frontend.python import builtins, paths, stdlib
-from jitorch.frontend.python.calls import Calls
+from jitorch.frontend.python.flow import Flow
 from jitorch.frontend.python.journal import MISSING, DictBox
 from jitorch.frontend.python.recorder import Refuse
 from jitorch.frontend.python.values import python_function
@@ -21,7 +21,7 @@ from jitorch.frontend.python.values import python_function
 HANDLER_MODULES = (builtins, stdlib)
 
 
-class Trace(Calls):
+class Trace(Flow):
     """One run of a user's function: all of reads, journal, operators and calls."""
 
     def frame(self, function: types.FunctionType) -> Frame:

@@ -24,8 +24,8 @@ class Refuse(BaseException):
     Not an `Exception`, so that no handler of the user's own code swallows it.
     """
 
-    def __init__(self, why: str, where: Location | None = None):
-        self.why = why
+    def __init__(self, why: str, where: Location | None = None, hint: str | None = None):
+        self.why, self.hint = why, hint
         self.where = where if where is not None else user_location(columns=True)
         super().__init__(why)
 
@@ -99,6 +99,43 @@ class Recorder(Protocol):
 
     def concretize(self, value: Any, why: str) -> Any:
         """The Python value of something traced, with a guard, or `Refuse`; ``why`` names the use."""
+        ...
+
+    @property
+    def stager(self) -> Any:
+        """Traces branches and loops whose tests are known at run time only; see `Flow` for what is asked of it."""
+        ...
+
+    def predicate(self, value: Any) -> Any:
+        """The truth of something traced or of a tensor: a bool, or what stands for one in the program."""
+        ...
+
+    def convert(self, value: Any, kind: type) -> Any:
+        """``kind(value)`` of something traced or of a tensor, where ``kind`` is int, float or bool."""
+        ...
+
+    def row(self, tensor: Any, key: Any) -> Any:
+        """``tensor[key]`` where a rolled loop has it at hand, else NotImplemented."""
+        ...
+
+    def index(self, key: Any) -> Any:
+        """A number of run time as an index of a tensor."""
+        ...
+
+    def range(self, bounds: Sequence[Any]) -> Any:
+        """``range(*bounds)`` for a staged loop; NotImplemented if the bounds have Python values."""
+        ...
+
+    def kind_of(self, value: Any) -> Any:
+        """What two tensors or numbers of run time must agree in to be joined; None for anything else."""
+        ...
+
+    def check(self, predicate: Any) -> None:
+        """Go on only where ``predicate`` holds; else the call is run again, by plain Python."""
+        ...
+
+    def negate(self, predicate: Any) -> Any:
+        """``not predicate``, as a Python bool of run time."""
         ...
 
     def written(self) -> Sequence[Any]:

@@ -5,11 +5,9 @@
     f(x)             ->  _jt.call(f, x)
     x + y, x < y     ->  _jt.binary("add", x, y), _jt.compare("lt", x, y)
     x.name = y       ->  _jt.set_attribute(x, "name", y)
-    if x:, while x:  ->  if _jt.test(x):, while _jt.test(x):
-    for a in x:      ->  for a in _jt.iterate(x):
     [x, y]           ->  _jt.adopt([x, y])
 
-Statements stay Python's own, so control flow needs no rules here: only its tests are asked for.
+Branches and loops are the matter of `control`; other statements stay Python's own.
 Whatever could not be seen through the protocol (`match`, class statements, coroutines) becomes a
 refusal *where it is reached*.  All new nodes carry the line and columns of the node they replace,
 so tracebacks point at the user's source.
@@ -22,10 +20,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from jitorch.frontend.python import source
-from jitorch.frontend.python.expressions import BINARY, PROTOCOL, Expressions, Unsupported, first_parameter, locate
+from jitorch.frontend.python.control import VARIABLES, ControlFlow, rebound
+from jitorch.frontend.python.expressions import BINARY, PROTOCOL, Unsupported, first_parameter, locate
 from jitorch.frontend.python.scopes import Scope, bindings, clone, leaves, mangle, parameter_names
 
 MAKER = "_jt_maker"
+_BRANCHING = (ast.If, ast.While, ast.For, ast.With, ast.Try)
 
 
 def rewrite(node: source.FunctionNode, class_name: str | None, free: Sequence[str]) -> tuple[str, ast.Module]:
@@ -54,15 +54,8 @@ def rewrite(node: source.FunctionNode, class_name: str | None, free: Sequence[st
     return new.name, module
 
 
-class Rewriter(Expressions):
-    """Statements: control flow stays Python's own, stores go through the protocol."""
-
-    def block(self, statements: Sequence[ast.stmt]) -> list[ast.stmt]:
-        result: list[ast.stmt] = []
-        for statement in statements:
-            new = self.visit(statement)
-            result.extend(new if isinstance(new, list) else [new])
-        return result
+class Rewriter(ControlFlow):
+    """Statements other than branches and loops: stores go through the protocol."""
 
     def refused(self, node: ast.stmt, why: str) -> list[ast.stmt]:
         """A statement that refuses; the names it would bind stay local to the function."""
@@ -93,8 +86,17 @@ class Rewriter(Expressions):
                 argument.annotation = None
         found = bindings(node.body)
         names = found.names - found.declared.keys()
-        self.scopes.append(Scope(names | parameter_names(node.args), found.declared, first_parameter(node.args)))
+        names |= parameter_names(node.args)
+        scope = Scope(names, found.declared, first_parameter(node.args), rebound(node.body))
+        self.scopes.append(scope)
+        self.bodies.append(False)
+        self.loops.append(0)
+        self.kept.append(0)
         body = self.block(node.body)
+        body[:0] = self.variables(node, sorted(names))
+        self.bodies.pop()
+        self.loops.pop()
+        self.kept.pop()
         if node.args.kwarg is not None:
             keywords = ast.Name(node.args.kwarg.arg, ast.Load())
             body.insert(0, ast.Expr(self.ask("adopt", keywords)))
@@ -105,6 +107,22 @@ class Rewriter(Expressions):
         new = source.function_definition(node.name, node.args, declarations + body)
         assert isinstance(new, ast.FunctionDef)
         return new
+
+    def variables(self, node: ast.FunctionDef, names: list[str]) -> list[ast.stmt]:
+        """What tells the protocol the function's variables, where branches or loops may change them."""
+        inner = [n for n in ast.walk(node) if isinstance(n, (*_BRANCHING, ast.Nonlocal))]
+        if not inner:
+            return []
+        # Functions inside that bind variables of this one may run in a branch of somebody else.
+        shared = any(isinstance(n, ast.Nonlocal) for n in inner)
+        values = ast.Tuple([ast.Name(n, ast.Load()) for n in names], ast.Load())
+        call = self.ask("variables", self.later(values), ast.Constant(shared))
+        found: list[ast.stmt] = [ast.Assign([ast.Name(VARIABLES, ast.Store())], call)]
+        own = [n for n in names if n not in parameter_names(node.args)]
+        if own:  # bound here, though only the functions inside may store to them
+            targets: list[ast.expr] = [ast.Name(n, ast.Store()) for n in own]
+            found.append(ast.If(ast.Constant(False), [ast.Assign(targets, ast.Constant(None))], []))
+        return found
 
     def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> list[ast.stmt]:
         return self.refused(node, "an async function")
@@ -122,25 +140,6 @@ class Rewriter(Expressions):
 
     def visit_TypeAlias(self, node: Any) -> list[ast.stmt]:
         return self.refused(node, "a type statement")
-
-    def visit_If(self, node: ast.If) -> ast.stmt:
-        return ast.If(self.condition(node.test), self.block(node.body), self.block(node.orelse))
-
-    def visit_While(self, node: ast.While) -> ast.stmt:
-        return ast.While(self.condition(node.test), self.block(node.body), self.block(node.orelse))
-
-    def visit_For(self, node: ast.For) -> ast.stmt:
-        values = self.ask("iterate", self.visit(node.iter))
-        target, after = self.bound(node.target)
-        return ast.For(target, values, after + self.block(node.body), self.block(node.orelse))
-
-    def bound(self, target: ast.expr) -> tuple[ast.expr, list[ast.stmt]]:
-        """A plain name for a loop or a context manager to bind, and the assignments that follow it."""
-        if isinstance(target, ast.Name) and self.where(target.id) == "local":
-            return target, []
-        name = self.temporary()
-        after = self.assign(target, ast.Name(name, ast.Load()))
-        return ast.copy_location(ast.Name(name, ast.Store()), target), after
 
     def visit_AsyncFor(self, node: ast.AsyncFor) -> list[ast.stmt]:
         raise Unsupported("async for")
@@ -173,10 +172,6 @@ class Rewriter(Expressions):
         if node.name is not None and self.where(node.name) != "local":
             raise Unsupported("an except clause that binds a global or outer variable")
         return ast.copy_location(ast.ExceptHandler(kind, node.name, self.block(node.body)), node)
-
-    def visit_Assert(self, node: ast.Assert) -> ast.stmt:
-        message = None if node.msg is None else self.visit(node.msg)
-        return ast.Assert(self.condition(node.test), message)
 
     def visit_Import(self, node: ast.Import) -> list[ast.stmt]:
         return [

@@ -14,10 +14,10 @@ from collections.abc import Callable
 from typing import Any
 
 from jitorch.errors import CompilerBug
-from jitorch.frontend.python import rewrite, source
+from jitorch.frontend.python import control, rewrite, source
 
 # Change this whenever rewriting changes: it is part of every key.
-VERSION = 1
+VERSION = 7
 
 _rewritten: dict[int, tuple[types.CodeType, types.CodeType]] = {}
 _ours: dict[int, types.CodeType] = {}
@@ -85,7 +85,40 @@ def _compile(code: types.CodeType) -> types.CodeType:
     module = compile(tree, code.co_filename, "exec", flags=flags, dont_inherit=True)
     new = source.nested(source.nested(module, rewrite.MAKER), name)
     # Under the user's own name (lambdas have none in a ``def``), for tracebacks.
-    return new.replace(co_name=code.co_name, co_qualname=code.co_qualname)
+    return _named(new, code.co_name).replace(co_name=code.co_name, co_qualname=code.co_qualname)
+
+
+def _named(code: types.CodeType, name: str) -> types.CodeType:
+    """The code with the bodies in it under the name of the function that they are parts of."""
+    constants: list[Any] = []
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            body = constant.co_name.startswith(control.BODY)
+            constant = _named(constant, name if body else constant.co_name)
+            constant = constant.replace(co_name=name) if body else constant
+        constants.append(constant)
+    return code.replace(co_consts=tuple(constants))
+
+
+def is_body(code: types.CodeType) -> bool:
+    """Whether the code is a branch or loop body, and not a function of the user's."""
+    return is_rewritten(code) and code.co_qualname.rpartition(".")[2].startswith(control.BODY)
+
+
+def clean_traceback(error: BaseException) -> None:
+    """Leave the innermost body of each function in the traceback, as if bodies were no functions."""
+    kept: list[types.TracebackType] = []
+    found = error.__traceback__
+    while found is not None:
+        if is_body(found.tb_frame.f_code):
+            while kept and not is_rewritten(kept.pop().tb_frame.f_code):
+                continue
+        kept.append(found)
+        found = found.tb_next
+    following: types.TracebackType | None = None
+    for entry in reversed(kept):
+        following = types.TracebackType(following, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
+    error.__traceback__ = following
 
 
 def _mark(code: types.CodeType) -> None:

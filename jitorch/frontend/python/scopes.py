@@ -13,11 +13,15 @@ Node = TypeVar("Node", bound=ast.AST)
 
 @dataclass
 class Scope:
-    """The local ``names`` of one function, what it ``declared`` global or nonlocal, its first parameter."""
+    """The local ``names`` of one function, what it ``declared`` global or nonlocal, its first parameter.
+
+    ``rebound`` names may have no value that all paths agree on: their loads ask for it.
+    """
 
     names: set[str]
     declared: dict[str, str] = field(default_factory=dict)
     first: str | None = None
+    rebound: set[str] = field(default_factory=set)
 
 
 @dataclass

@@ -14,6 +14,7 @@ from jitorch.frontend.python.outputs import Finish, compile_outputs, distinct_gu
 from jitorch.frontend.python.paths import Path
 from jitorch.frontend.python.protocol import Trace
 from jitorch.frontend.python.recorder import Recorder, Refuse
+from jitorch.frontend.python.rewritten import clean_traceback
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,9 @@ def stage(
         distinct_guards(trace)
     except Refuse as refusal:
         refused = refusal
+    except Exception as error:
+        clean_traceback(error)
+        raise
     inputs = () if refused is not None else tuple(recorder.inputs)
     check, check_source = compile_guards(trace.guards, len(args), kwargs, recorder.tensor_keys, inputs)
     seconds = time.perf_counter() - start

@@ -22,6 +22,8 @@ from jitorch.frontend.python.rewritten import is_rewritten
 from jitorch.frontend.python.scalars import RuntimeScalar
 from jitorch.frontend.python.values import IDENTITIES, is_iterator, is_plain
 
+_FIXED = (int, float, str, tuple, frozenset, types.FunctionType, types.MethodType, types.BuiltinFunctionType)
+
 
 class State(ABC):
     """Reads with guards, the journal, and the objects this trace knows.
@@ -56,11 +58,19 @@ class State(ABC):
         self._guarded: set[tuple[Any, ...]] = set()
         self._scalars: dict[Path, RuntimeScalar] = {}
         self._origins: dict[int, Path] = {}
-        self._created: set[int] = set()
+        self._created: dict[int, int] = {}  # identity -> serial number
+        self.created_objects: list[Any] = []  # those of them that can change
+        self.growing: frozenset[int] = frozenset()  # lists that a rolled loop appends to
+        self.shared_variables: list[Any] = []  # of functions whose variables other functions write
         self._kept: list[Any] = []  # identities are only valid while the objects live
 
     def refuse(self, why: str) -> NoReturn:
         raise Refuse(why)
+
+    def check_growing(self, container: Any) -> None:
+        """A list that a rolled loop appends to is not what it will be."""
+        if self.growing and id(container) in self.growing:
+            self.refuse("a list that a loop both reads and appends to")
 
     def guard(self, path: Path, kind: str, expected: Any) -> None:
         """The trace holds only while this does; see `guards` for the kinds."""
@@ -79,8 +89,10 @@ class State(ABC):
     def adopt(self, value: Any) -> Any:
         """Mark a mutable object as made by this trace; gives it back."""
         if id(value) not in self._created:
-            self._created.add(id(value))
+            self._created[id(value)] = len(self._kept)
             self._kept.append(value)
+            if not isinstance(value, _FIXED) and not is_iterator(value):
+                self.created_objects.append(value)
         return value
 
     def adopt_result(self, value: Any) -> Any:
@@ -113,6 +125,14 @@ class State(ABC):
         if isinstance(value, tuple):  # displays of tuples are not adopted one by one
             return id(value) not in self._origins
         return isinstance(value, types.FunctionType) and is_rewritten(value.__code__)
+
+    def serial(self) -> int:
+        """Objects made from now on have this serial number or a higher one."""
+        return len(self._kept)
+
+    def made_since(self, value: Any, serial: int) -> bool:
+        """Whether this trace made the object, and not before its ``serial()`` was this."""
+        return self._created.get(id(value), -1) >= serial
 
     def origin(self, value: Any) -> Path | None:
         """The path that the object was read at, if it was read."""

@@ -35,19 +35,15 @@ def rewritten(source: str, free: tuple[str, ...] = (), class_name: str | None = 
         ("return a + -a", "return _jt.binary('add', a, _jt.unary('neg', a))"),
         ("return a < 1 < a", "return _jt.chain(('lt', 'lt'), a, lambda: 1, lambda: a)"),
         ("return a and a or 1", "return _jt.boolean('or', _jt.boolean('and', a, lambda: a), lambda: 1)"),
-        ("return a if a else 1", "return a if _jt.test(a) else 1"),
+        ("return a if a else 1", "return _jt.ternary(a, lambda: a, lambda: 1)"),
         ("return [a, *a]", "return _jt.adopt([a, *_jt.iterate(a)])"),
-        ("if a: pass", "if _jt.test(a):\n    pass"),
-        ("while a: pass", "while _jt.test(a):\n    pass"),
-        ("while True: pass", "while True:\n    pass"),
-        ("for i in a: pass", "for i in _jt.iterate(a):\n    pass"),
-        ("assert a, 'm'", "assert _jt.test(a), 'm'"),
+        ("assert a, 'm'", "assert _jt.holds(a), 'm'"),
         ("a += 1", "a = _jt.inplace('add', a, 1)"),
         ("del a[0]", "_jt.delete_item(a, 0)"),
         ("return f'{a:>3}'", "return f\"{_jt.format(a, f'>3', -1)}\""),
         ("return [i for i in a if i]", "return _jt.adopt([i for i in _jt.iterate(a) if _jt.test(i)])"),
         ("global g; g = 1", "_jt.set_global('g', 1)"),
-        ("nonlocal c; c = 1", "_jt.set_cell('c', 1)"),
+        ("nonlocal c; c = 1", "_jt_variables = _jt.variables(lambda: (a,), True)\n_jt.set_cell('c', 1)"),
         ("return super().f", "return _jt.attribute(_jt.super(__class__, a), 'f')"),
         ("from m import n", "n = _jt.load_from('m', 0, 'n')"),
         ("return locals()", "return _jt.refuse('locals()')"),
@@ -105,3 +101,34 @@ def test_every_node_has_the_place_of_what_it_replaces() -> None:
             assert line is None or node.lineno <= line <= last
         code = next(c for c in compile(module, "<test>", "exec").co_consts if isinstance(c, types.CodeType))
         assert {line for _, _, line in code.co_lines() if line} <= set(range(node.lineno, last + 1))
+
+
+def control(source: str) -> str:
+    return rewritten("def f(a):\n" + textwrap.indent(source, "    ")).partition("\n")[2]
+
+
+def test_bodies_are_functions() -> None:
+    text = control("if a: b = 1\nelse: b = 2\nwhile a: a = 0\nfor a in b: pass")
+    assert "def _jt_body_then_1():\n        nonlocal b\n        b = 1" in text
+    assert "_jt.branch(a, _jt_body_then_1, _jt_body_else_2, None, _jt_variables)" in text.replace("_jt.value(a)", "a")
+    assert "_jt.while_loop(lambda: " in text
+    assert "_jt.for_loop(_jt.value(b), " in text
+
+
+def test_what_follows_a_statement_that_leaves_is_a_function() -> None:
+    text = control("if a: return 1\na += 1\nreturn a")
+    assert "return _jt.returning(1)" in text
+    assert "return _jt.finish(_jt.branch(a, _jt_body_then_2, None, _jt_body_rest_1, _jt_variables))" in text
+
+
+@pytest.mark.parametrize("word", ["break", "continue"])
+def test_ways_out_of_a_loop_are_signals(word: str) -> None:
+    assert f"return _jt.signal('{word.upper()}')" in control(f"while a:\n    if a: {word}\n    a = 1")
+
+
+def test_statements_with_a_yield_stay_as_they_are() -> None:
+    text = control("for i in a:\n    if i: yield i\n    if a: return\n    if i: continue\n    yield a")
+    assert "for i in _jt.iterate(a):" in text
+    assert text.count("if _jt.test(") == 3
+    assert "continue" in text
+    assert "_jt_body" not in text

@@ -177,10 +177,18 @@ class Elementwise:
 _LIBRARY = {stack, tensor, each}
 
 
+class ToyStager:
+    """Stages nothing: Python runs every loop, and tests of traced values are refused."""
+
+    def for_loop(self, *_: Any) -> Any:
+        return NotImplemented
+
+
 class ToyRecorder:
     """Records operations on `Tensor`; runs them again with `run`."""
 
     tensor_keys = TensorKey(lambda t: t.key, "key")
+    stager = ToyStager()
 
     def __init__(self) -> None:
         self.inputs: list[Path] = []
@@ -232,6 +240,30 @@ class ToyRecorder:
 
     def concretize(self, value: Any, why: str) -> Any:
         raise Refuse(f"{why} of a traced tensor")
+
+    def predicate(self, value: Any) -> bool:
+        return bool(self.concretize(value, "a test"))
+
+    def convert(self, value: Any, kind: type) -> Any:
+        return kind(self.concretize(value, f"{kind.__name__}()"))
+
+    def row(self, tensor: Any, key: Any) -> Any:
+        return NotImplemented
+
+    def index(self, key: Any) -> Any:
+        return key
+
+    def range(self, bounds: Any) -> Any:
+        return NotImplemented
+
+    def kind_of(self, value: Any) -> None:
+        return None
+
+    def check(self, predicate: Any) -> None:
+        raise Refuse("a check")
+
+    def negate(self, predicate: Any) -> Any:
+        raise Refuse("not of a traced tensor")
 
     def written(self) -> list[Any]:
         return [value for value in self.kept if id(value) in self.current]
