@@ -81,6 +81,14 @@ def mark_internal(file: str) -> None:
         _internal_files.clear()
 
 
+_generated: dict[str, dict[int, Location]] = {}
+
+
+def mark_generated(file: str, lines: dict[int, Location]) -> None:
+    """Called for code that was made from a user's: errors in a line of ``file`` show the line that it came from."""
+    _generated[file] = lines
+
+
 def _columns(frame: FrameType) -> tuple[int, int]:
     for i, (line, end_line, column, end_column) in enumerate(frame.f_code.co_positions()):
         if i == frame.f_lasti // 2:
@@ -96,6 +104,9 @@ def user_location(columns: bool = False) -> Location | None:
     known = _internal_files.get
     while frame is not None:
         if not known(frame.f_code.co_filename) and not is_internal(frame.f_code):
+            origin = _generated.get(frame.f_code.co_filename)
+            if origin is not None and frame.f_lineno in origin:
+                return origin[frame.f_lineno]
             column, end_column = _columns(frame) if columns else (-1, -1)
             return Location(frame.f_code.co_filename, frame.f_lineno, column, end_column)
         frame = frame.f_back
@@ -184,6 +195,30 @@ class StagingError(UserError, RuntimeError):
     """`@jit` met something that it cannot stage and was told not to fall back to eager."""
 
 
+class CompileError(UserError, RuntimeError):
+    """`jit.script` read Python that it cannot type, or that no script may hold.
+
+    ``code`` is a stable word for the kind of mistake: ``type-mismatch``, ``undefined``, ``unsupported``,
+    ``unknown-member``, ``arguments``, ``annotation``, ``no-source`` or ``not-saveable``.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        code: str,
+        *,
+        expected: object = None,
+        actual: object = None,
+        hint: str | None = None,
+        where: Location | None = None,
+    ):
+        super().__init__(what, expected=expected, actual=actual, hint=hint, where=where)
+        self.code = code
+
+    def __str__(self) -> str:
+        return f"[{self.code}] {super().__str__()}"
+
+
 class UnsupportedError(UserError, NotImplementedError):
     """A documented PyTorch feature that jitorch does not have (yet)."""
 
@@ -202,6 +237,10 @@ class MissingExtraError(UserError, ImportError):
 
 class ParseError(UserError, ValueError):
     """Text that is not valid IR."""
+
+
+class SavedModelError(UserError, ValueError, RuntimeError):
+    """A file that `jit.load` refuses: damaged, of another version, or with what no script has."""
 
 
 class KernelError(UserError, RuntimeError):

@@ -5,12 +5,14 @@ def step(x): ...
 
 compiled = jitorch.jit(model, fullgraph=True, backend="cpu")
 traced = jitorch.jit.trace(model, (example,))
+scripted = jitorch.jit.script(model)
 """
 
 from __future__ import annotations
 
 import sys
 import types
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -106,6 +108,34 @@ def _compare(actual: Any, expected: Any, tolerance: float, where: str) -> None:
             _compare(a, b, tolerance, f"{where}[{i}]")
     elif actual != expected:
         raise StagingError(f"the trace and the function differ: {where}", expected=expected, actual=actual)
+
+
+_MARKS = ("Attribute", "Final", "annotate", "export", "interface", "is_scripting", "is_tracing",
+          "optimized_execution", "script_method", "unused")  # fmt: skip
+_LATE = {name: ("jitorch.frontend.script.marks", name) for name in _MARKS} | {
+    "isinstance": ("jitorch.frontend.script.marks", "isinstance_"),
+    "_overload": ("jitorch.frontend.script.marks", "overload"),
+    "_overload_method": ("jitorch.frontend.script.marks", "overload"),
+    "CompileError": ("jitorch.errors", "CompileError"),
+    "ScriptFunction": ("jitorch.frontend.script.function", "ScriptFunction"),
+    "ScriptModule": ("jitorch.nn.script_module", "ScriptModule"),
+    "RecursiveScriptModule": ("jitorch.nn.script_module", "ScriptModule"),
+    "load": ("jitorch.saved", "load"),
+    "save": ("jitorch.saved", "save"),
+    "script": ("jitorch.frontend.script.door", "script"),
+    "script_if_tracing": ("jitorch.frontend.script.door", "script"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    # The script compiler is imported when it is first used.
+    if name not in _LATE:
+        raise AttributeError(f"module 'jitorch.jit' has no attribute {name!r}")
+    module, attribute = _LATE[name]
+    if name == "script":
+        import_module("jitorch.saved")  # which tells the compiler how modules are scripted and scripts saved
+    # Not kept here: `isinstance` would hide Python's own from this module.
+    return getattr(import_module(module), attribute)
 
 
 class _CallableModule(types.ModuleType):

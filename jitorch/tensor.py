@@ -379,7 +379,9 @@ class Tensor:
         if not self._type.shape:
             raise ArgumentError("len() of a 0-d tensor")
         size: Any = self._type.shape[0]
-        return int(size)
+        if not isinstance(size, int):
+            raise ShapeError("len() of a tensor whose size is a symbol", actual=self.type, hint="use x.shape[0]")
+        return size
 
     def __iter__(self) -> Iterator[Tensor]:
         if not self._type.shape:

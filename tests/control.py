@@ -29,17 +29,19 @@ def body(function: Callable[..., Any], *types: Any, name: str = "body") -> Graph
     return graph_of(function, types, name)
 
 
-def recurrence(length: Any = 6, reverse: bool = False) -> Graph:
+def recurrence(length: Any = 6, reverse: bool = False, batch: int = 3, width: int = 4) -> Graph:
     """``h = tanh(h @ w + x)`` over the rows of ``xs``; gives the last ``h`` and all ``2 * h``."""
+
+    row, square = f64(batch, width), f64(width, width)
 
     def step(h: Any, x: Any, w: Any) -> Any:
         new = ((h @ w) + x).tanh()
         return new, new * 2.0
 
     def whole(h: Any, xs: Any, w: Any) -> Any:
-        return control.run_scan([h], [xs], [w], body(step, f64(3, 4), f64(3, 4), f64(4, 4)), length, reverse)
+        return control.run_scan([h], [xs], [w], body(step, row, row, square), length, reverse)
 
-    return graph_of(whole, [f64(3, 4), f64(length, 3, 4), f64(4, 4)], "recurrence")
+    return graph_of(whole, [row, f64(length, batch, width), square], "recurrence")
 
 
 def counted() -> Graph:
@@ -78,6 +80,7 @@ def branch() -> Graph:
 
 GRAPHS: dict[str, Callable[[], Graph]] = {
     "recurrence": recurrence, "backwards": lambda: recurrence(reverse=True), "no steps": lambda: recurrence(0),
+    "wide": lambda: recurrence(3, batch=1, width=5),
     "counted": counted, "newton": newton, "branch": branch,
 }  # fmt: skip
 

@@ -43,7 +43,7 @@ NativeCall = Callable[[int | bytes, int | bytes, int], int]
 def kernel_verdict(node: Node, dtypes: Collection[DType], control: bool = False) -> Verdict:
     """What a backend says of ``node`` that makes kernels over ``dtypes``; ``control``: its programs branch and loop."""
     if node.op.lowering in ("control", "effect"):
-        return _control_verdict(node, dtypes) if control else Reject("no control flow")
+        return _control_verdict(node, dtypes) if control else Reject("no kernels in branches and loops")
     if node.op.body is not None:
         return Decompose("composite")
     if not can_lower(node.op.name, node.op.lowering):

@@ -34,11 +34,11 @@ from jitorch.frontend.modes import Modes, disabled, modes
 from jitorch.frontend.modes import disable as disabling
 from jitorch.frontend.python import Path, changed_ints, first_failure, store
 from jitorch.frontend.python.recorder import Refuse
-from jitorch.frontend.trace import TensorRecorder, TraceBuilder, Traced, trace
+from jitorch.frontend.tensor_recorder import TensorRecorder
+from jitorch.frontend.trace import TraceBuilder, Traced, trace
 from jitorch.ir.graph import Graph
 from jitorch.ir.types import TensorType
 from jitorch.ops import dispatch
-from jitorch.ops.control import has_effect
 from jitorch.tensor import Tensor
 
 # Rewriting a function's source takes milliseconds; the result is kept beside the compiled objects.
@@ -220,8 +220,8 @@ class Jitted:
         """Let machine code serve the calls after this one, if it can; says whether it does from now on."""
         if kwargs or not _install_machine_code():
             return False
-        if any(has_effect(node) for node in entry.traced.graph.nodes):
-            return False  # a check that fails is Python's to deal with
+        if entry.traced.has_checks:
+            return False
         with self._lock:
             # Once for an entry: another thread may be in machine code that reads the plan.
             if entry.is_planned:
@@ -313,16 +313,18 @@ class Jitted:
         safe = "".join(c if c.isalnum() or c == "_" else "_" for c in name)
         return trace(self.__jit_wrapped__, args, kwargs, self._dynamic_ints, safe)
 
-    def _trace_symbolic(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Traced | None:
-        """With stand-ins of symbolic size for arguments whose sizes were seen to change."""
+    def _trace_symbolic(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], pinned: frozenset[int] = frozenset()
+    ) -> Traced | None:
+        """With stand-ins of symbolic size for arguments whose sizes were seen to change; not for ``pinned`` sizes."""
         if self.dynamic is False:
             return None
         symbols: dict[int, SymDim] = {}
         tensors = [x for x in (*args, *kwargs.values()) if isinstance(x, Tensor)]
         if len({id(x._storage) for x in tensors}) != len(tensors):
             return None
-        stood = [self._stand_in(i, x, symbols) for i, x in enumerate(args)]
-        named = {k: self._stand_in(k, x, symbols) for k, x in kwargs.items()}
+        stood = [self._stand_in(i, x, symbols, pinned) for i, x in enumerate(args)]
+        named = {k: self._stand_in(k, x, symbols, pinned) for k, x in kwargs.items()}
         if not symbols:
             return None
         try:
@@ -330,15 +332,24 @@ class Jitted:
         except UserError:
             # Sizes that must be known: the trace for just these sizes says so, or works.
             return None
-        return traced if traced.staged.refused is None else None
+        if traced.staged.refused is not None:
+            return None
+        # A size that must equal another one is no symbol of its own: what the program computes depends on it.
+        equal = [s for fact in traced.facts if fact.relation == "==" for s in dims.symbols(fact.left, fact.right)]
+        if equal:
+            names = {symbol.name for symbol in equal}
+            sizes = {size for size, symbol in symbols.items() if str(symbol) in names}
+            return self._trace_symbolic(args, kwargs, pinned | sizes)
+        return traced
 
-    def _stand_in(self, place: int | str, x: Any, symbols: dict[int, SymDim]) -> Any:
+    def _stand_in(self, place: int | str, x: Any, symbols: dict[int, SymDim], pinned: frozenset[int]) -> Any:
         """``x`` itself, or a tensor like it in which changed sizes are symbols; equal sizes share one."""
         if not isinstance(x, Tensor) or x._root is not None or x._layout is not None:
             return x
         shape = tuple(x._type.shape)
         others = [s for s in self._see(place, x) if len(s) == len(shape)]
-        axes = [i for i, d in enumerate(shape) if d > 1 and (self.dynamic or any(s[i] != d for s in others))]
+        changed = [i for i, d in enumerate(shape) if d > 1 and (self.dynamic or any(s[i] != d for s in others))]
+        axes = [i for i in changed if shape[i] not in pinned]
         if not axes:
             return x
         sizes: list[Any] = list(shape)

@@ -134,6 +134,8 @@ def _draft(key: str, function: Any, traced: Traced, args: tuple[Any, ...], kwarg
     staged, digests = traced.staged, Digests()
     if staged.finish is None:
         raise Unportable("the call runs eagerly")
+    if traced.has_checks:
+        raise Unportable("it makes checks, which fail in Python")
     encoder = Encoder(Roots(function), digests)
     _description(function, digests)
     encoder.places = dict(_places(function, staged, args, kwargs))
@@ -267,8 +269,8 @@ def _index(key: str) -> tuple[tuple[str, bool], ...]:
 def _read(data: bytes, roots: Roots, backend: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Recalled:
     start = time.perf_counter()
     (
-        nodes, symbols, arrays, check, check_code, finish, finish_code, finish_source, is_pure, inputs, notes,
-        cleared, outputs, differentiable, facts, signature, (guard_count, guards), (node_count, graph), programs,
+        nodes, symbols, arrays, check, check_code, finish, finish_code, finish_source, is_pure, inputs, notes, cleared,
+        outputs, differentiable, facts, signature, (guard_count, guards), (node_count, graph), programs,
     ) = marshal.loads(data)  # fmt: skip
     decoder = Decoder(roots, nodes, symbols, arrays, args, kwargs)
     decoder.constants = [decoder.value(constant) for constant in check]
@@ -284,7 +286,7 @@ def _read(data: bytes, roots: Roots, backend: str, args: tuple[Any, ...], kwargs
     ]
     traced = Traced(
         decode_signature(signature, decoder), staged, made, list(differentiable), tuple(map(decoder.guard, facts)),
-        notes, tuple(map(decoder.path, cleared)), kept.graph, node_count,
+        tuple(map(decoder.path, cleared)), kept.graph, node_count, notes,
     )  # fmt: skip
     return Recalled(traced, kept)
 

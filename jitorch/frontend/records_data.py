@@ -20,7 +20,7 @@ from jitorch.dims import Symbol, SymDim
 from jitorch.dtypes import DType
 from jitorch.frontend.python import Path, paths
 from jitorch.frontend.records_names import Changed, Digests, Unportable, is_versioned, name_of, resolve
-from jitorch.frontend.trace import SymbolicKey
+from jitorch.frontend.tensor_recorder import SymbolicKey
 from jitorch.ir.op import Op
 from jitorch.ir.types import PYTHON_TYPES, ScalarType, TensorType
 from jitorch.ops import OPS

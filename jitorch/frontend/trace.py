@@ -7,74 +7,38 @@ of the function is recorded like anything else.
 
 from __future__ import annotations
 
-import functools
 import operator
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from jitorch.builder import Cell, infer
-from jitorch.devices import Device
 from jitorch.dims import Facts, Guard, SymDim
-from jitorch.dtypes import Category, DType
-from jitorch.errors import Location, ValueRangeError, user_location
+from jitorch.errors import Location, user_location
 from jitorch.frontend.eager import StaleTensor, stale_error
-from jitorch.frontend.loops import TracedRange, fix_size
 from jitorch.frontend.nested import NestedBuilder
-from jitorch.frontend.python import Path, RuntimeScalar, Staged, TensorKey, stage
-from jitorch.frontend.python.calls import NativeFunction, handles
+from jitorch.frontend.python import Path, RuntimeScalar, Staged, stage
 from jitorch.frontend.python.codegen import Writer
 from jitorch.frontend.python.journal import MISSING
 from jitorch.frontend.python.paths import attr
 from jitorch.frontend.python.recorder import Refuse
 from jitorch.frontend.results import Output, plan_outputs
-from jitorch.frontend.rolling import Rolling
-from jitorch.frontend.staging import Note, kind_text
+from jitorch.frontend.staging import Note
 from jitorch.frontend.tape import Tape
+from jitorch.frontend.tensor_recorder import TensorRecorder
 from jitorch.ir.graph import Graph, Value
 from jitorch.ir.op import Op
-from jitorch.ir.types import BOOL, FLOAT, INT, PYTHON_TYPES, TensorType
-from jitorch.ops import OPS, PUBLIC, Function, dispatch
-from jitorch.ops import Op as RegisteredOp
+from jitorch.ir.types import PYTHON_TYPES, TensorType
+from jitorch.ops import OPS, dispatch
+from jitorch.ops.control import has_effect
 from jitorch.tensor import Number, Storage, Tensor
-
-TRACED_PACKAGES = ("jitorch.nn", "jitorch.optim", "jitorch.utils", "jitorch.models")
-"""Parts of jitorch that are plain Python over Tensor: they are traced like the user's own code."""
-
 
 _EXPRESSIONS = {
     "eq": operator.eq, "ne": operator.ne, "lt": operator.lt, "le": operator.le, "gt": operator.gt, "ge": operator.ge,
     "add": operator.add, "sub": operator.sub, "mul": operator.mul, "neg": operator.neg,
 }  # fmt: skip
 """Ops on Python numbers, which a trace may follow back to the numbers that it read."""
-
-
-class SymbolicKey:
-    """Equals the signature of every tensor that fits a type with symbolic sizes."""
-
-    __slots__ = ("rest", "type")
-
-    def __init__(self, type_: TensorType, rest: tuple[Any, ...]):
-        self.type, self.rest = type_, rest
-
-    def __eq__(self, other: object) -> bool:
-        if isinstance(other, SymbolicKey):
-            return self.type == other.type and self.rest == other.rest
-        if not isinstance(other, tuple) or other[1:] != self.rest:
-            return False
-        type_ = other[0]
-        return (
-            type_.dtype is self.type.dtype
-            and len(type_.shape) == len(self.type.shape)
-            and all(isinstance(d, SymDim) or d == n for d, n in zip(self.type.shape, type_.shape))
-        )
-
-    def __hash__(self) -> int:
-        return hash(self.rest)
-
-    def __repr__(self) -> str:
-        return f"({self.type}, {', '.join(map(repr, self.rest))})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,177 +248,6 @@ class TraceBuilder(NestedBuilder):
         return [root for root in self.roots.values() if root.cell.version > 0]
 
 
-class TensorRecorder:
-    """Implements `jitorch.frontend.python.Recorder`."""
-
-    def __init__(self, builder: TraceBuilder):
-        self.builder = builder
-        self.tensor_keys = TensorKey(self.tensor_key, "_signature", other_signature)
-        self.inputs = builder.paths
-        self.stager = Rolling(builder)
-        self._trace: Any = None
-
-    def begin(self, trace: Any) -> None:
-        self._trace = self.builder.trace = trace
-
-    def is_tensor(self, value: Any) -> bool:
-        return isinstance(value, Tensor)
-
-    def is_traced(self, value: Any) -> bool:
-        return isinstance(value, (Number, SymDim)) or id(value) in self.builder.traced
-
-    def kind_of(self, value: Any) -> Any:
-        """What two values must agree in for a branch to choose between them; None for what is no tensor or number."""
-        return "int" if isinstance(value, SymDim) else kind_text(value)
-
-    def row(self, tensor: Any, key: Any) -> Any:
-        return self.stager.row(tensor, key)
-
-    def index(self, key: Any) -> Any:
-        return OPS["cast"](key, dtype=INT.dtype) if isinstance(key, Number) and key.type is INT else key
-
-    def predicate(self, value: Any) -> Any:
-        if isinstance(value, SymDim):
-            return bool(fix_size(value))
-        if isinstance(value, Number):
-            known = self.builder._expression(value._value)
-            if known is not None:
-                return bool(known.concrete("a test") if isinstance(known, RuntimeScalar) else known)
-            return value if value.type is BOOL else OPS["ne"](value, 0)
-        if value.numel() != 1:
-            raise ValueRangeError(
-                "the truth value of a tensor with other than one element is ambiguous", expected="1 element",
-                actual=value.type, hint="use x.any() or x.all()",
-            )  # fmt: skip
-        scalar = self.item(value)
-        return scalar if scalar.type is BOOL else OPS["ne"](scalar, 0)
-
-    def item(self, value: Any) -> Any:
-        """``tensor.item()`` as a number of run time."""
-        if value.numel() != 1:
-            raise ValueRangeError(
-                "item(): only a tensor of one element is a Python number", expected="1 element", actual=value.type
-            )
-        if value.dtype.category > Category.FLOAT:
-            raise Refuse("item() of a complex tensor", hint="use x.real and x.imag")
-        scalar = value.reshape(()) if value._type.shape else value
-        dtype = (BOOL, INT, FLOAT)[value.dtype.category].dtype
-        return OPS["number_of"](scalar if value.dtype is dtype else OPS["cast"](scalar, dtype=dtype))
-
-    def convert(self, value: Any, kind: type) -> Any:
-        """``int(value)``, ``float(value)`` or ``bool(value)`` of a tensor or a number of run time."""
-        if kind is bool:
-            return self.predicate(value)
-        number = self.item(value) if isinstance(value, Tensor) else value
-        return (
-            number
-            if number.type is PYTHON_TYPES[kind]
-            else OPS["cast"](number, dtype=PYTHON_TYPES[kind].dtype, number=True)
-        )
-
-    def range(self, bounds: Sequence[Any]) -> Any:
-        """A range with bounds that the program knows, or NotImplemented where all are plain numbers."""
-        start, stop, step = (0, *bounds, 1) if len(bounds) == 1 else (*bounds, 1)[:3]
-        bounds = first, last = [self.item(x) if isinstance(x, Tensor) else x for x in (start, stop)]
-        if isinstance(step, (Number, Tensor)) or not any(isinstance(x, (Number, SymDim)) for x in bounds):
-            return NotImplemented
-        if not isinstance(step, int) or step == 0 or any(isinstance(x, Number) and x.type is FLOAT for x in bounds):
-            return NotImplemented
-        if not any(isinstance(x, SymDim) for x in bounds) and all(
-            not isinstance(x, Number) or self.builder._expression(x._value) is not None for x in bounds
-        ):
-            return NotImplemented
-        return self.builder.adopt(TracedRange(first, last, step))
-
-    def check(self, predicate: Any) -> None:
-        self.builder.check(predicate)
-
-    def negate(self, predicate: Any) -> Any:
-        return OPS["logical_not"](predicate)
-
-    def is_constant(self, value: Any) -> bool:
-        return isinstance(value, (DType, Device))
-
-    def is_internal(self, function: Any) -> bool:
-        if isinstance(function, (RegisteredOp, Function)):
-            return True
-        module = getattr(function, "__module__", None)
-        if not isinstance(module, str) or not (module == "jitorch" or module.startswith("jitorch.")):
-            return False
-        return not module.startswith(TRACED_PACKAGES)
-
-    def unwrap(self, function: Any) -> Any:
-        return getattr(function, "__jit_wrapped__", function) if not isinstance(function, type) else function
-
-    def tensor_key(self, tensor: Any) -> Hashable:
-        signature = tensor._signature
-        if any(isinstance(d, SymDim) for d in tensor._type.shape):
-            return SymbolicKey(tensor._type, signature[1:])
-        return signature
-
-    def tensor_attribute(self, tensor: Any, name: str) -> Any:
-        if name == "grad":
-            return self.builder.get_grad(tensor)
-        if name == "item":
-            return NativeFunction(functools.partial(self.item, tensor))
-        if name in ("device", "dtype") or not self.builder.is_stored(tensor):
-            return getattr(tensor, name)
-        if name in tensor.__dict__ or self._trace.journal.attribute(tensor, name) is not MISSING:
-            return self._trace.read_attribute(tensor, name)
-        return getattr(tensor, name)
-
-    def set_tensor_attribute(self, tensor: Any, name: str, value: Any) -> None:
-        if name == "grad":
-            tensor.grad = value
-        elif not self.builder.is_stored(tensor):
-            setattr(tensor, name, value)
-        elif name in ("data", "requires_grad"):
-            raise Refuse(f"assignment to .{name} of a tensor that exists outside")
-        else:
-            self._trace.write_attribute(tensor, name, value)
-
-    def number(self, scalar: RuntimeScalar) -> Any:
-        return self.builder.number_of(scalar)
-
-    def lend(self, scalar: RuntimeScalar) -> Any:
-        # Integers are sizes, axes and counts more often than operands: there they must be known.
-        return self.builder.number_of(scalar) if scalar.python_type is float else scalar.concrete("an argument")
-
-    def concretize(self, value: Any, why: str) -> Any:
-        if isinstance(value, SymDim):
-            return fix_size(value)
-        return self.builder.concretize(value, why)
-
-    def written(self) -> Sequence[Any]:
-        """Writes go by memory, not by object: the guard is that all memories are still different ones."""
-        for value, _ in self._trace.known():
-            if isinstance(value, Tensor) and any(isinstance(d, SymDim) for d in value._type.shape):
-                self.builder.cell(value)  # an input for its sizes at least
-        roots = list(self.builder.roots.values())
-        if self.builder.written() and len(roots) > 1:
-            first, *rest = (attr(root.path, "_storage") for root in roots if not root.path.is_constant)
-            if rest:
-                self._trace.guard(first, "distinct", tuple(rest))
-        return ()
-
-
-def other_signature(value: str, expected: Any, constant: Callable[[Any], str]) -> str | None:
-    """Source of a condition that holds when the tensor called ``value`` has another `Tensor._signature`.
-
-    Only for what most tensors are: of fixed size, in row-major order, no view, without hooks.
-    """
-    if not isinstance(expected, tuple) or len(expected) != 5 or expected[3:] != (None, None):
-        return None
-    type_, requires_grad, is_leaf, _, _ = expected
-    node = "not None" if is_leaf else "None"
-    return (
-        f"({value}._type is not {constant(type_)} and {value}._type != {constant(type_)})"
-        f" or {value}._requires_grad is not {constant(requires_grad)} or {value}._node is {node}"
-        f" or {value}._root is not None or {value}._hooks"
-        f" or (({value}_ := {value}._array) is not None and not {value}_.flags.c_contiguous)"
-    )
-
-
 @dataclass
 class Traced:
     """A function as a graph: ``staged`` finds the inputs and rebuilds the results.
@@ -471,15 +264,20 @@ class Traced:
     outputs: list[Output]
     differentiable: list[int]
     facts: tuple[Guard, ...]
-    notes: tuple[Note | str, ...] = ()  # the branches and loops that the program decides
     cleared: tuple[Path, ...] = ()
     whole: Callable[[], Graph] | None = None
     nodes: int = 0
+    notes: tuple[Note | str, ...] = ()  # the branches and loops that the program decides
 
     @property
     def size(self) -> int:
         """How many nodes the graph has."""
         return len(self.signature) if self.whole is None else self.nodes
+
+    @cached_property
+    def has_checks(self) -> bool:
+        """Whether a call may fail in a way that is Python's to deal with; records keep no such traces."""
+        return self.whole is None and any(map(has_effect, self.signature.nodes))
 
     @cached_property
     def graph(self) -> Graph:
@@ -525,7 +323,7 @@ def trace(
                 mark_stopped(graph, builder.stopped)
             cleared = tuple(filter(None, map(builder.trace.path_of, builder.cleared)))
             notes = tuple(recorder.stager.notes)
-            return Traced(graph, staged, outputs, sorted(alive), facts.guards, notes, cleared)
+            return Traced(graph, staged, outputs, sorted(alive), facts.guards, cleared, notes=notes)
     finally:
         dispatch.reset_grad_enabled(token)
 
@@ -545,13 +343,3 @@ def mark_stopped(graph: Graph, stopped: set[Value]) -> None:
             graph.outputs = [barrier.output if v is value else v for v in graph.outputs]
             nodes.append(barrier)
     graph.nodes = nodes
-
-
-@handles(PUBLIC["stack"])
-def _stack(trace: Any, tensors: Any, dim: Any = 0, **keywords: Any) -> Any:
-    """``stack`` of all rows of a tensor, in order, is that tensor."""
-    if type(tensors) is list and type(dim) is int and dim == 0 and not keywords:
-        whole = trace.recorder.stager.unstack(trace.contents(tensors))
-        if whole is not None:
-            return OPS["copy"](whole)
-    return trace.call_library(PUBLIC["stack"], (tensors, dim), keywords)

@@ -30,7 +30,12 @@ if TYPE_CHECKING:
 G = TypeVar("G", bound="Graph")
 
 _DTYPES = {d.short: d for d in dtypes.ALL}
-_SCALARS = {str(t): t for t in (*types.PYTHON_TYPES.values(), types.EFFECT)}
+_SCALARS: dict[str, Type] = {
+    str(t): t
+    for t in (
+        *types.PYTHON_TYPES.values(), types.EFFECT, types.TENSOR, types.COMPLEX, types.DEVICE, types.DTYPE, types.ANY,
+    )
+}  # fmt: skip
 _WORDS = {"True": True, "False": False, "None": None, "none": None}
 _LOCATION = re.compile(r"[ \t]*// (\S[^\n]*):([0-9]{1,9})[ \t]*(?:\n|$)")
 
@@ -110,6 +115,8 @@ class _TypeReader:
                 return self._scalar(children[0])
             case "tuple_type":
                 return types.TupleType(tuple(map(self.type, _present(children))))
+            case "union":
+                return types.UnionType(tuple(map(self.type, _present(children))))
             case "record":
                 return types.RecordType(self.name(children[0]), tuple(map(self._field, _present(children[1:]))))
         make: Any = {"list": types.ListType, "dict": types.DictType, "optional": types.OptionalType}[tree.data]

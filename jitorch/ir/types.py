@@ -1,8 +1,9 @@
 """The types of graph values: tensors of known dtype and shape, Python numbers, containers, the effect token.
 
 Text forms: ``f32[B, 4*T, 128]``, ``int``, ``float``, ``bool``, ``str``, ``none``, ``effect``, ``list[T]``,
-``tuple[T, U]``, ``dict[K, V]``, ``optional[T]`` and ``record Name{field: T}``; a name of a record or field
-that is not a dotted identifier is written as a JSON string.
+``tuple[T, U]``, ``dict[K, V]``, ``optional[T]``, ``union[T, U]`` and ``record Name{field: T}``; a name of a record or
+field that is not a dotted identifier is written as a JSON string.  Script graphs, which type Python without running it,
+have ``tensor`` (of unknown dtype and shape), ``complex``, ``device``, ``dtype`` and ``any`` as well.
 """
 
 from __future__ import annotations
@@ -86,6 +87,7 @@ class ScalarType(Type):
 
 INT, FLOAT, BOOL = ScalarType("int"), ScalarType("float"), ScalarType("bool")
 STR, NONE = ScalarType("str"), ScalarType("none")
+COMPLEX, DEVICE, DTYPE, ANY = ScalarType("complex"), ScalarType("device"), ScalarType("dtype"), ScalarType("any")
 PYTHON_TYPES: dict[type, ScalarType] = {int: INT, float: FLOAT, bool: BOOL, str: STR, type(None): NONE}
 _NUMBERS = {dtypes.int64: INT, dtypes.float64: FLOAT, dtypes.bool_: BOOL}
 
@@ -108,6 +110,17 @@ class Token:
 
     def __repr__(self) -> str:
         return "<effect token>"
+
+
+@dataclass(frozen=True, slots=True)
+class AnyTensorType(Type):
+    """A tensor of which neither dtype nor shape is known."""
+
+    def __str__(self) -> str:
+        return "tensor"
+
+
+TENSOR = AnyTensorType()
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +157,18 @@ class OptionalType(Type):
 
 
 @dataclass(frozen=True, slots=True)
+class UnionType(Type):
+    """A value of one of ``members``, which are at least two, none of them a union or an optional."""
+
+    members: tuple[Type, ...]
+
+    def __str__(self) -> str:
+        return f"union[{', '.join(map(str, self.members))}]"
+
+
+@dataclass(frozen=True, slots=True)
 class RecordType(Type):
-    """An object of class ``name`` with typed fields."""
+    """An object of class ``name`` with typed fields; without fields, a class that is described elsewhere."""
 
     name: str
     fields: tuple[tuple[str, Type], ...]
@@ -171,7 +194,7 @@ def sizes(type: Type) -> Iterator[Dim]:
             yield from shape
         case ListType(element) | OptionalType(element):
             yield from sizes(element)
-        case TupleType(elements):
+        case TupleType(elements) | UnionType(elements):
             for element in elements:
                 yield from sizes(element)
         case DictType(key, value):

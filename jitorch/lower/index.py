@@ -146,22 +146,23 @@ def _regrouped(digits: Sequence[tuple[Dim, Expr]], sizes: Sequence[Dim]) -> list
 
     None if that cannot be done without dividing more than one of the digits at a time.
     """
-    left = [(n, e) for n, e in digits if n != 1]
-    result: list[Expr] = []
-    if not left or not all(isinstance(n, int) for n, _ in left) or not all(isinstance(n, int) for n in sizes):
+    left = [(n, e) for n, e in digits if isinstance(n, int)]
+    wanted = [n for n in sizes if isinstance(n, int)]
+    if not left or len(left) != len(digits) or len(wanted) != len(sizes):
         return None
-    for size in reversed(sizes):
+    result: list[Expr] = []
+    for size in reversed(wanted):
         digit, reach = const(0), 1
         while reach != size:
             if not left:
                 return None
             n, e = left.pop()
-            wanted = size // reach  # type: ignore[operator]
-            if size % reach or (wanted % n and n % wanted):  # type: ignore[operator]
+            rest = size // reach
+            if size % reach or (rest % n and n % rest):
                 return None
-            if n > wanted:  # type: ignore[operator]
-                left.append((n // wanted, e // wanted))  # type: ignore[operator]
-                n, e = wanted, e % wanted
-            digit, reach = e * reach + digit, reach * n  # type: ignore[operator]
+            if n > rest:
+                left.append((n // rest, e // rest))
+                n, e = rest, e % rest
+            digit, reach = e * reach + digit, reach * n
         result.append(digit)
     return result[::-1]

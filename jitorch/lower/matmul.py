@@ -25,6 +25,8 @@ from jitorch.lower.tiles import choose_blocking, choose_tile
 
 IN_PLACE_BYTES = 320 * 1024
 """An operand up to this size stays in the second-level cache without being packed."""
+COLLIDING = 2048
+"""Bytes: lines whose distance is a multiple of this have two sets of a usual first-level cache for all of them."""
 FEW_ROWS = 16
 """So many rows do not pay for packing the other operand."""
 
@@ -59,6 +61,19 @@ class _Operand:
                 return False
             places.append(int(index.value.real))
         return all(place - places[0] == step for place, step in zip(places, steps, strict=True))
+
+    def collides(self, puller: Puller) -> bool:
+        """Whether neighbours along the operand's own axis are so far apart that few of them fit a first-level cache."""
+        shape = self.value.type.shape  # type: ignore[union-attr]
+        if not isinstance(self.size, int) or self.size < 2:
+            return False
+        zero, batch = k.const(0), (k.const(0),) * (len(shape) - 2)
+        loaded = [puller.load(self.value, self.at(batch, k.const(step), zero)) for step in (0, 1)]
+        places = [e.index.value for e in loaded if isinstance(e, k.Load) and isinstance(e.index, k.Const)]
+        if len(places) < 2:
+            return False
+        distance = int(places[1].real) - int(places[0].real)
+        return distance * self.value.type.dtype.itemsize % COLLIDING == 0  # type: ignore[union-attr]
 
 
 @dataclass
@@ -165,7 +180,10 @@ class _Recipe:
             return tuple(puller.block.statements), value
 
         name = f"{self.job.name}_panels"
-        kernel, buffer, size, side = packed(name, self.batch, operand.size, self.inner, tile, self.sums, element)
+        along_k = operand.is_unit(self.puller, inner=True) and operand.collides(self.puller)
+        kernel, buffer, size, side = packed(
+            name, self.batch, operand.size, self.inner, tile, self.sums, element, along_k
+        )
         self.kernels.append(kernel)
         self.temporaries.append((buffer, size))
         return side

@@ -18,6 +18,7 @@ from jitorch.lower import control, fuse
 from jitorch.lower.abreast import abreast
 from jitorch.lower.alike import Cone, Shared, Temporaries, cone
 from jitorch.lower.convolution import convolution
+from jitorch.lower.copies import share_copies
 from jitorch.lower.crosswise import tile
 from jitorch.lower.epilogue import Sink, merge
 from jitorch.lower.groups import Group, groups
@@ -60,7 +61,9 @@ def program(graph: Graph, name: str | None = None, target: Target | str = "cpu")
     write-back is stored into its input); sizes and Python numbers its scalars, in that order.
     ``target`` is what recipes schedule for; "cpu" and "gpu" stand for a common one.
     """
-    return plan_memory(reuse_operands(Lowering(graph, name or graph.name, target_of(target)).run()))
+    chosen = target_of(target)
+    made = reuse_operands(Lowering(graph, name or graph.name, chosen).run())
+    return plan_memory(share_copies(made) if chosen.is_cpu else made)
 
 
 class Names:
@@ -319,8 +322,10 @@ class Lowering:
         if node is None:
             raise CompilerBug("an input needs no kernel", ir=self.graph)
         name = self.names.kernel(node.op.name if len(group.values) == 1 or group.is_recipe else "fused")
-        stored = {v: b for v, b in self.buffers.items() if v not in group.recomputed}
-        here = cone(group, stored if group.recomputed else self.buffers, self.scalars)
+        buffers = self.buffers
+        if group.recomputed:
+            buffers = {v: b for v, b in buffers.items() if v not in group.recomputed}
+        here = cone(group, buffers, self.scalars)
         shared = self.shared.get(here.key)
         if shared is None:
             shared = Shared(name, here, *self._kernels(name, group, node, here))

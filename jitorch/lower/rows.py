@@ -84,6 +84,7 @@ class Probe(Puller):
 class _Joining:
     def __init__(self, groups: list[Group], plan: Plan):
         self.groups, self.plan = list(groups), plan
+        self.rank = {v: i for i, v in enumerate(plan.stored)}
         self.home: dict[Value, Group] = {v: g for g in groups for v in g.values}
         self.known: dict[tuple[Value, Split], Reads] = {}
         self.readers: dict[Value, list[Group]] = {}
@@ -222,8 +223,7 @@ class _Joining:
         return False
 
     def _merge(self, group: Group, other: Group) -> None:
-        order = {v: i for i, v in enumerate(self.plan.stored)}
-        group.values = sorted([*group.values, *other.values], key=order.__getitem__)
+        group.values = sorted([*group.values, *other.values], key=self.rank.__getitem__)
         group.reads = group.reads | other.reads
         self.groups = [g for g in self.groups if g is not other]
         for value in other.values:

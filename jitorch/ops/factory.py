@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,28 @@ def _contains_tensor(data: Any) -> bool:
     return isinstance(data, (tuple, list)) and any(is_tensor(x) or _contains_tensor(x) for x in data)
 
 
+def _leaves(data: Any) -> Iterator[Any]:
+    """The numbers in nested sequences."""
+    if isinstance(data, (tuple, list)):
+        for item in data:
+            yield from _leaves(item)
+    else:
+        yield data
+
+
+def _is_late(number: Any) -> bool:
+    """Whether a number is known only at run time."""
+    return hasattr(number, "type") and not isinstance(number, (np.ndarray, np.generic))
+
+
+def _common_dtype(data: Any) -> DType:
+    """The dtype of nested sequences of numbers of which some are known only at run time."""
+    floats = any(isinstance(x, float) or (_is_late(x) and x.type.dtype.is_floating_point) for x in _leaves(data))
+    if floats:
+        return dtypes.get_default()
+    return dtypes.bool_ if all(isinstance(x, bool) for x in _leaves(data)) else dtypes.int64
+
+
 def _stacked(data: Any, dtype: DType | None) -> Tensor:
     """Nested sequences that hold tensors."""
     if isinstance(data, (tuple, list)):
@@ -45,8 +68,7 @@ def _from_data(name: str, data: Any, dtype: DType | None) -> Tensor:
     """A new tensor with the values of numbers, nested sequences, an array or anything NumPy can read."""
     if isinstance(data, np.ndarray):
         array = np.array(data, None if dtype is None else dtype.numpy)
-    elif hasattr(data, "type") and not isinstance(data, np.generic):
-        # A number that is known only at run time.
+    elif _is_late(data):
         return cast(data, dtype=dtype or category_default(data.type.dtype.category))
     else:
         array = _array_of(name, data, dtype)
@@ -96,6 +118,8 @@ def tensor(
         result = copy(data) if wanted is None or data.dtype is wanted else cast(data, dtype=wanted)
     elif _contains_tensor(data):
         result = _stacked(data, wanted)
+    elif isinstance(data, (tuple, list)) and any(map(_is_late, _leaves(data))):
+        result = _stacked(data, wanted or _common_dtype(data))
     else:
         result = _from_data("tensor", data, wanted)
     return result.requires_grad_() if requires_grad else result

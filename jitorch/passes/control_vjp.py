@@ -2,13 +2,14 @@
 
 cond        a cond over the gradients of both graphs, which compute again what they need.
 scan        the scan once more, which also gives each step's *residuals* (what the gradient of a step reads), then a
-            scan the other way over them.  `merge_scans` joins the first with the scan that is differentiated.
+            scan the other way over them.  `merge_loops` joins the first with the scan that is differentiated.
 while_loop  the loop once more to count its turns; the count is bound as a size, and the rest is a scan's gradient.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
@@ -19,8 +20,9 @@ from jitorch.ir.graph import Graph, Node, Value
 from jitorch.ir.types import INT, ScalarType, TensorType
 from jitorch.ops import control, dispatch
 from jitorch.ops.create import constant
+from jitorch.ops.linalg import matmul_batched
 from jitorch.ops.math import add
-from jitorch.ops.structure import broadcast_to, cast
+from jitorch.ops.structure import broadcast_to, cast, reshape_to, transpose_axes
 from jitorch.passes.clean import cse, dce
 from jitorch.passes.control import CHEAP, strip_checks
 from jitorch.passes.decompose import decompose
@@ -72,9 +74,9 @@ class _Step:
         self.floats = [i for i in wrt if i < carried]
         self.rows = [i for i in wrt if carried <= i < carried + stacked]
         self.constants = [i for i in wrt if i >= carried + stacked]
-        self._join(vjp(self.body, wrt, self.known), wrt)
+        self._join(vjp(self.body, wrt, self.known))
 
-    def _join(self, derivative: Graph, wrt: list[int]) -> None:
+    def _join(self, derivative: Graph) -> None:
         """Put the step and its gradient into one graph, and cut that between them."""
         joint = self.body.copy()
         inputs = list(joint.inputs)
@@ -116,6 +118,13 @@ class _Step:
         order = {v: i for i, v in enumerate([*self.inputs, *(v for n in self.joint.nodes for v in n.outputs)])}
         self.residuals.sort(key=order.__getitem__)
 
+    def products(self) -> dict[int, Product]:
+        """The constants whose gradient is a sum over steps of ``a.T @ b``: one product of all steps, if that is less
+        work than to add matrices each step."""
+        values = dict(zip([*self.floats, *self.rows, *self.constants], self.gradients))
+        found = {i: _product(values[i]) for i in self.constants}
+        return {i: product for i, product in found.items() if product is not None}
+
     def forward(self) -> Graph:
         """``body`` with the residuals as further outputs."""
         graph, mapping = self.joint.copy_with_values(self.body.name)
@@ -124,11 +133,11 @@ class _Step:
         graph.inputs = graph.inputs[: len(self.inputs)]
         return graph
 
-    def backward(self) -> tuple[Graph, list[int], list[int]]:
+    def backward(self, summed: Sequence[int], wanted: Sequence[Value]) -> tuple[Graph, list[int], list[int]]:
         """The gradient of a step, and which rows and constants of the scan it reads.
 
-        It carries the cotangents of ``floats`` and sums of those of ``constants``; its rows are residuals, rows, then
-        the cotangents of the outputs of steps; it gives the cotangents of rows.
+        It carries the cotangents of ``floats`` and sums of those of the constants ``summed``; its rows are residuals,
+        rows, then the cotangents of the outputs of steps; it gives the cotangents of rows, then the values ``wanted``.
         """
         end = self.carried + self.stacked
         rows = [i for i in range(self.carried, end) if self.inputs[i] in self.read]
@@ -142,7 +151,7 @@ class _Step:
             with dispatch.interpreting(builder):
                 for i in self.floats:
                     mapping[by_output[i]] = graph.add_input(self.inputs[i].type)
-                sums = [graph.add_input(self.inputs[i].type) for i in self.constants]
+                sums = [graph.add_input(self.inputs[i].type) for i in summed]
                 for value in self.residuals:
                     mapping[value] = _row(graph, builder, value)
                 for i in rows:
@@ -157,10 +166,11 @@ class _Step:
                 found = dict(zip([*self.floats, *self.rows, *self.constants], self.gradients))
                 added = [
                     builder.value(add(builder.wrap(total), builder.wrap(mapping[found[i]])))
-                    for i, total in zip(self.constants, sums)
+                    for i, total in zip(summed, sums)
                 ]
                 graph.outputs = [
-                    *(mapping[found[i]] for i in self.floats), *added, *(mapping[found[i]] for i in self.rows)
+                    *(mapping[found[i]] for i in self.floats), *added, *(mapping[found[i]] for i in self.rows),
+                    *(mapping[v] for v in wanted),
                 ]  # fmt: skip
         finally:
             dispatch.reset_grad_enabled(token)
@@ -207,19 +217,66 @@ def scan_vjp(
     if step.residuals:
         results = control.run_scan(start, stacks, fixed, step.forward(), length, reverse)
         residuals = results[len(body.outputs) :]
-    graph, rows, constants = step.backward()
+    products = step.products()
+    summed = [i for i in step.constants if i not in products]
+    factors = dict.fromkeys(v for product in products.values() for v in product.factors)
+    stacked_already = dict(zip(step.residuals, residuals))
+    stacked_already |= {step.inputs[i]: operands[i] for i in range(carried, end)}
+    wanted = [v for v in factors if v not in stacked_already]
+    graph, rows, constants = step.backward(summed, wanted)
     types = [v.type for v in body.inputs]
     state = [_zeros(types[i]) if given[i] is None else given[i] for i in step.floats]  # type: ignore[arg-type]
-    state += [_zeros(types[i]) for i in step.constants]  # type: ignore[arg-type]
+    state += [_zeros(types[i]) for i in summed]  # type: ignore[arg-type]
     seen = [*residuals, *(operands[i] for i in rows), *(given[i] for i in known[len(step.floats) :])]
     if not seen and stacks and not isinstance(length, int):
         # The length is that of an operand, whether or not a step reads its rows.
         graph, seen = _with_row(graph, len(state), stacks[0].type), [stacks[0]]
     found = control.run_scan(state, seen, [operands[i] for i in constants], graph, length, not reverse)
+    places = [*step.floats, *summed, *step.rows]
     result: list[Any] = [None] * len(operands)
-    for i, cotangent in zip([*step.floats, *step.constants, *step.rows], found, strict=True):
+    for i, cotangent in zip(places, found):
         result[i] = cotangent
+    stacked_already |= zip(wanted, found[len(places) :])
+    for i, product in products.items():
+        result[i] = product.of_all([stacked_already[v] for v in product.factors], length)
     return (result,)
+
+
+@dataclass(frozen=True)
+class Product:
+    """``a.T @ b`` for matrices of one step, or its transpose."""
+
+    factors: tuple[Value, Value]
+    is_transposed: bool
+
+    def of_all(self, stacks: Sequence[Any], length: Dim) -> Any:
+        """The sum over all steps: their rows below one another are the rows of two long matrices."""
+        long = []
+        for value, stack in zip(self.factors, stacks, strict=True):
+            rows, columns = value.type.shape  # type: ignore[union-attr]
+            long.append(reshape_to(stack, shape=(length * rows, columns)))
+        a, b = reversed(long) if self.is_transposed else long
+        return matmul_batched(transpose_axes(a, perm=(1, 0)), b)
+
+
+def _product(value: Value) -> Product | None:
+    node, is_transposed = value.node, False
+    while node is not None and _is_transpose(node):
+        node, is_transposed = node.operands[0].node, not is_transposed
+    if node is None or node.op is not matmul_batched:
+        return None
+    left, b = node.operands
+    if left.node is None or not _is_transpose(left.node) or not isinstance(b.type, TensorType) or b.type.rank != 2:
+        return None
+    a = left.node.operands[0]
+    rows, m, n = *a.type.shape, b.type.shape[1]  # type: ignore[union-attr]
+    if not all(isinstance(d, int) for d in (rows, m, n)) or m * n < rows * (m + n):
+        return None
+    return Product((a, b), is_transposed)
+
+
+def _is_transpose(node: Node) -> bool:
+    return node.op is transpose_axes and node.attrs["perm"] == (1, 0)
 
 
 def _with_row(graph: Graph, position: int, type_: Any) -> Graph:

@@ -336,6 +336,23 @@ def test_calls_from_several_threads():
     assert f.statistics.traces <= 8
 
 
+def test_a_symbolic_size_that_must_equal_a_number_stays_a_number():
+    weight = jitorch.ones(3, 2)
+    f = jitorch.jit(lambda x: x @ weight, dynamic=True)
+    for rows in (4, 5):
+        assert f(jitorch.ones(rows, 3)).shape == (rows, 2)
+    assert f.statistics.traces == 1
+    assert str(f.graph.inputs[0].type) == "f32[s0, 3]"
+
+
+def test_a_tensor_of_numbers_that_are_known_late():
+    f = jitorch.jit(lambda x, scale: jitorch.tensor([[1, scale], [2, 3]]) * x, fullgraph=True)
+    x = jitorch.ones(2)
+    for scale in (0.5, 1.5):
+        assert jitorch.equal(f(x, scale), jitorch.tensor([[1, scale], [2, 3]]) * x)
+    assert f.statistics.traces == 1
+
+
 @pytest.mark.parametrize("clears_first", [True, False])
 def test_dropped_gradients_give_their_memory_to_the_new_ones(clears_first):
     w = tensor(np.ones((256, 256)), requires_grad=True)

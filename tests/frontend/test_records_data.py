@@ -15,7 +15,7 @@ from jitorch.dims import symbol
 from jitorch.frontend.python import Path, paths
 from jitorch.frontend.records_data import Decoder, Encoder, Roots
 from jitorch.frontend.records_names import Changed, Digests, Unportable
-from jitorch.frontend.trace import SymbolicKey
+from jitorch.frontend.tensor_recorder import SymbolicKey
 from jitorch.ir.types import INT, TensorType
 from jitorch.ops import OPS
 
@@ -78,7 +78,9 @@ def test_an_array_comes_back_and_cannot_be_written() -> None:
     assert not found.flags.writeable
 
 
-@pytest.mark.parametrize("value", [object(), lambda: None, {"a": 1}, [1], np.array([object()])], ids=str)
+@pytest.mark.parametrize(
+    "value", [object(), lambda: None, {"a": 1}, [1], np.array([object()])], ids=lambda v: type(v).__name__
+)
 def test_what_has_no_form_is_unportable(value: Any) -> None:
     with pytest.raises(Unportable):
         Encoder(Roots(root), Digests()).value(value)

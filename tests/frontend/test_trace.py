@@ -10,7 +10,8 @@ import pytest
 import jitorch
 from jitorch import dtypes, errors
 from jitorch.dims import symbol
-from jitorch.frontend.trace import SymbolicKey, Traced, trace
+from jitorch.frontend.tensor_recorder import SymbolicKey
+from jitorch.frontend.trace import Traced, trace
 from jitorch.ir.types import TensorType
 
 

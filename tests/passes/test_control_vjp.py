@@ -73,3 +73,11 @@ def test_residuals_are_what_the_step_computed() -> None:
     assert "tanh" not in {n.op.name for n in backward.attrs["body"].nodes}
     for value in meaning(graph, arguments(graph)):
         assert np.isfinite(value).all()
+
+
+def test_a_weight_of_all_steps_is_one_product() -> None:
+    graph = vjp(recurrence(batch=2, width=16), [2], [0])
+    backward = [n for n in graph.nodes if n.op.name == "scan"][1]
+    assert all(str(v.type) != "f64[16, 16]" for v in backward.outputs)
+    assert graph.outputs[0].node is not None
+    assert graph.outputs[0].node.op.name == "matmul_batched"

@@ -8,15 +8,32 @@ from weakref import WeakSet
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _ignored: WeakSet[Any] = WeakSet()
+_dropped: WeakSet[Any] = WeakSet()
 
 
-def ignore(function: _Function) -> _Function:
-    """Always run ``function`` in Python: a compiled function that calls it runs as a whole in Python, with one warning.
+def ignore(drop: Any = False, **kwargs: Any) -> Any:
+    """Always run a function in Python: a compiled function that calls it runs as a whole in Python, with one warning.
 
-    ``explain()`` names it; under ``fullgraph=True`` such a call is a `StagingError`.
+    ``explain()`` names it; under ``fullgraph=True`` such a call is a `StagingError`.  A script calls it as it is, and
+    cannot be saved with it; with ``drop=True`` a script raises instead of calling it.  Other keywords are PyTorch's.
     """
-    _ignored.add(function)
-    return function
+    if callable(drop):
+        _ignored.add(drop)
+        return drop
+
+    def mark(function: _Function) -> _Function:
+        (_dropped if drop else _ignored).add(function)
+        return function
+
+    return mark
+
+
+def is_dropped(function: Any) -> bool:
+    """Whether the function was marked by ``ignore(drop=True)``."""
+    try:
+        return function in _dropped
+    except TypeError:
+        return False
 
 
 def is_ignored(function: Any) -> bool:
