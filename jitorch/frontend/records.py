@@ -34,7 +34,6 @@ from jitorch.frontend.differentiable import GraphFunction, Pair
 from jitorch.frontend.modes import Modes
 from jitorch.frontend.python import Guard, Path, Staged, paths
 from jitorch.frontend.python.guards import FunctionKey
-from jitorch.frontend.python.values import IDENTITIES
 from jitorch.frontend.records_data import Decoder, Encoder, Roots
 from jitorch.frontend.records_graph import decode_graph, decode_signature, encode_graph, encode_signature
 from jitorch.frontend.records_names import Changed, Digests, Unportable, is_package_code
@@ -194,7 +193,7 @@ def _places(
             case "func":
                 yield id(expected.globals), ("__globals__", guard.path)
                 yield id(expected.code), ("__code__", guard.path)
-            case "is" if isinstance(expected, IDENTITIES) or hasattr(expected, "__jit_wrapped__"):
+            case "is" if isinstance(expected, (type, property)) or hasattr(expected, "__jit_wrapped__"):
                 yield id(expected), ("", guard.path)
         if holds_objects and guard.kind in ("type", "tensor"):
             try:

@@ -19,7 +19,7 @@ from jitorch.devices import Device, Layout, MemoryFormat
 from jitorch.dims import Symbol, SymDim
 from jitorch.dtypes import DType
 from jitorch.frontend.python import Path, paths
-from jitorch.frontend.records_names import Changed, Digests, Unportable, name_of, resolve
+from jitorch.frontend.records_names import Changed, Digests, Unportable, is_versioned, name_of, resolve
 from jitorch.frontend.tensor_recorder import SymbolicKey
 from jitorch.ir.op import Op
 from jitorch.ir.types import PYTHON_TYPES, ScalarType, TensorType
@@ -185,7 +185,7 @@ class Encoder:
     def _object(self, value: Any) -> Any:
         """A class, a function, a property, or an object that the trace found at a place."""
         name = name_of(value)
-        if name is not None:
+        if name is not None and (is_versioned(name[0]) or _has_mark(value)):
             return "named", *name, self.mark(value)
         place = self.places.get(id(value))
         if place is None:
@@ -205,6 +205,11 @@ class Encoder:
             return self.digests.entry(value)
         wrapped = getattr(value, "__jit_wrapped__", None)
         return type(value).__name__ if wrapped is None else self.mark(wrapped)
+
+
+def _has_mark(value: Any) -> bool:
+    """Whether `Encoder.mark` tells the object from what may later have its name or its place."""
+    return isinstance(value, (type, types.FunctionType, property)) or hasattr(value, "__jit_wrapped__")
 
 
 def resolve_module(module: types.ModuleType) -> types.ModuleType | None:

@@ -44,7 +44,7 @@ def is_package_code(code: types.CodeType) -> bool:
 
 
 @functools.cache
-def _is_versioned(name: str) -> bool:
+def is_versioned(name: str) -> bool:
     """Whether a module's contents are known by versions: of Python, NumPy or jitorch."""
     root = name.partition(".")[0]
     if root in _VERSIONED:
@@ -117,7 +117,7 @@ class Digests:
     def type(self, kind: type) -> str:
         """What tells this class from another one: its name where versions cover it, else a digest of its contents."""
         name = f"{kind.__module__}.{kind.__qualname__}"
-        if _is_versioned(kind.__module__):
+        if is_versioned(kind.__module__):
             return name
         known = self._classes.get(id(kind))
         if known is None:

@@ -248,6 +248,65 @@ STALE: dict[str, tuple[str, str, str, str]] = {
 }
 
 
+# The same, of what may be kept or not: what matters is that the changed program's results are its own.
+NEVER_STALE: dict[str, tuple[str, str, str, str]] = {
+    "a scripted function": (
+        f"from {HELPER} import f\ndef main(jit):\n    return jit(lambda v: f(v))(x)\n",
+        "import jitorch\n@jitorch.jit.script\ndef f(v: jitorch.Tensor) -> jitorch.Tensor:\n    return v + 1\n",
+        "v + 1",
+        "v + 9",
+    ),
+    "a gradient of one's own": (
+        f"from {HELPER} import F\ndef f(v):\n    F.apply(v).sum().backward()\n    return v.grad\n"
+        "def main(jit):\n    return jit(f)(x.clone().requires_grad_())\n",
+        "import jitorch\nclass F(jitorch.autograd.Function):\n    @staticmethod\n    def forward(ctx, v):\n"
+        "        return v * 2\n    @staticmethod\n    def backward(ctx, g):\n        return g * 5\n",
+        "g * 5",
+        "g * 7",
+    ),
+    "a function of NumPy's kind": (
+        "import numpy as np\nu = np.frompyfunc(lambda a: a + 1, 1, 1)\n"
+        "def main(jit):\n    return jit(lambda v: v * int(u(2)))(x)\n",
+        "",
+        "a + 1",
+        "a + 4",
+    ),
+    "a branch of the program": (
+        f"from {HELPER} import f\ndef main(jit):\n    return jit(lambda v: f(v) if v.sum() > 0 else v)(x)\n",
+        "def f(v):\n    return v + 1\n",
+        "v + 1",
+        "v + 9",
+    ),
+    "a partial function with a tensor": (
+        "from functools import partial\ndef f(n, v):\n    return v * n\n"
+        "def main(jit):\n    return jit(partial(f, jitorch.tensor(2.0)))(x)\n",
+        "",
+        "(2.0)",
+        "(3.0)",
+    ),
+    "an instance that is called": (
+        f"from {HELPER} import a\ndef main(jit):\n    return jit(a)(x)\n",
+        "class A:\n    def __call__(self, v):\n        return v + 1\na = A()\n",
+        "v + 1",
+        "v + 9",
+    ),
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*runs eagerly")
+@pytest.mark.parametrize("what", NEVER_STALE)
+def test_what_changed_is_never_found(what: str, tmp_path: Path) -> None:
+    program, helper, old, new = NEVER_STALE[what]
+    program = X + program
+    before = [play(tmp_path, program, helper)[0] for _ in range(2)]
+    assert before[0] == before[1]
+    changed = program.replace(old, new), helper.replace(old, new)
+    after = play(tmp_path, *changed)[0]
+    with config.override(records=False):
+        assert after == play(tmp_path, *changed)[0]
+    assert after != before[0]
+
+
 @pytest.mark.parametrize("what", STALE)
 def test_what_changed_is_traced_again(what: str, tmp_path: Path) -> None:
     program, helper, old, new = STALE[what]
