@@ -18,6 +18,7 @@ import pytest
 import jitorch
 from jitorch import config
 from jitorch.backends import cache
+from jitorch.backends.cpu import extension
 from jitorch.frontend.jitted import Jitted
 
 HELPER = "records_helper"
@@ -398,6 +399,7 @@ def test_what_did_not_change_is_found(what: str, tmp_path: Path) -> None:
     assert all("from the disk" in f.explain() for f in made)
 
 
+@pytest.mark.skipif(not extension.enabled(), reason="calls go through the twin in Python here")
 def test_machine_code_serves_a_recalled_trace(tmp_path: Path) -> None:
     program = (
         X + "class A:\n    sizes = (3, 1)\ndef main(jit):\n"
