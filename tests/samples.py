@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from jitorch import dtypes
-from jitorch.builder import GraphBuilder
+from jitorch.builder import graph_of
 from jitorch.compiler import compile_graph
 from jitorch.errors import UserError
 from jitorch.ir.graph import Graph
 from jitorch.ir.interpret import interpret
 from jitorch.ir.types import TensorType
-from jitorch.ops import OPS, dispatch
+from jitorch.ops import OPS
 from jitorch.passes.decompose import expand
 
 ULPS = 32
@@ -34,18 +34,7 @@ def trace(function: Callable[..., Any], arrays: list[np.ndarray], name: str = "m
 
 def trace_types(function: Callable[..., Any], types: list[Any], name: str = "main") -> Graph:
     """``function`` as a graph over inputs of the given types; its results are the outputs."""
-    graph = Graph(name)
-    builder = GraphBuilder(graph)
-    operands = [builder.wrap(graph.add_input(t)) for t in types]
-    token = dispatch.set_grad_enabled_flag(False)
-    try:
-        with dispatch.interpreting(builder):
-            result = function(*operands)
-            results = result if isinstance(result, tuple) else (result,)
-            graph.outputs = [value for r in results if (value := builder.lift(r)) is not None]
-    finally:
-        dispatch.reset_grad_enabled(token)
-    return graph
+    return graph_of(function, types, name)
 
 
 def with_samples() -> list[str]:

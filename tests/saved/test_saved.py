@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.numpy
 
 import jitorch as torch
 from jitorch import dtypes, nn
@@ -104,11 +105,10 @@ def test_traced_functions_come_back(dynamic):
 
 
 def test_weights_are_a_safetensors_file(tmp_path):
-    safetensors = pytest.importorskip("safetensors.numpy", reason="the oracle of the layout; `make test` installs it")
     scripted = scripted_model()
     torch.jit.save(scripted, tmp_path / "model")
     _, sections = container.unpack((tmp_path / "model").read_bytes())
-    arrays = safetensors.load(bytes(sections["weights"]))
+    arrays = safetensors.numpy.load(bytes(sections["weights"]))
     for name, tensor in scripted.state_dict().items():
         key = name if name in arrays else name.replace("shared.", "blocks.0.")
         np.testing.assert_array_equal(arrays[key], tensor.numpy())
