@@ -5,14 +5,14 @@ from __future__ import annotations
 import ast
 import builtins
 from abc import abstractmethod
-from collections.abc import Callable
 from typing import Any
 
 from jitorch.frontend.script import marks, relations
 from jitorch.frontend.script.annotations import NotAType, type_of_annotation
 from jitorch.frontend.script.frame import Known, Member, Test, Variables
 from jitorch.frontend.script.items import Items
-from jitorch.frontend.script.relations import fits, spell
+from jitorch.frontend.script.relations import fits
+from jitorch.frontend.script.spelling import spell
 from jitorch.ir.graph import Value
 from jitorch.ir.types import BOOL, NONE, TENSOR, DictType, ListType, RecordType, TupleType, Type
 
@@ -101,7 +101,8 @@ class Conditions(Items):
             if second.value is not None:
                 region.outputs = [second.value]
         if second.value is None:
-            return first if second.decided is is_and else self._forced(first, bool(second.decided))
+            # `x and False`: the left side has no effect that could be missed.
+            return first if second.decided is is_and else second
         self.at = node
         kind = relations.join(first.value.type, second.value.type, self.program.inherits)
         if kind is None:
@@ -112,10 +113,6 @@ class Conditions(Items):
         if is_and:
             return Test(value, None, {**first.true, **second.true}, {})
         return Test(value, None, {}, {**first.false, **second.false})
-
-    def _forced(self, first: Test, decided: bool) -> Test:
-        """``x and False``: the left side has no effect that could be missed."""
-        return Test(None, decided)
 
     # -- questions about types
 
@@ -238,6 +235,3 @@ def _arity(type: Type) -> int:
 
 def _hashable(value: Any) -> bool:
     return getattr(value, "__hash__", None) is not None
-
-
-Decider = Callable[[], bool]

@@ -16,7 +16,8 @@ from jitorch.frontend.script import relations, tables
 from jitorch.frontend.script.frame import Frame, Known, Member, Test, Variables
 from jitorch.frontend.script.operators import as_number, element_of, iterated_type, members_of, operator_type
 from jitorch.frontend.script.program import Class
-from jitorch.frontend.script.relations import NUMBER, UNKNOWN, is_tuple_like, spell
+from jitorch.frontend.script.relations import NUMBER, UNKNOWN, is_tuple_like
+from jitorch.frontend.script.spelling import spell
 from jitorch.ir.graph import Value
 from jitorch.ir.types import (
     ANY,

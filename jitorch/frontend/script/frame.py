@@ -12,7 +12,8 @@ from jitorch.errors import CompileError, Location
 from jitorch.frontend.script import relations
 from jitorch.frontend.script.ops import SCRIPT_OPS
 from jitorch.frontend.script.program import Program
-from jitorch.frontend.script.relations import fits, spell
+from jitorch.frontend.script.relations import fits
+from jitorch.frontend.script.spelling import spell
 from jitorch.ir.graph import Graph, Value
 from jitorch.ir.types import INT, STR, Type
 

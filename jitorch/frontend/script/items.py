@@ -12,7 +12,8 @@ from jitorch.frontend.script.expressions import Expressions, Meaning
 from jitorch.frontend.script.frame import Known, Member
 from jitorch.frontend.script.operators import element_of, iterated_type
 from jitorch.frontend.script.program import Class
-from jitorch.frontend.script.relations import is_tuple_like, parts, spell
+from jitorch.frontend.script.relations import is_tuple_like, parts
+from jitorch.frontend.script.spelling import spell
 from jitorch.ir.graph import Value
 from jitorch.ir.types import ANY, INT, NONE, STR, TENSOR, DictType, ListType, OptionalType, RecordType, TupleType, Type
 
@@ -184,15 +185,21 @@ class Items(Expressions):
     def _unrolled_comprehension(
         self, node: ast.AST, generator: ast.comprehension, element: ast.expr, makers: list[Callable[[], Value]]
     ) -> Value:
-        if generator.ifs:
-            raise self.error("a condition in a comprehension over modules", node=node, hint="write the loop out")
         before = dict(self.variables)
         items = []
         for make in makers:
             self.substitute(generator.target, make)
-            items.append(self.expr(element))
+            if all(self._is_kept(test) for test in generator.ifs):
+                items.append(self.expr(element))
         self.variables = before
         return self.emit("list", items, ListType(self._common([v.type for v in items], None, node)))
+
+    def _is_kept(self, node: ast.expr) -> bool:
+        """Whether a module is kept by a condition that is decided while the script is compiled."""
+        test = self.condition(node)
+        if test.value is not None:
+            raise self.error("a condition in a comprehension over modules", node=node, hint="write the loop out")
+        return bool(test.decided)
 
     @abstractmethod
     def substitute(self, target: ast.expr, make: Callable[[], Value]) -> None:
