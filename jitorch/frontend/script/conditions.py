@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import builtins
+import operator
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 from jitorch.frontend.script import marks, relations
@@ -16,6 +18,11 @@ from jitorch.frontend.script.spelling import spell
 from jitorch.ir.graph import Value
 from jitorch.ir.types import BOOL, NONE, TENSOR, DictType, ListType, RecordType, TupleType, Type
 
+_DECIDED: dict[str, Callable[[Any, Any], bool]] = {
+    "eq": operator.eq, "ne": operator.ne, "is": operator.is_, "is_not": operator.is_not,
+    "in": lambda a, b: a in b, "not_in": lambda a, b: a not in b,
+}  # fmt: skip
+"""Comparisons of constants that are decided while a script is compiled."""
 _DECIDERS: dict[Any, bool] = {marks.is_scripting: True, marks.is_tracing: False}
 
 
@@ -71,11 +78,9 @@ class Conditions(Items):
         assert value.node is not None
         operands = value.node.operands
         if len(operands) == 2 and all(v in self.constants for v in operands):
-            a, b = (self.constants[v] for v in operands)
-            name = value.node.attrs["names"][0]
-            decided = {"eq": a == b, "ne": a != b, "is": a is b, "is_not": a is not b}.get(name)
-            if decided is not None:
-                return Test(None, decided)
+            decide = _DECIDED.get(value.node.attrs["names"][0])
+            if decide is not None:
+                return Test(None, decide(*[self.constants[v] for v in operands]))
         return Test(value)
 
     def _not(self, node: ast.UnaryOp, operand: ast.expr) -> Test:

@@ -15,9 +15,7 @@ from jitorch.frontend.script.program import Class
 from jitorch.frontend.script.relations import is_tuple_like, parts
 from jitorch.frontend.script.spelling import spell
 from jitorch.ir.graph import Value
-from jitorch.ir.types import ANY, INT, NONE, STR, TENSOR, DictType, ListType, OptionalType, RecordType, TupleType, Type
-
-_CONTAINERS = frozenset({"list", "dict", "sequential"})
+from jitorch.ir.types import ANY, INT, NONE, STR, TENSOR, DictType, ListType, OptionalType, TupleType, Type
 
 
 class Items(Expressions):
@@ -33,7 +31,7 @@ class Items(Expressions):
             return Known(None, ast.unparse(node)) if isinstance(base.object, type) else self._no_item(base, node)
         if isinstance(base, Member):
             raise self.error(f"an item of the method {base.name}", node=node, hint="call it")
-        record = self._module_container(base.type)
+        record = self.modules_in(base.type)
         if record is not None:
             return self._module_item(base, record, node)
         key = self.index(base, node.slice)
@@ -52,10 +50,6 @@ class Items(Expressions):
         found = base.object[self.constants[key]]
         value = self._embedded(found, base.name)
         return Known(found, ast.unparse(node)) if value is None else value
-
-    def _module_container(self, kind: Type) -> Class | None:
-        record = self.program.classes.get(kind.name) if isinstance(kind, RecordType) else None
-        return record if record is not None and record.kind in _CONTAINERS else None
 
     def _module_item(self, base: Value, record: Class, node: ast.Subscript) -> Value:
         key = self.expr(node.slice)

@@ -169,7 +169,7 @@ class LibraryCalls(Unrolling):
             return None
         with self.attempt():
             value = self.expr(node.args[0])
-        record = self._module_container(value.type)
+        record = self.modules_in(value.type)
         return None if record is None else self.constant(len(record.fields))
 
     def _builtin_result(self, name: str, values: list[Value], node: ast.Call) -> Type:
