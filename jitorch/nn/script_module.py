@@ -27,6 +27,7 @@ class Script:
     names: dict[str, Any]
     record: Class
     entries: tuple[str, ...]
+    fullgraph: bool = False  # a call that cannot be one native program is an error
 
 
 class ScriptMethod(Scripted):
@@ -124,10 +125,10 @@ def attach(module: Module, state: Script) -> None:
         function = inspect.getattr_static(kind, name)
         bound = function.__func__ if isinstance(function, staticmethod) else types.MethodType(function, module)
         record = state.record.methods[name]
-        module.__dict__[name] = ScriptMethod(bound, state.program, record, state.names, 1)
+        module.__dict__[name] = ScriptMethod(bound, state.program, record, state.names, 1, fullgraph=state.fullgraph)
 
 
-def script_module(module: Module) -> Module:
+def script_module(module: Module, fullgraph: bool) -> Module:
     """A `ScriptModule` that shares parameters and buffers with ``module``."""
     if isinstance(module, ScriptModule) and "_script" in module.__dict__:
         return module
@@ -141,7 +142,7 @@ def script_module(module: Module) -> Module:
             f"{type(module).__name__} is a module of the library, which needs no script", "unsupported",
             hint="put it into a module of your own, or save that",
         )  # fmt: skip
-    return _Wrapping(compiler, names, entries).wrap(module)
+    return _Wrapping(compiler, names, entries, fullgraph).wrap(module)
 
 
 def compile_entries(compiler: Compiler, module: Module) -> dict[int, tuple[str, ...]]:
@@ -171,8 +172,10 @@ def bind_python(program: Program, names: dict[str, Any]) -> None:
 class _Wrapping:
     """Builds the scripted twins of a tree of modules, each once."""
 
-    def __init__(self, compiler: Compiler, names: dict[str, Any], entries: dict[int, tuple[str, ...]]):
-        self.compiler, self.names, self.entries = compiler, names, entries
+    def __init__(
+        self, compiler: Compiler, names: dict[str, Any], entries: dict[int, tuple[str, ...]], fullgraph: bool = False
+    ):
+        self.compiler, self.names, self.entries, self.fullgraph = compiler, names, entries, fullgraph
         self.made: dict[int, Module] = {}
 
     def wrap(self, module: Module) -> Module:
@@ -192,7 +195,7 @@ class _Wrapping:
             return twin
         made: Any = object.__new__(self.names[record.name])
         fill(made, module, children)
-        attach(made, Script(self.compiler.program, self.names, record, self.entries[id(module)]))
+        attach(made, Script(self.compiler.program, self.names, record, self.entries[id(module)], self.fullgraph))
         return made
 
 

@@ -18,6 +18,7 @@ from jitorch.ir.literal import Literal
 from jitorch.ops.arguments import axis_of as axis_of
 from jitorch.ops.create import literal
 from jitorch.ops.gather import put, take
+from jitorch.ops.math import where
 from jitorch.ops.normalize import PYTHON_NUMBERS, broadcast_shapes
 from jitorch.ops.registry import function
 from jitorch.ops.structure import broadcast_to, cast, reshape_to, slice_axes, transpose_axes
@@ -236,11 +237,27 @@ def setitem(x: Tensor, key: Any, value: Any) -> None:
     if not arrays:
         view._replace(fit(value, view))
         return
+    if len(arrays) == 1 and _is_filling(view, *arrays[0], value):
+        _fill(view, *arrays[0], value)
+        return
     arrays = _resolve_masks(arrays)
     moved, flat, axis, _ = _flatten_indexed(view, arrays)
     part = (*moved.shape[:axis], *flat.shape, *moved.shape[axis + 1 :])
     new = put(moved, flat, fit_shape(value, view.dtype, part), axis=axis, accumulate=False)
     moved_back(view, arrays)._replace(reshape_to(new, shape=tuple(moved_back(view, arrays).shape)))
+
+
+def _is_filling(view: Tensor, axis: int, index: Tensor, value: Any) -> bool:
+    """Whether each true element of a mask gets the same value, however many there are."""
+    rank = value.ndim if hasattr(value, "ndim") else 0 if isinstance(value, PYTHON_NUMBERS) else view.ndim
+    return index.dtype is dtypes.bool_ and rank <= view.ndim - axis - index.ndim
+
+
+def _fill(view: Tensor, axis: int, mask: Tensor, value: Any) -> None:
+    behind = tuple(view.shape[axis + mask.ndim :])
+    new = fit_shape(value, view.dtype, behind)
+    mask = reshape_to(mask, shape=(*mask.shape, *(1 for _ in behind))) if behind else mask
+    view._replace(fit(where(mask, new, view), view))
 
 
 def moved_back(view: Tensor, arrays: list[tuple[int, Tensor]]) -> Tensor:

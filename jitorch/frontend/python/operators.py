@@ -146,11 +146,15 @@ class Operators(Objects):
 
     def pair(self, a: Any, b: Any) -> tuple[Any, Any]:
         """The operands of an operator, as the library or C code may see them."""
-        if type(a) is RuntimeScalar and self.recorder.is_tensor(b):
+        if type(a) is RuntimeScalar and self._is_of_the_program(b):
             a = self.recorder.number(a)
-        elif type(b) is RuntimeScalar and self.recorder.is_tensor(a):
+        elif type(b) is RuntimeScalar and self._is_of_the_program(a):
             b = self.recorder.number(b)
         return self.native(a), self.native(b)
+
+    def _is_of_the_program(self, value: Any) -> bool:
+        """Whether ``value`` is a tensor, or a number or size of the traced program."""
+        return self.recorder.is_tensor(value) or self.recorder.is_traced(value)
 
     # -- comparison and tests
 

@@ -16,7 +16,8 @@ from jitorch.frontend.script import marks, relations, tables
 from jitorch.frontend.script.frame import Known, Made, Member
 from jitorch.frontend.script.library_calls import LibraryCalls
 from jitorch.frontend.script.program import Class, Function, Parameter
-from jitorch.frontend.script.relations import is_tuple_like, spell
+from jitorch.frontend.script.relations import is_tuple_like
+from jitorch.frontend.script.spelling import spell
 from jitorch.ir.graph import Value
 from jitorch.ir.types import (
     ANY,

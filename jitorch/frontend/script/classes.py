@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import dataclasses
 import enum
 import inspect
@@ -11,10 +12,10 @@ import typing
 from typing import TYPE_CHECKING, Any
 
 from jitorch.errors import CompileError
-from jitorch.frontend.script import marks, relations
+from jitorch.frontend.script import marks, relations, tables
 from jitorch.frontend.script.annotations import NotAType, type_of_annotation
 from jitorch.frontend.script.program import Class, Function, Member, Parameter
-from jitorch.ir.types import NONE, TENSOR, RecordType, Type
+from jitorch.ir.types import NONE, TENSOR, Type
 from jitorch.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class Classes:
     def __init__(self, compiler: Compiler):
         self.compiler, self.program = compiler, compiler.program
         self._known: dict[type, Class] = {}
+        self._exceptions: dict[type, Class] = {}
 
     def of(self, kind: type) -> Class | None:
         """The class of a script that stands for ``kind``; None for what scripts cannot hold."""
@@ -152,13 +154,30 @@ class Classes:
                 record.methods[name] = self.compiler.signature_only(function, f"{record.name}.{name}", record.type)
         return record
 
+    def exception(self, kind: Any) -> str | None:
+        """The name by which scripts raise a class of exceptions; None for what is none.
+
+        One of the user's is a class of the program.  In a file it is the tree of its bases alone: scripts catch
+        nothing, so its methods have no say, and what a caller catches is the base that every process has.
+        """
+        if not isinstance(kind, type) or not issubclass(kind, Exception):
+            return None
+        if getattr(builtins, kind.__name__, None) is kind:
+            return next(base.__name__ for base in kind.__mro__ if base.__name__ in tables.EXCEPTIONS)
+        if kind not in self._exceptions:
+            bases = [name for base in kind.__bases__ if (name := self.exception(base)) is not None]
+            record = Class(self.program.free_name(kind.__name__), "exception", bases=tuple(dict.fromkeys(bases)))
+            record.source = kind
+            self._exceptions[kind] = self.program.classes[record.name] = record
+        return self._exceptions[kind].name
+
     # -- methods
 
     def method(self, record: Class, name: str) -> Function | None:
         """The function of a method, compiled when it is first asked for; None if there is none."""
         if name in record.methods:
             return record.methods[name]
-        if record.kind in ("library", "interface", "enum", "list", "dict"):
+        if record.kind in ("library", "interface", "enum", "exception", "list", "dict"):
             return None
         kind = record.source if isinstance(record.source, type) else type(record.source)
         found = inspect.getattr_static(kind, name, None)
@@ -182,6 +201,3 @@ def get_hints(function: Any) -> dict[str, Any]:
         return typing.get_type_hints(function)
     except NameError:
         return {}
-
-
-__all__ = ["Classes", "RecordType", "get_hints"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import operator
 from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
@@ -12,10 +13,16 @@ from jitorch.frontend.script import marks, relations
 from jitorch.frontend.script.annotations import NotAType, type_of_annotation
 from jitorch.frontend.script.frame import Known, Member, Test, Variables
 from jitorch.frontend.script.items import Items
-from jitorch.frontend.script.relations import fits, spell
+from jitorch.frontend.script.relations import fits
+from jitorch.frontend.script.spelling import spell
 from jitorch.ir.graph import Value
 from jitorch.ir.types import BOOL, NONE, TENSOR, DictType, ListType, RecordType, TupleType, Type
 
+_DECIDED: dict[str, Callable[[Any, Any], bool]] = {
+    "eq": operator.eq, "ne": operator.ne, "is": operator.is_, "is_not": operator.is_not,
+    "in": lambda a, b: a in b, "not_in": lambda a, b: a not in b,
+}  # fmt: skip
+"""Comparisons of constants that are decided while a script is compiled."""
 _DECIDERS: dict[Any, bool] = {marks.is_scripting: True, marks.is_tracing: False}
 
 
@@ -71,11 +78,9 @@ class Conditions(Items):
         assert value.node is not None
         operands = value.node.operands
         if len(operands) == 2 and all(v in self.constants for v in operands):
-            a, b = (self.constants[v] for v in operands)
-            name = value.node.attrs["names"][0]
-            decided = {"eq": a == b, "ne": a != b, "is": a is b, "is_not": a is not b}.get(name)
-            if decided is not None:
-                return Test(None, decided)
+            decide = _DECIDED.get(value.node.attrs["names"][0])
+            if decide is not None:
+                return Test(None, decide(*[self.constants[v] for v in operands]))
         return Test(value)
 
     def _not(self, node: ast.UnaryOp, operand: ast.expr) -> Test:
@@ -101,7 +106,8 @@ class Conditions(Items):
             if second.value is not None:
                 region.outputs = [second.value]
         if second.value is None:
-            return first if second.decided is is_and else self._forced(first, bool(second.decided))
+            # `x and False`: the left side has no effect that could be missed.
+            return first if second.decided is is_and else second
         self.at = node
         kind = relations.join(first.value.type, second.value.type, self.program.inherits)
         if kind is None:
@@ -112,10 +118,6 @@ class Conditions(Items):
         if is_and:
             return Test(value, None, {**first.true, **second.true}, {})
         return Test(value, None, {}, {**first.false, **second.false})
-
-    def _forced(self, first: Test, decided: bool) -> Test:
-        """``x and False``: the left side has no effect that could be missed."""
-        return Test(None, decided)
 
     # -- questions about types
 
@@ -238,6 +240,3 @@ def _arity(type: Type) -> int:
 
 def _hashable(value: Any) -> bool:
     return getattr(value, "__hash__", None) is not None
-
-
-Decider = Callable[[], bool]

@@ -13,24 +13,33 @@ from jitorch.frontend.script.function import ScriptFunction, build
 from jitorch.frontend.script.modules import is_module
 from jitorch.frontend.script.program import Function, Program
 
-script_module: list[Callable[[Any], Any]] = []
+script_module: list[Callable[[Any, bool], Any]] = []
 """What scripts a module: set by `jitorch.nn.script_module`, which stands above."""
 
 
-def script(obj: Any, optimize: Any = None, _frames_up: int = 0, _rcb: Any = None, example_inputs: Any = None) -> Any:
+def script(
+    obj: Any,
+    optimize: Any = None,
+    _frames_up: int = 0,
+    _rcb: Any = None,
+    example_inputs: Any = None,
+    *,
+    fullgraph: bool = False,
+) -> Any:
     """Compile typed Python without running it: a function, a class, or a module with its submodules.
 
     The source is parsed, and the type of every variable is found from annotations and use; a parameter without an
     annotation is a Tensor.  A function becomes a `ScriptFunction`, a module a `ScriptModule` with the same parameters,
     and a class remains itself, known to scripts.  A mistake is a `CompileError` at its line.
 
-    ``jit.save`` writes the result to a file that needs no Python source.  docs/script.md is the guide.  The other
-    parameters are PyTorch's and without effect.
+    ``fullgraph``: a call that cannot be one native program is a `StagingError`, never run as Python.  ``jit.save``
+    writes the result to a file that needs no Python source.  docs/script.md is the guide.  The other parameters are
+    PyTorch's and without effect.
     """
     if isinstance(obj, ScriptFunction):
         return obj
     if is_module(obj):
-        return script_module[0](obj)
+        return script_module[0](obj, fullgraph)
     if isinstance(obj, type):
         return _script_class(obj)
     function = obj.__jit_wrapped__ if isinstance(obj, Jitted) else obj
@@ -41,17 +50,17 @@ def script(obj: Any, optimize: Any = None, _frames_up: int = 0, _rcb: Any = None
         )  # fmt: skip
     compiler = Compiler()
     record = compiler.function(function)
-    return make_function(compiler.program, record, build(compiler.program, False))
+    return make_function(compiler.program, record, build(compiler.program, False), fullgraph)
 
 
-def make_function(program: Program, record: Function, names: dict[str, Any]) -> ScriptFunction:
+def make_function(program: Program, record: Function, names: dict[str, Any], fullgraph: bool = False) -> ScriptFunction:
     """The object that users hold of a compiled function."""
     if record.graph is None:
         raise CompileError(f"{record.name} has overloads or is left to Python, so that it cannot be scripted alone",
                            "unsupported", hint="script a function that calls it")  # fmt: skip
     made = names[record.name]
     plain = made.__jit_wrapped__ if isinstance(made, Jitted) else made
-    scripted = ScriptFunction(plain, program, record, names)
+    scripted = ScriptFunction(plain, program, record, names, fullgraph=fullgraph)
     # What a recursive call or another function of the program finds is this object.
     if isinstance(made, Jitted):
         names[record.name] = scripted

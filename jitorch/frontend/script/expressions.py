@@ -16,7 +16,8 @@ from jitorch.frontend.script import relations, tables
 from jitorch.frontend.script.frame import Frame, Known, Member, Test, Variables
 from jitorch.frontend.script.operators import as_number, element_of, iterated_type, members_of, operator_type
 from jitorch.frontend.script.program import Class
-from jitorch.frontend.script.relations import NUMBER, UNKNOWN, is_tuple_like, spell
+from jitorch.frontend.script.relations import NUMBER, UNKNOWN, is_tuple_like
+from jitorch.frontend.script.spelling import spell
 from jitorch.ir.graph import Value
 from jitorch.ir.types import (
     ANY,
@@ -376,12 +377,22 @@ class Expressions(Frame):
 
     def comparison(self, node: ast.Compare) -> Value:
         """A comparison, chained or not, that is not decided."""
-        operands = [self.expr(side) for side in (node.left, *node.comparators)]
+        operands = [self._names_of_modules(self.expr(side)) for side in (node.left, *node.comparators)]
         names = [tables.COMPARE[type(op).__name__][0] for op in node.ops]
         kind: Type = BOOL
         for name, a, b, op in zip(names, operands, operands[1:], node.ops):
             kind = self._compared(name, a, b, tables.COMPARE[type(op).__name__][1], node)
         return self.emit("compare", operands, kind, names=tuple(names))
+
+    def _names_of_modules(self, value: Value) -> Value:
+        """A ModuleDict is asked for names only, and these are known."""
+        record = self.modules_in(value.type)
+        if record is None or record.kind != "dict":
+            return value
+        names = [self.constant(name) for name in record.fields]
+        made = self.emit("list", names, ListType(STR))
+        self._keep_constant(made, names, tuple)
+        return made
 
     def _compared(self, name: str, a: Value, b: Value, symbol: str, node: ast.AST) -> Type:
         if name in ("is", "is_not"):

@@ -11,10 +11,11 @@ from typing import Any
 from jitorch.errors import CompileError, Location
 from jitorch.frontend.script import relations
 from jitorch.frontend.script.ops import SCRIPT_OPS
-from jitorch.frontend.script.program import Program
-from jitorch.frontend.script.relations import fits, spell
+from jitorch.frontend.script.program import Class, Program
+from jitorch.frontend.script.relations import fits
+from jitorch.frontend.script.spelling import spell
 from jitorch.ir.graph import Graph, Value
-from jitorch.ir.types import INT, STR, Type
+from jitorch.ir.types import INT, STR, RecordType, Type
 
 Variables = dict[str, Any]
 """What is known of each variable: a `Type`, a `Known` object, or a `Conflict`."""
@@ -122,6 +123,11 @@ class Frame:
         for node in block.nodes[count:]:
             node.drop()
         del block.nodes[count:]
+
+    def modules_in(self, kind: Type) -> Class | None:
+        """The class of a ModuleList, ModuleDict or Sequential; None for other types."""
+        record = self.program.classes.get(kind.name) if isinstance(kind, RecordType) else None
+        return record if record is not None and record.kind in ("list", "dict", "sequential") else None
 
     # -- variables
 

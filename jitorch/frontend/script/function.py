@@ -16,7 +16,8 @@ from jitorch.frontend.modes import Modes
 from jitorch.frontend.python.recorder import Refuse
 from jitorch.frontend.script import codegen
 from jitorch.frontend.script.program import Function, Program
-from jitorch.frontend.script.relations import mismatch, spell
+from jitorch.frontend.script.relations import mismatch
+from jitorch.frontend.script.spelling import spell
 from jitorch.ir.graph import Graph
 from jitorch.ir.types import TENSOR
 
@@ -64,8 +65,11 @@ class Quiet(Jitted):
 class Scripted(Quiet):
     """The common part of scripted functions and of the methods of scripted modules."""
 
-    def __init__(self, function: Any, program: Program, record: Function, names: dict[str, Any], skip: int = 0):
-        super().__init__(function)
+    def __init__(
+        self, function: Any, program: Program, record: Function, names: dict[str, Any], skip: int = 0, *,
+        fullgraph: bool = False,
+    ):  # fmt: skip
+        super().__init__(function, fullgraph=fullgraph)
         self._program, self._record, self._names, self._skip = program, record, names, skip
 
     @property
@@ -82,7 +86,7 @@ class Scripted(Quiet):
     @property
     def code(self) -> str:
         """The script as Python."""
-        return codegen.generate_function(self._program, self._record).text
+        return codegen.generate_function(self._record).text
 
     def _trace(self, args: tuple[Any, ...], kwargs: dict[str, Any], now: Modes) -> Entry:
         check_arguments(self._record, args, kwargs, self._skip, self._class)

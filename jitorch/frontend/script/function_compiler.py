@@ -6,6 +6,7 @@ import ast
 import builtins
 import enum
 import inspect
+import itertools
 import linecache
 import re
 import types
@@ -16,9 +17,10 @@ from jitorch.frontend.python import source
 from jitorch.frontend.script import marks, relations
 from jitorch.frontend.script.annotations import NotAType, type_of_annotation
 from jitorch.frontend.script.calls import Calls
+from jitorch.frontend.script.loops import Loop
 from jitorch.frontend.script.program import Class, Function, Member, Parameter
-from jitorch.frontend.script.relations import fits, spell
-from jitorch.frontend.script.statements import Loop
+from jitorch.frontend.script.relations import fits
+from jitorch.frontend.script.spelling import spell
 from jitorch.ir.graph import Graph, Value
 from jitorch.ir.types import NONE, TENSOR, OptionalType, RecordType, Type, UnionType
 
@@ -77,6 +79,7 @@ class FunctionCompiler(Calls):
         self.returns = self.found_returns = None
         self.constructs: Class | None = None  # the class whose constructor this is
         self._lines: list[str] | None = None
+        self._taken: set[str] = set()  # names that the source uses
 
     # -- signature
 
@@ -185,6 +188,7 @@ class FunctionCompiler(Calls):
     def run(self, function: Function, tree: ast.FunctionDef | ast.Lambda) -> None:
         """Fill the graph of ``function`` from its tree."""
         self.returns = function.returns
+        self._taken = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)} | {p.name for p in function.parameters}
         for parameter in function.parameters:
             self.variables[parameter.name] = parameter.type
             if isinstance(parameter.type, (OptionalType, UnionType)):
@@ -216,6 +220,11 @@ class FunctionCompiler(Calls):
     def scope(self, name: str) -> Any:
         return self.names[name]
 
+    def free_variable(self, wanted: str) -> str:
+        name = next(n for n in (f"{wanted}{i or ''}" for i in itertools.count()) if n not in self._taken)
+        self._taken.add(name)
+        return name
+
     def evaluate(self, node: ast.expr) -> Any:
         try:
             return self.names.evaluate(ast.unparse(node))
@@ -235,6 +244,9 @@ class FunctionCompiler(Calls):
             raise self.error(f"{kind.__qualname__} is no class of scripts",
                              hint="scripts know classes with source, dataclasses, named tuples and enums")  # fmt: skip
         return record
+
+    def exception_name(self, found: Any) -> str | None:
+        return self.compiler.classes.exception(found)
 
     def method_of(self, record: Class, name: str) -> Function | None:
         return self.compiler.classes.method(record, name)
@@ -260,7 +272,7 @@ class FunctionCompiler(Calls):
             hint = "set it in __init__ first"
             raise self.error(f"{record.name} has no attribute {name}", "unknown-member", node, hint=hint)
         field = record.fields[name]
-        if "unknown" in str(field) and self.constructs is record:
+        if relations.has_unknown(field) and self.constructs is record:
             record.fields[name] = field = value.type
         if not fits(value.type, field, self.program.inherits):
             raise self.error(f"the attribute {name} has another type", "type-mismatch", node, expected=spell(field),

@@ -12,11 +12,10 @@ from jitorch.frontend.script.expressions import Expressions, Meaning
 from jitorch.frontend.script.frame import Known, Member
 from jitorch.frontend.script.operators import element_of, iterated_type
 from jitorch.frontend.script.program import Class
-from jitorch.frontend.script.relations import is_tuple_like, parts, spell
+from jitorch.frontend.script.relations import is_tuple_like, parts
+from jitorch.frontend.script.spelling import spell
 from jitorch.ir.graph import Value
-from jitorch.ir.types import ANY, INT, NONE, STR, TENSOR, DictType, ListType, OptionalType, RecordType, TupleType, Type
-
-_CONTAINERS = frozenset({"list", "dict", "sequential"})
+from jitorch.ir.types import ANY, INT, NONE, STR, TENSOR, DictType, ListType, OptionalType, TupleType, Type
 
 
 class Items(Expressions):
@@ -32,7 +31,7 @@ class Items(Expressions):
             return Known(None, ast.unparse(node)) if isinstance(base.object, type) else self._no_item(base, node)
         if isinstance(base, Member):
             raise self.error(f"an item of the method {base.name}", node=node, hint="call it")
-        record = self._module_container(base.type)
+        record = self.modules_in(base.type)
         if record is not None:
             return self._module_item(base, record, node)
         key = self.index(base, node.slice)
@@ -51,10 +50,6 @@ class Items(Expressions):
         found = base.object[self.constants[key]]
         value = self._embedded(found, base.name)
         return Known(found, ast.unparse(node)) if value is None else value
-
-    def _module_container(self, kind: Type) -> Class | None:
-        record = self.program.classes.get(kind.name) if isinstance(kind, RecordType) else None
-        return record if record is not None and record.kind in _CONTAINERS else None
 
     def _module_item(self, base: Value, record: Class, node: ast.Subscript) -> Value:
         key = self.expr(node.slice)
@@ -184,15 +179,21 @@ class Items(Expressions):
     def _unrolled_comprehension(
         self, node: ast.AST, generator: ast.comprehension, element: ast.expr, makers: list[Callable[[], Value]]
     ) -> Value:
-        if generator.ifs:
-            raise self.error("a condition in a comprehension over modules", node=node, hint="write the loop out")
         before = dict(self.variables)
         items = []
         for make in makers:
             self.substitute(generator.target, make)
-            items.append(self.expr(element))
+            if all(self._is_kept(test) for test in generator.ifs):
+                items.append(self.expr(element))
         self.variables = before
         return self.emit("list", items, ListType(self._common([v.type for v in items], None, node)))
+
+    def _is_kept(self, node: ast.expr) -> bool:
+        """Whether a module is kept by a condition that is decided while the script is compiled."""
+        test = self.condition(node)
+        if test.value is not None:
+            raise self.error("a condition in a comprehension over modules", node=node, hint="write the loop out")
+        return bool(test.decided)
 
     @abstractmethod
     def substitute(self, target: ast.expr, make: Callable[[], Value]) -> None:

@@ -6,7 +6,8 @@ import ast
 from typing import Any
 
 from jitorch.frontend.script import relations, tables
-from jitorch.frontend.script.relations import NUMBER, UNKNOWN, fits, is_tuple_like, spell
+from jitorch.frontend.script.relations import NUMBER, UNKNOWN, fits, is_tuple_like
+from jitorch.frontend.script.spelling import spell
 from jitorch.frontend.script.unrolling import Unrolling
 from jitorch.ir.graph import Value
 from jitorch.ir.types import (
@@ -30,6 +31,13 @@ _CONVERSIONS: dict[str, Type] = {
     "int": INT, "float": FLOAT, "bool": BOOL, "str": STR, "complex": COMPLEX, "repr": STR, "hex": STR, "oct": STR,
     "bin": STR, "len": INT, "ord": INT, "chr": STR, "any": BOOL, "all": BOOL, "print": NONE,
 }  # fmt: skip
+_KEYWORDS = {
+    "sorted": {"reverse": BOOL}, "enumerate": {"start": INT}, "sum": {"start": ANY}, "print": {"sep": STR, "end": STR},
+    "round": {"ndigits": INT}, "int": {"base": INT}, "zip": {"strict": BOOL}, "dict": {},
+}  # fmt: skip
+"""Keyword arguments of built-in functions, as far as scripts have them."""
+_ARGUMENTS: dict[str, Type] = {"ord": STR, "chr": INT, "hex": INT, "oct": INT, "bin": INT}
+"""Built-in functions of one argument of one type."""
 _PARAMETER_TYPES: dict[str, tuple[Type, ...]] = {
     "Tensor": (TENSOR,), "int": (INT, NUMBER, TENSOR), "bool": (BOOL,), "str": (STR,), "float": (FLOAT, TENSOR),
     "Number": (relations.NUMBER, COMPLEX, TENSOR), "Operand": (TENSOR, FLOAT, BOOL, COMPLEX, relations.NUMBER),
@@ -140,16 +148,28 @@ class LibraryCalls(Unrolling):
             folded = self._length_of_modules(node)
             if folded is not None:
                 return folded
+        self._check_keywords(name, node)
         values, keywords, stars = self._loose_arguments(node)
         kind = self._builtin_result(name, values[: len(values) - len(keywords)], node)
         return self.emit("call", values, kind, name=name, keywords=keywords, stars=stars)
+
+    def _check_keywords(self, name: str, node: ast.Call) -> None:
+        known = _KEYWORDS.get(name, {})
+        for keyword in node.keywords:
+            if keyword.arg not in known:
+                hint = "make a list of pairs (key, value) first" if keyword.arg == "key" else None
+                raise self.error(f"scripts have no {keyword.arg} of {name}", "arguments", keyword.value,
+                                 expected=", ".join(known) or "no keyword", hint=hint)  # fmt: skip
+            with self.attempt():
+                value = self.expr(keyword.value)
+            self.expect(value, known[keyword.arg], f"argument {keyword.arg} of {name}", keyword.value)
 
     def _length_of_modules(self, node: ast.Call) -> Value | None:
         if len(node.args) != 1:
             return None
         with self.attempt():
             value = self.expr(node.args[0])
-        record = self._module_container(value.type)
+        record = self.modules_in(value.type)
         return None if record is None else self.constant(len(record.fields))
 
     def _builtin_result(self, name: str, values: list[Value], node: ast.Call) -> Type:
@@ -166,6 +186,10 @@ class LibraryCalls(Unrolling):
                 for value, tree in zip(values, node.args):
                     self.expect(value, INT, "the argument of range", tree)
                 return relations.iterator(INT)
+            case "any" | "all":
+                self.iterated(values[0], node.args[0])
+            case "ord" | "chr" | "hex" | "oct" | "bin":
+                self.expect(values[0], _ARGUMENTS[name], f"the argument of {name}", node.args[0])
             case "enumerate":
                 return relations.iterator(TupleType((INT, self.iterated(values[0], node.args[0]))))
             case "zip":

@@ -6,7 +6,6 @@ import contextlib
 import inspect
 import typing
 import weakref
-from collections.abc import Callable
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from jitorch.errors import ArgumentError
@@ -129,5 +128,4 @@ def scripted_overloads(function: Any) -> list[Any]:
     return [f for f in declared if f is not function and inspect.isfunction(f)]
 
 
-Checker = Callable[[Any], Any]
 FINALS = (typing.Final, Final)

@@ -176,13 +176,13 @@ def if_(test: Tensor, *, then: Graph, orelse: Graph) -> None:
 
 
 @_node("while")
-def while_(*, test: Graph, body: Graph) -> None:
-    """``while test: body``"""
+def while_(*, test: Graph, body: Graph, orelse: Graph | None = None) -> None:
+    """``while test: body``, with an ``else`` or without"""
 
 
 @_node("for")
-def for_(iterable: Tensor, *, target: Any, body: Graph) -> None:
-    """``for target in iterable: body``"""
+def for_(iterable: Tensor, *, target: Any, body: Graph, orelse: Graph | None = None) -> None:
+    """``for target in iterable: body``, with an ``else`` or without"""
 
 
 @_node("with")
@@ -207,7 +207,7 @@ def finish(value: Tensor) -> None:
 
 @_node("raise")
 def raise_(args: Sequence[Tensor], *, name: str) -> None:
-    """Raise a built-in exception by name."""
+    """Raise an exception by name: a built-in one, or one of the program."""
 
 
 @_node("assert")

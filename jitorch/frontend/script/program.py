@@ -45,7 +45,10 @@ class Function:
         return NONE if self.returns is None else self.returns
 
 
-KINDS = ("class", "dataclass", "namedtuple", "enum", "interface", "module", "list", "dict", "sequential", "library")
+KINDS = (
+    "class", "dataclass", "namedtuple", "enum", "exception", "interface", "module", "list", "dict", "sequential",
+    "library",
+)  # fmt: skip
 """What a `Class` describes; ``list``, ``dict`` and ``sequential`` hold modules, ``library`` is a module of ours."""
 
 

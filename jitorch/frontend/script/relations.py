@@ -39,40 +39,12 @@ NUMBER = UnionType((BOOL, INT, FLOAT))
 
 NUMBERS = (BOOL, INT, FLOAT)
 
-_SPELLINGS = {
-    TENSOR: "Tensor", NONE: "None", ANY: "Any", DEVICE: "torch.device", DTYPE: "torch.dtype", UNKNOWN: "?",
-    NUMBER: "number",
-}  # fmt: skip
 _CLASSES: dict[Type, type | tuple[type, ...]] = {
     INT: int, FLOAT: (float, int), BOOL: bool, STR: str, NONE: type(None), COMPLEX: (complex, float, int),
     TENSOR: Tensor, DEVICE: (Device, str), DTYPE: DType, ANY: object,
 }  # fmt: skip
 
 Inherits = Callable[[str, str], bool]
-
-
-def spell(type: Type) -> str:
-    """``type`` as a user writes it in an annotation."""
-    if type in _SPELLINGS:
-        return _SPELLINGS[type]
-    match type:
-        case ListType(element):
-            return f"List[{spell(element)}]"
-        case DictType(key, value):
-            return f"Dict[{spell(key)}, {spell(value)}]"
-        case OptionalType(element):
-            return f"Optional[{spell(element)}]"
-        case TupleType(elements):
-            return f"Tuple[{', '.join(map(spell, elements)) or '()'}]"
-        case UnionType(members):
-            return f"Union[{', '.join(map(spell, members))}]"
-        case RecordType("iterator", ((_, element),)):
-            return f"Iterator[{spell(element)}]"
-        case RecordType(name, _):
-            return name
-        case TensorType():
-            return "Tensor"
-    return str(type)
 
 
 def iterator(element: Type) -> RecordType:
@@ -92,6 +64,18 @@ def parts(type: Type) -> tuple[Type, ...]:
     if isinstance(type, TupleType):
         return type.elements
     return tuple(t for _, t in type.fields) if isinstance(type, RecordType) else ()
+
+
+def has_unknown(type: Type) -> bool:
+    """Whether ``type`` is, or holds, an empty container of which nothing is known yet."""
+    match type:
+        case ListType(element) | OptionalType(element):
+            return has_unknown(element)
+        case DictType(key, value):
+            return has_unknown(key) or has_unknown(value)
+        case TupleType(elements) | UnionType(elements):
+            return any(map(has_unknown, elements))
+    return type == UNKNOWN
 
 
 def members(type: Type) -> tuple[Type, ...]:

@@ -1,9 +1,11 @@
-"""How generated code spells types and plain values, and what it begins with."""
+"""How types and plain values are spelled: in messages as users write them, and in generated code."""
 
 from __future__ import annotations
 
 import ast
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from jitorch.frontend.script.program import Member
@@ -18,6 +20,7 @@ from jitorch.ir.types import (
     ListType,
     OptionalType,
     RecordType,
+    TensorType,
     TupleType,
     Type,
     UnionType,
@@ -27,32 +30,63 @@ HEADER = ("from __future__ import annotations", "import builtins", "import colle
           "import enum", "import math", "from typing import Any, Union", "import jitorch as torch", "")  # fmt: skip
 """What the code of every program begins with."""
 
-_SIMPLE = {
-    TENSOR: "torch.Tensor", ANY: "Any", DEVICE: "torch.device", DTYPE: "torch.dtype", NONE: "None", UNKNOWN: "Any",
-    NUMBER: "float",
-}  # fmt: skip
+
+@dataclass(frozen=True)
+class _Words:
+    """The words of one way to spell types; the walk over a type is the same in each."""
+
+    simple: Mapping[Type, str]
+    list: str
+    dict: str
+    tuple: str
+    optional: str
+    iterator: str
+    classes_only: bool  # what has no class by its own name is the tuple of its fields
+
+    def spell(self, type: Type) -> str:
+        if type in self.simple:
+            return self.simple[type]
+        match type:
+            case ListType(element):
+                return self.list.format(self.spell(element))
+            case DictType(key, value):
+                return self.dict.format(f"{self.spell(key)}, {self.spell(value)}")
+            case OptionalType(element):
+                return self.optional.format(self.spell(element))
+            case UnionType(members):
+                return f"Union[{', '.join(map(self.spell, members))}]"
+            case TupleType(elements):
+                return self.tuple.format(", ".join(map(self.spell, elements)) or "()")
+            case RecordType("iterator", ((_, element),)):
+                return self.iterator.format(self.spell(element))
+            case RecordType(name, _) if self.classes_only and not name.isidentifier():
+                return self.tuple.format(", ".join(map(self.spell, parts(type))))
+            case RecordType(name, _):
+                return name
+            case TensorType():
+                return self.simple[TENSOR]
+        return str(type)
+
+
+_SIMPLE = {NONE: "None", ANY: "Any", DEVICE: "torch.device", DTYPE: "torch.dtype"}
+_MESSAGES = _Words(
+    {**_SIMPLE, TENSOR: "Tensor", UNKNOWN: "?", NUMBER: "number"},
+    "List[{}]", "Dict[{}]", "Tuple[{}]", "Optional[{}]", "Iterator[{}]", False,
+)  # fmt: skip
+_CODE = _Words(
+    {**_SIMPLE, TENSOR: "torch.Tensor", UNKNOWN: "Any", NUMBER: "float"},
+    "list[{}]", "dict[{}]", "tuple[{}]", "Union[{}, None]", "collections.abc.Iterator[{}]", True,
+)  # fmt: skip
+
+
+def spell(type: Type) -> str:
+    """``type`` as a user writes it in an annotation."""
+    return _MESSAGES.spell(type)
 
 
 def annotation(type: Type) -> str:
     """``type`` as an annotation in generated code."""
-    if type in _SIMPLE:
-        return _SIMPLE[type]
-    match type:
-        case ListType(element):
-            return f"list[{annotation(element)}]"
-        case DictType(key, value):
-            return f"dict[{annotation(key)}, {annotation(value)}]"
-        case OptionalType(element):
-            return f"Union[{annotation(element)}, None]"
-        case UnionType(members):
-            return f"Union[{', '.join(map(annotation, members))}]"
-        case TupleType(elements):
-            return f"tuple[{', '.join(map(annotation, elements)) or '()'}]"
-        case RecordType(name, _) if name.isidentifier():
-            return name
-        case RecordType():
-            return f"tuple[{', '.join(map(annotation, parts(type)))}]"
-    return str(type)
+    return _CODE.spell(type)
 
 
 def literal(value: Any) -> ast.expr:

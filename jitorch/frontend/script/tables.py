@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 
 from jitorch import devices, dtypes
-from jitorch.frontend.script.relations import NUMBER, iterator
+from jitorch.frontend.script.relations import NUMBER
 from jitorch.ir.types import (
     ANY,
     BOOL,
@@ -234,8 +234,6 @@ COMPLEX_ATTRIBUTES: dict[str, Type] = {"real": FLOAT, "imag": FLOAT}
 
 LISTS_OF = {"keys", "values", "items"}
 """Methods of dicts whose views become lists."""
-
-EMPTY_ITERATOR = iterator(ANY)
 
 
 @cache

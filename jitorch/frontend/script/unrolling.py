@@ -9,7 +9,6 @@ from typing import Any
 from jitorch.frontend.script.frame import Made
 from jitorch.frontend.script.statements import Statements
 from jitorch.ir.graph import Value
-from jitorch.ir.types import RecordType
 
 
 class Unrolling(Statements):
@@ -62,8 +61,8 @@ class Unrolling(Statements):
         with self.attempt():
             meaning = self.meaning(node)
         kind = meaning.type if isinstance(meaning, Value) else None
-        record = self.program.classes.get(kind.name) if isinstance(kind, RecordType) else None
-        if record is None or record.kind not in ("list", "dict", "sequential"):
+        record = None if kind is None else self.modules_in(kind)
+        if record is None:
             return None
         names = list(record.fields)
         keys = [n if record.kind == "dict" or method != "iter" else int(n) if n.isdigit() else i

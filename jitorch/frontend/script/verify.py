@@ -49,9 +49,14 @@ def _verify_class(program: Program, name: str, record: Class) -> None:
     for field in record.fields:
         _refuse_unless(_is_field(field, record.kind), f"a field of {name}", field)
     for base in record.bases:
+        if record.kind == "exception" and base in tables.EXCEPTIONS:
+            continue
         found = program.classes.get(base)
+        kinds = ("exception",) if record.kind == "exception" else ("class", "dataclass")
         earlier = list(program.classes).index(base) < list(program.classes).index(name) if found else False
-        _refuse_unless(found is not None and found.kind in ("class", "dataclass") and earlier, "a base class", base)
+        _refuse_unless(found is not None and found.kind in kinds and earlier, "a base class", base)
+    if record.kind == "exception":
+        _refuse_unless(bool(record.bases) and not record.fields and not record.methods, "an exception", name)
     for default in record.defaults.values():
         _verify_default(program, default)
     for member in record.constants if record.kind == "enum" else ():
@@ -69,7 +74,7 @@ def _is_field(name: str, kind: str) -> bool:
 
 
 def _is_own_name(name: str) -> bool:
-    return tables.is_name(name) and name not in RESERVED and name not in tables.BUILTINS
+    return tables.is_name(name) and name not in RESERVED | tables.BUILTINS | tables.EXCEPTIONS
 
 
 def _verify_function(program: Program, function: Function) -> None:
@@ -125,10 +130,11 @@ class _Verifier:
                 check(self, node)
             if node.op.name in ("break", "continue"):
                 _refuse_unless(in_loop, "a place for", node.op.name)
-            inner = in_loop or node.op.name in ("while", "for")
-            for region in (v for v in node.attrs.values() if isinstance(v, Graph)):
-                _refuse_unless(not region.inputs, "a region with inputs", region.name)
-                self.graph(region, depth + 1, inner)
+            is_loop = node.op.name in ("while", "for")
+            for name, region in node.attrs.items():
+                if isinstance(region, Graph):
+                    _refuse_unless(not region.inputs, "a region with inputs", region.name)
+                    self.graph(region, depth + 1, in_loop or (is_loop and name == "body"))
 
     def target(self, target: Any) -> None:
         if isinstance(target, tuple):
@@ -289,7 +295,8 @@ def _blocks(*names: str) -> Callable[[_Verifier, Node], None]:
     def check(verifier: _Verifier, node: Node) -> None:
         for name in names:
             region = node.attrs[name]
-            _refuse_unless(isinstance(region, Graph) and not region.outputs, "a region of", node.op.name)
+            there = isinstance(region, Graph) and not region.outputs
+            _refuse_unless(there or (region is None and name == "orelse"), "a region of", node.op.name)
         if node.op.name == "for":
             _target(verifier, node)
         if node.op.name == "while":
@@ -303,7 +310,10 @@ def _blocks(*names: str) -> Callable[[_Verifier, Node], None]:
 
 
 def _raise(verifier: _Verifier, node: Node) -> None:
-    _refuse_unless(node.attrs["name"] in tables.EXCEPTIONS, "an exception", node.attrs["name"])
+    name = node.attrs["name"]
+    record = verifier.program.classes.get(name) if isinstance(name, str) else None
+    own = record is not None and record.kind == "exception"
+    _refuse_unless(own or name in tables.EXCEPTIONS, "an exception", name)
 
 
 def _isinstance(verifier: _Verifier, node: Node) -> None:
@@ -335,8 +345,8 @@ _CHECKS: dict[str, Callable[[_Verifier, Node], None]] = {
     "augment_item": _binary,
     "delete": _target,
     "if": _blocks("then", "orelse"),
-    "while": _blocks("body"),
-    "for": _blocks("body"),
+    "while": _blocks("body", "orelse"),
+    "for": _blocks("body", "orelse"),
     "with": _blocks("body"),
     "raise": _raise,
 }

@@ -163,14 +163,6 @@ def key_type(d: Dict[str, int]):
     return d[1]
 
 
-def loop_else(n: int):
-    for i in range(n):
-        pass
-    else:
-        n = 1
-    return n
-
-
 def default_none(x: torch.Tensor, n: int = None):
     return x
 
@@ -228,7 +220,6 @@ CASES = [
     (python_object, "unsupported", "OBJECT cannot be called", "return OBJECT(x)", "OBJECT", "@jit.ignore"),
     (union_method, "type-mismatch", "x is Union[int, str]", "return x.upper()", "x.upper", "isinstance(x"),
     (key_type, "type-mismatch", "the key has the wrong type", "return d[1]", "1", "str(1)"),
-    (loop_else, "unsupported", "else of a loop", "n = 1", "n = 1", "set a flag"),
     (default_none, "type-mismatch", "the default of n has another type", "def default_none", None, "Optional[int]"),
     (
         recursive,

@@ -234,21 +234,72 @@ def test_loops_over_a_part_of_the_modules():
     same(torch.jit.script(module)(X), module(X))
 
 
-def test_break_in_a_loop_over_modules_is_refused():
-    class Breaks(nn.Module):
+class Leaves(nn.Module):
+    """Loops over modules that are left early, by a number or by the values of a tensor."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps = nn.ModuleList([Inner(3), nn.ReLU(), Inner(3)])
+        self.named = nn.ModuleDict({"a": Inner(3), "b": nn.Tanh()})
+
+    def forward(self, x, skipped: int, limit: float):
+        for i, step in enumerate(self.steps):
+            if i == skipped:
+                continue
+            if bool(x.sum() > limit):
+                break
+            x = step(x) + 1
+            last = step
+        else:
+            x = x * 0.5
+        count = 0
+        for name, module in self.named.items():
+            for step in self.steps:
+                if skipped == 2 and name == "a":
+                    break
+                count += 1
+                x = step(x)
+            else:
+                if count == 4:
+                    continue
+            x = module(x)
+        return x, count
+
+
+def test_loops_over_modules_can_be_left():
+    torch.manual_seed(0)
+    module = Leaves()
+    scripted = torch.jit.script(module, fullgraph=True)
+    assert "for _turn in range(3):" in scripted.code
+    for args in ((X, 1, 1e9), (X, 5, 1e9), (X, 2, 3.0), (X, 0, -1e9)):
+        same(scripted(*args), module(*args))
+        weights = list(module.parameters())
+        for got, wanted in zip(*[torch.autograd.grad(m(*args)[0].sum(), weights, allow_unused=True)
+                                 for m in (scripted, module)]):  # fmt: skip
+            same(got, wanted)
+    buffer = io.BytesIO()
+    torch.jit.save(scripted, buffer)
+    buffer.seek(0)
+    loaded = torch.jit.load(buffer)
+    assert loaded.program_code == scripted.program_code
+    same(loaded(X, 1, 3.0), module(X, 1, 3.0))
+
+
+def test_a_variable_that_a_turn_may_skip_has_no_value():
+    class Skips(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.steps = nn.ModuleList([nn.ReLU()])
+            self.steps = nn.ModuleList([nn.ReLU(), nn.Tanh()])
 
-        def forward(self, x):
+        def forward(self, x, n: int):
             for step in self.steps:
-                if x.dim() == 1:
-                    break
-                x = step(x)
-            return x
+                if n == 1:
+                    continue
+                y = step(x)
+            return y
 
-    with pytest.raises(CompileError, match="break in a loop over modules"):
-        torch.jit.script(Breaks())
+    with pytest.raises(CompileError, match="y has no value if the loop continues"):
+        torch.jit.script(Skips())
 
 
 def test_explain_says_what_ran_as_python():

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 import jitorch as torch
 from jitorch.frontend.script import relations
-from jitorch.frontend.script.relations import NUMBER, UNKNOWN, fits, join, mismatch, spell, type_of, union, without
+from jitorch.frontend.script.relations import NUMBER, UNKNOWN, fits, join, mismatch, type_of, union, without
+from jitorch.frontend.script.spelling import spell
 from jitorch.ir import types
 from jitorch.ir.parser import parse_type
 from jitorch.ir.types import (
