@@ -398,6 +398,8 @@ def simplify(e: Call) -> Expr:
             return x
         case Call("or", (Const(False), x)) | Call("or", (x, Const(False))) if e.dtype is dtypes.bool_:
             return x
+        case Call("and", (Const(False) as no, _)) | Call("and", (_, Const(False) as no)) if e.dtype is dtypes.bool_:
+            return no
     if not _is_integer(e):
         return e
     match e:

@@ -29,13 +29,19 @@ from jitorch.lower.fuse import FLAT_VIEWS, INDEX_VIEWS
 from jitorch.lower.index import Index
 from jitorch.lower.nests import finish, kernel_of
 from jitorch.lower.padded import Padded, PaddedAxis, padded_kernel
+from jitorch.lower.panels import Batch, Product, Side, product_kernel
 from jitorch.lower.pull import Puller
 from jitorch.lower.recipe import Job, Made
 from jitorch.lower.target import Target
+from jitorch.lower.tiles import choose_tile, staged_blocking
 from jitorch.ops.conv import padded_sizes
 
 MOST_REMAINDERS = 9
 """Strides with more remainders than this multiply zeros: each remainder is a kernel to compile."""
+
+
+FEW_CHANNELS = 16
+"""With fewer channels in or out there is not enough work on an element to pay for its copy."""
 
 
 def convolution(job: Job) -> Made:
@@ -50,7 +56,7 @@ def convolution(job: Job) -> Made:
     spread = any(attrs["interior"]) and all(s == 1 for s in attrs["stride"])
     if spread and math.prod(e + 1 for e in attrs["interior"]) <= MOST_REMAINDERS:
         return recipe.by_remainder()
-    return recipe.forward()
+    return recipe.pointwise() if recipe.is_pointwise() else recipe.forward()
 
 
 def sum_dtype(dtype: DType) -> DType:
@@ -139,6 +145,52 @@ class _Recipe:
         self.dtype = sum_dtype(job.out.dtype)
         self.kernels: list[k.Kernel] = []
         self.temporaries: list[tuple[k.Buffer, Dim]] = []
+
+    @property
+    def pixels(self) -> int:
+        return math.prod(a.out for a in self.axes)
+
+    def is_pointwise(self) -> bool:
+        """Whether each output sees one element of each channel, all in the order of the input: a matrix product."""
+        plain = all(a.kernel == a.stride == a.spacing == 1 and a.size == a.out and a.low == 0 for a in self.axes)
+        wide = self.pixels >= self.job.target.lanes(self.dtype)
+        return plain and wide and min(self.inputs, self.outputs) >= FEW_CHANNELS
+
+    def pointwise(self) -> Made:
+        """Weights times all pixels of an image; each task copies its pixels, which lie a whole channel apart."""
+        job, axes = self.job, len(self.axes)
+        weight = self._weight()
+        taps: list[k.Expr] = [k.const(0)] * axes
+
+        def of_row(at: Batch, first: k.Expr, c: k.Expr, place: k.Expr) -> k.Expr:
+            return weight(at[1] * self.outputs + (first + place), c, taps)
+
+        def of_pixel(at: Batch, pixel: k.Expr, c: k.Expr) -> tuple[tuple[k.Stmt, ...], k.Expr]:
+            puller = Puller(job.buffers, job.scalars)
+            index = Index(job.types[0].shape, [(1, at[0]), (1, at[1] * self.inputs + c), (axes, pixel)])
+            value = puller.pull(self.x, index)
+            return tuple(puller.block.statements), value
+
+        def store(at: Batch, row: k.Expr, pixel: k.Expr, total: k.Expr) -> tuple[k.Stmt, ...]:
+            index = Index(job.out.shape, [(1, at[0]), (1, at[1] * self.outputs + row), (axes, pixel)])
+            return job.sink.store_at(index, k.cast(total, job.out.dtype))
+
+        tile = choose_tile(job.target, self.dtype, self.outputs, self.pixels, True)
+        product = Product(
+            (self.batch, self.groups),
+            Side(self.outputs, tile.rows, of_row),
+            Side(self.pixels, tile.lanes, lambda at, first, c, place: of_pixel(at, first + place, c)[1]),
+            self.inputs,
+            self.dtype,
+            store,
+            tile.width,
+            is_cheap=job.sink.is_plain,
+            stage=of_pixel,
+        )
+        batch = self.batch * self.groups
+        blocking = staged_blocking(tile, self.dtype, batch, self.outputs, self.pixels, self.inputs)
+        self.kernels.append(product_kernel(job.name, product, blocking))
+        return self._made()
 
     def forward(self) -> Made:
         pairs = [axis.forward() for axis in self.axes]

@@ -43,7 +43,10 @@ class Sink:
 
         Inside of a vector loop they work on all its lanes at once.
         """
-        index = Index.of(self.result.type.shape, coordinates)  # type: ignore[union-attr]
+        return self.store_at(Index.of(self.result.type.shape, coordinates), element)  # type: ignore[union-attr]
+
+    def store_at(self, index: Index, element: k.Expr) -> tuple[k.Stmt, ...]:
+        """The same for an element at ``index``, which may be flat over several axes."""
         puller = Puller({v: b for v, b in self.buffers.items() if v not in self.values}, self.scalars)
         puller.block.memo[(self.result, index.key)] = element if self.is_plain else puller.let(element)
         # Everything is read before anything is stored: a result may later take the place of an input.

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from jitorch import dims
 from jitorch.dims import Dim
 from jitorch.dtypes import DType
 from jitorch.ir import kernel as k
 from jitorch.ir.sizes import size_expr
 from jitorch.lower.nests import kernel_of
-from jitorch.lower.panels import Batch, Side, ceil_div
-
-Element = Callable[[Batch, k.Expr, k.Expr], tuple[tuple[k.Stmt, ...], k.Expr]]
-"""From batch coordinates, place along the panelled axis and ``k`` to statements and the element they compute."""
+from jitorch.lower.panels import Batch, Element, Side, ceil_div
 
 LINE = 16
 """Neighbours along ``k`` that are copied in one go: a cache line of f32."""

@@ -24,6 +24,8 @@ from jitorch.lower.tiles import Blocking
 Batch = tuple[k.Expr, ...]
 Load = Callable[[Batch, k.Expr, k.Expr, k.Expr], k.Expr]
 """From batch coordinates, first element of the panel, ``k`` and the place in the panel to the element."""
+Element = Callable[[Batch, k.Expr, k.Expr], tuple[tuple[k.Stmt, ...], k.Expr]]
+"""From batch coordinates, place along the panelled axis and ``k`` to statements and the element they compute."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ class Product:
     """What the kernel computes.  ``store(batch, row, lane, element)`` gives the statements that use an element.
 
     ``across``: elements that are neighbours along ``rows``, not along ``lanes``, are neighbours in the output.
+    ``stage``: the elements of ``lanes``, of which each task copies its block into scratch memory, chunk by chunk.
     """
 
     batch: tuple[Dim, ...]
@@ -82,6 +85,7 @@ class Product:
     width: int
     across: bool = False
     is_cheap: bool = True
+    stage: Element | None = None
 
     def over(self, body: Callable[[k.Expr, k.Expr], tuple[k.Stmt, ...]]) -> tuple[k.Stmt, ...]:
         """``body`` for each row and lane of a tile, in registers."""
@@ -115,7 +119,9 @@ class _Writer:
         if self.chunks != 1 and self.chunks != 0:
             size = blocking.rows * blocking.lanes * p.rows.tile * p.lanes.tile
             self.partial = self._scratch("partial", size)
-        self.edge: k.Buffer | None = None
+        self.staged: k.Buffer | None = None
+        if p.stage is not None:
+            self.staged = self._scratch("staged", blocking.chunk * blocking.lanes * p.lanes.tile)
 
     def _scratch(self, name: str, size: int) -> k.Buffer:
         buffer = k.Buffer(name, self.p.sums, "local", size)
@@ -135,9 +141,30 @@ class _Writer:
         rows = _fewer(self.blocking.rows, p.rows.panels, row_block)
         lanes = _fewer(self.blocking.lanes, p.lanes.panels, lane_block)
         nest: tuple[k.Stmt, ...] = (k.For(j, lanes, (k.For(i, rows, inner),)),)
+        if self.staged is not None:
+            nest = (self.fill(batch, lane_panel, j, lanes, c), *nest)
         if self.partial is not None:
             nest = (k.For(c, size_expr(self.chunks), nest),)
         return (k.For(task, size_expr(dims.prod(sizes)), (*body, *nest), "parallel"),)
+
+    def fill(self, batch: Batch, lane_panel: k.Expr, j: k.Var, lanes: k.Expr, c: k.Var) -> k.Stmt:
+        """Copy a chunk of a block of lanes, in the order of memory."""
+        p, kk, v, start = self.p, k.Var("k"), k.Var("v"), k.Var("start")
+        at, length = self.chunk_of(c, kk)
+        statements, value = p.stage(batch, start + v, at)  # type: ignore[misc]
+        to = (j * self.blocking.chunk + kk) * p.lanes.tile + v
+        copy = (*statements, k.Store(self.staged, to, k.cast(value, p.sums)))  # type: ignore[arg-type]
+        pieces = k.For(v, k.const(p.lanes.tile), copy, "vector")
+        panel = (k.Let(start, p.lanes.start(lane_panel * p.lanes.tile)), pieces)
+        return k.For(kk, length, (k.For(j, lanes, panel),))
+
+    def chunk_of(self, c: k.Var, kk: k.Var) -> tuple[k.Expr, k.Expr]:
+        """Term ``kk`` of chunk ``c``, and how many terms that has."""
+        size = size_expr(self.p.inner)
+        if self.partial is None:
+            return kk, size
+        first = c * self.blocking.chunk
+        return first + kk, k.call("minimum", self.blocking.chunk, size - first)
 
     # -- one tile --------------------------------------------------------------------------------
     def micro(
@@ -150,8 +177,7 @@ class _Writer:
         tile = self._scratch("tile", rows * lanes)
         kk = k.Var("k")
         zero = p.over(lambda r, v: (k.Store(tile, r * lanes + v, k.const(0, p.sums)),))
-        length: k.Expr = size_expr(p.inner)
-        at: k.Expr = kk
+        at, length = self.chunk_of(c, kk)
         saved = (j * self.blocking.rows + i) * (rows * lanes)
         if self.partial is None:
             body += zero
@@ -159,14 +185,16 @@ class _Writer:
             partial = self.partial
             loaded = p.over(lambda r, v: _copy(tile, r * lanes + v, partial, saved + r * lanes + v))
             body.append(k.If(c.eq(0), zero, loaded))
-            length = k.call("minimum", self.blocking.chunk, size_expr(p.inner) - c * self.blocking.chunk)
-            at = c * self.blocking.chunk + kk
+
+        def of_lane(v: k.Expr) -> k.Expr:
+            if self.staged is not None:
+                return k.Load(self.staged, (j * self.blocking.chunk + kk) * lanes + v)
+            return k.cast(p.lanes.element(batch, p.lanes.start(lane), at, v), p.sums)
 
         def add(r: k.Expr, v: k.Expr) -> tuple[k.Stmt, ...]:
             a = k.cast(p.rows.element(batch, p.rows.start(row), at, r), p.sums)
-            b = k.cast(p.lanes.element(batch, p.lanes.start(lane), at, v), p.sums)
             place = r * lanes + v
-            return (k.Store(tile, place, k.call("add", k.Load(tile, place), k.call("mul", a, b))),)
+            return (k.Store(tile, place, k.call("add", k.Load(tile, place), k.call("mul", a, of_lane(v)))),)
 
         body.append(k.For(kk, length, p.over(add)))
         done = self.finish(batch, tile, row, lane)

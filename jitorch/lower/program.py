@@ -17,6 +17,7 @@ from jitorch.ir.types import ScalarType, TensorType
 from jitorch.lower import control, fuse
 from jitorch.lower.abreast import abreast
 from jitorch.lower.alike import Cone, Shared, Temporaries, cone
+from jitorch.lower.borders import cut_borders
 from jitorch.lower.convolution import convolution
 from jitorch.lower.copies import share_copies
 from jitorch.lower.crosswise import tile
@@ -349,7 +350,7 @@ class Lowering:
             return (row_reduction_kernel(name, value, node, here.buffers, here.scalars),), ()
         if kind in ("scalar", "pull", "reduce"):
             kernel = map_kernel(name, group.values, here.buffers, here.scalars)
-            return (tile(cut_quotients(abreast(kernel))) if self.target.is_cpu else kernel,), ()
+            return (tile(cut_borders(cut_quotients(abreast(kernel)))) if self.target.is_cpu else kernel,), ()
         raise BackendError(f"{node.op.name} ({kind}) has no kernel")
 
     def _recipe(self, name: str, group: Group, node: Node, here: Cone) -> tuple[tuple[k.Kernel, ...], Temporaries]:

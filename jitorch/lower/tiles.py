@@ -20,6 +20,7 @@ CHUNK = 256
 BLOCK_ROWS, BLOCK_LANES = 192, 128
 """Of a task: its rows for a chunk of the sum, and their sums, fit the second-level cache together."""
 SCRATCH_BYTES = 160 * 1024
+STAGE_BYTES = 192 * 1024
 STREAM_LANES, STREAM_CHUNK = 1024, 8
 """For one row times a matrix read in place: so many lanes of so many rows at a time."""
 LEAST_STREAM_LANES = 256
@@ -130,6 +131,16 @@ def choose_blocking(
         else:
             row_panels = (row_panels + 1) // 2
     return Blocking(row_panels, lane_panels, chunk)
+
+
+def staged_blocking(tile: Tile, dtype: DType, batch: Dim, rows: int, lanes: int, inner: int) -> Blocking:
+    """Like `choose_blocking`, for lanes that each task copies: the copy and sums between chunks fit `STAGE_BYTES`."""
+    found = choose_blocking(tile, dtype, batch, rows, lanes, inner)
+    panels = found.lanes
+    kept = found.rows * tile.rows if found.chunk < inner else 0
+    while panels > 1 and (found.chunk + kept) * panels * tile.lanes * dtype.itemsize > STAGE_BYTES:
+        panels -= 1
+    return Blocking(found.rows, panels, found.chunk)
 
 
 def _stream_lanes(batch: Dim, lanes: Dim) -> int:

@@ -123,6 +123,46 @@ def test_other_dtypes(op: str, dtype: str) -> None:
     check(op, (2, 3, 5, 6), (4, 3, 3, 3), geometry(2, low=(1, 1), high=(1, 1)), dtype)
 
 
+POINTWISE = [
+    ((2, 17, 5, 8), (19, 17, 1, 1), geometry(2)),
+    ((1, 32, 40), (40, 16, 1), geometry(1, groups=2)),
+    ((1, 400, 3, 11), (16, 400, 1, 1), geometry(2)),
+    ((2, 16, 2, 3, 4), (33, 16, 1, 1, 1), geometry(3)),
+]
+
+
+@pytest.mark.parametrize(("x", "w", "attrs"), POINTWISE, ids=["images", "groups", "chunks", "volumes"])
+@pytest.mark.parametrize("dtype", ["f32", "f64", "f16", "i32"])
+def test_a_pointwise_layer_is_one_product(
+    x: tuple[int, ...], w: tuple[int, ...], attrs: dict[str, Any], dtype: str
+) -> None:
+    lowered = check("convolution", x, w, attrs, dtype)
+    kernel = lowered.kernels[-1]
+    assert "staged" in [b.name for b in kernel.scratch]
+    assert [kernel.name for kernel in lowered.kernels] in (["convolution_1"], ["convolution_1_weights", "convolution_1"])
+
+
+def test_a_pointwise_layer_computes_its_input_on_the_way() -> None:
+    text = """graph @main(%x: f32[2, 16, 4, 5], %w: f32[17, 16, 1, 1], %b: f32[2, 17, 4, 5]) {
+      %0: f32[2, 16, 4, 5] = mul(%x, %x)
+      %1: f32[2, 17, 4, 5] = convolution(%0, %w, stride=(1, 1), dilation=(1, 1), low=(0, 0), high=(0, 0), interior=(0, 0), groups=1)
+      %2: f32[2, 17, 4, 5] = add(%1, %b)
+      return %2
+    }"""  # noqa: E501
+    arrays = [RNG.integers(-3, 4, s).astype(np.float32) for s in ((2, 16, 4, 5), (17, 16, 1, 1), (2, 17, 4, 5))]
+    assert [kernel.name for kernel in assert_lowers(text, *arrays).kernels] == ["convolution_1"]
+
+
+def test_a_pointwise_layer_takes_a_batch_of_any_size() -> None:
+    types = [TensorType(dtypes.float32, (symbol("N"), 16, 3, 7)), TensorType(dtypes.float32, (16, 16, 1, 1))]
+    lowered = program(trace_types(lambda x, y: OPS["convolution"](x, y, **geometry(2)), types))
+    for batch in (0, 1, 3):
+        arrays = [RNG.integers(-3, 4, s).astype(np.float32) for s in ((batch, 16, 3, 7), (16, 16, 1, 1))]
+        expected = OPS["convolution"].rules["numpy"](*arrays, **geometry(2))
+        (actual,) = execute(lowered, arrays, [expected], [batch])
+        np.testing.assert_array_equal(actual, expected)
+
+
 def test_the_input_is_read_in_place_where_nothing_is_around_it() -> None:
     lowered = check("convolution", (1, 3, 4, 8), (5, 3, 1, 1), geometry(2))
     assert [kernel.name for kernel in lowered.kernels] == ["convolution_1"]
