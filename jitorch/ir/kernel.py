@@ -5,7 +5,7 @@
     stmt   = Let(var, value)             name a value; never assigned again
            | Local(var, init)            a mutable scalar
            | Assign(var, value)          give a Local a new value
-           | Store(buffer, index, value)
+           | Store(buffer, index, value, streamed)   streamed: past the caches, for nobody reads it soon
            | For(var, extent, body, kind)   var = 0, 1, ..., extent - 1
            | If(test, then, orelse)
            | Barrier()                   all threads of a block meet
@@ -259,9 +259,10 @@ class Store(Stmt):
     buffer: Buffer
     index: Expr
     value: Expr
+    streamed: bool = False
 
     def __str__(self) -> str:
-        return f"{Load(self.buffer, self.index)} = {self.value}"
+        return f"{'stream ' if self.streamed else ''}{Load(self.buffer, self.index)} = {self.value}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -204,6 +204,9 @@ class _Builder:
     def on_store(self, name: Token, index: Tree, value: Tree) -> k.Store:
         return k.Store(self.find_buffer(name), self.expr(index), self.expr(value))
 
+    def on_streamed_store(self, name: Token, index: Tree, value: Tree) -> k.Store:
+        return k.Store(self.find_buffer(name), self.expr(index), self.expr(value), streamed=True)
+
     def on_for(self, name: Token, dtype: Token | None, kind: Token, extent: Tree, body: Tree) -> k.For:
         if str(kind) not in k.KINDS:
             _fail(kind, f"{kind} is not a kind of loop", ", ".join(k.KINDS))

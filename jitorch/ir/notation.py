@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from jitorch.dtypes import Category, DType, float32, int64
 
 KEYWORDS = frozenset(
-    "kernel program shared local global let var for in if else barrier true false inf nan nan_bits "
+    "kernel program shared local global let var for in if else barrier stream true false inf nan nan_bits "
     "input output scalar status arena alloc place at of free launch copy loop while return view stop".split()
 )
 

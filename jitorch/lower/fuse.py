@@ -103,11 +103,15 @@ def _costs(graph: Graph) -> dict[Value, int]:
     return cost
 
 
+def cost_of(function: str) -> int:
+    """Simple operations that scalar function ``function`` takes as long as."""
+    return 1 if function in _SIMPLE else _COSTS.get(function, 20)
+
+
 def own_cost(node: Node) -> int:
     """Operations that an elementwise op or a view takes for one element, without its operands."""
     if node.op.lowering == "scalar":
-        name = node.op.scalar or ""
-        return 1 if name in _SIMPLE else _COSTS.get(name, 20)
+        return cost_of(node.op.scalar or "")
     return 0 if node.op.name in _FREE_PULLS else 3
 
 

@@ -36,6 +36,7 @@ from jitorch.lower.recompute import recompute
 from jitorch.lower.reuse import reuse_operands, reuse_written
 from jitorch.lower.row_kernel import row_kernels
 from jitorch.lower.rows import row_groups
+from jitorch.lower.stream import stream_results
 from jitorch.lower.target import Target, target_of
 from jitorch.lower.weight_gradient import convolution_weight
 
@@ -64,7 +65,7 @@ def program(graph: Graph, name: str | None = None, target: Target | str = "cpu")
     """
     chosen = target_of(target)
     made = reuse_operands(Lowering(graph, name or graph.name, chosen).run())
-    return plan_memory(share_copies(made) if chosen.is_cpu else made)
+    return plan_memory(stream_results(share_copies(made), chosen) if chosen.is_cpu else made)
 
 
 class Names:

@@ -111,7 +111,7 @@ class _Generator:
                 test = self.expr(dtypes.bool_, 2)
                 return k.If(test, self.block(depth - 1), self.block(depth - 1) if self.draw(st.booleans()) else ())
         buffer = self.draw(st.sampled_from(self.outputs + self.scratch))
-        return k.Store(buffer, self.index(), self.expr(buffer.dtype, 3))
+        return k.Store(buffer, self.index(), self.expr(buffer.dtype, 3), streamed=self.count % 2 == 0)
 
     def extent(self) -> Expr:
         return self.draw(st.sampled_from([k.const(2), k.const(3), self.size, self.size + 1]))

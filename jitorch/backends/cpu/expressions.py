@@ -128,8 +128,8 @@ def load(function: Function, scope: Scope, buffer: Buffer, place: Value) -> Valu
     return Value(words.from_memory(at(function, dtype, scope.lanes), result), dtype, scope.lanes)
 
 
-def store(function: Function, scope: Scope, buffer: Buffer, place: Value, value: Value) -> None:
-    """Store ``value`` at index ``place``; `load`'s other side."""
+def store(function: Function, scope: Scope, buffer: Buffer, place: Value, value: Value, streamed: bool = False) -> None:
+    """Store ``value`` at index ``place``: `load`, the other way.  Only vectors can be ``streamed``."""
     dtype = buffer.dtype
     if place.is_uniform:
         if not value.is_uniform:
@@ -144,7 +144,27 @@ def store(function: Function, scope: Scope, buffer: Buffer, place: Value, value:
         return
     raw = words.to_memory(at(function, dtype, scope.lanes), vector)
     pointer = element(function, scope, buffer, place.text)
-    function.do(f"store {memory_type(dtype, scope.lanes)} {raw}, ptr {pointer}, align {dtype.itemsize}")
+    if streamed and scope.lanes & (scope.lanes - 1) == 0:
+        _stream(function, f"store {memory_type(dtype, scope.lanes)} {raw}, ptr {pointer}", pointer, dtype, scope.lanes)
+    else:
+        function.do(f"store {memory_type(dtype, scope.lanes)} {raw}, ptr {pointer}, align {dtype.itemsize}")
+
+
+def _stream(function: Function, instruction: str, pointer: str, dtype: DType, lanes: int) -> None:
+    """A store that goes past the caches where the address is a multiple of its size, as processors ask."""
+    size = dtype.itemsize * lanes
+    address = function.op(f"ptrtoint ptr {pointer} to i64")
+    is_aligned = function.op(f"icmp eq i64 {function.op(f'and i64 {address}, {size - 1}')}, 0")
+    past, through, end = function.name("past"), function.name("through"), function.name("stored")
+    function.branch(is_aligned, past, through)
+    function.start(past)
+    function.do(f"{instruction}, align {size}, !nontemporal {function.module.nontemporal()}")
+    function.jump(end)
+    function.start(through)
+    function.do(f"{instruction}, align {dtype.itemsize}")
+    function.jump(end)
+    function.start(end)
+    function.streams = True
 
 
 def _store_one(function: Function, scope: Scope, buffer: Buffer, offset: str, value: str) -> None:

@@ -158,7 +158,7 @@ def add_kernel(module: Module, kernel: Kernel, name: str, linkage: str = "intern
     _add_scratch(function, scope, kernel)
     module.functions[name] = ""  # helpers come after, so that a kernel reads as it is written
     KernelWriter(function, (kernel, name)).block(kernel.body, scope)
-    function.do("ret void")
+    function.leave()
     # Not inlined, so that the buffers stay known to be distinct.
     group = 5 if function.is_heavy else 3
     module.functions[name] = function.text(f"{linkage}void {symbol(name)}({', '.join(params)}) #{group}")
@@ -203,9 +203,9 @@ class KernelWriter:
                 self._local(var, init, scope)
             case Assign(var, value):
                 self._assign(var, value, scope)
-            case Store(buffer, place, value):
+            case Store(buffer, place, value, streamed):
                 result = evaluate(self.function, scope, value)
-                store(self.function, scope, buffer, evaluate(self.function, scope, place), result)
+                store(self.function, scope, buffer, evaluate(self.function, scope, place), result, streamed)
             case If(test, then, orelse):
                 self._if(test, then, orelse, scope)
             case For():

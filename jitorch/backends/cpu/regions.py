@@ -144,7 +144,7 @@ def _functions(
     for buffer in private:
         scope.pointers[buffer.name] = scratch(inner, buffer)
     write(inner, scope, region.loop())
-    inner.do("ret void")
+    inner.leave()
     params = [f"{t}{a} %a{n}" for n, (t, a) in enumerate(zip(arguments.types, arguments.attributes))]
     group = 5 if inner.is_heavy else 3
     head = f"internal void {symbol(body)}({', '.join([*params, 'i64 %low', 'i64 %high'])}) #{group}"

@@ -123,6 +123,11 @@ class Module:
             self.functions[name] = build(self, symbol(name))
         return symbol(name)
 
+    def nontemporal(self) -> str:
+        """The metadata of a store past the caches."""
+        self.globals.setdefault("!0", "!0 = !{i32 1}")
+        return "!0"
+
     def keep(self, symbol: str) -> None:
         """Do not let the optimiser drop function ``symbol``, to which only an attribute points."""
         if symbol not in self.kept:
@@ -145,6 +150,7 @@ class Function:
         self.module = module
         self.block = "entry"
         self.is_heavy = False  # computes so much an element that the widest registers pay
+        self.streams = False  # stores past the caches, which other threads see only after a fence
         self._lines: list[str] = []
         self._entry: list[str] = []
         self._known: dict[str, str] = {}  # what this block has computed
@@ -193,6 +199,12 @@ class Function:
 
     def branch(self, test: str, then: str, orelse: str) -> None:
         self.do(f"br i1 {test}, label %{then}, label %{orelse}")
+
+    def leave(self) -> None:
+        """Return nothing, when all that was stored is there for other threads."""
+        if self.streams:
+            self.do("fence seq_cst")
+        self.do("ret void")
 
     def text(self, head: str) -> str:
         """The definition; ``head`` is what stands before the brace."""

@@ -62,6 +62,31 @@ def test_loops_with_a_constant_extent(kind: str, extent: int, run_kernel: Run) -
     assert not out[extent:].any()
 
 
+@pytest.mark.parametrize("lanes", [1, 3, 4, 16])
+@pytest.mark.parametrize("offset", [0, 1])
+@pytest.mark.parametrize("dtype", [dtypes.float32, dtypes.float16, dtypes.bool_], ids=lambda d: d.name)
+def test_streamed_stores_at_any_address(dtype: dtypes.DType, offset: int, lanes: int, run_kernel: Run) -> None:
+    x, out = Buffer("x", dtype), Buffer("out", dtype)
+    place = i * lanes + J
+    inner = For(J, const(lanes), (Store(out, place, Load(x, place), streamed=True),), "vector")
+    values = (np.arange(4 * lanes) % 2).astype(dtype.numpy)
+    memory = np.zeros(4 * lanes + 64, dtype.numpy)
+    first = -memory.ctypes.data % 64 // memory.itemsize + offset
+    result = memory[first : first + 4 * lanes]
+    run_kernel(Kernel("copy", (x, out), (), (For(i, const(4), (inner,), "parallel"),)), values, result)
+    np.testing.assert_array_equal(result, values)
+    assert memory[:first].sum() == memory[first + 4 * lanes :].sum() == 0
+
+
+def test_streamed_stores_are_fenced() -> None:
+    inner = For(J, const(8), (Store(OUT, i * 8 + J, Load(X, i * 8 + J), streamed=True),), "vector")
+    kernel = Kernel("copy", (X, OUT), (), (For(i, const(1 << 20), (inner,), "parallel"),))
+    text = llvm.render_kernel(kernel)
+    loop = text[text.index("define internal void @copy.loop0") :]
+    assert loop.index("!nontemporal") < loop.index("fence seq_cst") < loop.index("ret void")
+    assert "movnt" in native.assembly(text, target=native.Target("x86_64-unknown-linux-gnu", "znver3", ""))
+
+
 def test_negative_extents_run_nothing(run_kernel: Run) -> None:
     out = np.zeros(4, np.float32)
     kernel = Kernel("fill", (OUT, N), (), (For(i, N - 5, (Store(OUT, i, const(1.0, F32)),)),))
