@@ -27,14 +27,16 @@ from jitorch.ir.op import Op
 from jitorch.ir.printer import print_graph
 from jitorch.ir.types import ScalarType, TensorType
 from jitorch.passes import pipeline
+from jitorch.passes.batch import batch_products
 from jitorch.passes.clean import cse, dce, fold
-from jitorch.passes.control import bound_sizes, hoist, hoist_literals, name_bound_sizes, prune, sink_constants
+from jitorch.passes.control import bound_sizes, name_bound_sizes, prune, sink_constants
 from jitorch.passes.decompose import decompose
+from jitorch.passes.hoist import hoist, hoist_literals, sink_views
 from jitorch.passes.merge_loops import merge_loops
 from jitorch.passes.partition import Region, partition
 from jitorch.passes.simplify import simplify
 
-CONTROL_PASSES = (merge_loops, prune, sink_constants, simplify, fold, cse, hoist, dce)
+CONTROL_PASSES = (merge_loops, prune, sink_constants, simplify, fold, cse, hoist, batch_products, sink_views, prune, dce)
 """What makes loops and branches smaller; nothing where there are none."""
 
 FALLBACK = ("cpu", "reference")

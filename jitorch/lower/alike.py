@@ -83,23 +83,38 @@ def _operands_first(values: Sequence[Value], is_leaf: Callable[[Value], bool]) -
 
 
 @dataclass(frozen=True)
+class Kernels:
+    """Kernels in the order they run, and the memory between them."""
+
+    kernels: tuple[k.Kernel, ...] = ()
+    temporaries: Temporaries = ()
+
+
+@dataclass(frozen=True)
 class Shared:
-    """The kernels that were made for the group called ``name``, whose cone was ``cone``."""
+    """The kernels that were made for the group called ``name``, whose cone was ``cone``.
+
+    Those of ``once`` run before the loop around, for they read only what no turn of it changes.
+    """
 
     name: str
     cone: Cone
-    kernels: tuple[k.Kernel, ...]
-    temporaries: Temporaries
+    always: Kernels
+    once: Kernels = Kernels()
 
-    def statements(self, name: str, cone: Cone) -> list[host.Stmt]:
-        """The same for a group called ``name``: its temporaries are allocated, its kernels launched."""
+    def statements(self, name: str, cone: Cone) -> tuple[list[host.Stmt], list[host.Stmt]]:
+        """The same for a group called ``name``, whose temporaries are allocated and kernels launched: what is done
+        once, and what is done in every turn."""
         there: dict[k.Buffer | k.Var, k.Buffer | k.Var] = {}
         there |= zip(self.cone.buffers.values(), cone.buffers.values(), strict=True)
         there |= zip(self.cone.scalars.values(), cone.scalars.values(), strict=True)
-        body: list[host.Stmt] = []
-        for buffer, size in self.temporaries:
-            own = there[buffer] = replace(buffer, name=name + buffer.name.removeprefix(self.name))
-            body.append(host.Alloc(own, size))
-        for kernel in self.kernels:
-            body.append(host.Launch(kernel, tuple(there.get(p, p) for p in kernel.params)))
-        return body
+        found: list[list[host.Stmt]] = []
+        for part in (self.once, self.always):
+            body: list[host.Stmt] = []
+            for buffer, size in part.temporaries:
+                own = there[buffer] = replace(buffer, name=name + buffer.name.removeprefix(self.name))
+                body.append(host.Alloc(own, size))
+            for kernel in part.kernels:
+                body.append(host.Launch(kernel, tuple(there.get(p, p) for p in kernel.params)))
+            found.append(body)
+        return found[0], found[1]

@@ -87,10 +87,11 @@ def _while(lowering: Lowering, node: Node) -> list[host.Stmt]:
     count = len(node.outputs)
     state = _results(lowering, node)
     before = _start(lowering, node.operands[:count], state)
-    inputs = [*state, *(lowering.given(v) for v in node.operands[count:])]
+    constants = [lowering.given(v) for v in node.operands[count:]]
+    inputs = [*state, *constants]
     test = k.Var(lowering.names.fresh("go"), node.attrs["test"].outputs[0].type.dtype)
-    head = lowering.inner(node.attrs["test"], inputs, [test])
-    body = lowering.inner(node.attrs["body"], inputs, state)
+    head = lowering.inner(node.attrs["test"], inputs, [test], constants)
+    body = lowering.inner(node.attrs["body"], inputs, state, constants)
     return [*before, host.While(head, test, body)]
 
 
@@ -116,7 +117,7 @@ def _scan(lowering: Lowering, node: Node) -> list[host.Stmt]:
     stacks = node.operands[carried : carried + stacked]
     rows = [part(lowering.given(v), i) for v, i in zip(stacks, body.inputs[carried:])]
     targets = [part(lowering.buffers[v], o) for v, o in zip(node.outputs[carried:], body.outputs[carried:])]
-    turn = lowering.inner(body, [*state, *rows, *constants], [*state, *targets])
+    turn = lowering.inner(body, [*state, *rows, *constants], [*state, *targets], constants)
     following = host.Scalar(step, step + 1)
     return [*before, host.Scalar(step, k.const(0)), host.While((), step < length, (*views, *turn, following))]
 

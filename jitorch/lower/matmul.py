@@ -97,12 +97,14 @@ class _Recipe:
         self.y = _Operand(y, job.out.shape[-1], -1, -2)
 
     def made(self) -> Made:
-        if self.is_thin():
+        if self.is_thin() and not self.job.fixed:
             return self.dots()
         across = self.runs_across()
         rows, lanes = (self.y, self.x) if across else (self.x, self.y)
-        in_place = self.reads_in_place(rows, lanes)
-        tile = choose_tile(self.job.target, self.sums, rows.size, lanes.size, in_place)
+        is_fixed = lanes.value in self.job.fixed
+        in_place = not is_fixed and self.reads_in_place(rows, lanes)
+        # What is packed once may as well have panels of any width.
+        tile = choose_tile(self.job.target, self.sums, rows.size, lanes.size, in_place or is_fixed)
         p = Product(
             self.batch,
             self.in_place(rows, tile.rows),
@@ -117,8 +119,11 @@ class _Recipe:
         # A panel that only one row of tiles reads is read once.
         again = not (isinstance(rows.size, int) and rows.size <= tile.rows)
         blocking = choose_blocking(tile, self.sums, dims.prod(self.batch), rows.size, lanes.size, self.inner, again)
-        self.kernels.append(product_kernel(self.job.name, p, blocking))
-        return Made(tuple(self.kernels), tuple(self.temporaries))
+        product = product_kernel(self.job.name, p, blocking)
+        packing = Made(tuple(self.kernels), tuple(self.temporaries))
+        if is_fixed:
+            return Made((product,), once=packing)
+        return Made((*packing.kernels, product), packing.temporaries)
 
     def is_thin(self) -> bool:
         """Whether one side has fewer rows than a vector has lanes, and both operands lie along ``k``."""
@@ -150,6 +155,8 @@ class _Recipe:
             return isinstance(y.size, int) and y.size >= FEW_ROWS
         if not isinstance(y.size, int):
             return False
+        if {x.value, y.value} & self.job.fixed:
+            return x.value in self.job.fixed
         if self.reads_in_place(x, y):
             return False
         return x.size < y.size and x.size >= 4

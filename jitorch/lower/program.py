@@ -16,7 +16,7 @@ from jitorch.ir.sizes import size_expr
 from jitorch.ir.types import ScalarType, TensorType
 from jitorch.lower import control, fuse
 from jitorch.lower.abreast import abreast
-from jitorch.lower.alike import Cone, Shared, Temporaries, cone
+from jitorch.lower.alike import Cone, Kernels, Shared, cone
 from jitorch.lower.borders import cut_borders
 from jitorch.lower.convolution import convolution
 from jitorch.lower.copies import share_copies
@@ -97,7 +97,9 @@ class Lowering:
         names: Names | None = None,
         outputs: Sequence[Value] | None = None,
         known: Iterable[Symbol] = (),
+        fixed: Iterable[Given] = (),
     ):
+        """``fixed``: what is the same in every turn of the loop around, if this is the body of one."""
         self.graph, self.name, self.target = graph, name, target
         self.names = names or Names()
         self.is_outermost = names is None
@@ -109,6 +111,8 @@ class Lowering:
         self.sizes: dict[str, k.Expr] = {}
         self.body: list[host.Stmt] = []
         self.shared: dict[Hashable, Shared] = {}
+        self.fixed = frozenset(fixed)
+        self.once: list[host.Stmt] = []  # what stands before the loop around
 
     def run(self) -> host.Program:
         """The whole program; every temporary is still an `Alloc`."""
@@ -195,14 +199,21 @@ class Lowering:
                 continue
             self.body += self._launches(group)
 
-    def inner(self, graph: Graph, inputs: Sequence[Given], targets: Sequence[Given]) -> tuple[host.Stmt, ...]:
-        """The `block` of a graph that a node of this one holds."""
+    def inner(
+        self, graph: Graph, inputs: Sequence[Given], targets: Sequence[Given], fixed: Sequence[Given] = ()
+    ) -> tuple[host.Stmt, ...]:
+        """The `block` of a graph that a node of this one holds, a loop that does not change ``fixed``.
+
+        What needs to be done but once goes to the end of the statements of this graph, or further out.
+        """
         stored: list[Value] = []
         for value, target in zip(graph.outputs, targets, strict=True):
             in_memory = isinstance(target, k.Buffer) and isinstance(value.type, TensorType)
             stored += [value] if in_memory else fuse.host_leaves(value)
-        lowering = Lowering(graph, graph.name, self.target, self.names, stored, self.known)
-        return lowering.block(inputs, targets)
+        lowering = Lowering(graph, graph.name, self.target, self.names, stored, self.known, fixed)
+        block = lowering.block(inputs, targets)
+        self.body += lowering.once
+        return block
 
     def given(self, value: Value) -> Given:
         """Where an inner graph finds ``value``: a buffer, a scalar, or None for an effect token."""
@@ -328,40 +339,57 @@ class Lowering:
         if group.recomputed:
             buffers = {v: b for v, b in buffers.items() if v not in group.recomputed}
         here = cone(group, buffers, self.scalars)
-        shared = self.shared.get(here.key)
+        fixed = frozenset(v for v in node.operands if self._is_fixed(v)) if group.is_recipe else frozenset[Value]()
+        key = None if here.key is None else (here.key, tuple(v in fixed for v in node.operands))
+        shared = self.shared.get(key)
         if shared is None:
-            shared = Shared(name, here, *self._kernels(name, group, node, here))
-            if here.key is not None:
-                self.shared[here.key] = shared
-        return shared.statements(name, here)
+            shared = Shared(name, here, *self._kernels(name, group, node, here, fixed))
+            if key is not None:
+                self.shared[key] = shared
+        once, always = shared.statements(name, here)
+        self.once += once
+        return always
 
-    def _kernels(self, name: str, group: Group, node: Node, here: Cone) -> tuple[tuple[k.Kernel, ...], Temporaries]:
+    def _is_fixed(self, value: Value) -> bool:
+        """Whether ``value`` is a view of memory that no turn of the loop around changes."""
+        while value not in self.buffers and value.node is not None and value.node.op.name in fuse.VIEWS:
+            value = value.node.operands[0]
+        return self.buffers.get(value) in self.fixed
+
+    def _kernels(
+        self, name: str, group: Group, node: Node, here: Cone, fixed: frozenset[Value]
+    ) -> tuple[Kernels, ...]:
+        """The kernels of a group, and those of them that run but once."""
         value, kind = group.values[0], node.op.lowering
         if group in self.layouts:
             make = row_kernels if group.split is not None else long_kernels
             kernels, temporaries = make(name, self.layouts[group], here.buffers, here.scalars)
-            return tuple(map(abreast, kernels)), temporaries
+            return (Kernels(tuple(map(abreast, kernels)), temporaries),)
         if kind == "recipe":
-            return self._recipe(name, group, node, here)
+            return self._recipe(name, group, node, here, fixed)
         if kind == "scatter":
-            return scatter_kernels(name, value, node, here.buffers, here.scalars), ()
+            return (Kernels(scatter_kernels(name, value, node, here.buffers, here.scalars)),)
         if kind == "scan":
-            return (scan_kernel(name, value, node, here.buffers, here.scalars),), ()
+            return (Kernels((scan_kernel(name, value, node, here.buffers, here.scalars),)),)
         if kind == "reduce" and fuse.keeps_last_axis(node):
-            return (row_reduction_kernel(name, value, node, here.buffers, here.scalars),), ()
+            return (Kernels((row_reduction_kernel(name, value, node, here.buffers, here.scalars),)),)
         if kind in ("scalar", "pull", "reduce"):
             kernel = map_kernel(name, group.values, here.buffers, here.scalars)
-            return (tile(cut_borders(cut_quotients(abreast(kernel)))) if self.target.is_cpu else kernel,), ()
+            made = tile(cut_borders(cut_quotients(abreast(kernel)))) if self.target.is_cpu else kernel
+            return (Kernels((made,)),)
         raise BackendError(f"{node.op.name} ({kind}) has no kernel")
 
-    def _recipe(self, name: str, group: Group, node: Node, here: Cone) -> tuple[tuple[k.Kernel, ...], Temporaries]:
+    def _recipe(
+        self, name: str, group: Group, node: Node, here: Cone, fixed: frozenset[Value]
+    ) -> tuple[Kernels, ...]:
         recipe = RECIPES.get(node.op.name)
         if recipe is None:
             raise BackendError(f"no recipe lowers {group.values[0]}")
         values = tuple(v for v in group.values if v not in group.hidden)
         sink = Sink(group.values[0], values, here.buffers, here.scalars)
-        made = recipe(Job(name, node, here.buffers, here.scalars, self.target, sink))
-        return made.kernels, [(buffer, size_expr(size)) for buffer, size in made.temporaries]
+        made = recipe(Job(name, node, here.buffers, here.scalars, self.target, sink, fixed))
+        parts = (made,) if made.once is None else (made, made.once)
+        return tuple(Kernels(m.kernels, [(b, size_expr(size)) for b, size in m.temporaries]) for m in parts)
 
 
 def _renamed(e: k.Expr, names: dict[k.Var, k.Expr]) -> k.Expr:

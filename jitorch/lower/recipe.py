@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from jitorch.dims import Dim
 from jitorch.ir import kernel as k
-from jitorch.ir.graph import Node
+from jitorch.ir.graph import Node, Value
 from jitorch.ir.types import TensorType
 from jitorch.lower.epilogue import Sink
 from jitorch.lower.nests import Buffers, Scalars
@@ -19,7 +19,7 @@ class Job:
     """One node to make kernels for.
 
     ``name`` is free in the program, and so is every name that begins with it.  ``sink`` takes the node's
-    result, element by element.
+    result, element by element.  ``fixed`` operands are the same in every turn of the loop around.
     """
 
     name: str
@@ -28,6 +28,7 @@ class Job:
     scalars: Scalars
     target: Target
     sink: Sink
+    fixed: frozenset[Value] = frozenset()
 
     @property
     def types(self) -> tuple[TensorType, ...]:
@@ -41,10 +42,14 @@ class Job:
 
 @dataclass(frozen=True)
 class Made:
-    """Kernels in the order they run, and the memory between them: buffers with their sizes in elements."""
+    """Kernels in the order they run, and the memory between them: buffers with their sizes in elements.
+
+    ``once``: the same for what reads fixed operands only, which runs once before the loop around.
+    """
 
     kernels: tuple[k.Kernel, ...]
     temporaries: tuple[tuple[k.Buffer, Dim], ...] = ()
+    once: Made | None = None
 
 
 Recipe = Callable[[Job], Made]

@@ -2,13 +2,11 @@
 
 prune            results nobody uses, operands nothing reads, carried values that never change
 sink_constants   constants that are cheap to make are made inside, where they can be folded
-hoist            what every turn of a loop would compute alike is computed once, before it
-hoist_literals   arrays leave the graphs they stand in
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from itertools import count
 from typing import Any
 
@@ -23,7 +21,6 @@ CHEAP = frozenset(
     "number_of".split()
 )
 """Ops that cost nothing where they are read."""
-_MAY_FAIL = frozenset(("take", "gather_axis"))
 
 
 def is_control(node: Node) -> bool:
@@ -138,82 +135,6 @@ def _make_inside(inner: Graph, old: Value, value: Value, nodes: Sequence[Node]) 
     scratch.paste(first, mapping)
     inner.nodes[:0] = scratch.nodes
     inner.replace(old, mapping[value])
-
-
-def hoist_literals(graph: Graph) -> bool:
-    """Move the literals in inner graphs to ``graph`` itself."""
-    return _hoist_each(graph, lambda node, inner: {n for n in inner.nodes if n.op.name == "literal"})
-
-
-# -- what does not change --------------------------------------------------------------------------------------
-def hoist(graph: Graph) -> bool:
-    """Compute what depends on constants of a loop only before the loop; and literals before a branch."""
-    return _hoist_each(graph, _invariant)
-
-
-def _hoist_each(graph: Graph, choose: Callable[[Node, Graph], set[Node]]) -> bool:
-    changed = False
-    nodes: list[Node] = []
-    for node in graph:
-        for inner in inner_graphs(node):
-            changed |= _hoist_each(inner, choose)
-            before = _hoist_from(node, inner, choose(node, inner))
-            changed |= bool(before)
-            nodes += before
-        nodes.append(node)
-    graph.nodes = nodes
-    return changed
-
-
-def _invariant(node: Node, inner: Graph) -> set[Node]:
-    """The nodes of ``inner`` to move: not free, and of constants alone."""
-    if node.op.name == "cond":
-        return {n for n in inner.nodes if n.op.name == "literal"}
-    fixed = {inner.inputs[i] for i in constants_of(node)}
-    moved: set[Node] = set()
-    for n in inner.nodes:
-        if not all(v in fixed for v in n.operands) or not _is_safe(n):
-            continue
-        fixed.update(n.outputs)
-        if n.op.name not in CHEAP and (n.operands or n.op.name == "literal"):
-            moved.add(n)
-    return moved
-
-
-def _is_safe(node: Node) -> bool:
-    """Whether a node can run where it would not have: a loop may have no turns."""
-    if node.op.lowering not in ("scalar", "pull", "reduce", "scan", "recipe") and node.op.name != "literal":
-        return False
-    return node.op.name not in _MAY_FAIL
-
-
-def _hoist_from(node: Node, inner: Graph, moved: set[Node]) -> list[Node]:
-    """Copies of ``moved``, and of what is cheap and leads to them, to stand before ``node``, which gets the results."""
-    crossing = [
-        v for n in inner.nodes if n in moved for v in n.outputs
-        if v in inner.outputs or any(user not in moved for user in v.users)
-    ]  # fmt: skip
-    if not crossing:
-        return []
-    needed: set[Value] = set(crossing)
-    copied: list[Node] = []
-    for n in reversed(inner.nodes):
-        if any(v in needed for v in n.outputs):
-            copied.append(n)
-            needed.update(n.operands)
-    shift = 1 if node.op.name == "cond" else 0
-    given = {v: node.inputs[i + shift] for i, v in enumerate(inner.inputs)}
-    mapping: dict[Value, Value] = {v: x for v, x in given.items() if x is not None}
-    part = Graph("invariant")
-    part.nodes = copied[::-1]
-    before = Graph("before")
-    before.paste(part, mapping)
-    graphs = inner_graphs(node)
-    for value in crossing:
-        inputs = add_constant(node, mapping[value])
-        inner.replace(value, inputs[next(i for i, g in enumerate(graphs) if g is inner)])
-    dce(inner)
-    return before.nodes
 
 
 # -- what is not needed ----------------------------------------------------------------------------------------

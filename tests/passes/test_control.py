@@ -16,9 +16,10 @@ from jitorch.ir.types import EFFECT, INT, TensorType, Token
 from jitorch.ir.verify import verify
 from jitorch.ops import control
 from jitorch.passes.clean import cse, dce, fold
-from jitorch.passes.control import bound_sizes, hoist, name_bound_sizes, prune, sink_constants, strip_checks
+from jitorch.passes.control import bound_sizes, name_bound_sizes, prune, sink_constants, strip_checks
 from jitorch.passes.decompose import decompose
 from jitorch.passes.grad import vjp
+from jitorch.passes.hoist import hoist
 from jitorch.passes.simplify import simplify
 from tests.control import GRAPHS, arguments, body, f64, meaning, prepared
 
@@ -163,7 +164,7 @@ def test_bound_sizes_are_named_in_order() -> None:
     texts = []
     for _ in range(2):
         graph = vjp(GRAPHS["newton"](), [0], [0])
-        assert name_bound_sizes(graph)
+        name_bound_sizes(graph)
         texts.append(str(graph))
         assert [s.name for s in bound_sizes(graph)] == ["turns0"]
     assert texts[0] == texts[1]
