@@ -387,9 +387,9 @@ class Expressions(Frame):
     def _names_of_modules(self, value: Value) -> Value:
         """A ModuleDict is asked for names only, and these are known."""
         record = self.modules_in(value.type)
-        if record is None or record.kind != "dict":
+        if record is None or record.holds != "dict":
             return value
-        names = [self.constant(name) for name in record.fields]
+        names = [self.constant(name) for name in record.children]
         made = self.emit("list", names, ListType(STR))
         self._keep_constant(made, names, tuple)
         return made

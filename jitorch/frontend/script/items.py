@@ -12,7 +12,7 @@ from jitorch.frontend.script.expressions import Expressions, Meaning
 from jitorch.frontend.script.frame import Known, Member
 from jitorch.frontend.script.operators import element_of, iterated_type
 from jitorch.frontend.script.program import Class
-from jitorch.frontend.script.relations import is_tuple_like, parts
+from jitorch.frontend.script.relations import fits, is_tuple_like, parts
 from jitorch.frontend.script.spelling import spell
 from jitorch.ir.graph import Value
 from jitorch.ir.types import ANY, INT, NONE, STR, TENSOR, DictType, ListType, OptionalType, TupleType, Type
@@ -33,7 +33,7 @@ class Items(Expressions):
             raise self.error(f"an item of the method {base.name}", node=node, hint="call it")
         record = self.modules_in(base.type)
         if record is not None:
-            return self._module_item(base, record, node)
+            return self._module_item(base, record, node, expected)
         key = self.index(base, node.slice)
         return self.emit("item", [base, key], self.item_type(base, key, node))
 
@@ -51,18 +51,25 @@ class Items(Expressions):
         value = self._embedded(found, base.name)
         return Known(found, ast.unparse(node)) if value is None else value
 
-    def _module_item(self, base: Value, record: Class, node: ast.Subscript) -> Value:
+    def _module_item(self, base: Value, record: Class, node: ast.Subscript, expected: Type | None) -> Value:
         key = self.expr(node.slice)
         if key not in self.constants:
-            what = f"the index into a {record.kind} of modules must be constant"
-            raise self.error(what, node=node.slice, hint="iterate over it, or write the number out")
+            fitting = expected is not None and self.is_interface(expected)
+            if fitting and all(fits(record.fields[n], expected, self.program.inherits) for n in record.children):
+                return self.emit("item", [base, key], expected)
+            what = f"the index into a {record.holds} of modules must be constant"
+            raise self.error(
+                what,
+                node=node.slice,
+                hint="iterate over it, write it out, or annotate the item with an interface of all",
+            )
         index = self.constants[key]
-        names = list(record.fields)
+        names = record.children
         if isinstance(index, int):
             if not -len(names) <= index < len(names):
                 raise self.error("the index is out of range", "type-mismatch", node.slice, actual=index)
             index = names[index]
-        if index not in record.fields:
+        if index not in names:
             raise self.error(f"no module {index!r} in the container", "unknown-member", node.slice)
         return self.emit("item", [base, key], record.fields[index])
 

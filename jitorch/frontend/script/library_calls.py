@@ -170,7 +170,7 @@ class LibraryCalls(Unrolling):
         with self.attempt():
             value = self.expr(node.args[0])
         record = self.modules_in(value.type)
-        return None if record is None else self.constant(len(record.fields))
+        return None if record is None else self.constant(len(record.children))
 
     def _builtin_result(self, name: str, values: list[Value], node: ast.Call) -> Type:
         first = values[0].type if values else NONE

@@ -64,13 +64,10 @@ class Unrolling(Statements):
         record = None if kind is None else self.modules_in(kind)
         if record is None:
             return None
-        names = list(record.fields)
-        keys = [n if record.kind == "dict" or method != "iter" else int(n) if n.isdigit() else i
-                for i, n in enumerate(names)]  # fmt: skip
-        if record.kind == "dict" and method in ("iter", "keys"):
+        names, is_dict = record.children, record.holds == "dict"
+        if is_dict and method in ("iter", "keys"):
             return [self._number_maker(n) for n in names]
-        if record.kind != "dict":
-            keys = list(range(len(names)))
+        keys: list[Any] = list(names) if is_dict else list(range(len(names)))
         makers = [self._module_maker(node, key) for key in keys]
         if method in ("items", "named_children"):
             return [(self._number_maker(n), m) for n, m in zip(names, makers)]
