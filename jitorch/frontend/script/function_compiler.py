@@ -10,6 +10,9 @@ import itertools
 import linecache
 import re
 import types
+import typing
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from jitorch.errors import CompileError, Location
@@ -23,11 +26,15 @@ from jitorch.frontend.script.relations import fits
 from jitorch.frontend.script.spelling import spell
 from jitorch.ir.graph import Graph, Value
 from jitorch.ir.types import NONE, TENSOR, OptionalType, RecordType, Type, UnionType
+from jitorch.tensor import Tensor
 
 if TYPE_CHECKING:
     from jitorch.frontend.script.compiler import Compiler
 
 _SIGNATURE_COMMENT = re.compile(r"#\s*type:\s*\((.*)\)\s*->\s*(.+?)\s*$")
+# Type comments may use these without an import, as in PyTorch.
+_COMMENT_NAMES = {name: getattr(typing, name) for name in "Any Dict List Optional Tuple Union".split()}
+_COMMENT_NAMES["Tensor"] = Tensor
 _COMMENT = re.compile(r"#\s*type:\s*(?!ignore)(.+?)\s*$")
 
 
@@ -50,8 +57,9 @@ class Scope:
             return self.globals[name]
         return builtins.__dict__[name]
 
-    def evaluate(self, text: str) -> Any:
-        return eval(text, dict(self.globals), dict(self.cells))  # the annotations of the user's own source
+    def evaluate(self, text: str, known: Mapping[str, Any] = MappingProxyType({})) -> Any:
+        """The object that an annotation of the user's own source means; ``known`` are names that need no import."""
+        return eval(text, {**known, **self.globals}, dict(self.cells))
 
 
 def tree_of(function: types.FunctionType) -> ast.FunctionDef | ast.Lambda:
@@ -163,7 +171,7 @@ class FunctionCompiler(Calls):
 
     def _annotated_comment(self, text: str, node: ast.AST) -> Any:
         try:
-            return self.names.evaluate(text)
+            return self.names.evaluate(text, _COMMENT_NAMES)
         except (NameError, AttributeError, TypeError, SyntaxError) as error:
             raise self.error(f"the type comment cannot be read: {error}", "annotation", node) from None
 

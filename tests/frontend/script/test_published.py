@@ -1,7 +1,7 @@
 """Three modules of the kind that were published as scripts, written anew from their papers.
 
-Each compiles as one native program and gives what eager gives.  The decoders are here twice: on tensors of fixed size, as
-one program, and with lists and strings as long as the values say, which Python runs around the native parts.
+Each compiles as one native program and gives what eager gives.  The decoders are here twice: on tensors of fixed size,
+as one program, and with lists and strings as long as the values say, which Python runs around the native parts.
 """
 
 from __future__ import annotations
