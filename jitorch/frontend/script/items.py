@@ -13,7 +13,7 @@ from jitorch.frontend.script.frame import Known, Member
 from jitorch.frontend.script.operators import element_of, iterated_type
 from jitorch.frontend.script.program import Class
 from jitorch.frontend.script.relations import fits, is_tuple_like, parts
-from jitorch.frontend.script.spelling import spell
+from jitorch.frontend.script.spelling import spell, with_article
 from jitorch.ir.graph import Value
 from jitorch.ir.types import ANY, INT, NONE, STR, TENSOR, DictType, ListType, OptionalType, TupleType, Type
 
@@ -112,7 +112,7 @@ class Items(Expressions):
         if found is None:
             optional = NONE in relations.members(base.type)
             hint = "test that it is not None first" if optional else None
-            raise self.error(f"a {spell(base.type)} has no items", "type-mismatch", node, hint=hint)
+            raise self.error(f"{with_article(spell(base.type))} has no items", "type-mismatch", node, hint=hint)
         return found
 
     def _tuple_item(self, elements: tuple[Type, ...], key: Value, node: ast.Subscript) -> Type:
@@ -139,7 +139,9 @@ class Items(Expressions):
         if found is None:
             optional = NONE in relations.members(value.type)
             hint = "test that it is not None first" if optional else None
-            raise self.error(f"a {spell(value.type)} cannot be iterated over", "type-mismatch", node, hint=hint)
+            raise self.error(
+                f"{with_article(spell(value.type))} cannot be iterated over", "type-mismatch", node, hint=hint
+            )
         return found
 
     def _listcomp(self, node: ast.ListComp, expected: Type | None) -> Value:
@@ -154,7 +156,8 @@ class Items(Expressions):
 
     def _comprehension(self, node: Any, elements: list[ast.expr], kind: str, wanted: list[Type | None]) -> Value:
         if len(node.generators) != 1:
-            raise self.error("a comprehension over more than one iterable", node=node, hint="write the loops out")
+            what = "scripts have no comprehension over more than one iterable"
+            raise self.error(what, node=node, hint="write the loops out")
         (generator,) = node.generators
         unrolled = self.unrolled(generator.iter)
         if unrolled is not None and kind != "dict":
@@ -199,7 +202,8 @@ class Items(Expressions):
         """Whether a module is kept by a condition that is decided while the script is compiled."""
         test = self.condition(node)
         if test.value is not None:
-            raise self.error("a condition in a comprehension over modules", node=node, hint="write the loop out")
+            what = "a condition in a comprehension over modules must be constant"
+            raise self.error(what, node=node, hint="write the loop out")
         return bool(test.decided)
 
     @abstractmethod

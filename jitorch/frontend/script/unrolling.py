@@ -83,7 +83,8 @@ class Unrolling(Statements):
             with self.attempt():
                 bound = None if tree is None else self.expr(tree)
             if bound is not None and bound not in self.constants:
-                raise self.error("the bound of a slice of modules must be constant", node=tree)
+                hint = "iterate over all of them, and test a number from enumerate"
+                raise self.error("the bound of a slice of modules must be constant", node=tree, hint=hint)
             bounds.append(None if bound is None else self.constants[bound])
         return found[slice(*bounds)]
 
