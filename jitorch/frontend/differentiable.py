@@ -19,10 +19,11 @@ from jitorch.dims import SymDim
 from jitorch.errors import AutogradError
 from jitorch.frontend.eager import stale_error
 from jitorch.frontend.tape import GradNode
-from jitorch.ir.graph import Graph, Value
+from jitorch.ir.graph import Graph, Node, Value
 from jitorch.ir.sizes import carriers
 from jitorch.ir.types import ScalarType, TensorType
 from jitorch.ops import dispatch
+from jitorch.ops.control import has_effect
 from jitorch.ops.registry import Op
 from jitorch.passes import grad
 from jitorch.passes.clean import cse, dce
@@ -253,7 +254,10 @@ def split(graph: Graph, wrt: Sequence[int], outputs: Sequence[int], backend: str
     crossing = _stored(joint, crossing)
     overwritten = {joint.inputs[i] for i, _ in graph.writes}
     residuals = [v for v in crossing if v.node is not None or v in overwritten]
-    forward = _part(joint, joint.inputs[:count], [*joint.outputs[:kept], *residuals], f"{graph.name}_forward")
+    # What fails, fails in forward: backward is not reached then.
+    checks = [node for node in joint.nodes if has_effect(node) and not any(v in late for v in node.outputs)]
+    forward_outputs = [*joint.outputs[:kept], *residuals]
+    forward = _part(joint, joint.inputs[:count], forward_outputs, f"{graph.name}_forward", checks)
     # Write-backs come last among a graph's outputs; the residuals go before them.
     written = [o for _, o in graph.writes]
     order = [o for o in range(kept) if o not in written]
@@ -304,14 +308,17 @@ def _is_cheap(value: Value) -> bool:
     )
 
 
-def _part(joint: Graph, inputs: Sequence[Value], outputs: Sequence[Value], name: str) -> Graph:
-    """The nodes between ``inputs`` and ``outputs`` as a graph of their own."""
+def _part(
+    joint: Graph, inputs: Sequence[Value], outputs: Sequence[Value], name: str, effects: Sequence[Node] = ()
+) -> Graph:
+    """The nodes between ``inputs`` and ``outputs``, and those with ``effects``, as a graph of their own."""
     part = Graph(name, (v.type for v in inputs))
     mapping: dict[Value, Value] = dict(zip(inputs, part.inputs))
     wanted: set[Value] = set(outputs)
+    kept = set(effects)
     nodes = []
     for node in reversed(joint.nodes):
-        if any(v in wanted and v not in mapping for v in node.outputs):
+        if node in kept or any(v in wanted and v not in mapping for v in node.outputs):
             nodes.append(node)
             wanted.update(node.operands)
     whole = Graph("part")

@@ -243,6 +243,9 @@ def convolve(
         )  # fmt: skip
     if bias is not None and bias.dtype is not x.dtype:
         raise DTypeError(f"{name}: input and bias must have one dtype", expected=x.type, actual=bias.type)
+    if not isinstance(groups, int):
+        # It decides which loops there are: a trace then holds for this number alone.
+        raise ShapeError(f"{name}: the number of groups must be known", expected="an int", actual=groups)
     stride, dilation = spread(name, stride, n), spread(name, dilation, n)
     if min(*stride, *dilation, groups, *(d for d in weight.shape if isinstance(d, int))) < 1:
         raise ShapeError(

@@ -104,3 +104,33 @@ def test_only_gradients_that_are_wanted_are_computed() -> None:
     f(x, w).backward()
     assert x.grad is None
     np.testing.assert_array_equal(w.grad.numpy(), [1, 1, 1])
+
+
+def raises_in_a_branch(x):
+    if bool((x < 0).any()):
+        raise ValueError("negative")
+    return x.sqrt()
+
+
+def asserts_in_a_loop(x):
+    steps = 0
+    while bool(x.sum() < 20):
+        x = x * 2
+        steps += 1
+        assert bool(x.max() > 0), "never ends"
+    return x * x
+
+
+@pytest.mark.parametrize("function", [raises_in_a_branch, asserts_in_a_loop])
+@pytest.mark.parametrize("wants_gradient", [False, True])
+def test_a_check_fails_whether_or_not_gradients_are_wanted(function, wants_gradient):
+    compiled = jitorch.jit(function, fullgraph=True)
+    for value in (0.5, -0.5, 0.75, -1.0):
+        x = jitorch.full((3,), value, requires_grad=wants_gradient)
+        if value > 0:
+            assert jitorch.allclose(compiled(x), function(x))
+            continue
+        with pytest.raises((ValueError, AssertionError)) as expected:
+            function(x)
+        with pytest.raises(expected.type):
+            compiled(x)

@@ -24,13 +24,18 @@ NAMES = [
     "numpy", "tofile", "torch.load", "torch.save", "torch.jit.load", "torch", "math", "builtins", "enum", "dataclasses",
     "print", "self", "forward", "x", "n", "Mode", "Mode.FAST", "Box", "list", "str", "tensor", "lambda", "class", "",
     "a b",
-    "training", "_parameters", "../x", "cpu", "torch.relu", "nn.Module", "nn.Linear", "nn.ModuleList", "f32[2]", "any",
+    "training", "_parameters", "../x", "cpu", "torch.relu", "nn.Module", "nn.Linear", "nn.ModuleList", "ModuleList", "f32[2]", "any",
+    "NothingFound", "ValueError", "BaseException", "_turn",
 ]  # fmt: skip
 VALUES: list[Any] = [
     None, True, False, 0, 1, -1, 7, 1 << 40, 1 << 70, 0.5, 1e308, "", [], {}, [0], {"enum": ["Mode", "FAST"]},
     {"tensor": "linear.weight"}, {"record": ["Box", {}]}, {"public": "torch.relu"}, {"device": "cuda"}, {"tuple": [[]]},
 ]  # fmt: skip
 TOKEN = re.compile(r"[A-Za-z_][A-Za-z_.0-9]*|[0-9]+|\S")
+
+
+class NothingFound(ValueError):
+    pass
 
 
 class Mode(enum.Enum):
@@ -56,6 +61,9 @@ def function(x: torch.Tensor, n: int = 2, mode: Mode = Mode.FAST) -> List[torch.
         if mode == Mode.SLOW and i > 3:
             break
         found.append(torch.relu(box.scaled(x))[0, i:] + i)
+    else:
+        if len(found) == 0 and n > 99:
+            raise NothingFound("nothing")
     while len(box.tags) < 2:
         box.tags.append(f"{n:02d}".upper())
     with torch.no_grad():
@@ -65,9 +73,19 @@ def function(x: torch.Tensor, n: int = 2, mode: Mode = Mode.FAST) -> List[torch.
     return [y for y in found if y.dim() > 0]
 
 
+class Branches(nn.ModuleDict):
+    def forward(self, x):
+        for name, module in self.items():
+            if name == "skipped":
+                continue
+            x = module(x)
+        return x
+
+
 class Small(nn.Module):
     def __init__(self) -> None:
         super().__init__()
+        self.branches = Branches({"first": nn.Tanh(), "second": nn.ReLU()})
         self.linear = nn.Linear(2, 2)
         self.blocks = nn.ModuleList([nn.ReLU(), nn.Linear(2, 1)])
         self.box = Box(2.0)
@@ -77,7 +95,7 @@ class Small(nn.Module):
         print("this ran")
         for block in self.blocks:
             x = block(x)
-        return self.box.scaled(self.linear(x)) + self.count
+        return self.box.scaled(self.linear(self.branches(x))) + self.count
 
 
 def originals() -> list[tuple[dict[str, Any], dict[str, bytes]]]:

@@ -40,6 +40,9 @@ _BARE: dict[Any, str] = {
 }  # fmt: skip
 
 
+_TYPES = "scripts have Tensor, int, float, bool, str, List, Dict, Tuple, Optional, Union, Any, and classes with source"
+
+
 class NotAType(Exception):
     """An annotation that scripts do not have; its text says why, ``hint`` what to write."""
 
@@ -51,7 +54,7 @@ class NotAType(Exception):
 def type_of_annotation(annotation: Any, classes: Callable[[type], Type | None]) -> Type:
     """The type of ``annotation``; ``classes`` gives those of the user's own classes.  Raises `NotAType`."""
     if not isinstance(annotation, Hashable):
-        raise NotAType(f"{annotation} is no type of scripts")
+        raise NotAType(f"{annotation} is no type of scripts", _TYPES)
     if annotation in _PLAIN:
         return _PLAIN[annotation]
     if annotation in _BARE:
@@ -77,11 +80,11 @@ def type_of_annotation(annotation: Any, classes: Callable[[type], Type | None]) 
         return TupleType(tuple(map(inner, arguments)) if arguments != ((),) else ())
     if origin in (typing.Final, typing.ClassVar, typing.Annotated):
         return inner(arguments[0])
-    raise NotAType(f"{annotation} is no type of scripts")
+    raise NotAType(f"{annotation} is no type of scripts", _TYPES)
 
 
 def _plain(annotation: Any, classes: Callable[[type], Type | None]) -> Type:
     found = classes(annotation) if isinstance(annotation, type) else None
     if found is None:
-        raise NotAType(f"{getattr(annotation, '__name__', annotation)} is no type of scripts")
+        raise NotAType(f"{getattr(annotation, '__name__', annotation)} is no type of scripts", _TYPES)
     return found

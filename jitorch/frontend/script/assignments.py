@@ -10,7 +10,7 @@ from jitorch.frontend.script import relations, tables
 from jitorch.frontend.script.conditions import Conditions
 from jitorch.frontend.script.frame import Known
 from jitorch.frontend.script.relations import UNKNOWN, fits, is_tuple_like, parts
-from jitorch.frontend.script.spelling import spell
+from jitorch.frontend.script.spelling import spell, with_article
 from jitorch.ir.graph import Value
 from jitorch.ir.types import ANY, NONE, DictType, ListType, OptionalType, RecordType, Type, UnionType
 
@@ -95,7 +95,7 @@ class Assignments(Conditions):
             return self.item_type(base, key, node)
         if self._overloaded(base, "__setitem__") is not None:
             return ANY
-        raise self.error(f"the items of a {spell(base.type)} cannot be set", "type-mismatch", node)
+        raise self.error(f"the items of {with_article(spell(base.type))} cannot be set", "type-mismatch", node)
 
     def settle(self, container: Value, type: Type) -> None:
         """An empty container that a variable holds got its first element: its type is known from now on."""
@@ -138,7 +138,7 @@ class Assignments(Conditions):
             element = _element(type)
             if element is None:
                 hint = "test that it is not None first" if NONE in relations.members(type) else None
-                raise self.error(f"a {spell(type)} cannot be unpacked", "type-mismatch", target, hint=hint)
+                raise self.error(f"{with_article(spell(type))} cannot be unpacked", "type-mismatch", target, hint=hint)
             return [ListType(element) if i == star else element for i in range(count)]
         found = list(parts(type))
         if star is None and len(found) != count:
@@ -237,7 +237,7 @@ class Assignments(Conditions):
                 self.item_type(base, key, target)
                 self.emit("delete_item", [base, key])
             else:
-                raise self.error("del of an attribute", node=target, hint="set it to None")
+                raise self.error("scripts have no del of an attribute", node=target, hint="set it to None")
 
 
 def _operator(node: ast.AugAssign) -> str:

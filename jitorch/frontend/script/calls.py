@@ -17,7 +17,7 @@ from jitorch.frontend.script.frame import Known, Made, Member
 from jitorch.frontend.script.library_calls import LibraryCalls
 from jitorch.frontend.script.program import Class, Function, Parameter
 from jitorch.frontend.script.relations import is_tuple_like
-from jitorch.frontend.script.spelling import spell
+from jitorch.frontend.script.spelling import spell, with_article
 from jitorch.ir.graph import Value
 from jitorch.ir.types import (
     ANY,
@@ -40,7 +40,9 @@ class Calls(LibraryCalls):
     def call(self, node: ast.Call, expected: Type | None) -> Value | Known:
         for keyword in node.keywords:
             if keyword.arg is None:
-                raise self.error("** in a call", "arguments", node=keyword.value, hint="write the arguments out")
+                raise self.error(
+                    "scripts have no ** in a call", "arguments", keyword.value, hint="write the arguments out"
+                )
         special = self._super_call(node)
         if special is not None:
             return special
@@ -91,7 +93,7 @@ class Calls(LibraryCalls):
                 return self.emit("method", [callee, *values], function.result, name="", keywords=keywords)
         function = None if record is None else self.method_of(record, "__call__")
         if function is None:
-            raise self.error(f"a {spell(kind)} cannot be called", "type-mismatch", node.func)
+            raise self.error(f"{with_article(spell(kind))} cannot be called", "type-mismatch", node.func)
         values, keywords = self.arguments(function.parameters[1:], node, function.name)
         return self.emit("method", [callee, *values], function.result, name="", keywords=keywords)
 
@@ -143,7 +145,9 @@ class Calls(LibraryCalls):
                 continue
             value = self.expr(arg.value)
             if not is_tuple_like(value.type):
-                raise self.error("* of what is no tuple", "arguments", arg, hint="write the arguments out")
+                raise self.error(
+                    "scripts have no * of what is no tuple", "arguments", arg, hint="write the arguments out"
+                )
             for i, kind in enumerate(relations.parts(value.type)):
                 found.append(Made(self._part_maker(value, i, kind)))
         return found
@@ -176,7 +180,7 @@ class Calls(LibraryCalls):
         values, keywords, _ = self._loose_arguments(node)
         result = tables.STR_METHODS.get(name, ANY) if kind == STR else tables.TUPLE_METHODS[name]
         if name == "format" and not tables.is_plain_format(self.constants.get(receiver)):
-            what = "format of a text that is computed, or reads attributes"
+            what = "scripts have no format() of a text that is computed, or that reads attributes"
             raise self.error(what, node=node, hint="use an f-string")
         if name == "join":
             self.expect(values[0], ListType(STR), "the argument of join", node.args[0])
@@ -224,7 +228,8 @@ class Calls(LibraryCalls):
     def _call_nested(self, tree: ast.FunctionDef | ast.Lambda, name: str, node: ast.Call) -> Value:
         names = [a.arg for a in tree.args.args]
         if tree.args.vararg or tree.args.kwarg or tree.args.kwonlyargs or tree.args.posonlyargs or node.keywords:
-            raise self.error("a nested function takes plain positional arguments", "arguments", node)
+            hint = "pass the arguments by position, or define the function outside"
+            raise self.error("a nested function takes plain positional arguments", "arguments", node, hint=hint)
         own = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)} | set(names)
         used = {n.id: None for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
         captured = [n for n in used if n not in own and isinstance(self.variables.get(n), relations.Type)]

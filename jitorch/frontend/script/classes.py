@@ -38,7 +38,7 @@ class Classes:
             return self._known[kind]
         if kind.__module__.split(".")[0] in (*_STANDARD, "jitorch") or issubclass(kind, (BaseException, Tensor)):
             return None
-        if any(base.__module__ == "jitorch.nn.module" for base in kind.__mro__):
+        if kind not in marks.interfaces and any(base.__module__ == "jitorch.nn.module" for base in kind.__mro__):
             return None
         return self._made(kind)
 
@@ -186,7 +186,7 @@ class Classes:
         static = isinstance(found, staticmethod)
         if static:
             found = found.__func__
-        if not isinstance(found, types.FunctionType) or found.__module__.startswith("jitorch.nn.module"):
+        if not isinstance(found, types.FunctionType) or found.__module__.startswith("jitorch.nn."):
             return None
         if static:
             record.static |= {name}

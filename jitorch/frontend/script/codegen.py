@@ -72,7 +72,8 @@ def _simple_class(writer: Writer, head: str, lines: list[str]) -> None:
 def _class_with_methods(writer: Writer, record: Class) -> None:
     if record.kind == "dataclass":
         writer.write(0, "@dataclasses.dataclass")
-    base = "torch.jit.ScriptModule" if record.kind == "module" else ", ".join(record.bases)
+    bases = [f"torch.nn.{base}" for base in record.bases] if record.kind == "module" else record.bases
+    base = ", ".join(["torch.jit.ScriptModule", *bases] if record.kind == "module" else bases)
     writer.write(0, f"class {record.name}({base}):" if base else f"class {record.name}:")
     before = len(writer.lines)
     for field, type in record.fields.items():

@@ -14,7 +14,7 @@ from jitorch.frontend.script.annotations import NotAType, type_of_annotation
 from jitorch.frontend.script.frame import Known, Member, Test, Variables
 from jitorch.frontend.script.items import Items
 from jitorch.frontend.script.relations import fits
-from jitorch.frontend.script.spelling import spell
+from jitorch.frontend.script.spelling import spell, with_article
 from jitorch.ir.graph import Value
 from jitorch.ir.types import BOOL, NONE, TENSOR, DictType, ListType, RecordType, TupleType, Type
 
@@ -65,10 +65,12 @@ class Conditions(Items):
         if value in self.constants:
             return Test(None, bool(self.constants[value]))
         if NONE in relations.members(value.type) and value.type != NONE:
-            what = f"a {spell(value.type)} is used as a condition"
+            what = f"{with_article(spell(value.type))} is used as a condition"
             raise self.error(what, "type-mismatch", node, hint=f"write {ast.unparse(node)} is not None, or compare it")
         if isinstance(value.type, RecordType):
-            raise self.error(f"a {spell(value.type)} is used as a condition", "type-mismatch", node, hint="compare it")
+            raise self.error(
+                f"{with_article(spell(value.type))} is used as a condition", "type-mismatch", node, hint="compare it"
+            )
         return Test(value)
 
     def _comparison(self, node: ast.Compare) -> Test:
@@ -164,7 +166,8 @@ class Conditions(Items):
 
     def _has(self, node: ast.Call) -> bool:
         if len(node.args) != 2 or not isinstance(node.args[1], ast.Constant):
-            raise self.error("hasattr needs a name that is written out", "arguments", node)
+            hint = "write the names out, each in a test of its own"
+            raise self.error("hasattr needs a name that is written out", "arguments", node, hint=hint)
         name = str(node.args[1].value)
         with self.attempt():
             base = self.meaning(node.args[0])

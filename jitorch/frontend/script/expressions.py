@@ -17,7 +17,7 @@ from jitorch.frontend.script.frame import Frame, Known, Member, Test, Variables
 from jitorch.frontend.script.operators import as_number, element_of, iterated_type, members_of, operator_type
 from jitorch.frontend.script.program import Class
 from jitorch.frontend.script.relations import NUMBER, UNKNOWN, is_tuple_like
-from jitorch.frontend.script.spelling import spell
+from jitorch.frontend.script.spelling import spell, with_article
 from jitorch.ir.graph import Value
 from jitorch.ir.types import (
     ANY,
@@ -46,7 +46,7 @@ _HINTS = {
     ast.Set: "use a list or a dict",
     ast.SetComp: "use a list or a dict",
     ast.NamedExpr: "assign on a line of its own",
-    ast.Await: "scripts have no coroutines",
+    ast.Await: "leave async and await out",
     ast.Yield: "append to a list and return it",
     ast.YieldFrom: "append to a list and return it",
     ast.Starred: "write the elements out",
@@ -104,7 +104,7 @@ class Expressions(Frame):
         value = self._embedded(known.object, known.name)
         if value is None:
             kind = type(known.object).__name__
-            what = f"{known.name} is a {kind}, which is no value of scripts"
+            what = f"{known.name} is {with_article(kind)}, which is no value of scripts"
             raise self.error(what, node=node, hint="pass it as an argument, or make it an attribute of a module")
         return value
 
@@ -313,7 +313,7 @@ class Expressions(Frame):
             return ""
         assert isinstance(node, ast.JoinedStr)
         if not all(isinstance(part, ast.Constant) for part in node.values):
-            raise self.error("the format of an f-string is computed", node=node, hint="write the format out")
+            raise self.error("scripts have no computed format in an f-string", node=node, hint="write the format out")
         return "".join(str(part.value) for part in node.values if isinstance(part, ast.Constant))
 
     # -- operators
@@ -331,7 +331,7 @@ class Expressions(Frame):
         if kind not in (TENSOR, INT, FLOAT, COMPLEX, NUMBER) or (name == "invert" and kind not in (TENSOR, INT)):
             kind = self._overloaded(value, {"neg": "__neg__", "pos": "__pos__", "invert": "__invert__"}[name])
             if kind is None:
-                raise self.error(f"no {symbol} of a {spell(value.type)}", "type-mismatch", node)
+                raise self.error(f"no {symbol} of {with_article(spell(value.type))}", "type-mismatch", node)
         return self.emit("operator", [value], kind, name=name)
 
     def _overloaded(self, value: Value, method: str) -> Any:
@@ -387,9 +387,9 @@ class Expressions(Frame):
     def _names_of_modules(self, value: Value) -> Value:
         """A ModuleDict is asked for names only, and these are known."""
         record = self.modules_in(value.type)
-        if record is None or record.kind != "dict":
+        if record is None or record.holds != "dict":
             return value
-        names = [self.constant(name) for name in record.fields]
+        names = [self.constant(name) for name in record.children]
         made = self.emit("list", names, ListType(STR))
         self._keep_constant(made, names, tuple)
         return made

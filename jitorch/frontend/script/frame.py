@@ -125,9 +125,14 @@ class Frame:
         del block.nodes[count:]
 
     def modules_in(self, kind: Type) -> Class | None:
-        """The class of a ModuleList, ModuleDict or Sequential; None for other types."""
+        """The class of a ModuleList, ModuleDict or Sequential, or of a subclass of one; None for other types."""
         record = self.program.classes.get(kind.name) if isinstance(kind, RecordType) else None
-        return record if record is not None and record.kind in ("list", "dict", "sequential") else None
+        return record if record is not None and record.holds is not None else None
+
+    def is_interface(self, kind: Type) -> bool:
+        """Whether ``kind`` is an interface, which any class with its methods fits."""
+        record = self.program.classes.get(kind.name) if isinstance(kind, RecordType) else None
+        return record is not None and record.kind == "interface"
 
     # -- variables
 

@@ -10,6 +10,9 @@ import itertools
 import linecache
 import re
 import types
+import typing
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from jitorch.errors import CompileError, Location
@@ -20,14 +23,18 @@ from jitorch.frontend.script.calls import Calls
 from jitorch.frontend.script.loops import Loop
 from jitorch.frontend.script.program import Class, Function, Member, Parameter
 from jitorch.frontend.script.relations import fits
-from jitorch.frontend.script.spelling import spell
+from jitorch.frontend.script.spelling import spell, with_article
 from jitorch.ir.graph import Graph, Value
 from jitorch.ir.types import NONE, TENSOR, OptionalType, RecordType, Type, UnionType
+from jitorch.tensor import Tensor
 
 if TYPE_CHECKING:
     from jitorch.frontend.script.compiler import Compiler
 
 _SIGNATURE_COMMENT = re.compile(r"#\s*type:\s*\((.*)\)\s*->\s*(.+?)\s*$")
+# Type comments may use these without an import, as in PyTorch.
+_COMMENT_NAMES = {name: getattr(typing, name) for name in "Any Dict List Optional Tuple Union".split()}
+_COMMENT_NAMES["Tensor"] = Tensor
 _COMMENT = re.compile(r"#\s*type:\s*(?!ignore)(.+?)\s*$")
 
 
@@ -50,8 +57,9 @@ class Scope:
             return self.globals[name]
         return builtins.__dict__[name]
 
-    def evaluate(self, text: str) -> Any:
-        return eval(text, dict(self.globals), dict(self.cells))  # the annotations of the user's own source
+    def evaluate(self, text: str, known: Mapping[str, Any] = MappingProxyType({})) -> Any:
+        """The object that an annotation of the user's own source means; ``known`` are names that need no import."""
+        return eval(text, {**known, **self.globals}, dict(self.cells))
 
 
 def tree_of(function: types.FunctionType) -> ast.FunctionDef | ast.Lambda:
@@ -65,7 +73,8 @@ def tree_of(function: types.FunctionType) -> ast.FunctionDef | ast.Lambda:
             hint="define it in a file or a notebook cell", where=Location(code.co_filename, code.co_firstlineno),
         ) from None  # fmt: skip
     if isinstance(found, ast.AsyncFunctionDef):
-        raise CompileError("scripts have no coroutines", "unsupported", where=Location(code.co_filename, found.lineno))
+        where = Location(code.co_filename, found.lineno, found.col_offset, 1 << 20)
+        raise CompileError("scripts have no coroutines", "unsupported", hint="leave async and await out", where=where)
     return found
 
 
@@ -88,9 +97,10 @@ class FunctionCompiler(Calls):
     ) -> tuple[tuple[Parameter, ...], Type | None]:
         """The parameters and the declared result; without an annotation a parameter is a tensor."""
         args = tree.args
-        for variadic in (args.vararg, args.kwarg):
+        for variadic, stars, hint in ((args.vararg, "*", "pass a list"), (args.kwarg, "**", "pass a dict")):
             if variadic is not None:
-                raise self.error(f"*{variadic.arg} in a parameter list", node=variadic, hint="pass a list or a dict")
+                what = f"scripts have no {stars}{variadic.arg} in a parameter list"
+                raise self.error(what, node=variadic, hint=hint)
         comment = self._signature_comment(tree, owner is not None)
         plain = [*args.posonlyargs, *args.args]
         defaults = function.__defaults__ or ()
@@ -163,7 +173,7 @@ class FunctionCompiler(Calls):
 
     def _annotated_comment(self, text: str, node: ast.AST) -> Any:
         try:
-            return self.names.evaluate(text)
+            return self.names.evaluate(text, _COMMENT_NAMES)
         except (NameError, AttributeError, TypeError, SyntaxError) as error:
             raise self.error(f"the type comment cannot be read: {error}", "annotation", node) from None
 
@@ -262,7 +272,7 @@ class FunctionCompiler(Calls):
             return
         record = self.program.classes.get(kind.name) if isinstance(kind, RecordType) and not kind.fields else None
         if record is None or record.kind in ("enum", "library", "interface"):
-            raise self.error(f"attributes of a {spell(kind)} cannot be set", "type-mismatch", node)
+            raise self.error(f"attributes of {with_article(spell(kind))} cannot be set", "type-mismatch", node)
         if name in record.constants:
             raise self.error(f"{name} is a constant", node=node, hint="leave Final and __constants__ away")
         if name not in record.fields and self.constructs is record:

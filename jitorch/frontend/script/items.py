@@ -12,8 +12,8 @@ from jitorch.frontend.script.expressions import Expressions, Meaning
 from jitorch.frontend.script.frame import Known, Member
 from jitorch.frontend.script.operators import element_of, iterated_type
 from jitorch.frontend.script.program import Class
-from jitorch.frontend.script.relations import is_tuple_like, parts
-from jitorch.frontend.script.spelling import spell
+from jitorch.frontend.script.relations import fits, is_tuple_like, parts
+from jitorch.frontend.script.spelling import spell, with_article
 from jitorch.ir.graph import Value
 from jitorch.ir.types import ANY, INT, NONE, STR, TENSOR, DictType, ListType, OptionalType, TupleType, Type
 
@@ -33,7 +33,7 @@ class Items(Expressions):
             raise self.error(f"an item of the method {base.name}", node=node, hint="call it")
         record = self.modules_in(base.type)
         if record is not None:
-            return self._module_item(base, record, node)
+            return self._module_item(base, record, node, expected)
         key = self.index(base, node.slice)
         return self.emit("item", [base, key], self.item_type(base, key, node))
 
@@ -51,18 +51,25 @@ class Items(Expressions):
         value = self._embedded(found, base.name)
         return Known(found, ast.unparse(node)) if value is None else value
 
-    def _module_item(self, base: Value, record: Class, node: ast.Subscript) -> Value:
+    def _module_item(self, base: Value, record: Class, node: ast.Subscript, expected: Type | None) -> Value:
         key = self.expr(node.slice)
         if key not in self.constants:
-            what = f"the index into a {record.kind} of modules must be constant"
-            raise self.error(what, node=node.slice, hint="iterate over it, or write the number out")
+            fitting = expected is not None and self.is_interface(expected)
+            if fitting and all(fits(record.fields[n], expected, self.program.inherits) for n in record.children):
+                return self.emit("item", [base, key], expected)
+            what = f"the index into a {record.holds} of modules must be constant"
+            raise self.error(
+                what,
+                node=node.slice,
+                hint="iterate over it, write it out, or annotate the item with an interface of all",
+            )
         index = self.constants[key]
-        names = list(record.fields)
+        names = record.children
         if isinstance(index, int):
             if not -len(names) <= index < len(names):
                 raise self.error("the index is out of range", "type-mismatch", node.slice, actual=index)
             index = names[index]
-        if index not in record.fields:
+        if index not in names:
             raise self.error(f"no module {index!r} in the container", "unknown-member", node.slice)
         return self.emit("item", [base, key], record.fields[index])
 
@@ -105,7 +112,7 @@ class Items(Expressions):
         if found is None:
             optional = NONE in relations.members(base.type)
             hint = "test that it is not None first" if optional else None
-            raise self.error(f"a {spell(base.type)} has no items", "type-mismatch", node, hint=hint)
+            raise self.error(f"{with_article(spell(base.type))} has no items", "type-mismatch", node, hint=hint)
         return found
 
     def _tuple_item(self, elements: tuple[Type, ...], key: Value, node: ast.Subscript) -> Type:
@@ -132,7 +139,9 @@ class Items(Expressions):
         if found is None:
             optional = NONE in relations.members(value.type)
             hint = "test that it is not None first" if optional else None
-            raise self.error(f"a {spell(value.type)} cannot be iterated over", "type-mismatch", node, hint=hint)
+            raise self.error(
+                f"{with_article(spell(value.type))} cannot be iterated over", "type-mismatch", node, hint=hint
+            )
         return found
 
     def _listcomp(self, node: ast.ListComp, expected: Type | None) -> Value:
@@ -147,7 +156,8 @@ class Items(Expressions):
 
     def _comprehension(self, node: Any, elements: list[ast.expr], kind: str, wanted: list[Type | None]) -> Value:
         if len(node.generators) != 1:
-            raise self.error("a comprehension over more than one iterable", node=node, hint="write the loops out")
+            what = "scripts have no comprehension over more than one iterable"
+            raise self.error(what, node=node, hint="write the loops out")
         (generator,) = node.generators
         unrolled = self.unrolled(generator.iter)
         if unrolled is not None and kind != "dict":
@@ -192,7 +202,8 @@ class Items(Expressions):
         """Whether a module is kept by a condition that is decided while the script is compiled."""
         test = self.condition(node)
         if test.value is not None:
-            raise self.error("a condition in a comprehension over modules", node=node, hint="write the loop out")
+            what = "a condition in a comprehension over modules must be constant"
+            raise self.error(what, node=node, hint="write the loop out")
         return bool(test.decided)
 
     @abstractmethod

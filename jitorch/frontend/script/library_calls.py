@@ -7,7 +7,7 @@ from typing import Any
 
 from jitorch.frontend.script import relations, tables
 from jitorch.frontend.script.relations import NUMBER, UNKNOWN, fits, is_tuple_like
-from jitorch.frontend.script.spelling import spell
+from jitorch.frontend.script.spelling import spell, with_article
 from jitorch.frontend.script.unrolling import Unrolling
 from jitorch.ir.graph import Value
 from jitorch.ir.types import (
@@ -36,6 +36,14 @@ _KEYWORDS = {
     "round": {"ndigits": INT}, "int": {"base": INT}, "zip": {"strict": BOOL}, "dict": {},
 }  # fmt: skip
 """Keyword arguments of built-in functions, as far as scripts have them."""
+_INSTEAD = {
+    **dict.fromkeys(("set", "frozenset"), "use a dict with any values, or a list"),
+    **dict.fromkeys(("map", "filter"), "use a list comprehension"),
+    **dict.fromkeys(("iter", "next"), "use a loop"),
+    **dict.fromkeys(("setattr", "delattr"), "write the name out: self.name = ..."),
+    "type": "use isinstance", "slice": "write x[a:b]",
+}  # fmt: skip
+"""What to write in the place of built-in functions that scripts do not have."""
 _ARGUMENTS: dict[str, Type] = {"ord": STR, "chr": INT, "hex": INT, "oct": INT, "bin": INT}
 """Built-in functions of one argument of one type."""
 _PARAMETER_TYPES: dict[str, tuple[Type, ...]] = {
@@ -123,7 +131,8 @@ class LibraryCalls(Unrolling):
 
     def _call_math(self, name: str, node: ast.Call) -> Value:
         if name not in tables.MATH:
-            raise self.error(f"scripts have no math.{name}", node=node.func)
+            hint = "a tensor has most of them: torch.tensor(x)"
+            raise self.error(f"scripts have no math.{name}", node=node.func, hint=hint)
         for arg in node.args:
             with self.attempt():
                 self.expect(self.expr(arg), FLOAT, f"the argument of math.{name}", arg)
@@ -137,7 +146,8 @@ class LibraryCalls(Unrolling):
         if name in ("isinstance", "hasattr"):
             return self._test_value(node)
         if name not in tables.BUILTINS:
-            raise self.error(f"scripts have no {name}", node=node.func)
+            hint = _INSTEAD.get(name, "do it outside of the script, or in a function marked with @jit.ignore")
+            raise self.error(f"scripts have no {name}()", node=node.func, hint=hint)
         if name == "list" and not node.args:
             kind = expected if isinstance(expected, ListType) else ListType(UNKNOWN)
             return self.emit("call", [], kind, name="list")
@@ -170,7 +180,7 @@ class LibraryCalls(Unrolling):
         with self.attempt():
             value = self.expr(node.args[0])
         record = self.modules_in(value.type)
-        return None if record is None else self.constant(len(record.fields))
+        return None if record is None else self.constant(len(record.children))
 
     def _builtin_result(self, name: str, values: list[Value], node: ast.Call) -> Type:
         first = values[0].type if values else NONE
@@ -181,7 +191,7 @@ class LibraryCalls(Unrolling):
                 self.expect(values[0], relations.FLOAT, f"the argument of {name}", node.args[0])
             case "len" if first not in (STR, TENSOR) and not isinstance(first, (ListType, DictType, TupleType)):
                 if self._overloaded(values[0], "__len__") is None and not is_tuple_like(first):
-                    raise self.error(f"a {spell(first)} has no length", "type-mismatch", node.args[0])
+                    raise self.error(f"{with_article(spell(first))} has no length", "type-mismatch", node.args[0])
             case "range":
                 for value, tree in zip(values, node.args):
                     self.expect(value, INT, "the argument of range", tree)
@@ -239,7 +249,8 @@ class LibraryCalls(Unrolling):
 
     def _getattr(self, node: ast.Call) -> Value:
         if len(node.args) < 2 or not isinstance(node.args[1], ast.Constant):
-            raise self.error("getattr needs a name that is written out", "arguments", node)
+            hint = "write the names out, each in a branch of an if"
+            raise self.error("getattr needs a name that is written out", "arguments", node, hint=hint)
         tree = ast.copy_location(ast.Attribute(node.args[0], str(node.args[1].value), ast.Load()), node)
         if len(node.args) == 3 and not self._has(ast.Call(node.func, node.args[:2], [])):
             return self.expr(node.args[2])

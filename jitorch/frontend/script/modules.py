@@ -11,6 +11,7 @@ from jitorch.errors import CompileError
 from jitorch.frontend.script import marks, relations
 from jitorch.frontend.script.annotations import NotAType, type_of_annotation
 from jitorch.frontend.script.classes import get_hints
+from jitorch.frontend.script.function import Scripted
 from jitorch.frontend.script.program import Class, Function, Parameter
 from jitorch.ir.types import ANY, BOOL, NONE, STR, TENSOR, DictType, ListType, OptionalType, TupleType, Type
 
@@ -34,6 +35,10 @@ def is_module(value: Any) -> bool:
     return any(base.__module__ == "jitorch.nn.module" and base.__name__ == "Module" for base in type(value).__mro__)
 
 
+def _is_container(kind: type) -> bool:
+    return kind.__module__ == "jitorch.nn.containers" and kind.__name__ in CONTAINERS
+
+
 class Modules:
     """The classes of modules; modules of one Python class that hold the same kinds of things share one."""
 
@@ -47,9 +52,10 @@ class Modules:
         if id(module) in self._of:
             return self._of[id(module)]
         kind = type(module)
-        if kind.__module__ == "jitorch.nn.containers" and kind.__name__ in CONTAINERS:
+        if _is_container(kind):
             record = self._shared(module, CONTAINERS[kind.__name__], self._children(module), {}, {})
-            if record.kind == "sequential" and "forward" not in record.methods:
+            record.holds, record.children = record.kind, tuple(record.fields)
+            if record.holds == "sequential" and "forward" not in record.methods:
                 record.methods["forward"] = self._sequential(record)
         elif kind.__module__.startswith("jitorch.nn."):
             record = self._library(module)
@@ -81,7 +87,7 @@ class Modules:
         """What a Sequential computes: the first module's parameter, the last one's result."""
         first: Type = TENSOR
         result: Type = TENSOR
-        for i, child in enumerate(record.fields.values()):
+        for i, child in enumerate(record.fields[name] for name in record.children):
             found = self.program.classes.get(child.name) if isinstance(child, relations.RecordType) else None
             function = None if found is None else self.compiler.classes.method(found, "forward")
             if function is None:
@@ -139,7 +145,8 @@ class Modules:
             fields[name] = hints.get(name, NONE if tensor is None else TENSOR)
         fields.update({n: hints.get(n, t) if t == NONE else t for n, t in self._children(module).items()})
         for name, value in list(module.__dict__.items()):
-            if name in INTERNAL:
+            # The methods of what is a script already are compiled anew, into this program.
+            if name in INTERNAL or isinstance(value, Scripted):
                 continue
             if isinstance(value, marks.Attribute):
                 fields[name] = type_of_annotation(value.type, self.compiler.type_of_class)
@@ -152,6 +159,11 @@ class Modules:
             elif callable(value):
                 functions[name] = value
         record = self._shared(module, "module", fields, constants, functions)
+        record.children = tuple(module._modules)
+        record.bases = tuple(base.__name__ for base in kind.__mro__ if _is_container(base))
+        record.holds = CONTAINERS[record.bases[0]] if record.bases else None
+        if record.holds == "sequential" and kind.forward.__module__.startswith("jitorch."):
+            record.methods["forward"] = self._sequential(record)
         record.properties = frozenset(
             n for base in kind.__mro__ if not base.__module__.startswith("jitorch") for n, v in base.__dict__.items()
             if isinstance(v, property)
@@ -205,7 +217,7 @@ def entry_points(module: Any) -> list[str]:
     for name in dir(kind):
         member = inspect.getattr_static(kind, name)
         member = member.__func__ if isinstance(member, staticmethod) else member
-        if not isinstance(member, types.FunctionType) or member.__module__.startswith("jitorch.nn.module"):
+        if not isinstance(member, types.FunctionType) or member.__module__.startswith("jitorch.nn."):
             continue
         mark = marks.mark_of(member)
         if (name == "forward" and mark not in ("ignore", "unused")) or mark in ("export", "script_method"):

@@ -62,11 +62,13 @@ class Class:
     methods: dict[str, Function] = field(default_factory=dict)
     constants: dict[str, Any] = field(default_factory=dict)  # values of fields that never change, members of an enum
     defaults: dict[str, Any] = field(default_factory=dict)  # of a dataclass's fields
-    bases: tuple[str, ...] = ()
+    bases: tuple[str, ...] = ()  # of a module: what the library has it hold modules by
     source: Any = None  # the Python class or module object
     static: frozenset[str] = frozenset()  # methods without self
     properties: frozenset[str] = frozenset()
     functions: dict[str, Any] = field(default_factory=dict)  # fields of a module that hold Python functions
+    holds: str | None = None  # list, dict or sequential, if the modules in it can be iterated over
+    children: tuple[str, ...] = ()  # the fields that hold modules
 
     @property
     def type(self) -> RecordType:

@@ -84,6 +84,11 @@ def spell(type: Type) -> str:
     return _MESSAGES.spell(type)
 
 
+def with_article(word: str) -> str:
+    """``a list``, ``an int``"""
+    return f"{'an' if word[:1].lower() in tuple('aeiou') else 'a'} {word}"
+
+
 def annotation(type: Type) -> str:
     """``type`` as an annotation in generated code."""
     return _CODE.spell(type)

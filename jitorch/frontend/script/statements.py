@@ -23,9 +23,9 @@ _REFUSED = {
     "ImportFrom": ("import", "import at the top of the module"),
     "Match": ("match", "use if and elif"),
     "TypeAlias": ("type statements", "define the alias outside of the function"),
-    "AsyncFunctionDef": ("async", "scripts have no coroutines"),
-    "AsyncFor": ("async", "scripts have no coroutines"),
-    "AsyncWith": ("async", "scripts have no coroutines"),
+    "AsyncFunctionDef": ("coroutines", "leave async and await out"),
+    "AsyncFor": ("coroutines", "leave async and await out"),
+    "AsyncWith": ("coroutines", "leave async and await out"),
 }
 """The class of a syntax tree: how to call it, and what to write instead."""
 
@@ -60,7 +60,9 @@ class Statements(Loops):
 
     def _do_functiondef(self, node: ast.FunctionDef) -> None:
         if node.decorator_list:
-            raise self.error("a decorator on a nested function", node=node.decorator_list[0], hint="leave it out")
+            raise self.error(
+                "scripts have no decorators of nested functions", node=node.decorator_list[0], hint="leave it out"
+            )
         self.variables[node.name] = Known(node, node.name)
 
     # -- errors
@@ -77,9 +79,9 @@ class Statements(Loops):
     def _do_raise(self, node: ast.Raise) -> None:
         cause = node.cause
         if cause is not None and not (isinstance(cause, ast.Constant) and cause.value is None):
-            raise self.error("raise with a cause", node=cause, hint="put what it says into the message")
+            raise self.error("scripts have no raise with a cause", node=cause, hint="put what it says into the message")
         if node.exc is None:
-            raise self.error("raise without an exception", node=node, hint="raise ValueError(...)")
+            raise self.error("scripts have no raise without an exception", node=node, hint="raise ValueError(...)")
         call = node.exc if isinstance(node.exc, ast.Call) else None
         named = self.meaning(node.exc if call is None else call.func)
         name = self.exception_name(named.object) if isinstance(named, Known) else None
@@ -88,7 +90,9 @@ class Statements(Loops):
             raise self.error(f"{ast.unparse(node.exc)} is no exception of scripts", node=node.exc, hint=hint)
         if call is not None and call.keywords:
             hint = "pass it by position"
-            raise self.error("a keyword argument of an exception", "arguments", call.keywords[0].value, hint=hint)
+            raise self.error(
+                "scripts have no keyword arguments of exceptions", "arguments", call.keywords[0].value, hint=hint
+            )
         args = [] if call is None else [self.expr(arg) for arg in call.args]
         self.emit("raise", args, name=name)
         self.left = True
@@ -125,7 +129,7 @@ class Statements(Loops):
     def _do_with(self, node: ast.With) -> None:
         for item in node.items:
             if item.optional_vars is not None:
-                raise self.error("with ... as", node=item.optional_vars, hint="leave the name out")
+                raise self.error("scripts have no with ... as", node=item.optional_vars, hint="leave the name out")
         first, *rest = node.items
         manager = self.expr(first.context_expr)
         name = manager.node.attrs.get("name") if manager.node is not None else None

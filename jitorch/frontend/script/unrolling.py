@@ -64,13 +64,10 @@ class Unrolling(Statements):
         record = None if kind is None else self.modules_in(kind)
         if record is None:
             return None
-        names = list(record.fields)
-        keys = [n if record.kind == "dict" or method != "iter" else int(n) if n.isdigit() else i
-                for i, n in enumerate(names)]  # fmt: skip
-        if record.kind == "dict" and method in ("iter", "keys"):
+        names, is_dict = record.children, record.holds == "dict"
+        if is_dict and method in ("iter", "keys"):
             return [self._number_maker(n) for n in names]
-        if record.kind != "dict":
-            keys = list(range(len(names)))
+        keys: list[Any] = list(names) if is_dict else list(range(len(names)))
         makers = [self._module_maker(node, key) for key in keys]
         if method in ("items", "named_children"):
             return [(self._number_maker(n), m) for n, m in zip(names, makers)]
@@ -86,7 +83,8 @@ class Unrolling(Statements):
             with self.attempt():
                 bound = None if tree is None else self.expr(tree)
             if bound is not None and bound not in self.constants:
-                raise self.error("the bound of a slice of modules must be constant", node=tree)
+                hint = "iterate over all of them, and test a number from enumerate"
+                raise self.error("the bound of a slice of modules must be constant", node=tree, hint=hint)
             bounds.append(None if bound is None else self.constants[bound])
         return found[slice(*bounds)]
 

@@ -51,6 +51,9 @@ def _verify_class(program: Program, name: str, record: Class) -> None:
     for base in record.bases:
         if record.kind == "exception" and base in tables.EXCEPTIONS:
             continue
+        if record.kind == "module":
+            _refuse_unless(base in ("ModuleDict", "ModuleList", "Sequential"), "a base class", base)
+            continue
         found = program.classes.get(base)
         kinds = ("exception",) if record.kind == "exception" else ("class", "dataclass")
         earlier = list(program.classes).index(base) < list(program.classes).index(name) if found else False

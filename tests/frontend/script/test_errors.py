@@ -216,7 +216,7 @@ CASES = [
     (generator, "unsupported", "scripts have no generators", "yield n", "yield n", "append to a list"),
     (tuple_index, "unsupported", "the index of a tuple of different types", "return t[n]", "n", "unpack the tuple"),
     (unpack_three, "type-mismatch", "wrong number of values", "a, b, c = t", "a, b, c", None),
-    (condition_of_optional, "type-mismatch", "a Optional[int] is used as a condition", "if n:", "n", "n is not None"),
+    (condition_of_optional, "type-mismatch", "an Optional[int] is used as a condition", "if n:", "n", "n is not None"),
     (python_object, "unsupported", "OBJECT cannot be called", "return OBJECT(x)", "OBJECT", "@jit.ignore"),
     (union_method, "type-mismatch", "x is Union[int, str]", "return x.upper()", "x.upper", "isinstance(x"),
     (key_type, "type-mismatch", "the key has the wrong type", "return d[1]", "1", "str(1)"),
