@@ -34,6 +34,8 @@ from jitorch.lower.pull import Puller
 from jitorch.lower.recipe import Job, Made
 from jitorch.lower.target import Target
 from jitorch.lower.tiles import choose_tile, staged_blocking
+from jitorch.lower.winograd import Filtering, filtering_kernel, squares_axis, weights_kernel
+from jitorch.lower.winograd_cut import Cut, choose_cut
 from jitorch.ops.conv import padded_sizes
 
 MOST_REMAINDERS = 9
@@ -56,7 +58,10 @@ def convolution(job: Job) -> Made:
     spread = any(attrs["interior"]) and all(s == 1 for s in attrs["stride"])
     if spread and math.prod(e + 1 for e in attrs["interior"]) <= MOST_REMAINDERS:
         return recipe.by_remainder()
-    return recipe.pointwise() if recipe.is_pointwise() else recipe.forward()
+    if recipe.is_pointwise():
+        return recipe.pointwise()
+    cut = recipe.filtering_cut()
+    return recipe.forward() if cut is None else recipe.filtered(cut)
 
 
 def sum_dtype(dtype: DType) -> DType:
@@ -192,6 +197,34 @@ class _Recipe:
         self.kernels.append(product_kernel(job.name, product, blocking))
         return self._made()
 
+    def filtering_cut(self) -> Cut | None:
+        """How minimal filtering would cut this layer, where it applies and is faster."""
+        plain = all(a.kernel == 3 and a.stride == a.spacing == a.dilation == 1 for a in self.axes)
+        if len(self.axes) != 2 or not plain or not self.dtype.is_floating_point:
+            return None
+        if min(self.inputs, self.outputs) < FEW_CHANNELS or min(a.low for a in self.axes) < 0:
+            return None
+        images = self.batch if isinstance(self.batch, int) else None
+        target = self.job.target
+        return choose_cut(
+            images, self.axes[0].out, self.axes[1].out, self.inputs, self.outputs, target.lanes(self.dtype),
+            sum_registers(target), self.dtype.itemsize,
+        )  # fmt: skip
+
+    def filtered(self, cut: Cut) -> Made:
+        """By minimal filtering (`jitorch.lower.winograd`)."""
+        down, across = self.axes
+        axes = (squares_axis(down.size, down.low, down.out), squares_axis(across.size, across.low, across.out))
+        source = self._copy(axes, 0)
+        f = Filtering(
+            source, self.batch, self.groups, self.outputs, self.inputs, down.out, across.out, self._weight(),
+            self._store, self.dtype, cut,
+        )  # fmt: skip
+        weights = self._temporary("terms", self.dtype, f.weights)
+        self.kernels.append(weights_kernel(f"{self.job.name}_terms", f, weights))
+        self.kernels.append(filtering_kernel(self.job.name, f, weights))
+        return self._made()
+
     def forward(self) -> Made:
         pairs = [axis.forward() for axis in self.axes]
         stored, windows = [p for p, _ in pairs], tuple(w for _, w in pairs)
@@ -249,6 +282,11 @@ class _Recipe:
             there = Padded(buffer, lead, axes, is_copy=False)
             if not there.clashes:
                 return there
+        return self._copy(axes, tail)
+
+    def _copy(self, axes: tuple[PaddedAxis, ...], tail: int) -> Padded:
+        """A copy of the input with zeros around it."""
+        lead = self.batch, self.inputs * self.groups
         plan = Padded(k.Buffer(f"{self.job.name}_padded", self.dtype), lead, axes, tail)
         self._temporary("padded", self.dtype, plan.size)
         puller = Puller(self.job.buffers, self.job.scalars)

@@ -1,0 +1,311 @@
+"""Convolutions with 3 x 3 taps by fewer products: minimal filtering, F(2x2, 3x3).
+
+A square of 2 x 2 outputs sees 4 x 4 inputs.  With both sides transformed, its sums over channels are 16 products a
+channel, not 36:
+
+    out = A^T [ sum over c of (G w G^T) * (B^T x B) ] A
+
+(Winograd 1980; Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, CVPR 2016.)  The transforms add,
+subtract and halve, so what is exact for small integers stays exact, and rounding errors are about twice those of
+plain sums.  Inputs are bounded: infinities in a square spoil the whole square.
+
+A task takes some rows of squares of the image and some output channels.  Of the squares it makes the 16 transforms
+for a chunk of channels in scratch memory, multiplies each with a panel of transformed weights in tiles of registers,
+and puts the sums, transformed back, where they belong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from jitorch import dims
+from jitorch.dims import Dim
+from jitorch.dtypes import DType
+from jitorch.ir import kernel as k
+from jitorch.ir.sizes import size_expr
+from jitorch.lower.nests import kernel_of
+from jitorch.lower.padded import CACHE_LINE, PAGE_BYTES, Padded, PaddedAxis
+from jitorch.lower.panels import ceil_div, powers, split_task
+from jitorch.lower.winograd_cut import ROWS, Cut
+
+TERMS = 16
+"""Products of a square for each channel."""
+
+
+@dataclass(frozen=True)
+class Filtering:
+    """``out[n, o, *s]`` of ``outputs`` channels a group; ``store(coordinates, element)`` gives the statements."""
+
+    source: Padded
+    batch: Dim
+    groups: int
+    outputs: int
+    channels: int
+    height: int
+    width: int
+    weight: Callable[[k.Expr, k.Expr, list[k.Expr]], k.Expr]
+    store: Callable[[list[k.Expr], k.Expr], tuple[k.Stmt, ...]]
+    dtype: DType
+    cut: Cut
+
+    @property
+    def panels(self) -> int:
+        """Of one group's weights."""
+        return -(-self.outputs // ROWS)
+
+    @property
+    def weights(self) -> int:
+        """Elements of the transformed weights: ``[groups, panels, channels, TERMS, ROWS]``."""
+        return self.groups * self.panels * TERMS * self.channels * ROWS
+
+
+def squares_axis(size: Dim, low: int, out: int) -> PaddedAxis:
+    """An axis of the copy: coordinates of one parity stand next to each other, so squares' neighbours do."""
+    return PaddedAxis(size, low, -(-out // 2) + 1, 1, 2, 2)
+
+
+class _Steps:
+    """Statements that name one value after the other."""
+
+    def __init__(self, dtype: DType):
+        self.dtype = dtype
+        self.statements: list[k.Stmt] = []
+
+    def let(self, e: k.Expr) -> k.Expr:
+        var = k.Var(f"e{len(self.statements)}", self.dtype)
+        self.statements.append(k.Let(var, e))
+        return var
+
+    def both_ways(
+        self, square: list[list[k.Expr]], transform: Callable[[Sequence[k.Expr]], list[k.Expr]]
+    ) -> list[list[k.Expr]]:
+        """``transform`` along the columns, then along the rows of what that gives."""
+        columns = [[self.let(e) for e in transform(column)] for column in zip(*square, strict=True)]
+        return [[self.let(e) for e in transform(row)] for row in zip(*columns, strict=True)]
+
+
+def _of_weights(w: Sequence[k.Expr]) -> list[k.Expr]:
+    a, b, c = w
+    return [a, (a + c + b) * 0.5, (a + c - b) * 0.5, c]
+
+
+def _of_inputs(x: Sequence[k.Expr]) -> list[k.Expr]:
+    a, b, c, d = x
+    return [a - c, b + c, c - b, b - d]
+
+
+def _of_sums(m: Sequence[k.Expr]) -> list[k.Expr]:
+    a, b, c, d = m
+    return [a + b + c, b - c - d]
+
+
+def weights_kernel(name: str, f: Filtering, to: k.Buffer) -> k.Kernel:
+    """``G w G^T`` in panels of `ROWS` output channels; a last panel repeats the last channel."""
+    panel, c, r = k.Var("panel"), k.Var("c"), k.Var("r")
+    first = panel % f.panels * ROWS if f.groups > 1 else panel * ROWS
+    inside = first + r if f.outputs % ROWS == 0 else k.call("minimum", first + r, f.outputs - 1)
+    output = panel // f.panels * f.outputs + inside if f.groups > 1 else inside
+    steps = _Steps(f.dtype)
+
+    def tap(i: int, j: int) -> k.Expr:
+        return steps.let(k.cast(f.weight(output, c, [k.const(i), k.const(j)]), f.dtype))
+
+    taps = [[tap(i, j) for j in range(3)] for i in range(3)]
+    transformed = steps.both_ways(taps, _of_weights)
+    stores = [
+        k.Store(to, ((panel * f.channels + c) * TERMS + (4 * i + j)) * ROWS + r, transformed[i][j])
+        for i in range(4)
+        for j in range(4)
+    ]
+    rows = k.For(r, k.const(ROWS), (*steps.statements, *stores))
+    body = k.For(panel, k.const(f.groups * f.panels), (k.For(c, k.const(f.channels), (rows,)),), "parallel")
+    return kernel_of(name, (body,), ())
+
+
+def filtering_kernel(name: str, f: Filtering, weights: k.Buffer) -> k.Kernel:
+    """The sums, with one parallel loop."""
+    return _Writer(f, weights).kernel(name)
+
+
+class _Writer:
+    def __init__(self, f: Filtering, weights: k.Buffer):
+        self.f, self.cut, self.weights = f, f.cut, weights
+        self.down, self.across = -(-f.height // 2), -(-f.width // 2)
+        self.chunks = -(-f.channels // f.cut.chunk)
+        self.scratch: list[k.Buffer] = []
+        kept = f.cut.panels if self.chunks > 1 else 1
+        # Terms that lie a page apart would share one set of a first-level cache.
+        apart = f.cut.chunk * f.cut.lanes
+        clash = apart * f.dtype.itemsize % PAGE_BYTES == 0
+        self.apart = apart + CACHE_LINE // f.dtype.itemsize if clash else apart
+        self.inputs = self._scratch("inputs", TERMS * self.apart)
+        self.sums = self._scratch("sums", kept * TERMS * ROWS * f.cut.lanes)
+        self.stage = self._scratch("stage", 4 * f.cut.lanes)
+        self.chunk, self.panel = k.Var("chunk"), k.Var("panel")
+
+    def _scratch(self, name: str, size: int) -> k.Buffer:
+        buffer = k.Buffer(name, self.f.dtype, "local", size)
+        self.scratch.append(buffer)
+        return buffer
+
+    def kernel(self, name: str) -> k.Kernel:
+        f, cut = self.f, self.cut
+        rows = f.batch * self.down
+        task = k.Var("task")
+        body: list[k.Stmt] = []
+        sizes = (f.groups, -(-f.panels // cut.panels), ceil_div(rows, cut.rows))
+        group, panel_block, row_block = split_task(task, sizes, body)
+        first, skip = k.Var("first"), k.Var("skip")
+        begin = row_block * cut.rows
+        # A last block that would reach over the end begins earlier, and stores only what is new.
+        body.append(k.Let(first, k.call("minimum", begin, size_expr(rows) - cut.rows)))
+        body.append(k.Let(skip, begin - first))
+        left = k.call("minimum", cut.panels, f.panels - panel_block * cut.panels)
+        first_channel = (panel_block * cut.panels + self.panel) * ROWS
+        each = [self._products(group * f.panels + panel_block * cut.panels + self.panel)]
+        each += self._when_last(self._results(group, first_channel, first, skip))
+        nest = (self._fill(group, first), k.For(self.panel, left, tuple(each)))
+        body += [*self._clear(), k.For(self.chunk, k.const(self.chunks), nest)]
+        loop = k.For(task, size_expr(dims.prod(sizes)), tuple(body), "parallel")
+        return kernel_of(name, (loop,), tuple(self.scratch))
+
+    def _when_last(self, statements: list[k.Stmt]) -> list[k.Stmt]:
+        """What is done when all channels are summed."""
+        return [k.If(self.chunk.eq(self.chunks - 1), tuple(statements))] if self.chunks > 1 else statements
+
+    @property
+    def _length(self) -> k.Expr:
+        """Channels of this chunk."""
+        size, chunk = self.f.channels, self.cut.chunk
+        return k.const(chunk) if size % chunk == 0 else k.call("minimum", chunk, size - self.chunk * chunk)
+
+    # -- inputs ------------------------------------------------------------------------------------
+    def _fill(self, group: k.Expr, first: k.Expr) -> k.Stmt:
+        """``B^T x B`` of a chunk: ``[TERMS, chunk, lanes]``, the squares of all rows one after the other.
+
+        Vectors may reach over the end of a row: what they write there is what the next row writes anew.
+        """
+        f, row, c, lead = self.f, k.Var("row"), k.Var("c"), k.Var("lead")
+        rows, across = self.cut.rows, self.across
+        place = first + row
+        channel = group * f.channels + self.chunk * self.cut.chunk
+        at = f.source.channels(place // self.down, channel) + place % self.down * size_expr(f.source.pitches[0])
+        width = min(self.cut.width, _cover(across))
+        wide = [(a, width) for a in range(0, across, width)]
+
+        def pieces(runs: Iterable[tuple[int, int]]) -> k.Stmt:
+            return k.For(c, self._length, tuple(self._transformed(lead, c, row * across, a, w) for a, w in runs))
+
+        # A vector over the end of a row reads the next one's inputs: so there must be a next one.
+        is_inner = (row < rows - 1) & (place % self.down < self.down - 1)
+        squares: k.Stmt = pieces(powers(across))
+        if across % width:
+            squares = k.If(is_inner, (pieces(wide),), (squares,))
+        return k.For(row, k.const(rows), (k.Let(lead, at), squares))
+
+    def _clear(self) -> list[k.Stmt]:
+        """Zeros where a task has no squares."""
+        used, c, term, v = self.cut.rows * self.across, k.Var("c"), k.Var("term"), k.Var("v")
+        if used == self.cut.lanes:
+            return []
+        place = term * self.apart + c * self.cut.lanes + used + v
+        lanes = tuple(
+            k.For(v, k.const(w), (k.Store(self.inputs, place + a, k.const(0, self.f.dtype)),), "vector")
+            for a, w in powers(self.cut.lanes - used)
+        )
+        return [k.For(term, k.const(TERMS), (k.For(c, k.const(self.cut.chunk), lanes),))]
+
+    def _transformed(self, lead: k.Var, c: k.Var, lane: k.Expr, start: int, width: int) -> k.Stmt:
+        f, v = self.f, k.Var("v")
+        steps = _Steps(f.dtype)
+
+        def load(i: int, j: int) -> k.Expr:
+            offset = f.source.offset(c, [k.const(i % 2), k.const(j % 2)], [k.const(i // 2), k.const(j // 2 + start)])
+            return steps.let(k.Load(f.source.buffer, lead + offset + v))
+
+        square = steps.both_ways([[load(i, j) for j in range(4)] for i in range(4)], _of_inputs)
+        stores = [
+            k.Store(self.inputs, c * self.cut.lanes + (4 * i + j) * self.apart + (lane + start) + v, square[i][j])
+            for i in range(4)
+            for j in range(4)
+        ]
+        return k.For(v, k.const(width), (*steps.statements, *stores), "vector")
+
+    # -- products ----------------------------------------------------------------------------------
+    @property
+    def _kept(self) -> k.Expr:
+        """Where the panel's sums begin."""
+        return self.panel * (TERMS * ROWS * self.cut.lanes) if self.chunks > 1 else k.const(0)
+
+    def _products(self, panel: k.Expr) -> k.Stmt:
+        """The sums of one panel for each of the 16 terms."""
+        term = k.Var("term")
+        tiles = [s for runs in self.cut.tiles for s in self._tile(panel, term, runs)]
+        return k.For(term, k.const(TERMS), tuple(tiles))
+
+    def _tile(self, panel: k.Expr, term: k.Var, runs: Sequence[tuple[int, int]]) -> list[k.Stmt]:
+        f, cut, c, r, v = self.f, self.cut, k.Var("c"), k.Var("r"), k.Var("v")
+        begin, (end, last) = runs[0][0], runs[-1]
+        length = end + last - begin
+        tile = self._scratch(f"tile{begin}", ROWS * length)
+        kept = self._kept + term * (ROWS * cut.lanes)
+
+        def over(body: Callable[[k.Expr], tuple[k.Stmt, ...]]) -> k.Stmt:
+            vectors = tuple(k.For(v, k.const(w), body(v + a), "vector") for a, w in runs)
+            return k.For(r, k.const(ROWS), vectors, "unroll")
+
+        def place(lane: k.Expr) -> k.Expr:
+            return r * length + (lane - begin)
+
+        def saved(lane: k.Expr) -> k.Expr:
+            return kept + r * cut.lanes + lane
+
+        zero = over(lambda lane: (k.Store(tile, place(lane), k.const(0, f.dtype)),))
+        again = over(lambda lane: (k.Store(tile, place(lane), k.Load(self.sums, saved(lane))),))
+        start: k.Stmt = k.If(self.chunk.eq(0), (zero,), (again,)) if self.chunks > 1 else zero
+        channel = self.chunk * cut.chunk + c
+        weight = k.Load(self.weights, ((panel * f.channels + channel) * TERMS + term) * ROWS + r)
+
+        def add(lane: k.Expr) -> tuple[k.Stmt, ...]:
+            product = k.call("mul", weight, k.Load(self.inputs, term * self.apart + c * cut.lanes + lane))
+            return (k.Store(tile, place(lane), k.call("add", k.Load(tile, place(lane)), product)),)
+
+        keep = over(lambda lane: (k.Store(self.sums, saved(lane), k.Load(tile, place(lane))),))
+        return [start, k.For(c, self._length, (over(add),)), keep]
+
+    # -- results -----------------------------------------------------------------------------------
+    def _results(self, group: k.Expr, first_channel: k.Expr, first: k.Var, skip: k.Var) -> list[k.Stmt]:
+        """``A^T m A`` of a panel, channel by channel: rows of pixels, which are stored."""
+        f, cut, r, lane = self.f, self.cut, k.Var("r"), k.Var("lane")
+        steps = _Steps(f.dtype)
+        sums = [
+            [steps.let(k.Load(self.sums, self._kept + ((4 * i + j) * ROWS + r) * cut.lanes + lane)) for j in range(4)]
+            for i in range(4)
+        ]
+        pixels = steps.both_ways(sums, _of_sums)
+        stores = [
+            k.Store(self.stage, i * (2 * cut.lanes) + lane * 2 + j, pixels[i][j]) for i in range(2) for j in range(2)
+        ]
+        back = k.For(lane, k.const(cut.lanes), (*steps.statements, *stores))
+        left = k.const(ROWS) if f.outputs % ROWS == 0 else k.call("minimum", ROWS, f.outputs - first_channel)
+        output = group * f.outputs + first_channel + r
+        return [k.For(r, left, (back, self._rows(output, first, skip)))]
+
+    def _rows(self, output: k.Expr, first: k.Var, skip: k.Var) -> k.Stmt:
+        f, x, line = self.f, k.Var("x"), k.Var("line")
+        row = line + skip
+        place = first + row
+        statements: list[k.Stmt] = []
+        for i in range(2):
+            y = place % self.down * 2 + i
+            value = k.Load(self.stage, row * (2 * self.across) + x + i * (2 * self.cut.lanes))
+            pixels = k.For(x, k.const(f.width), f.store([place // self.down, output, y, x], value))
+            is_whole = i == 0 or f.height % 2 == 0
+            statements.append(pixels if is_whole else k.If(y < f.height, (pixels,)))
+        return k.For(line, self.cut.rows - skip, tuple(statements))
+
+
+def _cover(count: int) -> int:
+    """The least power of two that is not below ``count``."""
+    return 1 << (count - 1).bit_length()
