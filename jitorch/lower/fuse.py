@@ -60,6 +60,9 @@ def plan(graph: Graph, outputs: Iterable[Value] | None = None) -> Plan:
     for node in reversed(graph.nodes):
         if node.op.lowering == "recipe" and node.op.name not in _COPYING:
             decided.update(v for v in map(_behind_views, node.operands) if v.node is not None)
+        if node.op.lowering == "scatter":
+            # What is put into a copy is computed before, if from the original: the copy may take its place.
+            decided.update(v for v in node.operands[1:] if v.node is not None and _reads(v, node.operands[0]))
         if node.op.lowering in ("control", "effect"):
             decided.update(leaf for v in _read_by_host(node) for leaf in host_leaves(v))
             decided.update(v for v in map(behind_flat_views, _read_in_graphs(node)) if v.node is not None)
@@ -72,6 +75,23 @@ def plan(graph: Graph, outputs: Iterable[Value] | None = None) -> Plan:
     for node in graph.nodes:
         result.stored.update((v, None) for v in node.outputs if v in decided)
     return result
+
+
+def _reads(value: Value, base: Value) -> bool:
+    """Whether computing ``value`` reads the memory of ``base``, directly or not."""
+    wanted, pending, seen = behind_flat_views(base), [value], {value}
+    while pending:
+        one = pending.pop()
+        if one is wanted:
+            return True
+        fresh = [v for v in _operands_of(one) if v not in seen]
+        seen.update(fresh)
+        pending += fresh
+    return False
+
+
+def _operands_of(value: Value) -> tuple[Value, ...]:
+    return () if value.node is None else value.node.operands
 
 
 def _pass_on(value: Value, node: Node, decided: set[Value], readers: dict[Value, dict[Value, bool]]) -> None:

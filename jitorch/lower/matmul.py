@@ -97,7 +97,7 @@ class _Recipe:
         self.y = _Operand(y, job.out.shape[-1], -1, -2)
 
     def made(self) -> Made:
-        if self.is_thin() and not self.job.fixed:
+        if self.is_thin():
             return self.dots()
         across = self.runs_across()
         rows, lanes = (self.y, self.x) if across else (self.x, self.y)
@@ -118,7 +118,9 @@ class _Recipe:
         )
         # A panel that only one row of tiles reads is read once.
         again = not (isinstance(rows.size, int) and rows.size <= tile.rows)
-        blocking = choose_blocking(tile, self.sums, dims.prod(self.batch), rows.size, lanes.size, self.inner, again)
+        blocking = choose_blocking(
+            tile, self.sums, dims.prod(self.batch), rows.size, lanes.size, self.inner, again, not is_fixed
+        )
         product = product_kernel(self.job.name, p, blocking)
         packing = Made(tuple(self.kernels), tuple(self.temporaries))
         if is_fixed:

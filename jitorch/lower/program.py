@@ -27,7 +27,15 @@ from jitorch.lower.layout import Layout, layout
 from jitorch.lower.long import long_kernels, long_layout
 from jitorch.lower.matmul import matmul
 from jitorch.lower.memory import plan_memory
-from jitorch.lower.nests import Buffers, Scalars, map_kernel, row_reduction_kernel, scan_kernel, scatter_kernels
+from jitorch.lower.nests import (
+    Buffers,
+    Scalars,
+    fill_kernel,
+    map_kernel,
+    row_reduction_kernel,
+    scan_kernel,
+    scatter_kernel,
+)
 from jitorch.lower.pull import STATUS, Puller
 from jitorch.lower.quotients import cut_quotients
 from jitorch.lower.recipe import Job, Recipe
@@ -153,6 +161,7 @@ class Lowering:
             size = self.sizes[target.name] = size_expr(value.type.size)  # type: ignore[union-attr]
             if isinstance(value.type, ScalarType):
                 continue
+            value = fuse.behind_flat_views(value)
             if value not in self.buffers:
                 if target not in taken:
                     self.buffers[value] = target
@@ -207,7 +216,7 @@ class Lowering:
         stored: list[Value] = []
         for value, target in zip(graph.outputs, targets, strict=True):
             in_memory = isinstance(target, k.Buffer) and isinstance(value.type, TensorType)
-            stored += [value] if in_memory else fuse.host_leaves(value)
+            stored += [fuse.behind_flat_views(value)] if in_memory else fuse.host_leaves(value)
         lowering = Lowering(graph, graph.name, self.target, self.names, stored, self.known, fixed)
         block = lowering.block(inputs, targets)
         self.body += lowering.once
@@ -346,7 +355,15 @@ class Lowering:
                 self.shared[key] = shared
         once, always = shared.statements(name, here)
         self.once += once
+        base = self._base(node) if node.op.lowering == "scatter" else None
+        if base is not None:
+            target = self.buffers[group.values[0]]
+            always.insert(0, host.Copy(target, base, self.sizes[target.name]))
         return always
+
+    def _base(self, node: Node) -> k.Buffer | None:
+        """The memory of what a scatter changes a copy of, if it has any."""
+        return self.buffers.get(fuse.behind_flat_views(node.operands[0]))
 
     def _is_fixed(self, value: Value) -> bool:
         """Whether ``value`` is a view of memory that no turn of the loop around changes."""
@@ -354,9 +371,7 @@ class Lowering:
             value = value.node.operands[0]
         return self.buffers.get(value) in self.fixed
 
-    def _kernels(
-        self, name: str, group: Group, node: Node, here: Cone, fixed: frozenset[Value]
-    ) -> tuple[Kernels, ...]:
+    def _kernels(self, name: str, group: Group, node: Node, here: Cone, fixed: frozenset[Value]) -> tuple[Kernels, ...]:
         """The kernels of a group, and those of them that run but once."""
         value, kind = group.values[0], node.op.lowering
         if group in self.layouts:
@@ -366,7 +381,10 @@ class Lowering:
         if kind == "recipe":
             return self._recipe(name, group, node, here, fixed)
         if kind == "scatter":
-            return (Kernels(scatter_kernels(name, value, node, here.buffers, here.scalars)),)
+            scatter = scatter_kernel(name, value, node, here.buffers, here.scalars)
+            if self._base(node) is not None:
+                return (Kernels((scatter,)),)
+            return (Kernels((fill_kernel(name, value, node, here.buffers, here.scalars), scatter)),)
         if kind == "scan":
             return (Kernels((scan_kernel(name, value, node, here.buffers, here.scalars),)),)
         if kind == "reduce" and fuse.keeps_last_axis(node):
@@ -376,9 +394,7 @@ class Lowering:
             return (Kernels((tile(cut_quotients(abreast(kernel))) if self.target.is_cpu else kernel,)),)
         raise BackendError(f"{node.op.name} ({kind}) has no kernel")
 
-    def _recipe(
-        self, name: str, group: Group, node: Node, here: Cone, fixed: frozenset[Value]
-    ) -> tuple[Kernels, ...]:
+    def _recipe(self, name: str, group: Group, node: Node, here: Cone, fixed: frozenset[Value]) -> tuple[Kernels, ...]:
         recipe = RECIPES.get(node.op.name)
         if recipe is None:
             raise BackendError(f"no recipe lowers {group.values[0]}")

@@ -100,11 +100,15 @@ def _cycles(target: Target, rows: int, vectors: int) -> float:
 
 
 def choose_blocking(
-    tile: Tile, dtype: DType, batch: Dim, rows: Dim, lanes: Dim, inner: Dim, in_chunks: bool = True
-) -> Blocking:
-    """Cut a product into tasks; ``in_chunks``: panels are read more than once, so they should stay in a cache."""
+    tile: Tile, dtype: DType, batch: Dim, rows: Dim, lanes: Dim, inner: Dim, in_chunks: bool = True,
+    in_place: bool = True,
+) -> Blocking:  # fmt: skip
+    """Cut a product into tasks; ``in_chunks``: panels are read more than once, so they should stay in a cache.
+
+    ``in_place``: lanes are not packed.
+    """
     length = max(1, inner) if isinstance(inner, int) else CHUNK
-    if tile.rows == 1:
+    if tile.rows == 1 and in_place:
         # One row: the other operand streams through, some of its rows at once, long runs of each.
         block = _stream_lanes(batch, lanes)
         return Blocking(1, max(1, block // tile.lanes), min(STREAM_CHUNK, length))

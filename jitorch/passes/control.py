@@ -57,6 +57,12 @@ def has_size(value: Value, sizes: Collection[Symbol]) -> bool:
     return isinstance(value.type, TensorType) and any(s in sizes for d in value.type.shape for s in symbols(d))
 
 
+def gives_bound_sizes(graph: Graph) -> bool:
+    """Whether a result has a size that a node of ``graph`` binds."""
+    bound = bound_sizes(graph)
+    return any(has_size(v, bound) for v in graph.outputs)
+
+
 def name_bound_sizes(graph: Graph) -> bool:
     """Call the sizes that nodes bind ``turns0``, ``turns1``, ... in order: equal graphs have equal texts."""
     names: dict[str, Dim] = {}
