@@ -12,6 +12,7 @@ from dataclasses import replace
 from jitorch.ir import kernel as k
 from jitorch.ir import program as host
 from jitorch.lower.memory import used
+from jitorch.lower.pull import STATUS
 
 SMALLEST = 1 << 14
 """Bytes from which on a temporary is worth the search for a place."""
@@ -92,8 +93,8 @@ class _Reuse:
             last = self.body[u]
             if not isinstance(last, host.Copy) or last.target != old or u < self.uses[new][-1] or u != later[-1]:
                 return
-            if old in self.inputs and self.last_check > place:
-                return
+        if old in self.inputs and self._may_stop(place):
+            return
         self.body[place] = None
         self.uses[new].remove(place)
         self.uses[old].remove(place)
@@ -125,6 +126,13 @@ class _Reuse:
         for buffer in (source, target):
             self.uses[buffer].remove(place)
         self._rename(source, target)
+
+    def _may_stop(self, place: int) -> bool:
+        """Whether the program may fail from ``place`` on."""
+        parts = host.walk(s for s in self.body[place:] if s is not None)
+        return any(
+            isinstance(s, host.Stop) or (isinstance(s, host.Launch) and STATUS in s.kernel.params) for s in parts
+        )
 
     def operands(
         self, place: int, sizes: dict[k.Buffer, k.Expr], temporaries: set[k.Buffer], results: set[k.Buffer]
