@@ -43,9 +43,11 @@ _MATERIALIZED = frozenset(("recipe", "scatter", "scan", "extern", "control", "ef
 
 @dataclass
 class Plan:
-    """``stored``: values with a buffer, in the order they can be computed (inputs excluded)."""
+    """``outputs`` need memory when all is done; ``stored``: values with a buffer, in the order they can be computed
+    (inputs excluded)."""
 
     graph: Graph
+    outputs: tuple[Value, ...]
     stored: dict[Value, None] = field(default_factory=dict)
 
     def is_stored(self, value: Value) -> bool:
@@ -55,7 +57,8 @@ class Plan:
 def plan(graph: Graph, outputs: Iterable[Value] | None = None) -> Plan:
     """Decide for every value of ``graph``, which holds primitives only; ``outputs`` are those that need memory."""
     cost = _costs(graph)
-    decided: set[Value] = {v for v in (graph.outputs if outputs is None else outputs) if v.node is not None}
+    results = tuple(graph.outputs if outputs is None else outputs)
+    decided: set[Value] = {v for v in results if v.node is not None}
     readers: dict[Value, dict[Value, bool]] = {}  # kernel root -> whether it reads an element more than once
     for node in reversed(graph.nodes):
         if node.op.lowering == "recipe" and node.op.name not in _COPYING:
@@ -71,7 +74,7 @@ def plan(graph: Graph, outputs: Iterable[Value] | None = None) -> Plan:
                 decided.add(value)
         for value in node.outputs:
             _pass_on(value, node, decided, readers)
-    result = Plan(graph)
+    result = Plan(graph, results)
     for node in graph.nodes:
         result.stored.update((v, None) for v in node.outputs if v in decided)
     return result

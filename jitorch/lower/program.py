@@ -327,7 +327,7 @@ class Lowering:
             return found
         found = row_groups(found, self.plan)
         recompute(found, self.plan)
-        wanted = {*self.graph.outputs}.union(*(g.reads.difference(g.values) for g in found))
+        wanted = {*self.plan.outputs}.union(*(g.reads.difference(g.values) for g in found))
         for group in found:
             if group.split is not None:
                 plan = self.layouts[group] = layout(group, self.plan, wanted.intersection(group.values))
