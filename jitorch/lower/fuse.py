@@ -65,7 +65,7 @@ def plan(graph: Graph, outputs: Iterable[Value] | None = None) -> Plan:
             decided.update(v for v in map(_behind_views, node.operands) if v.node is not None)
         if node.op.lowering == "scatter":
             # What is put into a copy is computed before, if from the original: the copy may take its place.
-            decided.update(v for v in node.operands[1:] if v.node is not None and _reads(v, node.operands[0]))
+            decided.update(v for v in node.operands[1:] if v.node is not None and reads(v, node.operands[0]))
         if node.op.lowering in ("control", "effect"):
             decided.update(leaf for v in _read_by_host(node) for leaf in host_leaves(v))
             decided.update(v for v in map(behind_flat_views, _read_in_graphs(node)) if v.node is not None)
@@ -80,7 +80,7 @@ def plan(graph: Graph, outputs: Iterable[Value] | None = None) -> Plan:
     return result
 
 
-def _reads(value: Value, base: Value) -> bool:
+def reads(value: Value, base: Value) -> bool:
     """Whether computing ``value`` reads the memory of ``base``, directly or not."""
     wanted, pending, seen = behind_flat_views(base), [value], {value}
     while pending:

@@ -20,7 +20,7 @@ from jitorch.lower.alike import Cone, Kernels, Shared, cone
 from jitorch.lower.convolution import convolution
 from jitorch.lower.copies import share_copies
 from jitorch.lower.crosswise import tile
-from jitorch.lower.epilogue import Sink, merge
+from jitorch.lower.epilogue import Columns, Sink, merge, merge_columns
 from jitorch.lower.groups import Group, groups
 from jitorch.lower.index import Index
 from jitorch.lower.layout import Layout, layout
@@ -198,7 +198,7 @@ class Lowering:
         for group in found:
             node = group.values[0].node
             # Sizes that a node before this one has bound.
-            for v in group.values:
+            for v in (*group.values, *group.columns):
                 if v in later and self.known.issuperset(symbols(v.type.size)):  # type: ignore[union-attr]
                     self.body.append(host.Alloc(self.buffers[v], self.sizes[self.buffers[v].name]))
             if node is not None and node.op.lowering in ("control", "effect"):
@@ -325,6 +325,9 @@ class Lowering:
         found = merge(self.plan, groups(self.plan))
         if not self.target.is_cpu:
             return found
+        if self.fixed:
+            # In a loop a step is short: what follows a product is done by the tasks that have it.
+            found = merge_columns(self.plan, found)
         found = row_groups(found, self.plan)
         recompute(found, self.plan)
         wanted = {*self.plan.outputs}.union(*(g.reads.difference(g.values) for g in found))
@@ -400,7 +403,11 @@ class Lowering:
             raise BackendError(f"no recipe lowers {group.values[0]}")
         values = tuple(v for v in group.values if v not in group.hidden)
         sink = Sink(group.values[0], values, here.buffers, here.scalars)
-        made = recipe(Job(name, node, here.buffers, here.scalars, self.target, sink, fixed))
+        columns = None
+        if group.columns:
+            count = node.output.type.shape[1] // group.columns[0].type.shape[1]  # type: ignore[union-attr,operator]
+            columns = Columns(tuple(group.columns), count, here.buffers, here.scalars)
+        made = recipe(Job(name, node, here.buffers, here.scalars, self.target, sink, fixed, columns))
         parts = (made,) if made.once is None else (made, made.once)
         return tuple(Kernels(m.kernels, [(b, size_expr(size)) for b, size in m.temporaries]) for m in parts)
 
