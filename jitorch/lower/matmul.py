@@ -115,7 +115,9 @@ class _Recipe:
         is_fixed = lanes.value in self.job.fixed
         in_place = not is_fixed and self.reads_in_place(rows, lanes)
         # What is packed once may as well have panels of any width.
-        tile = choose_tile(self.job.target, self.sums, rows.size, lanes.size, in_place or is_fixed)
+        columns = self.job.columns
+        width = lanes.size if columns is None or across else columns.width
+        tile = choose_tile(self.job.target, self.sums, rows.size, width, in_place or is_fixed)
         p = Product(
             self.batch,
             self.in_place(rows, tile.rows),
@@ -132,8 +134,8 @@ class _Recipe:
         blocking = choose_blocking(
             tile, self.sums, dims.prod(self.batch), rows.size, lanes.size, self.inner, again, not is_fixed
         )
-        if self.job.columns is not None:
-            p, blocking = self.with_columns(self.job.columns, p, blocking)
+        if columns is not None:
+            p, blocking = self.with_columns(columns, p, blocking)
         product = product_kernel(self.job.name, p, blocking)
         packing = Made(tuple(self.kernels), tuple(self.temporaries))
         if is_fixed:
