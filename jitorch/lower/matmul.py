@@ -116,8 +116,9 @@ class _Recipe:
         in_place = not is_fixed and self.reads_in_place(rows, lanes)
         # What is packed once may as well have panels of any width.
         columns = self.job.columns
-        width = lanes.size if columns is None or across else columns.width
-        tile = choose_tile(self.job.target, self.sums, rows.size, width, in_place or is_fixed)
+        is_exact = columns is not None and not across and columns.width % self.job.target.lanes(self.sums) == 0
+        width = columns.width if columns is not None and is_exact else lanes.size
+        tile = choose_tile(self.job.target, self.sums, rows.size, width, in_place or is_fixed, is_exact)
         p = Product(
             self.batch,
             self.in_place(rows, tile.rows),

@@ -47,8 +47,13 @@ class Blocking:
     chunk: int
 
 
-def choose_tile(target: Target, dtype: DType, rows: Dim, lanes: Dim, whole_lanes: bool = False) -> Tile:
-    """The tile that wastes least.  ``whole_lanes``: lanes are read in place, so a tile has at most as many as exist."""
+def choose_tile(
+    target: Target, dtype: DType, rows: Dim, lanes: Dim, whole_lanes: bool = False, is_exact: bool = False
+) -> Tile:
+    """The tile that wastes least.  ``whole_lanes``: lanes are read in place, so a tile has at most as many as exist.
+
+    ``is_exact``: tiles divide the lanes, which a vector does.
+    """
     width = target.lanes(dtype)
     if isinstance(lanes, int) and whole_lanes:
         while width > lanes:
@@ -59,6 +64,8 @@ def choose_tile(target: Target, dtype: DType, rows: Dim, lanes: Dim, whole_lanes
         if whole_lanes and isinstance(lanes, int) and vectors * width > lanes:
             continue
         if not isinstance(lanes, int) and vectors != 2:
+            continue
+        if is_exact and isinstance(lanes, int) and lanes % (vectors * width):
             continue
         for count in range(MAX_ROWS, 0, -1):
             if not isinstance(rows, int) and count != min(USUAL_ROWS, _most_rows(target, vectors)):

@@ -130,11 +130,11 @@ def cell(rows: int, width: int, source: str = "%1", offset: int = 0) -> str:
 @pytest.mark.parametrize(
     ("text", "launches"),
     [
-        (cell(8, 32), 1), (cell(3, 64, "%0"), 1), (cell(8, 48), 1),
-        # Columns that no tile divides; one row, for which there are dot products; blocks that are none.
-        (cell(8, 13), 2), (cell(1, 32), 2), (cell(8, 32, offset=1), 2),
+        (cell(8, 32), 1), (cell(3, 64, "%0"), 1), (cell(8, 48), 1), (cell(1, 32), 1),
+        # Columns that no tile divides; blocks that are none.
+        (cell(8, 13), 2), (cell(8, 32, offset=1), 2),
     ],
-    ids=["two gates", "from the product itself", "three tiles", "no tiles", "one row", "no blocks"],
+    ids=["two gates", "from the product itself", "three tiles", "one row", "no tiles", "no blocks"],
 )  # fmt: skip
 def test_gates_are_computed_by_the_tasks_of_their_product(text: str, launches: int) -> None:
     rng = np.random.default_rng(0)
