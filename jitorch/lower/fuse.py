@@ -277,9 +277,15 @@ def _repeats(node: Node, i: int) -> bool:
         return i == 0
     if name == "concatenate":
         return True
-    if name == "pad_axes" and i == 1:
-        return True
+    if name == "pad_axes":
+        # Elements of the padding are computed, too, before they are dropped.
+        return i == 1 or _is_much_smaller(node.operands[0], node.output)
     return name == "slice_write" and i == 1
+
+
+def _is_much_smaller(part: Value, whole: Value) -> bool:
+    a, b = _size(part), _size(whole)
+    return isinstance(a, int) and isinstance(b, int) and 2 * a <= b
 
 
 def _grows(before: Dim, after: Dim) -> bool:

@@ -108,7 +108,8 @@ class _Recipe:
         return replace(made, kernels=(*made.kernels, kernel))
 
     def product(self) -> Made:
-        if self.is_thin():
+        # What is packed once may be read by many turns; a single row reads it as it comes just as fast.
+        if self.is_thin() and (not self.job.fixed or 1 in (self.x.size, self.y.size)):
             return self.dots()
         across = self.runs_across()
         rows, lanes = (self.y, self.x) if across else (self.x, self.y)
