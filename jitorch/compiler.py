@@ -19,8 +19,18 @@ import numpy as np
 
 from jitorch import allocator, config, dims, plugins
 from jitorch.backends import cache, registry
-from jitorch.backends.base import Accept, Artifact, Backend, Decompose, Executable, Options, Unavailable, store_results
-from jitorch.dims import SymDim
+from jitorch.backends.base import (
+    Accept,
+    Artifact,
+    Backend,
+    Decompose,
+    Executable,
+    Options,
+    Unavailable,
+    store_results,
+    store_writes,
+)
+from jitorch.dims import Dim, SymDim
 from jitorch.errors import BackendError, CompilerBug
 from jitorch.ir.graph import Graph, Node, Value
 from jitorch.ir.op import Op
@@ -29,16 +39,30 @@ from jitorch.ir.types import ScalarType, TensorType
 from jitorch.passes import pipeline
 from jitorch.passes.batch import batch_products
 from jitorch.passes.clean import cse, dce, fold
-from jitorch.passes.control import bound_sizes, name_bound_sizes, prune, sink_constants
+from jitorch.passes.control import gives_bound_sizes, name_bound_sizes, prune, sink_constants
 from jitorch.passes.decompose import decompose
 from jitorch.passes.hoist import hoist, hoist_literals, sink_views
 from jitorch.passes.merge_loops import merge_loops
 from jitorch.passes.partition import Region, partition
 from jitorch.passes.simplify import simplify
 
-CONTROL_PASSES = (merge_loops, prune, sink_constants, simplify, fold, cse, hoist, batch_products, sink_views, prune, dce)
+CONTROL_PASSES = (
+    merge_loops,
+    prune,
+    sink_constants,
+    simplify,
+    fold,
+    cse,
+    hoist,
+    batch_products,
+    sink_views,
+    prune,
+    dce,
+)
 """What makes loops and branches smaller; nothing where there are none."""
 
+HOST = "host"
+"""Who binds sizes, between the programs of backends."""
 FALLBACK = ("cpu", "reference")
 """Who runs what the chosen backend rejects, in this order."""
 
@@ -67,7 +91,7 @@ def _compile(graph: Graph, chosen: Backend, options: Options) -> Compiled:
     decompose(work, keep=verdicts.takes_whole)
     pipeline.run(work, (simplify, fold, cse, dce))
     pipeline.run(work, CONTROL_PASSES)
-    if all(verdicts.of(node) == chosen.name for node in work.nodes):
+    if not gives_bound_sizes(work) and all(verdicts.of(node) == chosen.name for node in work.nodes):
         artifact = chosen.compile(work, options)
         if key is not None:
             _keep(key, artifact)
@@ -106,16 +130,18 @@ def load(signature: Graph, literals: list[np.ndarray[Any, Any]], key: str, backe
 def _compile_regions(
     graph: Graph, work: Graph, literals: list[np.ndarray[Any, Any]], verdicts: Verdicts, options: Options
 ) -> Compiled:
-    """Several backends share the graph: a host plan runs their regions one after the other."""
+    """Several backends share the graph, or results have sizes that it binds: a host plan runs one region after the
+    other.  Where a size is bound a region ends, for what follows needs memory of that size."""
     slots: dict[Value, int] = {v: i for i, v in enumerate(work.inputs)}
-    steps: list[Step] = []
-    # A value whose size is bound on the way cannot go from one region to another.
-    assign = (lambda node: FALLBACK[-1]) if bound_sizes(work) else verdicts.of
-    for region in partition(work, assign):
-        backend = registry.get(region.backend)
-        artifact = backend.compile(region.graph, options)
+    steps: list[Step | Binding] = []
+    for region in partition(work, lambda node: HOST if node.op.name == "steps" else verdicts.of(node)):
         for v in region.outputs:
             slots.setdefault(v, len(slots))
+        if region.backend == HOST:
+            steps += [Binding(slots[n.operands[0]], slots[n.output], n.attrs["size"]) for n in region.nodes]
+            continue
+        backend = registry.get(region.backend)
+        artifact = backend.compile(region.graph, options)
         steps.append(
             Step(
                 artifact,
@@ -126,7 +152,7 @@ def _compile_regions(
             )
         )
     joined = _Joined(steps, work, [slots[v] for v in work.outputs], len(slots))
-    return Compiled(graph, literals, joined, steps, verdicts.reasons)
+    return Compiled(graph, literals, joined, [s for s in steps if isinstance(s, Step)], verdicts.reasons)
 
 
 def available(name: str) -> Backend:
@@ -250,15 +276,34 @@ class Step:
     region: Region | None = None
 
 
+@dataclass(frozen=True)
+class Binding:
+    """Where the host binds a size, a symbol, to the number in slot ``count``; slot ``ramp`` counts up to it."""
+
+    count: int
+    ramp: int
+    size: Dim
+
+
 class _Joined:
     """Runs the steps of a partitioned graph over a table of slots."""
 
-    def __init__(self, steps: list[Step], graph: Graph, outputs: list[int], slots: int):
+    def __init__(self, steps: list[Step | Binding], graph: Graph, outputs: list[int], slots: int):
         self.steps, self.graph, self.outputs, self.slots = steps, graph, outputs, slots
+        self.binds = gives_bound_sizes(graph)
 
     def run(self, inputs: Sequence[Any], outputs: Sequence[Any], dims: Any, stream: Any = None) -> None:
+        store_results(self.graph, self.results(inputs, dims, stream), inputs, outputs)
+
+    def results(self, inputs: Sequence[Any], dims: Mapping[str, int], stream: Any = None) -> list[Any]:
+        """What all outputs of the graph are; nothing is written."""
         table: list[Any] = [*inputs, *[None] * (self.slots - len(inputs))]
+        dims = dict(dims)
         for step in self.steps:
+            if isinstance(step, Binding):
+                table[step.ramp] = np.arange(int(table[step.count]))
+                dims[str(step.size)] = len(table[step.ramp])
+                continue
             region = step.region
             if region is None or step.executable is None:
                 raise CompilerBug("a joined step without a region")
@@ -268,7 +313,7 @@ class _Joined:
             step.executable.run(arrays, results, symbols, stream)
             for slot, result, value in zip(step.outputs, results, region.graph.outputs):
                 table[slot] = result.item() if isinstance(value.type, ScalarType) else result
-        store_results(self.graph, [table[o] for o in self.outputs], inputs, outputs)
+        return [table[o] for o in self.outputs]
 
 
 def contiguous(x: Any) -> Any:
@@ -349,6 +394,8 @@ class Compiled:
         An input that the graph writes is changed in place.
         """
         sizes = self.sizes(inputs) if self._symbols else _NO_SIZES
+        if isinstance(self.executable, _Joined) and self.executable.binds:
+            return self._run_binding(self.executable, inputs, sizes)
         if self._results is None:
             outputs: list[Any] = [allocate(v.type, sizes) for v in self.returned]
         else:
@@ -357,6 +404,20 @@ class Compiled:
         self.calls += 1
         for i in self._numbers:
             outputs[i] = outputs[i].item()
+        return outputs
+
+    def _run_binding(self, joined: _Joined, inputs: Sequence[Any], sizes: Mapping[str, int]) -> list[Any]:
+        """A run whose results have sizes that are known when they are there."""
+        given = [*inputs, *self.literals]
+        results = joined.results(given, sizes)
+        seen = {id(x) for x in given}
+        outputs: list[Any] = []
+        for result in (r for o, r in enumerate(results) if o not in self._written):
+            # One may be an input, or stand there twice.
+            outputs.append(result.copy() if id(result) in seen else result)
+            seen.add(id(result))
+        store_writes(self.graph, results, given)
+        self.calls += 1
         return outputs
 
 

@@ -43,6 +43,11 @@ class Jit(Eager):
     def build_newton(self, data: Data) -> Case:
         return self._loop(functions.newton_loop(jitorch), [self.tensors(data)["m"]])
 
+    def build_decode(self, data: Data) -> Case:
+        d = self.tensors(data)
+        arguments = [d[name] for name in ("tok", "h", "c", "emb", "wi", "wh", "b", "wo", "bo")]
+        return self._loop(functions.decode_loop(jitorch), arguments)
+
     def _loop(self, function: Callable[..., Any], arguments: list[Any]) -> Case:
         """The whole loop in one program."""
         compiled = self.compiled(function)

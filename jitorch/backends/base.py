@@ -123,9 +123,14 @@ def store_results(
     For executables that compute arrays of their own.  A result may be a view of an input that is written.
     """
     written = {o for _, o in graph.writes}
-    staged = [(inputs[i], np.array(results[o])) for i, o in graph.writes]
     for target, o in zip(outputs, (o for o in range(len(results)) if o not in written), strict=True):
         np.copyto(target, results[o])
+    store_writes(graph, results, inputs)
+
+
+def store_writes(graph: Graph, results: Sequence[Any], inputs: Sequence[Any]) -> None:
+    """Put those of ``results`` that write-backs are into the inputs that they belong to."""
+    staged = [(inputs[i], np.array(results[o])) for i, o in graph.writes]
     for target, result in staged:
         np.copyto(target, result)
 

@@ -283,18 +283,23 @@ def split(graph: Graph, wrt: Sequence[int], outputs: Sequence[int], backend: str
 
 
 def _stored(joint: Graph, crossing: Iterable[Value]) -> dict[Value, None]:
-    """What is kept for backward to compute ``crossing``: nothing that is cheap or has a size bound on the way."""
+    """What is kept for backward to compute ``crossing``: nothing that is cheap or has a size bound on the way, and of a
+    transpose what it shows."""
     bound = bound_sizes(joint)
     kept: dict[Value, None] = {}
     pending, seen = list(crossing)[::-1], set(crossing)
     while pending:
         value = pending.pop()
-        if value.node is None or not (_is_cheap(value) or has_size(value, bound)):
+        if value.node is None or not (_is_cheap(value) or has_size(value, bound) or _is_transpose(value)):
             kept[value] = None
             continue
         pending += [v for v in value.node.operands if v not in seen]
         seen.update(value.node.operands)
     return kept
+
+
+def _is_transpose(value: Value) -> bool:
+    return value.node is not None and value.node.op.name == "transpose_axes"
 
 
 def _is_cheap(value: Value) -> bool:

@@ -14,11 +14,13 @@ from typing import Any
 from jitorch import dims
 from jitorch.dims import SymDim
 from jitorch.errors import Location, user_location
+from jitorch.frontend.growing import Growing, Stretching, requires_grad
 from jitorch.frontend.nested import Level, drop
 from jitorch.frontend.python.flow import CONTINUE, NEXT, Flow, Mixed, Signal, Variables, kinds_of, only
 from jitorch.frontend.python.merge import DEAD, Merge, Template, write
 from jitorch.frontend.python.recorder import Refuse
-from jitorch.frontend.staging import AllRaise, Note, Raw, Side, Stager, State, _places, _signals
+from jitorch.frontend.stacking import Stacking, Turns
+from jitorch.frontend.staging import AllRaise, Note, Raw, Side, State, _places, _signals
 from jitorch.frontend.tape import GradNode
 from jitorch.ir.graph import Graph, Value
 from jitorch.ir.types import EffectType, Type
@@ -98,7 +100,7 @@ class Attempt:
             drop(self.test[0].graph)
 
 
-class Loops(Stager):
+class Loops(Stacking):
     """Traces loops."""
 
     def for_loop(self, flow: Flow, values: Any, body: Callable[[Any], Signal], variables: Variables) -> Any:
@@ -133,26 +135,47 @@ class Loops(Stager):
         pending: Mixed | None = None,
     ) -> Signal:
         """Trace ``while test(): body()``, of which ``pending`` tells how the iterations before ended."""
-        where = user_location(columns=True)
+        around = flow.growing
+        try:
+            return self._while_loop(flow, test, body, variables, pending)
+        finally:
+            flow.growing = around
+
+    def _while_loop(
+        self, flow: Flow, test: Callable[[], Any], body: Callable[[], Signal], variables: Variables, pending: Signal
+    ) -> Signal:
+        where, around = user_location(columns=True), flow.growing
+        turns = flow.adopt([0])
         serial, kept, noted = flow.serial(), len(self.builder.kept), len(self.notes)
         entry = State(self, variables)
-        carried = self._compare(Merge(self.trace, serial, False), entry, entry, pending, pending)
+        carried = self._compare(Growing(self.trace, serial), entry, entry, pending, pending)
+        grown: set[int] = set()
+
+        def counted() -> Signal:
+            signal = body()
+            if grown:
+                turns[0] = flow.binary("add", turns[0], 1)
+            return signal
+
         for _ in range(ATTEMPTS):
             del self.notes[noted:]
-            attempt = self._attempt(flow, entry, carried, test, body, variables)
+            flow.growing = {**around, **dict.fromkeys(grown, turns)}
+            attempt = self._attempt(flow, entry, carried, test, counted, variables)
             if attempt is None:
                 return self._never(flow, test, pending)
-            if self._is_fixed(attempt, serial):
+            merge = Growing(self.trace, serial)
+            if self._is_fixed(attempt, merge) and not merge.grown.keys() - grown:
                 self.notes.append(Note("a loop of the program", where))
-                signal = self._while(entry, attempt, kept)
+                flow.growing = around
+                signal = self._finish_while(flow, entry, attempt, kept, merge, turns)
                 if attempt.is_endless and isinstance(signal, Mixed):
                     return only(signal, signal.kinds - {NEXT})
                 return signal
+            grown |= merge.grown.keys()
             attempt.drop()
-            found = self._compare(
-                Merge(self.trace, serial, False), entry, attempt.body.end, pending, attempt.body.signal
-            )
-            carried = found
+            again = Growing(self.trace, serial)
+            carried = self._compare(again, entry, attempt.body.end, pending, attempt.body.signal)
+            grown |= again.grown.keys()
         raise _unsettled(where)
 
     def _compare(self, merge: Merge, before: State, after: State, first: Signal, last: Signal) -> Carried:
@@ -241,9 +264,8 @@ class Loops(Stager):
             made._node = placeholder_node()
         return made
 
-    def _is_fixed(self, attempt: Attempt, serial: int) -> bool:
+    def _is_fixed(self, attempt: Attempt, merge: Merge) -> bool:
         """Whether the iteration changed only what is carried; finds the final value of each leaf."""
-        merge = Merge(self.trace, serial, False)
         found = self._compare(merge, attempt.start, attempt.body.end, attempt.signal, attempt.body.signal)
         if kinds_of(attempt.body.signal) - kinds_of(attempt.signal):
             return False
@@ -275,12 +297,19 @@ class Loops(Stager):
         self.builder.check(OPS["logical_not"](flow.decide(test())))
         return None
 
-    def _while(self, entry: State, attempt: Attempt, kept: int) -> Signal:
-        side = attempt.body
+    def _finish_while(
+        self, flow: Flow, entry: State, attempt: Attempt, kept: int, merge: Growing, turns: list[Any]
+    ) -> Signal:
+        """Record the loop; a list that it appends to gets a stretch of as many elements as it turns."""
+        side, carried = attempt.body, attempt.carried
         assert attempt.test is not None
         level, ok = attempt.test
-        outputs = self._lift_all(side, attempt.finals)
-        self._fill(side, outputs, attempt.inputs)
+        stretching = Stretching(merge)
+        if stretching.lists and self.builder.depth:
+            raise Refuse("a list that a loop appends to inside of another loop or branch of the program")
+        count = len(attempt.inputs)
+        outputs = self._lift_all(side, [*attempt.finals, *stretching.values])
+        self._fill(side, outputs, [*attempt.inputs, *outputs[count:]])
         entry.restore()
         nodes = [self.builder.needed(level.graph, [ok]), self.builder.needed(side.level.graph, outputs)]
         captured: dict[Value, None] = {}
@@ -290,11 +319,20 @@ class Loops(Stager):
         test, _ = self.builder.close("test", nodes[0], [ok], inputs)
         body, _ = self.builder.close("body", nodes[1], outputs, inputs)
         attempt.drop()
-        firsts = [self.first(leaf, p) for leaf, p in zip(attempt.carried.leaves, attempt.inputs)]
-        operands = [*firsts, *map(self.builder.operand, captured)]
-        results = self.apply(run_while, operands, test, body, len(captured), grad=self.flags(attempt))
-        self.protect(attempt.carried.leaves, results, kept)
-        return self._install(attempt.carried, results, 1)
+        firsts = [self.first(leaf, p) for leaf, p in zip(carried.leaves, attempt.inputs)]
+        constants = [self.builder.operand(v) for v in captured]
+        if not stretching.lists:
+            results = self.apply(run_while, [*firsts, *constants], test, body, len(captured), grad=self.flags(attempt))
+            self.protect(carried.leaves, results, kept)
+            return self._install(carried, results, 1)
+        grad = [*self.flags(attempt), *map(requires_grad, stretching.values)]
+        counter = _position(attempt.placeholders, attempt.start.python.contents[id(turns)][0])
+        starts = [self.known_int(leaf[0]) for leaf in carried.leaves]
+        results = self.stacked(firsts, constants, Turns(test, body, counter, starts), grad)
+        self.protect(carried.leaves, results[:count], kept)
+        signal = self._install(carried, results[:count], 1)
+        stretching.extend(flow, results[count:], turns[0])
+        return signal
 
     def flags(self, attempt: Attempt) -> list[bool]:
         return [isinstance(p, Tensor) and p.requires_grad for p in attempt.placeholders]
@@ -311,6 +349,11 @@ class Loops(Stager):
         value = self.builder.lift(first)
         assert value is not None
         return self.builder.wrap(value)
+
+
+def _position(values: Sequence[Any], value: Any) -> int:
+    """The place of the object ``value`` among others."""
+    return next(i for i, x in enumerate(values) if x is value)
 
 
 class Carrier(Number):

@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from jitorch import dims
-from jitorch.dims import SymDim
+from jitorch.dims import Symbol, SymDim
 from jitorch.errors import CompilerBug
 from jitorch.frontend.differentiable import JITTED
+from jitorch.frontend.python.recorder import Refuse
 from jitorch.frontend.tape import GradNode
 from jitorch.ir.graph import Value
 from jitorch.ops import dispatch
+from jitorch.passes.control import bound_sizes
 from jitorch.tensor import Step, Storage, Tensor
 
 if TYPE_CHECKING:
@@ -78,6 +80,14 @@ def _fixed(attrs: dict[str, Any], sizes: Callable[[], Mapping[str, int]]) -> dic
     return {name: fix(value) for name, value in attrs.items()}
 
 
+def _mentions(steps: Sequence[Step], sizes: set[Symbol]) -> bool:
+    """Whether view steps need one of ``sizes``."""
+    found = {
+        d for _, attrs in steps for value in attrs.values() for d in (value if isinstance(value, tuple) else (value,))
+    }
+    return any(s in sizes for d in found if isinstance(d, SymDim) for s in dims.symbols(d))
+
+
 def plan_outputs(values: Sequence[Any], builder: TraceBuilder) -> tuple[list[Value], list[Output]]:
     """The graph's outputs, and how the results ``values`` of a trace are made from them."""
     carried: list[Value] = []
@@ -87,6 +97,7 @@ def plan_outputs(values: Sequence[Any], builder: TraceBuilder) -> tuple[list[Val
         if isinstance(t, Tensor):
             sharing[t._storage] = sharing.get(t._storage, 0) + 1
     outputs: list[Output] = []
+    bound = bound_sizes(builder.graph)
 
     def carry(value: Value) -> int:
         carried.append(value)
@@ -98,7 +109,12 @@ def plan_outputs(values: Sequence[Any], builder: TraceBuilder) -> tuple[list[Val
             continue
         cell, root, history = builder.cell(t), builder.roots.get(t._storage), _history(t)
         steps = t._steps[cell.depth :]
-        if root is not None:
+        if _mentions(steps, bound):
+            # The size is not known to who would apply the steps.
+            if root is not None or sharing[t._storage] > 1:
+                raise Refuse("two results that share memory, of a size that the program computes")
+            outputs.append(Output(carry(builder.value(t)), False, (), history))
+        elif root is not None:
             outputs.append(Output(root.number, True, steps, history))
         elif sharing[t._storage] == 1 and not (steps and all(op.name in _WHOLE for op, _ in steps)):
             outputs.append(Output(carry(builder.value(t)), False, (), history))

@@ -10,20 +10,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 
 from jitorch.dims import SymDim
 from jitorch.errors import user_location
+from jitorch.frontend.growing import Growing, Stretching, list_of, requires_grad
 from jitorch.frontend.loops import ATTEMPTS, Attempt, Carried, Loops, TracedRange, placeholder_node
 from jitorch.frontend.nested import Level, drop
 from jitorch.frontend.python.flow import CONTINUE, NEXT, Flow, Mixed, Poison, Signal, Variables
-from jitorch.frontend.python.fork import Contents, ListBoxPlace, Place, SequencePlace
+from jitorch.frontend.python.fork import Place
 from jitorch.frontend.python.merge import DEAD, Disagree, Merge, Template
 from jitorch.frontend.python.recorder import Refuse
+from jitorch.frontend.python.stretch import Stretch, stretches
 from jitorch.frontend.staging import Note, Side, State
 from jitorch.ir.graph import Graph, Value
 from jitorch.ir.types import EffectType, TensorType
-from jitorch.ops import OPS
+from jitorch.ops import OPS, PUBLIC
 from jitorch.ops.control import run_scan
 from jitorch.tensor import Number, Tensor
 
@@ -33,28 +36,6 @@ TRIPS, NODES, TOTAL = 16, 4, 512
 
 class _Leaves(Exception):
     """The body may leave the loop, so it is no scan."""
-
-
-class Growing(Merge):
-    """A merge of the start and the end of an iteration, at which lists may be longer."""
-
-    def __init__(self, trace: Flow, serial: int):
-        super().__init__(trace, serial, False)
-        self.grown: dict[int, tuple[Place, list[Any]]] = {}
-
-    def contents(self, place: Place, after: Sequence[Contents], dead: Sequence[bool]) -> dict[Any, Template]:
-        start, end = after
-        if isinstance(place, (SequencePlace, ListBoxPlace)) and len(end) > len(start):
-            keys = list(end)
-            appended = isinstance(place, SequencePlace) or all(kind == "appended" for kind, _ in keys)
-            if appended and all(k in start and start[k] is end[k] for k in keys[: len(start)]):
-                self.grown[id(_list_of(place))] = place, [end[k] for k in keys[len(start) :]]
-                after = [start, start]
-        return super().contents(place, after, dead)
-
-
-def _list_of(place: Any) -> Any:
-    return place.target if isinstance(place, SequencePlace) else place.base
 
 
 @dataclass(eq=False)
@@ -76,6 +57,7 @@ class Rolling(Loops):
     """Traces loops, and rolls long ones."""
 
     def for_loop(self, flow: Flow, values: Any, body: Callable[[Any], Signal], variables: Variables) -> Any:
+        values = self.whole(values)
         if isinstance(values, TracedRange) and not values.is_sized:
             return super().for_loop(flow, values, body, variables)
         if isinstance(values, Tensor):
@@ -126,11 +108,11 @@ class Rolling(Loops):
         serial: int,
     ) -> Any:  # fmt: skip
         where, kept, noted = user_location(columns=True), len(self.builder.kept), len(self.notes)
-        carried, grown = Carried(), set(flow.growing)
+        carried, grown, around = Carried(), set[int](), flow.growing
         poisoned: dict[tuple[int, Any], None] = {}
         for _ in range(ATTEMPTS):
             del self.notes[noted:]
-            flow.growing = frozenset(grown)
+            flow.growing = {**around, **dict.fromkeys(grown)}
             attempt, rows = self._step(flow, entry, carried, values, length, body, variables)
             merge = Growing(self.trace, serial)
             fixed = self._is_fixed_by(attempt, merge)
@@ -248,8 +230,7 @@ class Rolling(Loops):
         last = Merge(self.trace, merge.serial, False)
         lasts = self._lasts(last, side.end, poisoned)
         step = Merge(self.trace, merge.serial, False)
-        if merge.grown and not isinstance(rows.length, int):
-            raise Refuse("a list that a loop over a symbolic size appends to")
+        stretching = None if isinstance(rows.length, int) else Stretching(merge)
         grown = [
             (place, [step.plan(DEAD, v, "what is appended") for v in added]) for place, added in merge.grown.values()
         ]
@@ -271,7 +252,7 @@ class Rolling(Loops):
         firsts += [self.builder.operand(self.zero(v.type)) for v in unused]
         wholes = [*([OPS["iota"](size=rows.length)] if uses_index else []), *rows.wholes]
         constants = [self.builder.operand(v) for v in captured]
-        flags = self.flags(attempt) + [_requires_grad(b) for _, b in (*last.leaves, *step.leaves)]
+        flags = self.flags(attempt) + [requires_grad(b) for _, b in (*last.leaves, *step.leaves)]
         results = self.apply(run_scan, firsts, wholes, constants, body, rows.length, grad=flags)
         count = len(attempt.inputs)
         self.protect(carried.leaves, results[:count], kept)
@@ -281,6 +262,9 @@ class Rolling(Loops):
             contents = place.read()
             contents[key] = template(results[count : len(finals)], made)
             place.write(contents)
+        if stretching is not None:
+            stretching.extend(flow, results[len(finals) :], rows.length)
+            return
         for place, templates in grown:
             self._extend(flow, place, templates, results[len(finals) :], rows.length)
 
@@ -302,7 +286,7 @@ class Rolling(Loops):
 
     def _extend(self, flow: Flow, place: Any, templates: list[Template], results: Sequence[Any], length: Any) -> None:
         """Append, for each step, what the body appended."""
-        target = _list_of(place)
+        target = list_of(place)
         parts = [[stacked[i] for i in range(length)] for stacked in results]
         for stacked, rows in zip(results, parts):
             for i, row in enumerate(rows):
@@ -311,6 +295,50 @@ class Rolling(Loops):
             made: dict[int, Any] = {}
             for template in templates:
                 flow.list_append(target, template([p[i] for p in parts], made))
+
+    def whole(self, values: Any) -> Any:
+        """The tensor whose rows are the elements of ``values``, if that is a list of a loop's results; else itself."""
+        if type(values) is list and self.trace.has_stretches and not self.trace.growing:
+            held = self.trace.held(values)
+            if len(held) == 1 and type(held[0]) is Stretch and not held[0].is_number:
+                return held[0].stacked
+        return values
+
+    def last(self, stretch: Stretch) -> Any:
+        """The last element, of which there must be one."""
+        self._not_empty([stretch])
+        row = stretch.stacked[self.trace.recorder.index(OPS["sub"](stretch.length, 1))]
+        return self.trace.recorder.item(row) if stretch.is_number else row
+
+    def _not_empty(self, elements: Sequence[Stretch]) -> None:
+        """Python raises where there are no elements."""
+        length = elements[0].length
+        for other in elements[1:]:
+            length = self.trace.binary("add", length, other.length)
+        known = self.trace.compare("gt", length, 0)
+        if known is False:
+            raise Refuse("an empty list")
+        if known is not True:
+            self.builder.check(known)
+
+    def joined(self, elements: Sequence[Any], dim: int, is_new: bool) -> Tensor | None:
+        """``stack`` (``is_new``) or ``cat`` of a list that has stretches; None if it has none."""
+        if not stretches(elements):
+            return None
+        if all(type(x) is Stretch for x in elements):
+            self._not_empty(elements)
+        parts: list[Any] = []
+        for stretch, group in groupby(elements, lambda x: x if type(x) is Stretch else None):
+            parts += [PUBLIC["stack"](list(group))] if stretch is None else [stretch.stacked]
+        rank = parts[0].dim() - (0 if is_new else 1)
+        if any(x.dim() != parts[0].dim() for x in parts) or not -rank <= dim < rank:
+            raise Refuse("a list of tensors of different ranks, or an axis that they lack")
+        # The rows stand along the new axis, or just before the one that they are joined along.
+        at = dim % rank
+        joined = PUBLIC["cat"](parts) if len(parts) > 1 else OPS["copy"](parts[0])
+        joined = PUBLIC["movedim"](joined, 0, at)
+        shape = joined._type.shape
+        return joined if is_new else joined.reshape((*shape[:at], shape[at] * shape[at + 1], *shape[at + 2 :]))
 
     def unstack(self, tensors: Sequence[Any]) -> Tensor | None:
         """The tensor of which ``tensors`` are all rows, as a scan gave it."""
@@ -321,7 +349,3 @@ class Rolling(Loops):
         if len(known) != whole.shape[0] or self.builder.version(whole) != 0:
             return None
         return whole if all(k is not None and k[0] is whole and k[1] == i for i, k in enumerate(known)) else None
-
-
-def _requires_grad(value: Any) -> bool:
-    return isinstance(value, Tensor) and value.requires_grad

@@ -231,8 +231,24 @@ def other_signature(value: str, expected: Any, constant: Callable[[Any], str]) -
 @handles(PUBLIC["stack"])
 def _stack(trace: Any, tensors: Any, dim: Any = 0, **keywords: Any) -> Any:
     """``stack`` of all rows of a tensor, in order, is that tensor."""
+    whole = _joined(trace, tensors, dim, True, keywords)
+    if whole is not None:
+        return whole
     if type(tensors) is list and type(dim) is int and dim == 0 and not keywords:
         whole = trace.recorder.stager.unstack(trace.contents(tensors))
         if whole is not None:
             return OPS["copy"](whole)
     return trace.call_library(PUBLIC["stack"], (tensors, dim), keywords)
+
+
+@handles(PUBLIC["cat"])
+def _cat(trace: Any, tensors: Any, dim: Any = 0, **keywords: Any) -> Any:
+    """``cat`` of the rows of a tensor joins its first axis with another."""
+    whole = _joined(trace, tensors, dim, False, keywords)
+    return trace.call_library(PUBLIC["cat"], (tensors, dim), keywords) if whole is None else whole
+
+
+def _joined(trace: Any, tensors: Any, dim: Any, is_new: bool, keywords: Any) -> Tensor | None:
+    if type(tensors) is not list or type(dim) is not int or keywords or not trace.has_stretches or trace.growing:
+        return None
+    return trace.recorder.stager.joined(trace.held(tensors), dim, is_new)

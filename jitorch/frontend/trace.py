@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from jitorch import dims
 from jitorch.builder import Cell, infer
 from jitorch.dims import Facts, Guard, SymDim
 from jitorch.errors import Location, user_location
@@ -32,6 +33,7 @@ from jitorch.ir.op import Op
 from jitorch.ir.types import PYTHON_TYPES, TensorType
 from jitorch.ops import OPS, dispatch
 from jitorch.ops.control import has_effect
+from jitorch.passes.control import bound_sizes, has_size
 from jitorch.tensor import Number, Storage, Tensor
 
 _EXPRESSIONS = {
@@ -322,6 +324,13 @@ def trace(
                     "with a gradient that is computed outside"
                 )
                 return Traced(graph, replace(staged, refused=Refuse(why, builder.watched)), [], [], facts.guards)
+            bound = bound_sizes(graph)
+            if any(s in bound for fact in facts.guards for s in dims.symbols(fact.left, fact.right)):
+                why = "an operation that depends on how often a loop of the program turns"
+                return Traced(graph, replace(staged, refused=Refuse(why)), [], [], facts.guards)
+            if any(has_size(graph.outputs[i], bound) for i in alive):
+                why = "a result with a gradient, of a size that the program computes"
+                return Traced(graph, replace(staged, refused=Refuse(why)), [], [], facts.guards)
             if alive:
                 mark_stopped(graph, builder.stopped)
             cleared = tuple(filter(None, map(builder.trace.path_of, builder.cleared)))

@@ -126,6 +126,15 @@ class Graph:
             self.input_names += [""] * (len(self.inputs) - 1 - len(self.input_names)) + [name]
         return value
 
+    def insert_input(self, position: int, type: Type) -> Value:
+        """One more input, at ``position``; inputs lose their names."""
+        value = Value(type)
+        self.inputs.insert(position, value)
+        self.input_names = []
+        for i, known in enumerate(self.inputs):
+            known.index = i
+        return value
+
     def append(
         self,
         op: Op,

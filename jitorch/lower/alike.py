@@ -34,14 +34,15 @@ class Cone:
 
 def cone(group: Group, buffers: Buffers, scalars: Scalars) -> Cone:
     """The cone of ``group``: what has memory elsewhere is read there, and not looked into."""
-    members = set(group.values)
+    values = (*group.values, *group.columns)
+    members = set(values)
 
     def is_leaf(value: Value) -> bool:
         return value.node is None or (value not in members and (value in buffers or value in scalars))
 
     places: dict[Value, int] = {}
     parts: list[Hashable] = [group.split]
-    for value in _operands_first(group.values, is_leaf):
+    for value in _operands_first(values, is_leaf):
         node = value.node
         if node is None or is_leaf(value):
             places.setdefault(value, len(places))
@@ -51,7 +52,7 @@ def cone(group: Group, buffers: Buffers, scalars: Scalars) -> Cone:
         attrs = tuple((name, identity(attr)) for name, attr in node.attrs.items())
         kinds = tuple((places.setdefault(v, len(places)), v.type, v in buffers, v in members) for v in node.outputs)
         parts.append((node.op, attrs, operands, kinds))
-    parts.append(tuple(places[v] for v in group.values))
+    parts.append((tuple(places[v] for v in values), len(group.columns)))
     key: Hashable | None = tuple(parts)
     try:
         hash(key)

@@ -7,14 +7,15 @@ everything the group stores.  The result itself needs memory only if somebody el
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jitorch.ir import kernel as k
 from jitorch.ir.graph import Value
 from jitorch.ir.types import TensorType
-from jitorch.lower.fuse import Plan
-from jitorch.lower.groups import Group, reads_of
+from jitorch.lower.fuse import Plan, reads
+from jitorch.lower.groups import Group, keeps_index, reads_of
 from jitorch.lower.index import Index
 from jitorch.lower.pull import Puller
 
@@ -54,6 +55,78 @@ class Sink:
         for value, e in zip(self.values, elements, strict=True):
             puller.emit(k.Store(self.buffers[value], index.flat(), e))
         return tuple(puller.block.statements)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Maps over the ``count`` blocks of a product's columns, element by element: the gates of a recurrent cell."""
+
+    values: tuple[Value, ...]
+    count: int
+    buffers: dict[Value, k.Buffer]
+    scalars: dict[Value, k.Var]
+
+    @property
+    def width(self) -> int:
+        """Columns of a block."""
+        return self.values[0].type.shape[1]  # type: ignore[union-attr]
+
+    def store(self, row: k.Expr, column: k.Expr) -> tuple[k.Stmt, ...]:
+        """The statements that compute and store the elements at one place, from memory."""
+        index = Index.of(self.values[0].type.shape, [row, column])  # type: ignore[union-attr]
+        puller = Puller({v: b for v, b in self.buffers.items() if v not in self.values}, self.scalars)
+        # Everything is read before anything is stored.
+        elements = [puller.pull(value, index) for value in self.values]
+        for value, e in zip(self.values, elements, strict=True):
+            puller.emit(k.Store(self.buffers[value], index.flat(), e))
+        return tuple(puller.block.statements)
+
+
+def merge_columns(plan: Plan, groups: Sequence[Group]) -> list[Group]:
+    """Join each product with the map right behind it that reads blocks of its columns."""
+    result = list(groups)
+    for product, follower in itertools.pairwise(groups):
+        if product in result and _reads_columns(plan, product, follower):
+            product.columns = follower.values
+            product.reads |= follower.reads - set(product.values)
+            result.remove(follower)
+    return result
+
+
+def _reads_columns(plan: Plan, product: Group, follower: Group) -> bool:
+    """Whether ``follower`` reads the product only in blocks, each as wide as the follower itself."""
+    result = product.values[0]
+    if len(product.values) > 1 or result.node is None or result.node.op.name != "matmul_batched":
+        return False
+    if not follower.is_map or result not in follower.reads:
+        return False
+    rows, *width = follower.values[0].type.shape  # type: ignore[union-attr]
+    shape = result.type.shape  # type: ignore[union-attr]
+    if len(shape) != 2 or len(width) != 1 or not all(isinstance(d, int) for d in (*shape, *width)):
+        return False
+    if shape[0] != rows or shape[1] == width[0] or shape[1] % width[0]:
+        return False
+    return all(_in_blocks(plan, v, result, width[0]) for v in follower.values)
+
+
+def _in_blocks(plan: Plan, value: Value, result: Value, width: int) -> bool:
+    """Whether ``value``, as wide as a block, reads ``result`` through slices that are blocks, or not at all."""
+    node = value.node
+    if node is None or not reads(value, result):
+        return True
+    operand = node.operands[0]
+    if node.op.name == "slice_axes" and _is_aligned(plan, operand, result):
+        start, stop, rows = node.attrs["starts"][1], node.attrs["stops"][1], result.type.shape[0]  # type: ignore[union-attr]
+        whole = node.attrs["starts"][0] == 0 and node.attrs["stops"][0] == rows and node.attrs["steps"] == (1, 1)
+        return whole and start % width == 0 and stop - start == width
+    return keeps_index(value) and all(plan.is_stored(v) or _in_blocks(plan, v, result, width) for v in node.operands)
+
+
+def _is_aligned(plan: Plan, value: Value, result: Value) -> bool:
+    """Whether ``value``, as wide as ``result``, reads that at its own index only, or not at all."""
+    if value is result or value.node is None or plan.is_stored(value) or not reads(value, result):
+        return True
+    return keeps_index(value) and all(_is_aligned(plan, v, result) for v in value.node.operands)
 
 
 def merge(plan: Plan, groups: Sequence[Group]) -> list[Group]:
@@ -112,7 +185,7 @@ def _follows(plan: Plan, recipe: Group, follower: Group) -> bool:
 def _hidden(plan: Plan, group: Group, groups: Sequence[Group]) -> set[Value]:
     """The recipe's result, if it is no output and only its own epilogue reads it."""
     result = group.values[0]
-    if not group.is_recipe or len(group.values) == 1 or result in plan.graph.outputs:
+    if not group.is_recipe or len(group.values) == 1 or result in plan.outputs:
         return set()
     read = any(result in g.reads for g in groups if g is not group)
     return set() if read or not isinstance(result.type, TensorType) else {result}

@@ -43,9 +43,11 @@ _MATERIALIZED = frozenset(("recipe", "scatter", "scan", "extern", "control", "ef
 
 @dataclass
 class Plan:
-    """``stored``: values with a buffer, in the order they can be computed (inputs excluded)."""
+    """``outputs`` need memory when all is done; ``stored``: values with a buffer, in the order they can be computed
+    (inputs excluded)."""
 
     graph: Graph
+    outputs: tuple[Value, ...]
     stored: dict[Value, None] = field(default_factory=dict)
 
     def is_stored(self, value: Value) -> bool:
@@ -55,11 +57,15 @@ class Plan:
 def plan(graph: Graph, outputs: Iterable[Value] | None = None) -> Plan:
     """Decide for every value of ``graph``, which holds primitives only; ``outputs`` are those that need memory."""
     cost = _costs(graph)
-    decided: set[Value] = {v for v in (graph.outputs if outputs is None else outputs) if v.node is not None}
+    results = tuple(graph.outputs if outputs is None else outputs)
+    decided: set[Value] = {v for v in results if v.node is not None}
     readers: dict[Value, dict[Value, bool]] = {}  # kernel root -> whether it reads an element more than once
     for node in reversed(graph.nodes):
         if node.op.lowering == "recipe" and node.op.name not in _COPYING:
             decided.update(v for v in map(_behind_views, node.operands) if v.node is not None)
+        if node.op.lowering == "scatter":
+            # What is put into a copy is computed before, if from the original: the copy may take its place.
+            decided.update(v for v in node.operands[1:] if v.node is not None and reads(v, node.operands[0]))
         if node.op.lowering in ("control", "effect"):
             decided.update(leaf for v in _read_by_host(node) for leaf in host_leaves(v))
             decided.update(v for v in map(behind_flat_views, _read_in_graphs(node)) if v.node is not None)
@@ -68,10 +74,27 @@ def plan(graph: Graph, outputs: Iterable[Value] | None = None) -> Plan:
                 decided.add(value)
         for value in node.outputs:
             _pass_on(value, node, decided, readers)
-    result = Plan(graph)
+    result = Plan(graph, results)
     for node in graph.nodes:
         result.stored.update((v, None) for v in node.outputs if v in decided)
     return result
+
+
+def reads(value: Value, base: Value) -> bool:
+    """Whether computing ``value`` reads the memory of ``base``, directly or not."""
+    wanted, pending, seen = behind_flat_views(base), [value], {value}
+    while pending:
+        one = pending.pop()
+        if one is wanted:
+            return True
+        fresh = [v for v in _operands_of(one) if v not in seen]
+        seen.update(fresh)
+        pending += fresh
+    return False
+
+
+def _operands_of(value: Value) -> tuple[Value, ...]:
+    return () if value.node is None else value.node.operands
 
 
 def _pass_on(value: Value, node: Node, decided: set[Value], readers: dict[Value, dict[Value, bool]]) -> None:
@@ -258,9 +281,15 @@ def _repeats(node: Node, i: int) -> bool:
         return i == 0
     if name == "concatenate":
         return True
-    if name == "pad_axes" and i == 1:
-        return True
+    if name == "pad_axes":
+        # Elements of the padding are computed, too, before they are dropped.
+        return i == 1 or _is_much_smaller(node.operands[0], node.output)
     return name == "slice_write" and i == 1
+
+
+def _is_much_smaller(part: Value, whole: Value) -> bool:
+    a, b = _size(part), _size(whole)
+    return isinstance(a, int) and isinstance(b, int) and 2 * a <= b
 
 
 def _grows(before: Dim, after: Dim) -> bool:

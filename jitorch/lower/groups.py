@@ -22,7 +22,8 @@ class Group:
     """Stored values that one kernel, or one recipe, computes, and the stored values that it reads.
 
     ``hidden`` values need no memory after all: only this group reads them, where it computes them; ``recomputed``
-    ones have memory, but this group computes them again.  With a ``split``, the kernel goes row by row.
+    ones have memory, but this group computes them again.  With a ``split``, the kernel goes row by row.  ``columns``
+    are maps over blocks of the columns of a product, computed by the tasks that have them.
     """
 
     values: list[Value]
@@ -30,6 +31,7 @@ class Group:
     hidden: set[Value] = field(default_factory=set)
     recomputed: set[Value] = field(default_factory=set)
     split: Split | None = None
+    columns: list[Value] = field(default_factory=list)
 
     @property
     def is_map(self) -> bool:
@@ -97,7 +99,7 @@ def reads_of(plan: Plan, value: Value) -> tuple[set[Value], set[Value]]:
     """The stored values that computing ``value`` reads, and those read only at its own index."""
     reads: set[Value] = set()
     moved: set[Value] = set()
-    stack: list[tuple[Value, bool]] = [(v, _keeps_index(value)) for v in _operands(value)]
+    stack: list[tuple[Value, bool]] = [(v, keeps_index(value)) for v in _operands(value)]
     seen: set[tuple[Value, bool]] = set()
     while stack:
         v, same = stack.pop()
@@ -109,7 +111,7 @@ def reads_of(plan: Plan, value: Value) -> tuple[set[Value], set[Value]]:
             if not same:
                 moved.add(v)
             continue
-        stack += [(u, same and _keeps_index(v)) for u in _operands(v)]
+        stack += [(u, same and keeps_index(v)) for u in _operands(v)]
     return reads, reads - moved
 
 
@@ -117,6 +119,6 @@ def _operands(value: Value) -> tuple[Value, ...]:
     return value.node.operands if value.node is not None else ()
 
 
-def _keeps_index(value: Value) -> bool:
+def keeps_index(value: Value) -> bool:
     node = value.node
     return node is not None and (node.op.lowering == "scalar" or node.op.name in ("cast", "copy"))

@@ -7,21 +7,24 @@ about as much as multiplying by eight rows.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from jitorch import dims
 from jitorch.dims import Dim
 from jitorch.dtypes import Category, DType
 from jitorch.ir import kernel as k
 from jitorch.ir.graph import Value
+from jitorch.ir.sizes import size_expr
 from jitorch.lower.contraction import Axis, Contraction, load, scalar_kernel
 from jitorch.lower.dots import dots_kernel, thin_tile
+from jitorch.lower.epilogue import Columns
 from jitorch.lower.index import Index
+from jitorch.lower.nests import map_kernel
 from jitorch.lower.packing import packed
 from jitorch.lower.panels import Batch, Product, Side, product_kernel
 from jitorch.lower.pull import Puller
 from jitorch.lower.recipe import Job, Made
-from jitorch.lower.tiles import choose_blocking, choose_tile
+from jitorch.lower.tiles import Blocking, choose_blocking, choose_tile
 
 IN_PLACE_BYTES = 320 * 1024
 """An operand up to this size stays in the second-level cache without being packed."""
@@ -81,6 +84,7 @@ class _Recipe:
     job: Job
     kernels: list[k.Kernel] = field(default_factory=list)
     temporaries: list[tuple[k.Buffer, Dim]] = field(default_factory=list)
+    has_columns: bool = False
 
     @property
     def sums(self) -> DType:
@@ -97,14 +101,25 @@ class _Recipe:
         self.y = _Operand(y, job.out.shape[-1], -1, -2)
 
     def made(self) -> Made:
-        if self.is_thin() and not self.job.fixed:
+        made, columns = self.product(), self.job.columns
+        if columns is None or self.has_columns:
+            return made
+        kernel = map_kernel(f"{self.job.name}_columns", columns.values, self.job.buffers, self.job.scalars)
+        return replace(made, kernels=(*made.kernels, kernel))
+
+    def product(self) -> Made:
+        # What is packed once may be read by many turns; a single row reads it as it comes just as fast.
+        if self.is_thin() and (not self.job.fixed or 1 in (self.x.size, self.y.size)):
             return self.dots()
         across = self.runs_across()
         rows, lanes = (self.y, self.x) if across else (self.x, self.y)
         is_fixed = lanes.value in self.job.fixed
         in_place = not is_fixed and self.reads_in_place(rows, lanes)
         # What is packed once may as well have panels of any width.
-        tile = choose_tile(self.job.target, self.sums, rows.size, lanes.size, in_place or is_fixed)
+        columns = self.job.columns
+        is_exact = columns is not None and not across and columns.width % self.job.target.lanes(self.sums) == 0
+        width = columns.width if columns is not None and is_exact else lanes.size
+        tile = choose_tile(self.job.target, self.sums, rows.size, width, in_place or is_fixed, is_exact)
         p = Product(
             self.batch,
             self.in_place(rows, tile.rows),
@@ -118,12 +133,31 @@ class _Recipe:
         )
         # A panel that only one row of tiles reads is read once.
         again = not (isinstance(rows.size, int) and rows.size <= tile.rows)
-        blocking = choose_blocking(tile, self.sums, dims.prod(self.batch), rows.size, lanes.size, self.inner, again)
+        blocking = choose_blocking(
+            tile, self.sums, dims.prod(self.batch), rows.size, lanes.size, self.inner, again, not is_fixed
+        )
+        if columns is not None:
+            p, blocking = self.with_columns(columns, p, blocking)
         product = product_kernel(self.job.name, p, blocking)
         packing = Made(tuple(self.kernels), tuple(self.temporaries))
         if is_fixed:
             return Made((product,), once=packing)
         return Made((*packing.kernels, product), packing.temporaries)
+
+    def with_columns(self, columns: Columns, p: Product, blocking: Blocking) -> tuple[Product, Blocking]:
+        """Let tasks have whole sets of columns, and use them, if a task has all rows and panels fit the blocks."""
+        rows, tile = p.rows.panels, p.lanes.tile
+        if p.across or not isinstance(rows, int) or rows > blocking.rows or columns.width % tile:
+            return p, blocking
+
+        def after(first: k.Expr, count: k.Expr) -> tuple[k.Stmt, ...]:
+            row, lane, column = k.Var("row_after"), k.Var("lane_after"), k.Var("column")
+            body = (k.Let(column, first + lane), *columns.store(row, column))
+            return (k.For(row, size_expr(p.rows.size), (k.For(lane, count, body, "parallel"),)),)
+
+        self.has_columns = True
+        sets = max(1, blocking.lanes // columns.count)
+        return replace(p, blocks=columns.count, after=after), replace(blocking, lanes=sets * columns.count)
 
     def is_thin(self) -> bool:
         """Whether one side has fewer rows than a vector has lanes, and both operands lie along ``k``."""

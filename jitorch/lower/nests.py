@@ -138,22 +138,27 @@ def row_reduction_kernel(name: str, value: Value, node: Node, buffers: Buffers, 
     return finish(name, puller)
 
 
-def scatter_kernels(name: str, value: Value, node: Node, buffers: Buffers, scalars: Scalars) -> tuple[k.Kernel, ...]:
-    """``put`` and its like: fill the result with the base, then combine element by element, in order."""
-    base, index, source = node.operands
-    axis, combine = node.attrs["axis"], node.op.rules["combine"]
-    out = buffers[value]
-    own = {v: b for v, b in buffers.items() if v is not value}
-    fill = Puller(own, scalars)
+def fill_kernel(name: str, value: Value, node: Node, buffers: Buffers, scalars: Scalars) -> k.Kernel:
+    """Puts the base of ``put`` and its like, where it is not in memory, into the result."""
+    base = node.operands[0]
+    fill = Puller({v: b for v, b in buffers.items() if v is not value}, scalars)
     shape = base.type.shape  # type: ignore[union-attr]
     flat = k.Var("i0")
     whole = Index(shape, [(len(shape), flat)]) if shape else Index((), ())
 
     def copy() -> None:
-        fill.emit(k.Store(out, whole.flat(), fill.pull(base, whole)))
+        fill.emit(k.Store(buffers[value], whole.flat(), fill.pull(base, whole)))
 
     fill.loop(flat, size_expr(dims.prod(shape)), copy, "parallel")
+    return finish(f"{name}_fill", fill)
 
+
+def scatter_kernel(name: str, value: Value, node: Node, buffers: Buffers, scalars: Scalars) -> k.Kernel:
+    """``put`` and its like, into a result that holds the base: combine element by element, in order."""
+    base, index, source = node.operands
+    axis, combine = node.attrs["axis"], node.op.rules["combine"]
+    out, shape = buffers[value], base.type.shape  # type: ignore[union-attr]
+    own = {v: b for v, b in buffers.items() if v is not value}
     puller = Puller(own, scalars)
     target = _Target(puller, value)
     sizes = source.type.shape  # type: ignore[union-attr]
@@ -176,7 +181,7 @@ def scatter_kernels(name: str, value: Value, node: Node, buffers: Buffers, scala
             puller.loop(variables[j], size_expr(sizes[j]), lambda: nest(j + 1))
 
     nest(0)
-    return finish(f"{name}_fill", fill), finish(name, puller)
+    return finish(name, puller)
 
 
 class _Target:

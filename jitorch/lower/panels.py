@@ -74,6 +74,8 @@ class Product:
 
     ``across``: elements that are neighbours along ``rows``, not along ``lanes``, are neighbours in the output.
     ``stage``: the elements of ``lanes``, of which each task copies its block into scratch memory, chunk by chunk.
+    ``blocks``: a task has the same lanes of so many blocks of them, and ``after(lane, count)`` gives the statements
+    that use ``count`` lanes of each block when they are stored.
     """
 
     batch: tuple[Dim, ...]
@@ -86,6 +88,8 @@ class Product:
     across: bool = False
     is_cheap: bool = True
     stage: Element | None = None
+    blocks: int = 1
+    after: Callable[[k.Expr, k.Expr], tuple[k.Stmt, ...]] | None = None
 
     def over(self, body: Callable[[k.Expr, k.Expr], tuple[k.Stmt, ...]]) -> tuple[k.Stmt, ...]:
         """``body`` for each row and lane of a tile, in registers."""
@@ -145,6 +149,12 @@ class _Writer:
             nest = (self.fill(batch, lane_panel, j, lanes, c), *nest)
         if self.partial is not None:
             nest = (k.For(c, size_expr(self.chunks), nest),)
+        if p.after is not None:
+            count = self.blocking.lanes // p.blocks * p.lanes.tile
+            first, left = lane_block * count, k.const(count)
+            if not isinstance(p.lanes.size, int) or p.lanes.size // p.blocks % count:
+                left = k.call("minimum", count, size_expr(p.lanes.size) // p.blocks - first)
+            nest += p.after(first, left)
         return (k.For(task, size_expr(dims.prod(sizes)), (*body, *nest), "parallel"),)
 
     def fill(self, batch: Batch, lane_panel: k.Expr, j: k.Var, lanes: k.Expr, c: k.Var) -> k.Stmt:
@@ -172,7 +182,11 @@ class _Writer:
     ) -> tuple[k.Stmt, ...]:
         p = self.p
         row, lane = k.Var("row"), k.Var("lane")
-        body: list[k.Stmt] = [k.Let(row, row_panel * p.rows.tile), k.Let(lane, lane_panel * p.lanes.tile)]
+        start = lane_panel * p.lanes.tile
+        if p.blocks > 1:
+            width = size_expr(p.lanes.size) // p.blocks
+            start = lane_panel % p.blocks * width + lane_panel // p.blocks * p.lanes.tile
+        body: list[k.Stmt] = [k.Let(row, row_panel * p.rows.tile), k.Let(lane, start)]
         rows, lanes = p.rows.tile, p.lanes.tile
         tile = self._scratch("tile", rows * lanes)
         kk = k.Var("k")

@@ -21,14 +21,22 @@ from jitorch.lower.borders import cut_borders
 from jitorch.lower.convolution import convolution
 from jitorch.lower.copies import share_copies
 from jitorch.lower.crosswise import tile
-from jitorch.lower.epilogue import Sink, merge
+from jitorch.lower.epilogue import Columns, Sink, merge, merge_columns
 from jitorch.lower.groups import Group, groups
 from jitorch.lower.index import Index
 from jitorch.lower.layout import Layout, layout
 from jitorch.lower.long import long_kernels, long_layout
 from jitorch.lower.matmul import matmul
 from jitorch.lower.memory import plan_memory
-from jitorch.lower.nests import Buffers, Scalars, map_kernel, row_reduction_kernel, scan_kernel, scatter_kernels
+from jitorch.lower.nests import (
+    Buffers,
+    Scalars,
+    fill_kernel,
+    map_kernel,
+    row_reduction_kernel,
+    scan_kernel,
+    scatter_kernel,
+)
 from jitorch.lower.pull import STATUS, Puller
 from jitorch.lower.quotients import cut_quotients
 from jitorch.lower.recipe import Job, Recipe
@@ -155,6 +163,7 @@ class Lowering:
             size = self.sizes[target.name] = size_expr(value.type.size)  # type: ignore[union-attr]
             if isinstance(value.type, ScalarType):
                 continue
+            value = fuse.behind_flat_views(value)
             if value not in self.buffers:
                 if target not in taken:
                     self.buffers[value] = target
@@ -191,7 +200,7 @@ class Lowering:
         for group in found:
             node = group.values[0].node
             # Sizes that a node before this one has bound.
-            for v in group.values:
+            for v in (*group.values, *group.columns):
                 if v in later and self.known.issuperset(symbols(v.type.size)):  # type: ignore[union-attr]
                     self.body.append(host.Alloc(self.buffers[v], self.sizes[self.buffers[v].name]))
             if node is not None and node.op.lowering in ("control", "effect"):
@@ -209,7 +218,7 @@ class Lowering:
         stored: list[Value] = []
         for value, target in zip(graph.outputs, targets, strict=True):
             in_memory = isinstance(target, k.Buffer) and isinstance(value.type, TensorType)
-            stored += [value] if in_memory else fuse.host_leaves(value)
+            stored += [fuse.behind_flat_views(value)] if in_memory else fuse.host_leaves(value)
         lowering = Lowering(graph, graph.name, self.target, self.names, stored, self.known, fixed)
         block = lowering.block(inputs, targets)
         self.body += lowering.once
@@ -318,9 +327,12 @@ class Lowering:
         found = merge(self.plan, groups(self.plan))
         if not self.target.is_cpu:
             return found
+        if self.fixed:
+            # In a loop a step is short: what follows a product is done by the tasks that have it.
+            found = merge_columns(self.plan, found)
         found = row_groups(found, self.plan)
         recompute(found, self.plan)
-        wanted = {*self.graph.outputs}.union(*(g.reads.difference(g.values) for g in found))
+        wanted = {*self.plan.outputs}.union(*(g.reads.difference(g.values) for g in found))
         for group in found:
             if group.split is not None:
                 plan = self.layouts[group] = layout(group, self.plan, wanted.intersection(group.values))
@@ -348,7 +360,15 @@ class Lowering:
                 self.shared[key] = shared
         once, always = shared.statements(name, here)
         self.once += once
+        base = self._base(node) if node.op.lowering == "scatter" else None
+        if base is not None:
+            target = self.buffers[group.values[0]]
+            always.insert(0, host.Copy(target, base, self.sizes[target.name]))
         return always
+
+    def _base(self, node: Node) -> k.Buffer | None:
+        """The memory of what a scatter changes a copy of, if it has any."""
+        return self.buffers.get(fuse.behind_flat_views(node.operands[0]))
 
     def _is_fixed(self, value: Value) -> bool:
         """Whether ``value`` is a view of memory that no turn of the loop around changes."""
@@ -356,9 +376,7 @@ class Lowering:
             value = value.node.operands[0]
         return self.buffers.get(value) in self.fixed
 
-    def _kernels(
-        self, name: str, group: Group, node: Node, here: Cone, fixed: frozenset[Value]
-    ) -> tuple[Kernels, ...]:
+    def _kernels(self, name: str, group: Group, node: Node, here: Cone, fixed: frozenset[Value]) -> tuple[Kernels, ...]:
         """The kernels of a group, and those of them that run but once."""
         value, kind = group.values[0], node.op.lowering
         if group in self.layouts:
@@ -368,7 +386,10 @@ class Lowering:
         if kind == "recipe":
             return self._recipe(name, group, node, here, fixed)
         if kind == "scatter":
-            return (Kernels(scatter_kernels(name, value, node, here.buffers, here.scalars)),)
+            scatter = scatter_kernel(name, value, node, here.buffers, here.scalars)
+            if self._base(node) is not None:
+                return (Kernels((scatter,)),)
+            return (Kernels((fill_kernel(name, value, node, here.buffers, here.scalars), scatter)),)
         if kind == "scan":
             return (Kernels((scan_kernel(name, value, node, here.buffers, here.scalars),)),)
         if kind == "reduce" and fuse.keeps_last_axis(node):
@@ -379,15 +400,17 @@ class Lowering:
             return (Kernels((made,)),)
         raise BackendError(f"{node.op.name} ({kind}) has no kernel")
 
-    def _recipe(
-        self, name: str, group: Group, node: Node, here: Cone, fixed: frozenset[Value]
-    ) -> tuple[Kernels, ...]:
+    def _recipe(self, name: str, group: Group, node: Node, here: Cone, fixed: frozenset[Value]) -> tuple[Kernels, ...]:
         recipe = RECIPES.get(node.op.name)
         if recipe is None:
             raise BackendError(f"no recipe lowers {group.values[0]}")
         values = tuple(v for v in group.values if v not in group.hidden)
         sink = Sink(group.values[0], values, here.buffers, here.scalars)
-        made = recipe(Job(name, node, here.buffers, here.scalars, self.target, sink, fixed))
+        columns = None
+        if group.columns:
+            count = node.output.type.shape[1] // group.columns[0].type.shape[1]  # type: ignore[union-attr,operator]
+            columns = Columns(tuple(group.columns), count, here.buffers, here.scalars)
+        made = recipe(Job(name, node, here.buffers, here.scalars, self.target, sink, fixed, columns))
         parts = (made,) if made.once is None else (made, made.once)
         return tuple(Kernels(m.kernels, [(b, size_expr(size)) for b, size in m.temporaries]) for m in parts)
 

@@ -9,7 +9,7 @@ from jitorch.dims import Dim
 from jitorch.ir import kernel as k
 from jitorch.ir.graph import Node, Value
 from jitorch.ir.types import TensorType
-from jitorch.lower.epilogue import Sink
+from jitorch.lower.epilogue import Columns, Sink
 from jitorch.lower.nests import Buffers, Scalars
 from jitorch.lower.target import Target
 
@@ -19,7 +19,8 @@ class Job:
     """One node to make kernels for.
 
     ``name`` is free in the program, and so is every name that begins with it.  ``sink`` takes the node's
-    result, element by element.  ``fixed`` operands are the same in every turn of the loop around.
+    result, element by element.  ``fixed`` operands are the same in every turn of the loop around.  ``columns`` are
+    computed from the result when it is in memory.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Job:
     target: Target
     sink: Sink
     fixed: frozenset[Value] = frozenset()
+    columns: Columns | None = None
 
     @property
     def types(self) -> tuple[TensorType, ...]:

@@ -32,7 +32,7 @@ class _Search:
                 self.readers.setdefault(value, []).append(i)
 
     def run(self) -> None:
-        results = set(self.plan.graph.outputs)
+        results = set(self.plan.outputs)
         for i, group in enumerate(self.groups):
             if group.split is not None or not group.is_map:
                 continue

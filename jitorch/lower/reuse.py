@@ -12,6 +12,7 @@ from dataclasses import replace
 from jitorch.ir import kernel as k
 from jitorch.ir import program as host
 from jitorch.lower.memory import used
+from jitorch.lower.pull import STATUS
 
 SMALLEST = 1 << 14
 """Bytes from which on a temporary is worth the search for a place."""
@@ -24,6 +25,9 @@ def reuse_written(body: Sequence[host.Stmt], inputs: frozenset[k.Buffer] = froze
     """
     reuse = _Reuse(body, inputs)
     for place, statement in enumerate(body):
+        if isinstance(statement, host.Copy):
+            reuse.take_over(place)
+    for place, statement in enumerate(reuse.body):
         if isinstance(statement, host.Copy):
             reuse.copy(place, statement)
     return reuse.result()
@@ -71,6 +75,36 @@ class _Reuse:
             for buffer in touched:
                 self.uses.setdefault(buffer, []).append(place)
 
+    def take_over(self, place: int) -> None:
+        """Change a copy, a temporary, where the original is, if nobody reads that any more.
+
+        The original is a temporary too, or what it becomes at the end of the body is copied to it.
+        """
+        copy = self.body[place]
+        if not isinstance(copy, host.Copy):
+            return
+        new, old = copy.target, copy.source
+        if new not in self.allocs or self.body[self.allocs[new]] is None or self.uses[new][0] != place:
+            return
+        later = [u for u in self.uses[old] if u > place]
+        if old not in self.allocs and not later:
+            return
+        for u in later:
+            last = self.body[u]
+            if not isinstance(last, host.Copy) or last.target != old or u < self.uses[new][-1] or u != later[-1]:
+                return
+        if old in self.inputs and self._may_stop(place):
+            return
+        self.body[place] = None
+        self.uses[new].remove(place)
+        self.uses[old].remove(place)
+        self._rename(new, old)
+        for u in later:
+            last = self.body[u]
+            if isinstance(last, host.Copy) and last.target == last.source:
+                self.body[u] = None
+                self.uses[old].remove(u)
+
     def copy(self, place: int, copy: host.Copy) -> None:
         """Have ``copy.source`` computed in the memory of ``copy.target``, if that does not change any result."""
         source, target = copy.source, copy.target
@@ -92,6 +126,13 @@ class _Reuse:
         for buffer in (source, target):
             self.uses[buffer].remove(place)
         self._rename(source, target)
+
+    def _may_stop(self, place: int) -> bool:
+        """Whether the program may fail from ``place`` on."""
+        parts = host.walk(s for s in self.body[place:] if s is not None)
+        return any(
+            isinstance(s, host.Stop) or (isinstance(s, host.Launch) and STATUS in s.kernel.params) for s in parts
+        )
 
     def operands(
         self, place: int, sizes: dict[k.Buffer, k.Expr], temporaries: set[k.Buffer], results: set[k.Buffer]
@@ -231,8 +272,25 @@ def _renamed(statement: host.Stmt | None, old: k.Buffer, new: k.Buffer) -> host.
         case host.Launch(kernel, args):
             return host.Launch(kernel, tuple(new if arg == old else arg for arg in args))
         case host.Copy(target, source, size):
-            return host.Copy(target, new if source == old else source, size)
+            return host.Copy(new if target == old else target, new if source == old else source, size)
+        case host.View(buffer, source, size, offset) if source == old:
+            return host.View(buffer, new, size, offset)
+        case host.Scalar(var, value):
+            return host.Scalar(var, _reading(value, old, new))
+        case host.If(test, then, orelse):
+            return host.If(_reading(test, old, new), _all_renamed(then, old, new), _all_renamed(orelse, old, new))
+        case host.While(before, test, body):
+            before, body = (_all_renamed(block, old, new) for block in (before, body))
+            return host.While(before, _reading(test, old, new), body)
     return statement
+
+
+def _all_renamed(body: tuple[host.Stmt, ...], old: k.Buffer, new: k.Buffer) -> tuple[host.Stmt, ...]:
+    return tuple(s for s in (_renamed(s, old, new) for s in body) if s is not None)
+
+
+def _reading(e: k.Expr, old: k.Buffer, new: k.Buffer) -> k.Expr:
+    return k.transform(e, lambda x: k.Load(new, x.index) if isinstance(x, k.Load) and x.buffer == old else x)
 
 
 def _doubles(launch: host.Launch) -> dict[int, int]:

@@ -48,8 +48,13 @@ class Blocking:
     chunk: int
 
 
-def choose_tile(target: Target, dtype: DType, rows: Dim, lanes: Dim, whole_lanes: bool = False) -> Tile:
-    """The tile that wastes least.  ``whole_lanes``: lanes are read in place, so a tile has at most as many as exist."""
+def choose_tile(
+    target: Target, dtype: DType, rows: Dim, lanes: Dim, whole_lanes: bool = False, is_exact: bool = False
+) -> Tile:
+    """The tile that wastes least.  ``whole_lanes``: lanes are read in place, so a tile has at most as many as exist.
+
+    ``is_exact``: tiles divide the lanes, which a vector does.
+    """
     width = target.lanes(dtype)
     if isinstance(lanes, int) and whole_lanes:
         while width > lanes:
@@ -60,6 +65,8 @@ def choose_tile(target: Target, dtype: DType, rows: Dim, lanes: Dim, whole_lanes
         if whole_lanes and isinstance(lanes, int) and vectors * width > lanes:
             continue
         if not isinstance(lanes, int) and vectors != 2:
+            continue
+        if is_exact and isinstance(lanes, int) and lanes % (vectors * width):
             continue
         for count in range(MAX_ROWS, 0, -1):
             if not isinstance(rows, int) and count != min(USUAL_ROWS, _most_rows(target, vectors)):
@@ -101,11 +108,15 @@ def _cycles(target: Target, rows: int, vectors: int) -> float:
 
 
 def choose_blocking(
-    tile: Tile, dtype: DType, batch: Dim, rows: Dim, lanes: Dim, inner: Dim, in_chunks: bool = True
-) -> Blocking:
-    """Cut a product into tasks; ``in_chunks``: panels are read more than once, so they should stay in a cache."""
+    tile: Tile, dtype: DType, batch: Dim, rows: Dim, lanes: Dim, inner: Dim, in_chunks: bool = True,
+    in_place: bool = True,
+) -> Blocking:  # fmt: skip
+    """Cut a product into tasks; ``in_chunks``: panels are read more than once, so they should stay in a cache.
+
+    ``in_place``: lanes are not packed.
+    """
     length = max(1, inner) if isinstance(inner, int) else CHUNK
-    if tile.rows == 1:
+    if tile.rows == 1 and in_place:
         # One row: the other operand streams through, some of its rows at once, long runs of each.
         block = _stream_lanes(batch, lanes)
         return Blocking(1, max(1, block // tile.lanes), min(STREAM_CHUNK, length))

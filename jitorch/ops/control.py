@@ -12,12 +12,13 @@ whose graphs hold checks carries it like any other value.  No pass merges, moves
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import count
 from typing import Any
 
 import numpy as np
 
 from jitorch import dtypes
-from jitorch.dims import Dim
+from jitorch.dims import Dim, symbol
 from jitorch.errors import ArgumentError, CheckFailed, CompilerBug
 from jitorch.ir.graph import Graph, Node
 from jitorch.ir.interpret import interpret
@@ -87,6 +88,14 @@ def steps(count: Tensor, *, size: Dim) -> Any:
 
     Whatever has this size is computed from the result, directly or not, and leaves no program.
     """
+
+
+_numbers = count()
+
+
+def unbound_size() -> Dim:
+    """A size of its own, for `steps` to bind."""
+    return symbol(f"turns{next(_numbers)}", low=0)
 
 
 @primitive

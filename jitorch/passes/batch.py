@@ -120,9 +120,7 @@ def _before(graph: Graph, node: Node) -> Node | None:
         at = graph.nodes.index(node)
         graph.nodes[at:at] = made
         all_rows = _append(graph, at + len(made), product.of_all(node.attrs["length"]), [stack, matrix], inner.loc)
-        one = body.add_input(inner.output.type)
-        body.replace(inner.output, one)
-        body.inputs = [*body.inputs[:end], one, *body.inputs[end:-1]]
+        body.replace(inner.output, body.insert_input(end, inner.output.type))
         inputs = [*node.inputs[:end], all_rows, *node.inputs[end:]]
         return _replaced(graph, node, inputs, {"stacked": node.attrs["stacked"] + 1}, node.outputs)
     return None
@@ -162,9 +160,6 @@ def _replaced(
     """A scan with these operands and results in the place of ``node``; the user of result ``without`` stays."""
     body: Graph = node.attrs["body"]
     dce(body)
-    body.input_names = []
-    for i, value in enumerate(body.inputs):
-        value.index = i
     new = Node(node.op, inputs, {**node.attrs, **attrs}, [v.type for v in outputs], node.loc)
     for i, (old, value) in enumerate(zip(node.outputs, new.outputs)):
         if i != without:

@@ -57,6 +57,12 @@ def has_size(value: Value, sizes: Collection[Symbol]) -> bool:
     return isinstance(value.type, TensorType) and any(s in sizes for d in value.type.shape for s in symbols(d))
 
 
+def gives_bound_sizes(graph: Graph) -> bool:
+    """Whether a result has a size that a node of ``graph`` binds."""
+    bound = bound_sizes(graph)
+    return any(has_size(v, bound) for v in graph.outputs)
+
+
 def name_bound_sizes(graph: Graph) -> bool:
     """Call the sizes that nodes bind ``turns0``, ``turns1``, ... in order: equal graphs have equal texts."""
     names: dict[str, Dim] = {}
@@ -151,7 +157,12 @@ def _prune_once(graph: Graph) -> bool:
     changed = False
     for node in reversed(tuple(graph.nodes)):
         if is_control(node):
-            changed |= _fix_unchanged(graph, node) or _drop_results(graph, node) or _drop_operands(graph, node)
+            changed |= (
+                _fix_unchanged(graph, node)
+                or _join_equal(graph, node)
+                or _drop_results(graph, node)
+                or _drop_operands(graph, node)
+            )
     return changed
 
 
@@ -203,6 +214,30 @@ def _fix_unchanged(graph: Graph, node: Node) -> bool:
 def _renumber(graph: Graph) -> None:
     for i, value in enumerate(graph.inputs):
         value.index = i
+
+
+def _join_equal(graph: Graph, node: Node) -> bool:
+    """Values that a loop carries, or stacks, twice are one: they begin alike and go on alike."""
+    if node.op.name == "cond":
+        return False
+    body: Graph = node.attrs["body"]
+    carried = len(node.outputs) if node.op.name == "while_loop" else node.attrs["carried"]
+    first: dict[Any, int] = {}
+    changed = False
+    for i, value in enumerate(body.outputs):
+        known = first.setdefault((value, node.inputs[i] if i < carried else carried), i)
+        if known == i or not (_is_used(graph, node.outputs[i]) or (i < carried and _is_read(node, i))):
+            continue
+        graph.replace(node.outputs[i], node.outputs[known])
+        if i < carried:
+            for inner in inner_graphs(node):
+                inner.inputs[i].replace_all_uses_with(inner.inputs[known])
+        changed = True
+    return changed
+
+
+def _is_read(node: Node, i: int) -> bool:
+    return any(inner.inputs[i].uses for inner in inner_graphs(node))
 
 
 def _drop_results(graph: Graph, node: Node) -> bool:

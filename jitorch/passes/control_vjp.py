@@ -10,12 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import count
 from typing import Any
 
 from jitorch import dtypes
 from jitorch.builder import GraphBuilder
-from jitorch.dims import Dim, symbol
+from jitorch.dims import Dim
 from jitorch.ir.graph import Graph, Node, Value
 from jitorch.ir.types import INT, ScalarType, TensorType
 from jitorch.ops import control, dispatch
@@ -28,8 +27,6 @@ from jitorch.passes.control import CHEAP, strip_checks
 from jitorch.passes.decompose import decompose
 from jitorch.passes.grad import vjp
 from jitorch.passes.simplify import simplify
-
-_numbers = count()
 
 
 def is_float(type_: Any) -> bool:
@@ -282,11 +279,7 @@ def _is_transpose(node: Node) -> bool:
 def _with_row(graph: Graph, position: int, type_: Any) -> Graph:
     """``graph`` with one more input, at ``position``: a row of a stack of this type."""
     new = graph.copy()
-    row = new.add_input(type_.with_shape(type_.shape[1:]))
-    new.inputs = [*new.inputs[:position], row, *new.inputs[position:-1]]
-    new.input_names = []
-    for i, value in enumerate(new.inputs):
-        value.index = i
+    new.insert_input(position, type_.with_shape(type_.shape[1:]))
     return new
 
 
@@ -306,13 +299,9 @@ def while_vjp(g: Any, out: Any, operands: Sequence[Any], *, test: Graph, body: G
     if isinstance(turns, int):
         # Eager: the number of turns is known by now.
         return scan_vjp(g, out, operands, body=step, stacked=0, length=turns, **attrs)
-    size = symbol(f"turns{next(_numbers)}", low=0)
+    size = control.unbound_size()
     steps = control.steps(cast(turns, dtype=dtypes.int64), size=size)
-    index = step.add_input(TensorType(dtypes.int64, ()))
-    step.inputs = [*step.inputs[:carried], index, *step.inputs[carried:-1]]
-    step.input_names = []
-    for i, value in enumerate(step.inputs):
-        value.index = i
+    step.insert_input(carried, TensorType(dtypes.int64, ()))
     whole = [*operands[:carried], steps, *operands[carried:]]
     (result,) = scan_vjp(g, out, whole, body=step, stacked=1, length=size, **attrs)
     return ([*result[:carried], *result[carried + 1 :]],)
@@ -322,11 +311,7 @@ def _with_counter(graph: Graph, carried: int, counts: bool) -> Graph:
     """``graph`` with one more carried int; a body adds 1 to it."""
     new = graph.copy()
     strip_checks(new)
-    counter = new.add_input(INT)
-    new.inputs = [*new.inputs[:carried], counter, *new.inputs[carried:-1]]
-    new.input_names = []
-    for i, value in enumerate(new.inputs):
-        value.index = i
+    counter = new.insert_input(carried, INT)
     if counts:
         builder = GraphBuilder(new)
         with dispatch.interpreting(builder):

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from jitorch.ir.graph import Graph, Node, Value
 from jitorch.ir.sizes import carriers
+from jitorch.ir.types import EFFECT
+from jitorch.ops.control import begin
 
 Assign = Callable[[Node], str]
 
@@ -48,11 +50,17 @@ def _region(graph: Graph, number: int, backend: str, nodes: Sequence[Node]) -> R
     inputs: dict[Value, None] = {}
     for node in nodes:
         inputs.update((v, None) for v in node.operands if v.node not in inside)
-    inputs.update((v, None) for v in carriers(nodes, list(inputs), graph.inputs))
+    bound = [v for node in graph.nodes if node.op.name == "steps" for v in node.outputs]
+    inputs.update((v, None) for v in carriers(nodes, list(inputs), [*graph.inputs, *bound]))
     needed = set(graph.outputs)
     outputs = [v for n in nodes for v in n.outputs if v in needed or any(u not in inside for u in v.users)]
+    # Regions run in the order of their effects, so no token goes from one to another.
+    tokens = [v for v in inputs if v.type == EFFECT]
+    inputs = {v: None for v in inputs if v.type != EFFECT}
+    outputs = [v for v in outputs if v.type != EFFECT]
     part = Graph(f"{graph.name}_{number}", (v.type for v in inputs))
     mapping = dict(zip(inputs, part.inputs))
+    mapping.update((v, part.append(begin, (), {}, [EFFECT]).output) for v in tokens)
     whole = Graph("nodes")
     whole.nodes = list(nodes)
     part.paste(whole, mapping)

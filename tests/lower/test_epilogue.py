@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from jitorch.ir.program import Alloc, Launch, Place, Program
+from jitorch.ir.program import Alloc, Launch, Place, Program, While
 from jitorch.lower import program
 from tests.lower.graphs import assert_lowers, execute, parse
 
@@ -104,3 +104,47 @@ def test_a_weight_is_updated_in_its_own_memory() -> None:
     expected = w - x.T @ g
     execute(made, [x, g, w], [])
     np.testing.assert_allclose(w, expected, rtol=1e-6, atol=1e-6)
+
+
+CELL = """graph @main(%h: f32[{rows}, {width}], %x: f32[3, {rows}, {wide}], %w: f32[{width}, {wide}]) {{
+  %0: f32[{rows}, {width}], %1: f32[3, {rows}, {width}] = scan(%h, %x, %w, body=graph @body(
+      %h: f32[{rows}, {width}], %x: f32[{rows}, {wide}], %w: f32[{width}, {wide}]) {{
+    %0: f32[{rows}, {wide}] = matmul_batched(%h, %w)
+    %1: f32[{rows}, {wide}] = add(%0, %x)
+    %2: f32[{rows}, {width}] = slice_axes(%1, starts=(0, 0), stops=({rows}, {width}), steps=(1, 1))
+    %3: f32[{rows}, {width}] = slice_axes({source}, starts=(0, {start}), stops=({rows}, {stop}), steps=(1, 1))
+    %4: f32[{rows}, {width}] = tanh(%2)
+    %5: f32[{rows}, {width}] = mul(%4, %3)
+    return %5, %3
+  }}, carried=1, stacked=1, length=3, reverse=False)
+  return %0, %1
+}}"""
+
+
+def cell(rows: int, width: int, source: str = "%1", offset: int = 0) -> str:
+    """A recurrent step with two gates, the second from columns ``offset`` before its block."""
+    start = width - offset
+    return CELL.format(rows=rows, width=width, wide=2 * width, source=source, start=start, stop=start + width)
+
+
+@pytest.mark.parametrize(
+    ("text", "launches"),
+    [
+        (cell(8, 32), 1), (cell(3, 64, "%0"), 1), (cell(8, 48), 1), (cell(1, 32), 1),
+        # Columns that no tile divides; blocks that are none.
+        (cell(8, 13), 2), (cell(8, 32, offset=1), 2),
+    ],
+    ids=["two gates", "from the product itself", "three tiles", "one row", "no tiles", "no blocks"],
+)  # fmt: skip
+def test_gates_are_computed_by_the_tasks_of_their_product(text: str, launches: int) -> None:
+    rng = np.random.default_rng(0)
+    shapes = [v.type.shape for v in parse(text).inputs]
+    lowered = assert_lowers(text, *(rng.normal(size=s).astype(np.float32) * 0.3 for s in shapes))
+    (loop,) = [s for s in lowered.body if isinstance(s, While)]
+    assert sum(isinstance(s, Launch) for s in loop.body) == launches
+
+
+def test_an_operand_that_no_turn_changes_is_packed_before_the_loop() -> None:
+    lowered = program(parse(cell(8, 32)))
+    before = [s.kernel.name for s in lowered.body if isinstance(s, Launch)]
+    assert any(name.endswith("_pack") for name in before)

@@ -269,3 +269,57 @@ def test_a_kernel_that_may_store_an_element_twice_needs_two_buffers() -> None:
     text = text.replace("1.0 } }", "1.0 } } }").replace("2.0 } }", "2.0 } } }")
     before = parse_program(text)
     assert reuse_operands(before) == before
+
+
+TABLE = """graph @main(%t: f32[5]) {{
+  %0: int = number(value=0)
+  %1: int, %2: f32[5] = while_loop(%0, %t, test=graph @test(%i: int, %x: f32[5]) {{
+    %0: int = number(value=4)
+    %1: bool = lt(%i, %0)
+    return %1
+  }}, body=graph @body(%i: int, %x: f32[5]) {{
+    %0: i64[] = cast(%i, dtype=i64, number=False)
+    {value}
+    %3: f32[5] = put(%x, %0, %2, axis=0, accumulate=False)
+    %4: int = number(value=1)
+    %5: int = add(%i, %4)
+    return %5, %3
+  }}, constants=0)
+  return %2
+}}"""
+ELEMENT = "%1: f32[] = take(%x, %0, axis=0)\n    %2: f32[] = exp(%1)"
+TOTAL = "%1: f32[5] = neg(%x)\n    %2: f32[] = reduce_sum(%1, axes=(0,))"
+
+
+@pytest.mark.parametrize("value", [ELEMENT, TOTAL], ids=["an element", "a total"])
+def test_a_table_that_a_loop_carries_is_written_in_place(value: str) -> None:
+    graph = parse(TABLE.format(value=value))
+    lowered = program(graph)
+    (loop,) = [s for s in lowered.body if isinstance(s, host.While)]
+    assert not any(isinstance(s, host.Copy) for s in loop.body)
+    (got,) = execute(lowered, [W.copy()], [W])
+    np.testing.assert_allclose(got, interpret(graph.copy(), [W.copy()])[0], rtol=1e-6)
+
+
+def test_an_input_is_not_half_written_where_an_index_may_be_wrong() -> None:
+    text = """graph @main(%w: f32[5], %i: i64[2], %y: f32[2]) writes (0: 0) {
+      %0: f32[5] = put(%w, %i, %y, axis=0, accumulate=False)
+      return %0
+    }"""
+    assert_writes(text, 2, W, np.array([1, 3]), W[:2])
+
+
+def test_a_copy_of_what_is_read_later_stays() -> None:
+    text = """graph @main(%x: f32[5], %i: i64[2], %y: f32[2]) {
+      %0: f32[5] = exp(%x)
+      %1: f32[5] = put(%0, %i, %y, axis=0, accumulate=False)
+      %2: f32[5] = flip_axes(%0, axes=(0,))
+      %3: f32[5] = mul(%1, %2)
+      %4: f32[] = reduce_sum(%3, axes=(0,))
+      return %4, %1
+    }"""
+    graph = parse(text)
+    arrays = [W, np.array([1, 3]), W[:2]]
+    expected = interpret(graph.copy(), arrays)
+    for got, want in zip(execute(program(graph), arrays, expected), expected, strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-6)

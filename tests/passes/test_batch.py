@@ -64,9 +64,7 @@ def test_products_leave_the_loop(name: str, reverse: bool) -> None:
 
 def test_a_weight_on_the_left_of_a_column() -> None:
     step = body(lambda h, x, w: ((h + w @ x.reshape(4, 1)).tanh(),), f64(3, 1), f64(4), f64(3, 4))
-    graph = graph_of(
-        lambda h, x, w: tuple(control.run_scan([h], [x], [w], step, 5)), [f64(3, 1), f64(5, 4), f64(3, 4)]
-    )
+    graph = graph_of(lambda h, x, w: tuple(control.run_scan([h], [x], [w], step, 5)), [f64(3, 1), f64(5, 4), f64(3, 4)])
     rng = np.random.default_rng(2)
     args = [rng.normal(size=shape) for shape in ((3, 1), (5, 4), (3, 4))]
     assert products(assert_same(batch_products, graph, *args)) == (1, 0)

@@ -169,3 +169,37 @@ def test_bound_sizes_are_named_in_order() -> None:
         assert [s.name for s in bound_sizes(graph)] == ["turns0"]
     assert texts[0] == texts[1]
     assert not name_bound_sizes(graph)
+
+
+@pytest.mark.parametrize("stacked", [False, True])
+def test_what_is_carried_or_stacked_twice_is_one(stacked: bool) -> None:
+    if stacked:
+        step = body(lambda h, k, a: (h * 0.5 + a, k * 0.5 + a, h * a, h * a), X, X, X)
+        loop = lambda h, a: control.run_scan([h, h], [a], [], step, 2)  # noqa: E731
+        graph = graph_of(lambda h, a: loop(h, a), [X, f64(2, 3)])
+        args = [np.ones(3), np.ones((2, 3))]
+    else:
+        loop = counting(lambda x, y: (x * 2.0 + 1.0, x * 2.0 + 1.0), X, X)
+        graph = graph_of(lambda x: loop(x, x), [X])
+        args = [np.ones(3)]
+    work = graph.copy()
+    decompose(work)
+    for change in (simplify, fold, cse):
+        change(work)
+    work = assert_same(prune, work, *args)
+    node = only(work, "scan" if stacked else "while_loop")
+    if not stacked:
+        assert [str(v.type) for v in node.outputs] == ["int", "f64[3]"]
+    else:
+        # What is carried twice is two values until they are known to go on alike.
+        assert len(node.outputs) == 3
+
+
+def test_equal_values_that_begin_differently_stay() -> None:
+    loop = counting(lambda x, y: (x + 1.0, x + 1.0), X, X)
+    graph = graph_of(lambda x, y: loop(x, y), [X, X])
+    decompose(graph)
+    cse(graph)
+    before = len(only(graph, "while_loop").outputs)
+    prune(graph)
+    assert len(only(graph, "while_loop").outputs) == before

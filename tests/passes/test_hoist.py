@@ -10,7 +10,7 @@ from jitorch.passes.hoist import hoist, sink_views
 from tests.control import body, f64
 from tests.passes.test_control import X, assert_same, counting, only
 
-MATRIX, ROW = f64(3, 3), f64(1, 3)
+MATRIX, ROW = f64(3, 3), f64(2, 3)
 
 
 def test_what_is_free_is_not_hoisted() -> None:
@@ -20,9 +20,7 @@ def test_what_is_free_is_not_hoisted() -> None:
 
 def test_views_of_constants_are_made_inside() -> None:
     step = body(lambda h, w, b: (h @ w + b,), ROW, MATRIX, ROW)
-    graph = graph_of(
-        lambda h, w, b: control.run_scan([h], [], [w.t(), b.expand(1, 3)], step, 4)[0], [ROW, MATRIX, X]
-    )
+    graph = graph_of(lambda h, w, b: control.run_scan([h], [], [w.t(), b.expand(2, 3)], step, 4)[0], [ROW, MATRIX, X])
     rng = np.random.default_rng(0)
     args = [rng.normal(size=v.type.shape) for v in graph.inputs]  # type: ignore[union-attr]
     work = assert_same(sink_views, graph, *args)

@@ -14,6 +14,7 @@ from jitorch.frontend.python.journal import MISSING, DictBox, ListBox, SetBox
 from jitorch.frontend.python.paths import Path
 from jitorch.frontend.python.scalars import RuntimeScalar
 from jitorch.frontend.python.state import State
+from jitorch.frontend.python.stretch import Stretch, stretches
 from jitorch.frontend.python.values import DICTS, LISTS, MUTABLE, is_plain
 
 _LIST_WRITES = frozenset("insert pop clear reverse appendleft popleft extendleft rotate".split())
@@ -47,7 +48,7 @@ class Containers(State):
 
     def contents(self, container: Any) -> Any:
         """The container as it is now for the trace, with all elements read.  Not to be changed."""
-        self.check_growing(container)
+        self.check_whole(container)
         if isinstance(container, tuple):
             return self._read_tuple(container)
         if type(container) not in MUTABLE or self.is_created(container):
@@ -94,8 +95,23 @@ class Containers(State):
         box = self.journal.box(container)
         return box.order() if isinstance(box, DictBox) else list(container)
 
-    def length(self, container: Any) -> int:
-        self.check_growing(container)
+    def length(self, container: Any) -> Any:
+        """How many elements; a number of the program where a loop appends, or appended, some of them."""
+        if self.growing and (turns := self.growing.get(id(container))) is not None:
+            return self.binary("add", turns[0], self._counted(self.held(container)))
+        if self.has_stretches and type(container) in LISTS and self.is_created(container):
+            return self._counted(container)
+        return self._plain_length(container)
+
+    def _counted(self, elements: Any) -> Any:
+        count: Any = sum(type(x) is not Stretch for x in elements)
+        for x in elements:
+            if type(x) is Stretch:
+                count = self.binary("add", x.length, count)
+        return count
+
+    def _plain_length(self, container: Any) -> int:
+        self.check_whole(container)
         if isinstance(container, tuple):
             path = self.origin(container)
             if path is not None and not path.is_constant:
@@ -155,7 +171,7 @@ class Containers(State):
 
     def list_contents(self, container: Any) -> Any:
         """The list that writes may go to."""
-        self.check_growing(container)
+        self.check_whole(container)
         if self.is_created(container):
             return container
         self._stored(container)
@@ -190,7 +206,11 @@ class Containers(State):
 
     def container_item(self, container: Any, key: Any) -> Any:
         """``container[key]`` of a list, tuple, dict or deque; ``key`` is plain."""
-        self.check_growing(container)
+        if self.has_stretches and key == -1 and type(container) in LISTS and not self.growing:
+            last = [*self.held(container)][-1:]
+            if stretches(last):
+                return self.recorder.stager.last(last[0])
+        self.check_whole(container)
         if type(container) in DICTS:
             value = self.dict_get(container, key)
             return self._missing_item(container, key) if value is MISSING else value

@@ -234,6 +234,7 @@ class Operators(Objects):
             return bool(self.recorder.concretize(value, "a test"))
         kind = type(value)
         if kind in MUTABLE or isinstance(value, tuple):
+            self.check_whole(value)
             return self.length(value) > 0
         for name in ("__bool__", "__len__"):
             method = self.user_method(value, name)
@@ -268,7 +269,7 @@ class Operators(Objects):
     def _iterate_list(self, value: Any) -> Iterator[Any]:
         if self.journal.box(value) is None and not self.is_created(value):
             self.length(value)
-        self.check_growing(value)
+        self.check_whole(value)
         index = 0
         # The list may grow or shrink meanwhile.
         while index < (len(value) if self.is_created(value) else self.length(value)):

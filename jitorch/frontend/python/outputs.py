@@ -21,6 +21,7 @@ from jitorch.frontend.python.paths import Path
 from jitorch.frontend.python.protocol import Trace
 from jitorch.frontend.python.rewritten import is_rewritten
 from jitorch.frontend.python.scalars import RuntimeScalar
+from jitorch.frontend.python.stretch import Stretch
 from jitorch.frontend.python.values import IDENTITIES, is_namedtuple, is_plain
 
 Finish = Callable[[Sequence[Any], tuple[Any, ...], Mapping[str, Any]], Any]
@@ -141,8 +142,13 @@ class _Outputs:
         return name
 
     def _tuple(self, values: Any) -> str:
-        elements = [self.value(x) for x in values]
+        elements = [self._rows(x) if type(x) is Stretch else self.value(x) for x in values]
         return f"({', '.join(elements)}{',' if len(elements) == 1 else ''})"
+
+    def _rows(self, stretch: Stretch) -> str:
+        """The elements that a loop appended, each a view of a row."""
+        rows = self.value(stretch.stacked)
+        return f"*{rows}.tolist()" if stretch.is_number else f"*{rows}"
 
     def _fill(self, name: str, value: dict[Any, Any]) -> None:
         for key, element in value.items():

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import types
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
 
 from jitorch.frontend.python import paths
 from jitorch.frontend.python.guards import FunctionKey, Guard
-from jitorch.frontend.python.journal import MISSING, Journal
+from jitorch.frontend.python.journal import MISSING, Journal, ListBox
 from jitorch.frontend.python.paths import Path
 from jitorch.frontend.python.recorder import Recorder, Refuse
 from jitorch.frontend.python.rewritten import is_rewritten
 from jitorch.frontend.python.scalars import RuntimeScalar
-from jitorch.frontend.python.values import IDENTITIES, is_iterator, is_plain
+from jitorch.frontend.python.stretch import Stretch, stretches
+from jitorch.frontend.python.values import IDENTITIES, LISTS, is_iterator, is_plain
 
 _FIXED = (int, float, str, tuple, frozenset, types.FunctionType, types.MethodType, types.BuiltinFunctionType)
 
@@ -48,6 +49,10 @@ class State(ABC):
     def compare(self, name: str, a: Any, b: Any) -> Any:
         """A comparison under the protocol; ``name`` as in `operator`, or ``in_``, ``not_in``."""
 
+    @abstractmethod
+    def binary(self, name: str, a: Any, b: Any) -> Any:
+        """An operation under the protocol; ``name`` as in `operator`."""
+
     def __init__(self, recorder: Recorder, dynamic: frozenset[Path] = frozenset()):
         self.recorder = recorder
         self.journal = Journal()
@@ -60,17 +65,36 @@ class State(ABC):
         self._origins: dict[int, Path] = {}
         self._created: dict[int, int] = {}  # identity -> serial number
         self.created_objects: list[Any] = []  # those of them that can change
-        self.growing: frozenset[int] = frozenset()  # lists that a rolled loop appends to
+        # Lists that a loop of the program appends to, by identity: a list that holds the number of turns so far, or
+        # None where the number is not known.
+        self.growing: dict[int, list[Any] | None] = {}
+        self.has_stretches = False
         self.shared_variables: list[Any] = []  # of functions whose variables other functions write
         self._kept: list[Any] = []  # identities are only valid while the objects live
 
     def refuse(self, why: str) -> NoReturn:
         raise Refuse(why)
 
-    def check_growing(self, container: Any) -> None:
-        """A list that a rolled loop appends to is not what it will be."""
+    def check_whole(self, container: Any) -> None:
+        """A list that a loop appends to is not what it will be, and one it appended to has elements nobody can name."""
         if self.growing and id(container) in self.growing:
             self.refuse("a list that a loop both reads and appends to")
+        if self.has_stretches and type(container) in LISTS and stretches(self.held(container)):
+            self.refuse("an element of a list that a loop appended to as often as the program decided")
+
+    def held(self, container: Any) -> Sequence[Any]:
+        """The elements of a list that this trace put there."""
+        if self.is_created(container):
+            return container
+        box = self.journal.box(container)
+        if not isinstance(box, ListBox):
+            return ()
+        return box.appended if box.contents is None else box.contents
+
+    def stretched(self, stretch: Stretch) -> Stretch:
+        """Lists may hold ``stretch`` from now on."""
+        self.has_stretches = True
+        return stretch
 
     def guard(self, path: Path, kind: str, expected: Any) -> None:
         """The trace holds only while this does; see `guards` for the kinds."""
