@@ -1,4 +1,4 @@
-"""What scripts do not have: the whole message for each, in ``tests/golden/script_messages.txt``.
+"""What scripts do not have: the whole message for each, in ``tests/golden/script/messages.txt``.
 
 A case is a line ``# name``, a source that defines ``f`` or a class of modules ``M``, a line ``----``, and the message;
 ``pytest --update-golden`` writes the messages anew.
@@ -17,7 +17,7 @@ import jitorch as torch
 from jitorch import nn
 from jitorch.errors import CompileError
 
-GOLDEN = Path(__file__).resolve().parents[2] / "golden" / "script_messages.txt"
+GOLDEN = Path(__file__).resolve().parents[2] / "golden" / "script" / "messages.txt"
 NAMES = {n: getattr(typing, n) for n in "Any Dict List NamedTuple Optional Tuple Union".split()}
 NAMES |= {"torch": torch, "nn": nn, "Tensor": torch.Tensor}
 
