@@ -9,14 +9,15 @@ import numpy as np
 
 from jitorch.errors import CompileError
 from jitorch.frontend.jitted import Jitted
-from jitorch.frontend.script import tables
 from jitorch.frontend.script.function import ScriptFunction
 from jitorch.frontend.script.modules import INTERNAL
 from jitorch.frontend.script.program import Program
+from jitorch.frontend.script.verify import is_field
 from jitorch.nn.module import Module
 from jitorch.nn.parameter import Parameter
 from jitorch.nn.script_module import Script, ScriptModule
 from jitorch.saved import container, weights
+from jitorch.saved.names import with_free_names
 from jitorch.saved.program_json import joined, pack_program
 from jitorch.saved.traced import pack_traced
 from jitorch.saved.values import Encoder, NotSaveable
@@ -81,7 +82,7 @@ def _check(program: Program) -> None:
     for record in program.classes.values():
         found += [f.name for f in record.methods.values() if f.python and f.graph is None]
         members = [*record.fields, *record.methods]
-        odd = [n for n in members if record.kind in ("module", "class", "dataclass") and not tables.is_member(n)
+        odd = [n for n in members if record.kind in ("module", "class", "dataclass") and not is_field(n, record)
                and not (n.startswith("__") and n.endswith("__"))]  # fmt: skip
         if odd:
             raise CompileError(f"{record.name}: no file may hold a member called {odd[0]}", "not-saveable",
@@ -109,9 +110,10 @@ def _finish(manifest: dict[str, Any], graphs: list[str], tensors: Tensors, extra
 
 
 def _function(scripted: ScriptFunction, extra: dict[str, str]) -> bytes:
-    _check(scripted._program)
+    program = with_free_names(scripted._program, ())
+    _check(program)
     tensors = Tensors()
-    described, graphs = pack_program(scripted._program, _encoder(scripted._program, tensors))
+    described, graphs = pack_program(program, _encoder(program, tensors))
     return _finish({"kind": "function", "program": described, "entry": scripted.name}, graphs, tensors, extra)
 
 
@@ -125,10 +127,12 @@ def _traced(jitted: Jitted, extra: dict[str, str]) -> bytes:
 
 def _module(module: ScriptModule, extra: dict[str, str]) -> bytes:
     state = module.__dict__["_script"]
-    _check(state.program)
+    held = [part.__dict__["_script"] for part in module.modules() if isinstance(part.__dict__.get("_script"), Script)]
+    program = with_free_names(state.program, {name for script in held for name in script.entries})
+    _check(program)
     tensors = Tensors()
-    encoder = _encoder(state.program, tensors)
-    described, graphs = pack_program(state.program, encoder)
+    encoder = _encoder(program, tensors)
+    described, graphs = pack_program(program, encoder)
     tree = _Tree(tensors, encoder)
     tree.number(module, "")
     return _finish({"kind": "module", "program": described, "modules": tree.described}, graphs, tensors, extra)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
 import hashlib
 import io
 import random
@@ -12,6 +13,8 @@ import struct
 from typing import Any, List, Optional
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import jitorch as torch
 from jitorch import nn
@@ -24,7 +27,8 @@ NAMES = [
     "numpy", "tofile", "torch.load", "torch.save", "torch.jit.load", "torch", "math", "builtins", "enum", "dataclasses",
     "print", "self", "forward", "x", "n", "Mode", "Mode.FAST", "Box", "list", "str", "tensor", "lambda", "class", "",
     "a b",
-    "training", "_parameters", "../x", "cpu", "torch.relu", "nn.Module", "nn.Linear", "nn.ModuleList", "ModuleList", "f32[2]", "any",
+    "training", "_parameters", "../x", "cpu", "torch.relu", "nn.Module", "nn.Linear", "nn.ModuleList",
+    "ModuleList", "f32[2]", "any",
     "NothingFound", "ValueError", "BaseException", "_turn",
 ]  # fmt: skip
 VALUES: list[Any] = [
@@ -208,6 +212,28 @@ def run(count: int, seed: int, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_changed_files_load_or_are_refused(capsys):
     run(COUNT, 1, capsys)
+
+
+@settings(max_examples=200, deadline=None)
+@given(data=st.data())
+def test_changed_bytes_load_or_are_refused(data):
+    original = data.draw(st.sampled_from(packed_originals()))
+    changed = bytearray(original)
+    for place in data.draw(st.lists(st.integers(0, len(changed) - 1), min_size=1, max_size=4)):
+        changed[place] ^= data.draw(st.integers(1, 255))
+    cut = data.draw(st.integers(0, len(changed)))
+    insert = data.draw(st.binary(max_size=8))
+    made = bytes(changed[:cut]) + insert + bytes(changed[cut + data.draw(st.integers(0, 8)) :])
+    if made == original:
+        torch.jit.load(io.BytesIO(made))
+        return
+    with pytest.raises(SavedModelError):
+        torch.jit.load(io.BytesIO(made))
+
+
+@functools.cache
+def packed_originals() -> list[bytes]:
+    return [container.pack(copied(manifest), sections) for manifest, sections in originals()]
 
 
 @pytest.mark.long

@@ -22,10 +22,12 @@ from jitorch.ir.graph import Graph
 from jitorch.ir.types import TENSOR
 
 _counter = itertools.count(1)
-_MODULE = "__script__"
+GENERATED = "__script__"
+"""The module that the classes of generated code say they are of."""
+
 # Dataclasses look the module of a class up.
 sys.modules.setdefault(
-    _MODULE, types.ModuleType(_MODULE, "Where the classes of scripts that were read from files live.")
+    GENERATED, types.ModuleType(GENERATED, "Where the classes of scripts that were read from files live.")
 )
 
 
@@ -36,7 +38,7 @@ def build(program: Program, classes: bool) -> dict[str, Any]:
     """
     code = codegen.generate(program, classes)
     file = f"<script {next(_counter)}>"
-    names: dict[str, Any] = {"__name__": _MODULE}
+    names: dict[str, Any] = {"__name__": GENERATED}
     names.update(program.objects)
     if not classes:
         names.update({n: c.source for n, c in program.classes.items() if isinstance(c.source, type)})

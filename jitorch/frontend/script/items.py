@@ -8,8 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 from jitorch.frontend.script import relations
-from jitorch.frontend.script.expressions import Expressions, Meaning
+from jitorch.frontend.script.expressions import Meaning
 from jitorch.frontend.script.frame import Known, Member
+from jitorch.frontend.script.operations import Operations
 from jitorch.frontend.script.operators import element_of, iterated_type
 from jitorch.frontend.script.program import Class
 from jitorch.frontend.script.relations import fits, is_tuple_like, parts
@@ -18,7 +19,7 @@ from jitorch.ir.graph import Value
 from jitorch.ir.types import ANY, INT, NONE, STR, TENSOR, DictType, ListType, OptionalType, TupleType, Type
 
 
-class Items(Expressions):
+class Items(Operations):
     """See the module's docstring."""
 
     # -- items
@@ -54,8 +55,7 @@ class Items(Expressions):
     def _module_item(self, base: Value, record: Class, node: ast.Subscript, expected: Type | None) -> Value:
         key = self.expr(node.slice)
         if key not in self.constants:
-            fitting = expected is not None and self.is_interface(expected)
-            if fitting and all(fits(record.fields[n], expected, self.program.inherits) for n in record.children):
+            if expected is not None and self._are_all(record, expected):
                 return self.emit("item", [base, key], expected)
             what = f"the index into a {record.holds} of modules must be constant"
             raise self.error(
@@ -72,6 +72,11 @@ class Items(Expressions):
         if index not in names:
             raise self.error(f"no module {index!r} in the container", "unknown-member", node.slice)
         return self.emit("item", [base, key], record.fields[index])
+
+    def _are_all(self, record: Class, expected: Type) -> bool:
+        """Whether every module of a container has the methods of an interface."""
+        kinds = [record.fields[name] for name in record.children]
+        return self.is_interface(expected) and all(fits(kind, expected, self.program.inherits) for kind in kinds)
 
     def index(self, base: Value, node: ast.expr) -> Value:
         """What stands between the brackets."""

@@ -11,7 +11,7 @@ from jitorch.errors import CompileError
 from jitorch.frontend.script import marks, relations
 from jitorch.frontend.script.annotations import NotAType, type_of_annotation
 from jitorch.frontend.script.classes import get_hints
-from jitorch.frontend.script.function import Scripted
+from jitorch.frontend.script.function import GENERATED, Scripted
 from jitorch.frontend.script.program import Class, Function, Parameter
 from jitorch.ir.types import ANY, BOOL, NONE, STR, TENSOR, DictType, ListType, OptionalType, TupleType, Type
 
@@ -33,6 +33,17 @@ _RECURRENT = {
 def is_module(value: Any) -> bool:
     """Whether ``value`` is an ``nn.Module``; that class stands above this module."""
     return any(base.__module__ == "jitorch.nn.module" and base.__name__ == "Module" for base in type(value).__mro__)
+
+
+def written(module: Any) -> Any:
+    """The module whose class a user wrote: that from which a scripted one was made, else the module itself."""
+    script = module.__dict__.get("_script")
+    if script is None or type(module).__module__ != GENERATED:
+        return module
+    if script.record.source is None:
+        raise CompileError(f"a {type(module).__name__} that was read from a file cannot be scripted again", "no-source",
+                           hint="call it from Python, or script it with the rest and save that")  # fmt: skip
+    return script.record.source
 
 
 def _is_container(kind: type) -> bool:
@@ -77,7 +88,7 @@ class Modules:
         held = tuple((n, id(f)) for n, f in functions.items())
         key = (type(module), kind, tuple(fields.items()), tuple((n, repr(v)) for n, v in constants.items()), held)
         if key not in self._known:
-            record = Class(self.program.free_name(type(module).__name__), kind, fields, source=module)
+            record = Class(self.program.free_name(type(module).__name__), kind, fields, source=written(module))
             record.constants, record.functions = constants, functions
             self.program.classes[record.name] = record
             self._known[key] = record
@@ -135,7 +146,7 @@ class Modules:
         return fields
 
     def _user(self, module: Any) -> Class:
-        kind = type(module)
+        kind = type(written(module))
         hints, finals = self._hints(kind)
         finals |= set(getattr(kind, "__constants__", ()))
         fields: dict[str, Type] = {"training": BOOL}
@@ -212,7 +223,7 @@ class Modules:
 
 def entry_points(module: Any) -> list[str]:
     """The methods of a module that are compiled: ``forward``, and those with a mark."""
-    kind = type(module)
+    kind = type(written(module))
     found = []
     for name in dir(kind):
         member = inspect.getattr_static(kind, name)

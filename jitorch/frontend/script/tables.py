@@ -240,7 +240,7 @@ LISTS_OF = {"keys", "values", "items"}
 def _built_in_names() -> frozenset[str]:
     """What values of scripts have as Python objects: names that a file may use only as the tables say."""
     names: set[str] = set()
-    values = (Tensor, list, dict, str, tuple, int, float, complex, bool, bytes, devices.Device, dtypes.DType)
+    values = (Tensor, list, dict, str, tuple, int, float, complex, bool, devices.Device, dtypes.DType)
     # What would lead from a value to the interpreter's own objects.
     inner = (
         type, types.FunctionType, types.MethodType, types.BuiltinFunctionType, types.GeneratorType, types.FrameType,
@@ -253,7 +253,7 @@ def _built_in_names() -> frozenset[str]:
 
 _ALLOWED = (
     STR_METHODS.keys() | LIST_METHODS.keys() | DICT_METHODS.keys() | TUPLE_METHODS.keys() | TENSOR_ATTRIBUTES.keys()
-    | DEVICE_ATTRIBUTES.keys() | DTYPE_ATTRIBUTES.keys() | COMPLEX_ATTRIBUTES.keys() | {"training"}
+    | DEVICE_ATTRIBUTES.keys() | DTYPE_ATTRIBUTES.keys() | COMPLEX_ATTRIBUTES.keys() | {"training", "name", "value"}
 )  # fmt: skip
 _MODULE_STATE = frozenset(
     "_parameters _buffers _modules _non_persistent_buffers_set _forward_pre_hooks _forward_hooks _script save".split()

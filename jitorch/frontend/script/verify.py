@@ -47,7 +47,7 @@ def _verify_class(program: Program, name: str, record: Class) -> None:
     _refuse_unless(_is_own_name(name) or record.kind in ("library", "list", "dict", "sequential"), "a class", name)
     _refuse_unless(record.kind in KINDS, "a kind of class", record.kind)
     for field in record.fields:
-        _refuse_unless(_is_field(field, record.kind), f"a field of {name}", field)
+        _refuse_unless(_is_field(field, record), f"a field of {name}", field)
     for base in record.bases:
         if record.kind == "exception" and base in tables.EXCEPTIONS:
             continue
@@ -70,10 +70,16 @@ def _verify_class(program: Program, name: str, record: Class) -> None:
         _verify_function(program, function)
 
 
-def _is_field(name: str, kind: str) -> bool:
-    if kind in ("list", "dict", "sequential", "library"):
+def _is_field(name: str, record: Class) -> bool:
+    if record.kind in ("list", "dict", "sequential", "library"):
         return isinstance(name, str)
-    return tables.is_member(name) and not (kind == "namedtuple" and name.startswith("_"))
+    return is_field(name, record) and not (record.kind == "namedtuple" and name.startswith("_"))
+
+
+def is_field(name: str, record: Class) -> bool:
+    """Whether an object may have a field of this name; what is no identifier can only be the key of a module in it."""
+    holds_modules = record.kind == "module" and bool(record.bases)
+    return tables.is_member(name) or (holds_modules and isinstance(name, str) and not name.isidentifier())
 
 
 def _is_own_name(name: str) -> bool:

@@ -323,3 +323,37 @@ def test_explain_says_what_ran_as_python():
     # The submodule that the Python called is a program of its own.
     assert "inner, called from Python:" in explained
     assert "native, 0 eager" in explained.split("inner, called from Python:")[1]
+
+
+class Named(nn.Sequential):
+    """A Sequential with names, and no forward of its own."""
+
+
+class Steps(nn.ModuleList):
+    def forward(self, x):
+        for i, step in enumerate(self):
+            x = step(x) + i
+        return x + len(self)
+
+
+class Holds(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.named = Named(Inner(3), nn.Tanh())
+        self.steps = Steps([Inner(3), nn.ReLU()])
+        self.scripted = torch.jit.script(Leaves())
+
+    def forward(self, x):
+        y, count = self.scripted(x, 1, 3.0)
+        return self.steps(self.named(x)) + y, count, self.named[1](x) + self.steps[0](x)
+
+
+def test_subclasses_of_containers_and_scripted_submodules():
+    torch.manual_seed(0)
+    module = Holds()
+    scripted = torch.jit.script(module, fullgraph=True)
+    same(scripted(X), module(X))
+    buffer = io.BytesIO()
+    torch.jit.save(scripted, buffer)
+    buffer.seek(0)
+    same(torch.jit.load(buffer)(X), module(X))
