@@ -21,7 +21,7 @@ from jitorch.lower.packing import packed
 from jitorch.lower.panels import Batch, Product, Side, product_kernel
 from jitorch.lower.pull import Puller
 from jitorch.lower.recipe import Job, Made
-from jitorch.lower.tiles import choose_blocking, choose_tile
+from jitorch.lower.tiles import MAX_ROWS, USUAL_ROWS, choose_blocking, choose_tile
 
 IN_PLACE_BYTES = 320 * 1024
 """An operand up to this size stays in the second-level cache without being packed."""
@@ -102,7 +102,8 @@ class _Recipe:
         across = self.runs_across()
         rows, lanes = (self.y, self.x) if across else (self.x, self.y)
         in_place = self.reads_in_place(rows, lanes)
-        tile = choose_tile(self.job.target, self.sums, rows.size, lanes.size, in_place)
+        most_rows = USUAL_ROWS if rows.collides(self.puller) else MAX_ROWS
+        tile = choose_tile(self.job.target, self.sums, rows.size, lanes.size, in_place, most_rows)
         p = Product(
             self.batch,
             self.in_place(rows, tile.rows),

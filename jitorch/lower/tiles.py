@@ -48,7 +48,9 @@ class Blocking:
     chunk: int
 
 
-def choose_tile(target: Target, dtype: DType, rows: Dim, lanes: Dim, whole_lanes: bool = False) -> Tile:
+def choose_tile(
+    target: Target, dtype: DType, rows: Dim, lanes: Dim, whole_lanes: bool = False, most_rows: int = MAX_ROWS
+) -> Tile:
     """The tile that wastes least.  ``whole_lanes``: lanes are read in place, so a tile has at most as many as exist."""
     width = target.lanes(dtype)
     if isinstance(lanes, int) and whole_lanes:
@@ -61,7 +63,7 @@ def choose_tile(target: Target, dtype: DType, rows: Dim, lanes: Dim, whole_lanes
             continue
         if not isinstance(lanes, int) and vectors != 2:
             continue
-        for count in range(MAX_ROWS, 0, -1):
+        for count in range(most_rows, 0, -1):
             if not isinstance(rows, int) and count != min(USUAL_ROWS, _most_rows(target, vectors)):
                 continue
             if count > _most_rows(target, vectors) or (isinstance(rows, int) and count > rows):
