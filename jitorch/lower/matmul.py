@@ -24,7 +24,7 @@ from jitorch.lower.packing import packed
 from jitorch.lower.panels import Batch, Product, Side, product_kernel
 from jitorch.lower.pull import Puller
 from jitorch.lower.recipe import Job, Made
-from jitorch.lower.tiles import Blocking, choose_blocking, choose_tile
+from jitorch.lower.tiles import MAX_ROWS, USUAL_ROWS, Blocking, choose_blocking, choose_tile
 
 IN_PLACE_BYTES = 320 * 1024
 """An operand up to this size stays in the second-level cache without being packed."""
@@ -119,7 +119,8 @@ class _Recipe:
         columns = self.job.columns
         is_exact = columns is not None and not across and columns.width % self.job.target.lanes(self.sums) == 0
         width = columns.width if columns is not None and is_exact else lanes.size
-        tile = choose_tile(self.job.target, self.sums, rows.size, width, in_place or is_fixed, is_exact)
+        most_rows = USUAL_ROWS if rows.collides(self.puller) else MAX_ROWS
+        tile = choose_tile(self.job.target, self.sums, rows.size, width, in_place or is_fixed, most_rows, is_exact)
         p = Product(
             self.batch,
             self.in_place(rows, tile.rows),

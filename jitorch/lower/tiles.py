@@ -49,7 +49,13 @@ class Blocking:
 
 
 def choose_tile(
-    target: Target, dtype: DType, rows: Dim, lanes: Dim, whole_lanes: bool = False, is_exact: bool = False
+    target: Target,
+    dtype: DType,
+    rows: Dim,
+    lanes: Dim,
+    whole_lanes: bool = False,
+    most_rows: int = MAX_ROWS,
+    is_exact: bool = False,
 ) -> Tile:
     """The tile that wastes least.  ``whole_lanes``: lanes are read in place, so a tile has at most as many as exist.
 
@@ -68,7 +74,7 @@ def choose_tile(
             continue
         if is_exact and isinstance(lanes, int) and lanes % (vectors * width):
             continue
-        for count in range(MAX_ROWS, 0, -1):
+        for count in range(most_rows, 0, -1):
             if not isinstance(rows, int) and count != min(USUAL_ROWS, _most_rows(target, vectors)):
                 continue
             if count > _most_rows(target, vectors) or (isinstance(rows, int) and count > rows):
