@@ -26,8 +26,9 @@ from jitorch.backends import (
     set_default_backend,
     unregister_backend,
 )
+from jitorch.backends.joined import allocate, contiguous
 from jitorch.backends.reference import ReferenceBackend
-from jitorch.compiler import Compiled, allocate, cache_key, compile_graph, contiguous, lift_literals
+from jitorch.compiler import Compiled, cache_key, compile_graph, lift_literals
 from jitorch.dims import symbol
 from jitorch.errors import BackendError
 from jitorch.ir.graph import Graph
