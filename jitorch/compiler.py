@@ -45,6 +45,7 @@ from jitorch.passes.hoist import hoist, hoist_literals, sink_views
 from jitorch.passes.merge_loops import merge_loops
 from jitorch.passes.partition import partition
 from jitorch.passes.simplify import simplify
+from jitorch.passes.small_sorts import count_small_sorts
 
 CONTROL_PASSES = (
     merge_loops,
@@ -89,6 +90,7 @@ def _compile(graph: Graph, chosen: Backend, options: Options) -> Compiled:
         return _whole(graph, literals, chosen, artifact, key, cached=True)
     pipeline.run(work, (dce, simplify, fold, cse, *(change for _, change in extra)))
     decompose(work, keep=verdicts.takes_whole)
+    count_small_sorts(work, keep=verdicts.takes_whole)
     pipeline.run(work, (simplify, fold, cse, dce))
     pipeline.run(work, CONTROL_PASSES)
     if not gives_bound_sizes(work) and all(verdicts.of(node) == chosen.name for node in work.nodes):

@@ -308,7 +308,7 @@ class Rolling(Loops):
         """The last element, of which there must be one."""
         self._not_empty([stretch])
         row = stretch.stacked[self.trace.recorder.index(OPS["sub"](stretch.length, 1))]
-        return self.trace.recorder.item(row) if stretch.is_number else row
+        return OPS["number_of"](row) if stretch.is_number else row
 
     def _not_empty(self, elements: Sequence[Stretch]) -> None:
         """Python raises where there are no elements."""
