@@ -354,7 +354,7 @@ class Compiled:
         outputs: list[Any] = []
         for result in (r for o, r in enumerate(results) if o not in self._written):
             # One may be an input, or stand there twice.
-            outputs.append(result.copy() if id(result) in seen else result)
+            outputs.append(result.copy() if isinstance(result, np.ndarray) and id(result) in seen else result)
             seen.add(id(result))
         store_writes(self.graph, results, given)
         self.calls += 1

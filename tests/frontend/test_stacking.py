@@ -194,6 +194,11 @@ def test_it_is_what_plain_python_gives(function: Callable[..., Any], backend: st
     assert compiled.statistics.eager == 0
 
 
+@pytest.mark.parametrize("function", [until_large, the_list, numbers, two_lists, walked])
+def test_its_program_can_be_checked(function: Callable[..., Any]) -> None:
+    assert jitorch.jit(function, fullgraph=True).check(jitorch.ones(3))
+
+
 @pytest.mark.parametrize("function", [the_list, numbers, two_lists])
 def test_no_turn_at_all(function: Callable[..., Any]) -> None:
     compiled = jitorch.jit(function, fullgraph=True)
@@ -242,6 +247,16 @@ def test_a_gradient_through_the_rows() -> None:
         function(x).backward()
         gradients.append(x.grad)
     np.testing.assert_allclose(gradients[1].numpy(), gradients[0].numpy(), rtol=1e-5)
+
+
+def test_a_gradient_from_outside_of_rows_is_refused() -> None:
+    x = jitorch.ones(3, requires_grad=True)
+    with pytest.raises(StagingError, match="a result with a gradient, of a size that the program computes"):
+        jitorch.jit(until_large, fullgraph=True)(x)
+    with pytest.warns(RuntimeWarning, match="runs eagerly"):
+        rows, _ = jitorch.jit(until_large)(x)
+    rows.sum().backward()
+    assert x.grad.tolist() == [126.0] * 3
 
 
 def test_a_loop_over_a_symbolic_size() -> None:
