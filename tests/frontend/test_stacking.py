@@ -118,7 +118,7 @@ def joined_along_the_last_axis(x):
     while x.sum() < 100:
         x = x * 2
         rows.append(x.reshape(1, 3))
-    return jitorch.cat(rows, 1), jitorch.cat(rows, -1), jitorch.cat(rows)
+    return jitorch.cat(rows, 1), jitorch.cat(rows, dim=-1), jitorch.cat(rows), jitorch.stack(rows, axis=1)
 
 
 def two_loops(x):
@@ -314,7 +314,30 @@ def inside_of_a_loop(x):
     return total
 
 
+OUTSIDE = [jitorch.zeros(3)]
+
+
+def joins_a_list_from_outside(x):
+    while x.sum() < 100:
+        x = x * 2
+        OUTSIDE.append(x)
+    return jitorch.stack(OUTSIDE).sum() * 0 + x
+
+
+def stacks_numbers(x):
+    counts = []
+    while x.sum() < 100:
+        x = x * 2
+        counts.append(int(x.sum()))
+    try:
+        return jitorch.stack(counts)
+    except TypeError:
+        return x
+
+
 REFUSED = {
+    joins_a_list_from_outside: "an element of a list",
+    stacks_numbers: "numbers in the place of tensors",
     appends_a_pair: "other than one tensor or number",
     takes_one: "an element of a list",
     appends_on_one_path: "on one path",
