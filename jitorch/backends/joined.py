@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,11 @@ class Step:
     inputs: list[int]
     outputs: list[int]
     region: Region | None = None
+
+    @cached_property
+    def symbols(self) -> list[str]:
+        """The symbolic sizes that the region takes."""
+        return [] if self.region is None else [s.name for s in self.region.graph.symbols]
 
 
 @dataclass(frozen=True)
@@ -62,8 +68,7 @@ class Joined:
                 raise CompilerBug("a joined step without a region")
             results = [allocate(v.type, known) for v in region.graph.outputs]
             arrays = [contiguous(table[i]) for i in step.inputs]
-            symbols = {s.name: known[s.name] for s in region.graph.symbols}
-            step.executable.run(arrays, results, symbols, stream)
+            step.executable.run(arrays, results, {name: known[name] for name in step.symbols}, stream)
             for slot, result, value in zip(step.outputs, results, region.graph.outputs):
                 table[slot] = result.item() if isinstance(value.type, ScalarType) else result
         return [table[o] for o in self.outputs]
