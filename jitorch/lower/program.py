@@ -37,6 +37,7 @@ from jitorch.lower.nests import (
     scan_kernel,
     scatter_kernel,
 )
+from jitorch.lower.pieces import in_pieces
 from jitorch.lower.pull import STATUS, Puller
 from jitorch.lower.quotients import cut_quotients
 from jitorch.lower.recipe import Job, Recipe
@@ -72,7 +73,7 @@ def program(graph: Graph, name: str | None = None, target: Target | str = "cpu")
     """
     chosen = target_of(target)
     made = reuse_operands(Lowering(graph, name or graph.name, chosen).run())
-    return plan_memory(share_copies(made) if chosen.is_cpu else made)
+    return plan_memory(in_pieces(share_copies(made)) if chosen.is_cpu else made)
 
 
 class Lowering:
