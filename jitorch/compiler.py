@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from jitorch import allocator, config, dims, plugins
+from jitorch import allocator, config, plugins
 from jitorch.backends import cache, registry
 from jitorch.backends.base import (
     Accept,
@@ -27,11 +27,11 @@ from jitorch.backends.base import (
     Executable,
     Options,
     Unavailable,
-    store_results,
     store_writes,
 )
-from jitorch.dims import Dim, SymDim
-from jitorch.errors import BackendError, CompilerBug
+from jitorch.backends.joined import Binding, Joined, Step, allocate
+from jitorch.dims import SymDim
+from jitorch.errors import BackendError
 from jitorch.ir.graph import Graph, Node, Value
 from jitorch.ir.op import Op
 from jitorch.ir.printer import print_graph
@@ -43,8 +43,9 @@ from jitorch.passes.control import gives_bound_sizes, name_bound_sizes, prune, s
 from jitorch.passes.decompose import decompose
 from jitorch.passes.hoist import hoist, hoist_literals, sink_views
 from jitorch.passes.merge_loops import merge_loops
-from jitorch.passes.partition import Region, partition
+from jitorch.passes.partition import partition
 from jitorch.passes.simplify import simplify
+from jitorch.passes.small_sorts import count_small_sorts
 
 CONTROL_PASSES = (
     merge_loops,
@@ -89,6 +90,7 @@ def _compile(graph: Graph, chosen: Backend, options: Options) -> Compiled:
         return _whole(graph, literals, chosen, artifact, key, cached=True)
     pipeline.run(work, (dce, simplify, fold, cse, *(change for _, change in extra)))
     decompose(work, keep=verdicts.takes_whole)
+    count_small_sorts(work, keep=verdicts.takes_whole)
     pipeline.run(work, (simplify, fold, cse, dce))
     pipeline.run(work, CONTROL_PASSES)
     if not gives_bound_sizes(work) and all(verdicts.of(node) == chosen.name for node in work.nodes):
@@ -151,7 +153,7 @@ def _compile_regions(
                 region,
             )
         )
-    joined = _Joined(steps, work, [slots[v] for v in work.outputs], len(slots))
+    joined = Joined(steps, work, [slots[v] for v in work.outputs], len(slots))
     return Compiled(graph, literals, joined, [s for s in steps if isinstance(s, Step)], verdicts.reasons)
 
 
@@ -265,68 +267,6 @@ class Verdicts:
         raise BackendError(f"no backend runs {node.op.name}", actual=self.reasons.get(node.op.name))
 
 
-@dataclass
-class Step:
-    """One region of a compiled graph: which slots it reads and makes."""
-
-    artifact: Artifact
-    executable: Executable | None
-    inputs: list[int]
-    outputs: list[int]
-    region: Region | None = None
-
-
-@dataclass(frozen=True)
-class Binding:
-    """Where the host binds a size, a symbol, to the number in slot ``count``; slot ``ramp`` counts up to it."""
-
-    count: int
-    ramp: int
-    size: Dim
-
-
-class _Joined:
-    """Runs the steps of a partitioned graph over a table of slots."""
-
-    def __init__(self, steps: list[Step | Binding], graph: Graph, outputs: list[int], slots: int):
-        self.steps, self.graph, self.outputs, self.slots = steps, graph, outputs, slots
-        self.binds = gives_bound_sizes(graph)
-
-    def run(self, inputs: Sequence[Any], outputs: Sequence[Any], dims: Any, stream: Any = None) -> None:
-        store_results(self.graph, self.results(inputs, dims, stream), inputs, outputs)
-
-    def results(self, inputs: Sequence[Any], dims: Mapping[str, int], stream: Any = None) -> list[Any]:
-        """What all outputs of the graph are; nothing is written."""
-        table: list[Any] = [*inputs, *[None] * (self.slots - len(inputs))]
-        dims = dict(dims)
-        for step in self.steps:
-            if isinstance(step, Binding):
-                table[step.ramp] = np.arange(int(table[step.count]))
-                dims[str(step.size)] = len(table[step.ramp])
-                continue
-            region = step.region
-            if region is None or step.executable is None:
-                raise CompilerBug("a joined step without a region")
-            results = [allocate(v.type, dims) for v in region.graph.outputs]
-            arrays = [contiguous(table[i]) for i in step.inputs]
-            symbols = {s.name: dims[s.name] for s in region.graph.symbols}
-            step.executable.run(arrays, results, symbols, stream)
-            for slot, result, value in zip(step.outputs, results, region.graph.outputs):
-                table[slot] = result.item() if isinstance(value.type, ScalarType) else result
-        return [table[o] for o in self.outputs]
-
-
-def contiguous(x: Any) -> Any:
-    """An array in row-major order, of the same rank (``np.ascontiguousarray`` gives 0-d arrays an axis)."""
-    return x if not isinstance(x, np.ndarray) or x.flags.c_contiguous else np.ascontiguousarray(x)
-
-
-def allocate(type_: Any, sizes: Any) -> np.ndarray[Any, Any]:
-    """Memory for a value of ``type_``, whose symbols have these sizes."""
-    shape = tuple(dims.evaluate(d, sizes) if isinstance(d, SymDim) else d for d in type_.shape)
-    return allocator.empty(shape, type_.dtype.numpy)
-
-
 Make = Callable[[tuple[int, ...], Any], np.ndarray[Any, Any]]
 
 
@@ -394,7 +334,7 @@ class Compiled:
         An input that the graph writes is changed in place.
         """
         sizes = self.sizes(inputs) if self._symbols else _NO_SIZES
-        if isinstance(self.executable, _Joined) and self.executable.binds:
+        if isinstance(self.executable, Joined) and self.executable.binds:
             return self._run_binding(self.executable, inputs, sizes)
         if self._results is None:
             outputs: list[Any] = [allocate(v.type, sizes) for v in self.returned]
@@ -406,7 +346,7 @@ class Compiled:
             outputs[i] = outputs[i].item()
         return outputs
 
-    def _run_binding(self, joined: _Joined, inputs: Sequence[Any], sizes: Mapping[str, int]) -> list[Any]:
+    def _run_binding(self, joined: Joined, inputs: Sequence[Any], sizes: Mapping[str, int]) -> list[Any]:
         """A run whose results have sizes that are known when they are there."""
         given = [*inputs, *self.literals]
         results = joined.results(given, sizes)
@@ -414,7 +354,7 @@ class Compiled:
         outputs: list[Any] = []
         for result in (r for o, r in enumerate(results) if o not in self._written):
             # One may be an input, or stand there twice.
-            outputs.append(result.copy() if id(result) in seen else result)
+            outputs.append(result.copy() if isinstance(result, np.ndarray) and id(result) in seen else result)
             seen.add(id(result))
         store_writes(self.graph, results, given)
         self.calls += 1

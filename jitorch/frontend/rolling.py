@@ -298,17 +298,17 @@ class Rolling(Loops):
 
     def whole(self, values: Any) -> Any:
         """The tensor whose rows are the elements of ``values``, if that is a list of a loop's results; else itself."""
-        if type(values) is list and self.trace.has_stretches and not self.trace.growing:
-            held = self.trace.held(values)
-            if len(held) == 1 and type(held[0]) is Stretch and not held[0].is_number:
-                return held[0].stacked
-        return values
+        trace = self.trace
+        if type(values) is not list or not trace.has_stretches or trace.growing or not trace.is_created(values):
+            return values
+        only = values[0] if len(values) == 1 else None
+        return only.stacked if type(only) is Stretch and not only.is_number else values
 
     def last(self, stretch: Stretch) -> Any:
         """The last element, of which there must be one."""
         self._not_empty([stretch])
         row = stretch.stacked[self.trace.recorder.index(OPS["sub"](stretch.length, 1))]
-        return self.trace.recorder.item(row) if stretch.is_number else row
+        return OPS["number_of"](row) if stretch.is_number else row
 
     def _not_empty(self, elements: Sequence[Stretch]) -> None:
         """Python raises where there are no elements."""
@@ -325,6 +325,8 @@ class Rolling(Loops):
         """``stack`` (``is_new``) or ``cat`` of a list that has stretches; None if it has none."""
         if not stretches(elements):
             return None
+        if any(type(x) is Stretch and x.is_number for x in elements):
+            raise Refuse("numbers in the place of tensors")
         if all(type(x) is Stretch for x in elements):
             self._not_empty(elements)
         parts: list[Any] = []

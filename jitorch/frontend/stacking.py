@@ -53,7 +53,12 @@ class Turns:
         if most is None:
             return None
         types = [stack_type(v.type, most) for v in self.rows]
-        return types if sum(int(t.size) * t.dtype.itemsize for t in types) <= MOST_BYTES else None
+        return types if most * self._row_bytes() <= MOST_BYTES else None
+
+    def _row_bytes(self) -> int:
+        """Bytes that a turn stacks; more than there is room for, if that is not known."""
+        sizes = [(stack_type(v.type, 1).size, stack_type(v.type, 1).dtype.itemsize) for v in self.rows]
+        return sum(size * each if isinstance(size, int) else MOST_BYTES + 1 for size, each in sizes)
 
 
 class Stacking(Stager):

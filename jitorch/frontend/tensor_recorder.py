@@ -229,26 +229,30 @@ def other_signature(value: str, expected: Any, constant: Callable[[Any], str]) -
 
 
 @handles(PUBLIC["stack"])
-def _stack(trace: Any, tensors: Any, dim: Any = 0, **keywords: Any) -> Any:
+def _stack(trace: Any, *args: Any, **keywords: Any) -> Any:
     """``stack`` of all rows of a tensor, in order, is that tensor."""
-    whole = _joined(trace, tensors, dim, True, keywords)
-    if whole is not None:
-        return whole
-    if type(tensors) is list and type(dim) is int and dim == 0 and not keywords:
+    tensors, dim = _list_and_axis(*args, **keywords)
+    found = _joined(trace, tensors, dim, True)
+    if found is None and type(tensors) is list and dim == 0:
         whole = trace.recorder.stager.unstack(trace.contents(tensors))
-        if whole is not None:
-            return OPS["copy"](whole)
-    return trace.call_library(PUBLIC["stack"], (tensors, dim), keywords)
+        found = None if whole is None else OPS["copy"](whole)
+    return trace.call_library(PUBLIC["stack"], args, keywords) if found is None else found
 
 
 @handles(PUBLIC["cat"])
-def _cat(trace: Any, tensors: Any, dim: Any = 0, **keywords: Any) -> Any:
+def _cat(trace: Any, *args: Any, **keywords: Any) -> Any:
     """``cat`` of the rows of a tensor joins its first axis with another."""
-    whole = _joined(trace, tensors, dim, False, keywords)
-    return trace.call_library(PUBLIC["cat"], (tensors, dim), keywords) if whole is None else whole
+    found = _joined(trace, *_list_and_axis(*args, **keywords), False)
+    return trace.call_library(PUBLIC["cat"], args, keywords) if found is None else found
 
 
-def _joined(trace: Any, tensors: Any, dim: Any, is_new: bool, keywords: Any) -> Tensor | None:
-    if type(tensors) is not list or type(dim) is not int or keywords or not trace.has_stretches or trace.growing:
+def _list_and_axis(tensors: Any = None, dim: Any = 0, *rest: Any, axis: Any = None, **others: Any) -> tuple[Any, Any]:
+    """The arguments of ``stack`` or ``cat``; no list where there are others."""
+    dim = dim if axis is None else axis
+    return (tensors, dim) if type(dim) is int and not rest and not others else (None, None)
+
+
+def _joined(trace: Any, tensors: Any, dim: Any, is_new: bool) -> Tensor | None:
+    if type(tensors) is not list or not trace.has_stretches or trace.growing or not trace.is_created(tensors):
         return None
     return trace.recorder.stager.joined(trace.held(tensors), dim, is_new)

@@ -1,4 +1,5 @@
-"""Copies of much memory, as kernels: their loops are shared among threads."""
+"""Copies: their order where one overwrites what another reads; those of much memory as kernels, whose loops are shared
+among threads."""
 
 from __future__ import annotations
 
@@ -25,3 +26,34 @@ def _shared(statement: host.Stmt) -> host.Stmt:
             kernel = kernel_of(f"copy_to_{target.name}", (loop,), ())
             return host.Launch(kernel, kernel.params)
     return statement
+
+
+def order_copies(copies: list[host.Stmt]) -> list[host.Stmt]:
+    """Copies that read a buffer come before the copy that overwrites it; a circle of them is cut by one more copy."""
+    ordered: list[host.Stmt] = []
+    pending = list(copies)
+    while pending:
+        free = next((s for s in pending if not _overwrites_a_source(s, pending)), None)
+        if free is None:
+            free, pending = _cut(pending, ordered)
+        ordered.append(free)
+        pending.remove(free)
+    return ordered
+
+
+def _overwrites_a_source(statement: host.Stmt, pending: list[host.Stmt]) -> bool:
+    if not isinstance(statement, host.Copy):
+        return False
+    return any(s is not statement and isinstance(s, host.Copy) and s.source == statement.target for s in pending)
+
+
+def _cut(pending: list[host.Stmt], ordered: list[host.Stmt]) -> tuple[host.Copy, list[host.Stmt]]:
+    """Save what the first copy overwrites, for those that read it."""
+    first = next(s for s in pending if isinstance(s, host.Copy))
+    saved = k.Buffer(f"old_{first.target.name}", first.target.dtype)
+    ordered += [host.Alloc(saved, first.size), host.Copy(saved, first.target, first.size)]
+    rest = [
+        host.Copy(s.target, saved, s.size) if isinstance(s, host.Copy) and s.source == first.target else s
+        for s in pending
+    ]
+    return first, rest

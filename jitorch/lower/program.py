@@ -19,7 +19,7 @@ from jitorch.lower.abreast import abreast
 from jitorch.lower.alike import Cone, Kernels, Shared, cone
 from jitorch.lower.borders import cut_borders
 from jitorch.lower.convolution import convolution
-from jitorch.lower.copies import share_copies
+from jitorch.lower.copies import order_copies, share_copies
 from jitorch.lower.crosswise import tile
 from jitorch.lower.epilogue import Columns, Sink, merge, merge_columns
 from jitorch.lower.groups import Group, groups
@@ -28,6 +28,7 @@ from jitorch.lower.layout import Layout, layout
 from jitorch.lower.long import long_kernels, long_layout
 from jitorch.lower.matmul import matmul
 from jitorch.lower.memory import plan_memory
+from jitorch.lower.names import Names
 from jitorch.lower.nests import (
     Buffers,
     Scalars,
@@ -37,6 +38,7 @@ from jitorch.lower.nests import (
     scan_kernel,
     scatter_kernel,
 )
+from jitorch.lower.pieces import in_pieces
 from jitorch.lower.pull import STATUS, Puller
 from jitorch.lower.quotients import cut_quotients
 from jitorch.lower.recipe import Job, Recipe
@@ -73,25 +75,7 @@ def program(graph: Graph, name: str | None = None, target: Target | str = "cpu")
     """
     chosen = target_of(target)
     made = reuse_operands(Lowering(graph, name or graph.name, chosen).run())
-    return plan_memory(stream_results(share_copies(made), chosen) if chosen.is_cpu else made)
-
-
-class Names:
-    """Names that are free in a program, for it and for the blocks in it."""
-
-    def __init__(self) -> None:
-        self.counts: dict[str, int] = {}
-
-    def kernel(self, base: str) -> str:
-        return f"{base}_{self._next(base)}"
-
-    def fresh(self, base: str) -> str:
-        """A name for a buffer or scalar of the host that no kernel uses for something of its own."""
-        return f"host_{base}{self._next(base + ' ')}"
-
-    def _next(self, base: str) -> int:
-        self.counts[base] = self.counts.get(base, 0) + 1
-        return self.counts[base]
+    return plan_memory(in_pieces(stream_results(share_copies(made), chosen)) if chosen.is_cpu else made)
 
 
 class Lowering:
@@ -131,7 +115,7 @@ class Lowering:
                 self.scalars[v] = k.Var(f"number{i}", v.type.dtype)
         outputs, copies = self._outputs()
         self._statements()
-        self.body += [*_order_copies(copies), *self._numbers(outputs)]
+        self.body += [*order_copies(copies), *self._numbers(outputs)]
         self.body = reuse_written(self.body, frozenset(inputs))
         symbols = tuple(k.Var(s.name) for s in graph.symbols)
         numbers = tuple(self.scalars[v] for v in graph.inputs if isinstance(v.type, ScalarType))
@@ -181,7 +165,7 @@ class Lowering:
                 changed.append(host.Scalar(target, new))
             elif target is not None and isinstance(value.type, ScalarType):
                 self.body.append(self._store_number(value, target))
-        self.body += [*_order_copies(copies), *changed]
+        self.body += [*order_copies(copies), *changed]
         return tuple(reuse_written(self.body))
 
     def _statements(self) -> None:
@@ -429,34 +413,3 @@ def _can_fail(body: Sequence[host.Stmt]) -> bool:
     return any(
         isinstance(s, host.Stop) or (isinstance(s, host.Launch) and STATUS in s.kernel.params) for s in host.walk(body)
     )
-
-
-def _order_copies(copies: list[host.Stmt]) -> list[host.Stmt]:
-    """Copies that read a buffer come before the copy that overwrites it; a circle of them is cut by one more copy."""
-    ordered: list[host.Stmt] = []
-    pending = list(copies)
-    while pending:
-        free = next((s for s in pending if not _overwrites_a_source(s, pending)), None)
-        if free is None:
-            free, pending = _cut(pending, ordered)
-        ordered.append(free)
-        pending.remove(free)
-    return ordered
-
-
-def _overwrites_a_source(statement: host.Stmt, pending: list[host.Stmt]) -> bool:
-    if not isinstance(statement, host.Copy):
-        return False
-    return any(s is not statement and isinstance(s, host.Copy) and s.source == statement.target for s in pending)
-
-
-def _cut(pending: list[host.Stmt], ordered: list[host.Stmt]) -> tuple[host.Copy, list[host.Stmt]]:
-    """Save what the first copy overwrites, for those that read it."""
-    first = next(s for s in pending if isinstance(s, host.Copy))
-    saved = k.Buffer(f"old_{first.target.name}", first.target.dtype)
-    ordered += [host.Alloc(saved, first.size), host.Copy(saved, first.target, first.size)]
-    rest = [
-        host.Copy(s.target, saved, s.size) if isinstance(s, host.Copy) and s.source == first.target else s
-        for s in pending
-    ]
-    return first, rest

@@ -118,7 +118,7 @@ def joined_along_the_last_axis(x):
     while x.sum() < 100:
         x = x * 2
         rows.append(x.reshape(1, 3))
-    return jitorch.cat(rows, 1), jitorch.cat(rows, -1), jitorch.cat(rows)
+    return jitorch.cat(rows, 1), jitorch.cat(rows, dim=-1), jitorch.cat(rows), jitorch.stack(rows, axis=1)
 
 
 def two_loops(x):
@@ -194,6 +194,11 @@ def test_it_is_what_plain_python_gives(function: Callable[..., Any], backend: st
     assert compiled.statistics.eager == 0
 
 
+@pytest.mark.parametrize("function", [until_large, the_list, numbers, two_lists, walked])
+def test_its_program_can_be_checked(function: Callable[..., Any]) -> None:
+    assert jitorch.jit(function, fullgraph=True).check(jitorch.ones(3))
+
+
 @pytest.mark.parametrize("function", [the_list, numbers, two_lists])
 def test_no_turn_at_all(function: Callable[..., Any]) -> None:
     compiled = jitorch.jit(function, fullgraph=True)
@@ -242,6 +247,16 @@ def test_a_gradient_through_the_rows() -> None:
         function(x).backward()
         gradients.append(x.grad)
     np.testing.assert_allclose(gradients[1].numpy(), gradients[0].numpy(), rtol=1e-5)
+
+
+def test_a_gradient_from_outside_of_rows_is_refused() -> None:
+    x = jitorch.ones(3, requires_grad=True)
+    with pytest.raises(StagingError, match="a result with a gradient, of a size that the program computes"):
+        jitorch.jit(until_large, fullgraph=True)(x)
+    with pytest.warns(RuntimeWarning, match="runs eagerly"):
+        rows, _ = jitorch.jit(until_large)(x)
+    rows.sum().backward()
+    assert x.grad.tolist() == [126.0] * 3
 
 
 def test_a_loop_over_a_symbolic_size() -> None:
@@ -299,7 +314,30 @@ def inside_of_a_loop(x):
     return total
 
 
+OUTSIDE = [jitorch.zeros(3)]
+
+
+def joins_a_list_from_outside(x):
+    while x.sum() < 100:
+        x = x * 2
+        OUTSIDE.append(x)
+    return jitorch.stack(OUTSIDE).sum() * 0 + x
+
+
+def stacks_numbers(x):
+    counts = []
+    while x.sum() < 100:
+        x = x * 2
+        counts.append(int(x.sum()))
+    try:
+        return jitorch.stack(counts)
+    except TypeError:
+        return x
+
+
 REFUSED = {
+    joins_a_list_from_outside: "an element of a list",
+    stacks_numbers: "numbers in the place of tensors",
     appends_a_pair: "other than one tensor or number",
     takes_one: "an element of a list",
     appends_on_one_path: "on one path",

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import jitorch
-from tests.frontend.control.users import DIFFERENTIABLE, OTHERS, SORTING
+from tests.frontend.control.users import DIFFERENTIABLE, OTHERS, gru
 
 Maker = Callable[[Any], Any]
 
@@ -35,7 +35,7 @@ def test_a_loop_is_one_program(maker: Maker) -> None:
     for expected in (function(*map(jitorch.tensor, given)), maker(torch)[0](*map(torch.tensor, given))):
         for a, b in zip(got, arrays(expected), strict=True):
             np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-5)
-    assert compiled.statistics.native == (maker not in SORTING)
+    assert compiled.statistics.native == 1
 
 
 @pytest.mark.parametrize("maker", DIFFERENTIABLE)
@@ -51,3 +51,23 @@ def test_its_gradients(maker: Maker) -> None:
         gradients.append([np.asarray(t.grad) if t.grad is not None else None for t in tensors])
     for got, want in zip(*gradients, strict=True):
         np.testing.assert_allclose(got, want, rtol=1e-3, atol=1e-4)
+
+
+def test_bits_do_not_depend_on_threads() -> None:
+    """Products of all steps, packed weights and gates computed by the tasks of their product."""
+    function, _ = gru(jitorch)
+    shapes = [(20, 8, 64), (8, 128), (384, 64), (384, 128), (384,), (384,)]
+    tensors = [jitorch.tensor(a * 0.2) for a in arguments(shapes)]
+    compiled = jitorch.jit(function, fullgraph=True)
+    before, results = jitorch.get_num_threads(), []
+    try:
+        for threads in (1, 2, 3):
+            jitorch.set_num_threads(threads)
+            results.append(arrays(compiled(*tensors)))
+    finally:
+        jitorch.set_num_threads(before)
+    for other in results[1:]:
+        for a, b in zip(results[0], other, strict=True):
+            np.testing.assert_array_equal(a, b)
+    for a, b in zip(results[0], arrays(function(*tensors)), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)

@@ -148,5 +148,3 @@ def collatz(torch: Any) -> Any:
 
 DIFFERENTIABLE: list[Callable[[Any], Any]] = [gru, runge_kutta, kalman, prefix]
 OTHERS: list[Callable[[Any], Any]] = [beam_search, k_means, time_warping, collatz]
-SORTING = (beam_search,)
-"""No kernel sorts: NumPy runs the loop around ``topk``."""

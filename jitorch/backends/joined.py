@@ -1,0 +1,85 @@
+"""Regions: the parts of a graph that different backends run, or that a size is bound between, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from jitorch import allocator, dims
+from jitorch.backends.base import Artifact, Executable, store_results
+from jitorch.dims import Dim, SymDim
+from jitorch.errors import CompilerBug
+from jitorch.ir.graph import Graph
+from jitorch.ir.types import ScalarType
+from jitorch.passes.control import gives_bound_sizes
+from jitorch.passes.partition import Region
+
+
+@dataclass
+class Step:
+    """One region of a compiled graph: which slots it reads and makes."""
+
+    artifact: Artifact
+    executable: Executable | None
+    inputs: list[int]
+    outputs: list[int]
+    region: Region | None = None
+
+    @cached_property
+    def symbols(self) -> list[str]:
+        """The symbolic sizes that the region takes."""
+        return [] if self.region is None else [s.name for s in self.region.graph.symbols]
+
+
+@dataclass(frozen=True)
+class Binding:
+    """Where the host binds a size, a symbol, to the number in slot ``count``; slot ``ramp`` counts up to it."""
+
+    count: int
+    ramp: int
+    size: Dim
+
+
+class Joined:
+    """Runs the steps of a partitioned graph over a table of slots."""
+
+    def __init__(self, steps: list[Step | Binding], graph: Graph, outputs: list[int], slots: int):
+        self.steps, self.graph, self.outputs, self.slots = steps, graph, outputs, slots
+        self.binds = gives_bound_sizes(graph)
+
+    def run(self, inputs: Sequence[Any], outputs: Sequence[Any], dims: Any, stream: Any = None) -> None:
+        store_results(self.graph, self.results(inputs, dims, stream), inputs, outputs)
+
+    def results(self, inputs: Sequence[Any], sizes: Mapping[str, int], stream: Any = None) -> list[Any]:
+        """What all outputs of the graph are; nothing is written."""
+        table: list[Any] = [*inputs, *[None] * (self.slots - len(inputs))]
+        known = dict(sizes)
+        for step in self.steps:
+            if isinstance(step, Binding):
+                table[step.ramp] = np.arange(int(table[step.count]))
+                known[str(step.size)] = len(table[step.ramp])
+                continue
+            region = step.region
+            if region is None or step.executable is None:
+                raise CompilerBug("a joined step without a region")
+            results = [allocate(v.type, known) for v in region.graph.outputs]
+            arrays = [contiguous(table[i]) for i in step.inputs]
+            step.executable.run(arrays, results, {name: known[name] for name in step.symbols}, stream)
+            for slot, result, value in zip(step.outputs, results, region.graph.outputs):
+                table[slot] = result.item() if isinstance(value.type, ScalarType) else result
+        return [table[o] for o in self.outputs]
+
+
+def contiguous(x: Any) -> Any:
+    """An array in row-major order, of the same rank (``np.ascontiguousarray`` gives 0-d arrays an axis)."""
+    return x if not isinstance(x, np.ndarray) or x.flags.c_contiguous else np.ascontiguousarray(x)
+
+
+def allocate(type_: Any, sizes: Any) -> np.ndarray[Any, Any]:
+    """Memory for a value of ``type_``, whose symbols have these sizes."""
+    shape = tuple(dims.evaluate(d, sizes) if isinstance(d, SymDim) else d for d in type_.shape)
+    return allocator.empty(shape, type_.dtype.numpy)
