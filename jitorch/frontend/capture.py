@@ -1,75 +1,303 @@
-"""A graph builder for exporters: what a function computes now, and the tensors it computes it from.
+"""A function as one closed graph: what `jit.trace`, `jit.save` and exporters write down.
 
-An exporter writes down one moment: Python values are taken as they are, without guards, and tensors
-that exist outside become inputs of the graph after those made with `CapturingBuilder.add_argument`.
+The function is run once by the same tracer as under ``@jit``, so branches and loops that depend on data are part of the
+graph.  There are no guards: what the Python read from objects outside stays what it was, and the tensors among it are
+inputs of the graph, after those of the arguments.  What the function would take from the *data* of a tensor, from a file
+or from a clock would be frozen: that is refused with its line, or, with ``frozen``, noted.
 
-    builder = CapturingBuilder("main")
-    x = builder.add_argument(TensorType(float32, (symbol("batch"), 3)))
-    with builder.recording():
-        y = model(x)
-    builder.finish([y])
+    found = capture(model, (x,), {}, [TensorType(float32, (symbol("batch", 1, hint=4), 3))])
+    found.graph, found.tensors, found.result
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
 
-from jitorch.builder import Cell, GraphBuilder
-from jitorch.dims import Facts, Guard
-from jitorch.errors import UnsupportedError
-from jitorch.frontend.modes import disable
-from jitorch.ir.graph import Graph
-from jitorch.ir.types import TensorType
-from jitorch.ops import dispatch
-from jitorch.tensor import Tensor
+import numpy as np
+
+from jitorch.builder import infer
+from jitorch.dims import Guard, SymDim
+from jitorch.errors import Location, StagingError, user_location
+from jitorch.frontend.eager import Eager
+from jitorch.frontend.python import Refuse, paths
+from jitorch.frontend.python.journal import DictBox, Journal, ListBox
+from jitorch.frontend.results import Output
+from jitorch.frontend.staging import Note
+from jitorch.frontend.trace import TraceBuilder, Traced, mark_stopped, trace
+from jitorch.ir.graph import Graph, Node, Value
+from jitorch.ir.interpret import interpret
+from jitorch.ir.types import PYTHON_TYPES, TensorType
+from jitorch.ops import OPS, dispatch
+from jitorch.passes.decompose import expand
+from jitorch.tensor import Number, Tensor
 
 
-class CapturingBuilder(GraphBuilder):
-    """Builds ``graph``; ``parameters`` are the stored tensors that became its inputs, after the arguments."""
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """The place of output ``number`` of the graph in what the function returned."""
 
-    def __init__(self, name: str):
-        super().__init__(Graph(name), locations=True)
-        self.parameters: list[Tensor] = []
-        self._captured: list[Cell] = []
-        self._facts = Facts()
+    number: int
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """A value that the trace took as it was: ``what``, at the user's line."""
+
+    what: str
+    where: Location | None
+
+
+@dataclass
+class Captured:
+    """``graph`` takes the tensors among the arguments, then ``tensors``; ``result`` holds a `Slot` for each output.
+
+    ``facts``: what was assumed of symbolic sizes.  ``frozen``: the values that were taken as they were.
+    """
+
+    graph: Graph
+    tensors: list[Tensor]
+    result: Any
+    facts: tuple[Guard, ...]
+    notes: tuple[Note | str, ...] = ()
+    frozen: list[Frozen] = field(default_factory=list)
+
+
+def leaves(tree: Any) -> Iterator[Any]:
+    """What the tuples, lists and dicts in ``tree`` hold, in order."""
+    if isinstance(tree, Mapping):
+        for item in tree.values():
+            yield from leaves(item)
+    elif isinstance(tree, (tuple, list)):
+        for item in tree:
+            yield from leaves(item)
+    else:
+        yield tree
+
+
+def replaced(tree: Any, change: Callable[[Any], Any]) -> Any:
+    """``tree`` with each leaf changed."""
+    if isinstance(tree, Mapping):
+        return {key: replaced(item, change) for key, item in tree.items()}
+    if isinstance(tree, (tuple, list)):
+        items = [replaced(item, change) for item in tree]
+        return type(tree)(*items) if hasattr(tree, "_fields") else type(tree)(items)
+    return change(tree)
+
+
+def capture(
+    function: Any,
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    types: Sequence[TensorType] | None = None,
+    name: str = "main",
+    frozen: bool = False,
+) -> Captured:
+    """Run ``function`` once on tensors without data.
+
+    ``types``: those of the tensors among the arguments, in order, where sizes may be symbols with hints; None: the types
+    they have.  Nothing outside changes.  Raises StagingError, with the user's line, for what no graph can hold: a value
+    that would be frozen (unless ``frozen``), a write to a Python object, a result that is no tensor, number, tuple,
+    list or dict.
+    """
+    given = [x for x in leaves((args, kwargs)) if isinstance(x, Tensor)]
+    kinds = [x.type for x in given] if types is None else list(types)
+    stand_ins = [_stand_in(x, kind) for x, kind in zip(given, kinds, strict=True)]
+    remaining = iter(stand_ins)
+    inner_args, inner_kwargs = replaced((args, dict(kwargs)), lambda x: next(remaining) if isinstance(x, Tensor) else x)
+    examples = {id(stand_in): x for stand_in, x in zip(stand_ins, given)}
+    builder = CapturingBuilder(Graph(name), examples, frozen)
+    builder.arguments = inner_args, inner_kwargs
+    traced = trace(function, inner_args, inner_kwargs, name=name, builder=builder)
+    staged = traced.staged
+    if staged.refused is not None:
+        raise staging_error(function, staged.refused)
+    graph = _Closing(builder, traced, stand_ins)
+    return Captured(graph.graph, graph.tensors, graph.result, traced.facts, traced.notes, builder.taken)
+
+
+def staging_error(function: Any, refused: Refuse) -> StagingError:
+    """The error for a function that cannot be traced."""
+    name = getattr(function, "__qualname__", type(function).__name__)
+    hint = refused.hint or "change that line; @jit may run such a function eagerly"
+    return StagingError(f"cannot trace {name}: {refused.why}", where=refused.where, hint=hint, reason=refused.reason)
+
+
+def _stand_in(x: Tensor, type_: TensorType) -> Tensor:
+    stand_in = Tensor._traced(type_)
+    stand_in._requires_grad = x.requires_grad
+    return stand_in
+
+
+class _Pure(Journal):
+    """The journal of a function whose graph must be all that it does."""
+
+    def _refuse(self) -> NoReturn:
+        raise Refuse(
+            "side-effect",
+            "a write to a Python object outside of the function, which a trace cannot repeat",
+            hint="return the value, or use @jit, which repeats what a function writes",
+        )
+
+    def dict_box(self, container: dict[Any, Any], owner: Any = None) -> DictBox:
+        self._refuse()
+
+    def list_box(self, container: Any) -> ListBox:
+        self._refuse()
+
+    def set_attribute(self, target: Any, name: str, value: Any) -> None:
+        self._refuse()
+
+
+class CapturingBuilder(TraceBuilder):
+    """A trace builder without guards that may take values from the example arguments."""
+
+    def __init__(self, graph: Graph, examples: Mapping[int, Tensor], may_freeze: bool):
+        super().__init__(graph)
+        self.examples, self.may_freeze = examples, may_freeze
+        self.arguments: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
+        self.taken: list[Frozen] = []
+        self.is_differentiable = dispatch.is_grad_enabled()
 
     @property
-    def guards(self) -> tuple[Guard, ...]:
-        """What had to be assumed of the symbolic sizes."""
-        return self._facts.guards
+    def trace(self) -> Any:
+        return self._trace
 
-    @property
-    def written(self) -> list[Tensor]:
-        """The parameters that were written to; their new contents are no outputs of the graph."""
-        return [tensor for tensor, cell in zip(self.parameters, self._captured) if cell.version]
+    @trace.setter
+    def trace(self, trace: Any) -> None:
+        self._trace = trace
+        if trace is not None:
+            trace.journal = _Pure()
 
-    def add_argument(self, type: TensorType) -> Tensor:
-        """An input of the graph as a tensor without data; all are added before the recording."""
-        return self.wrap(self.graph.add_input(type))
+    def may_have_history(self, operands: Sequence[Any]) -> bool:
+        # The arguments of later calls may require gradients where those of the example do not.
+        return self.is_differentiable
 
-    def capture(self, tensor: Tensor) -> Cell:
-        root = tensor if tensor._base is None else tensor._base
-        if root._steps:
-            raise UnsupportedError(
-                "a stored tensor that is a view of one that is gone", actual=root.type, hint="clone() it first"
-            )
-        cell = Cell(self.graph.add_input(root.type))
-        self.parameters.append(root)
-        self._captured.append(cell)
-        return cell
+    def freeze(self, why: str) -> bool:
+        if not self.may_freeze or self.depth:
+            return False
+        self.taken.append(Frozen(why, user_location(columns=True)))
+        return True
 
-    @contextmanager
-    def recording(self) -> Iterator[None]:
-        """Record, without gradients, the operations of this block; jitted functions run as what they wrap."""
-        token = dispatch.set_grad_enabled_flag(False)
+    def concretize(self, value: Any, why: str) -> Any:
         try:
-            with self._facts, disable(), dispatch.interpreting(self):
-                yield
-        finally:
-            dispatch.reset_grad_enabled(token)
+            return super().concretize(value, why)
+        except Refuse:
+            if not self.freeze(why):
+                raise
+        wanted = value._value if isinstance(value, Number) else self.value(value)
+        return self._evaluated(wanted)
 
-    def finish(self, results: Sequence[Tensor]) -> Graph:
-        """The graph, with ``results`` as its outputs."""
-        self.graph.outputs = [self.value(tensor) for tensor in results]
-        return self.graph
+    def _evaluated(self, value: Value) -> Any:
+        """``value`` for the example arguments."""
+        inputs = []
+        for path in self.paths:
+            found = paths.evaluate(path, *self.arguments)
+            found = self.examples.get(id(found), found)
+            inputs.append(_EAGER.array(found).copy() if isinstance(found, Tensor) else found)
+        part = Graph("frozen")
+        part.inputs, part.nodes, part.outputs = self.root_graph.inputs, self.root_graph.nodes, [value]
+        (result,) = interpret(part, inputs, expand)
+        return result.copy() if isinstance(result, np.ndarray) else result
+
+
+_EAGER = Eager()
+
+
+class _Closing:
+    """Makes a trace a closed graph: numbers become constants, results outputs, and the inputs get their order."""
+
+    def __init__(self, builder: CapturingBuilder, traced: Traced, stand_ins: Sequence[Tensor]):
+        self.graph, self.builder = traced.graph, builder
+        self.arguments = {id(x): i for i, x in enumerate(stand_ins)}
+        self.tensors: list[Tensor] = []
+        args, kwargs = builder.arguments
+        found = [paths.evaluate(path, args, kwargs) for path in traced.staged.inputs]
+        returned = self._returned(traced)
+        self.inputs: dict[int, Value] = {}
+        numbers = []
+        for value, x in zip(self.graph.inputs, found, strict=True):
+            if isinstance(x, Tensor):
+                self.inputs[id(x)] = value
+            else:
+                numbers.append(self._number(value, x))
+        self.written = {self.graph.inputs[i]: self.graph.outputs[o] for i, o in self.graph.writes}
+        results = [self._value(output) for output in traced.outputs]
+        targets = list(self.written)
+        for x, type_ in zip(stand_ins, (x.type for x in stand_ins)):
+            if id(x) not in self.inputs:
+                self.inputs[id(x)] = Value(type_)
+        self.graph.outputs = []
+        self.result = replaced(returned, lambda leaf: self._leaf(leaf, results))
+        order = [self.inputs[id(x)] for x in stand_ins]
+        held = [x for x in found if isinstance(x, Tensor) and id(x) not in self.arguments]
+        self.tensors = [*held, *self.tensors]
+        self._arrange([*order, *(self.inputs[id(x)] for x in self.tensors)], targets)
+        self.graph.nodes[:0] = numbers
+        if not traced.differentiable:
+            mark_stopped(self.graph, builder.stopped)
+
+    def _returned(self, traced: Traced) -> Any:
+        finish = traced.staged.finish
+        assert finish is not None
+        return finish([Slot(i) for i in range(len(traced.outputs))], *self.builder.arguments)
+
+    def _number(self, value: Value, x: Any) -> Node:
+        """A number that was read outside, as a constant."""
+        node = Node(OPS["number"], (), {"value": x}, (PYTHON_TYPES[type(x)],))
+        value.replace_all_uses_with(node.output)
+        self.graph.outputs = [node.output if v is value else v for v in self.graph.outputs]
+        return node
+
+    def _value(self, output: Output) -> Value:
+        """What `Output.make` makes, as a value of the graph."""
+        value = self.graph.inputs[output.source] if output.stored else self.graph.outputs[output.source]
+        value = self.written.get(value, value)
+        for op, attrs in output.steps:
+            value = self.graph.append(op, [value], attrs, infer(op, [value.type], attrs)).output
+        return value
+
+    def _leaf(self, leaf: Any, results: Sequence[Value]) -> Any:
+        if isinstance(leaf, Slot):
+            return self._output(results[leaf.number])
+        if isinstance(leaf, Tensor):
+            if id(leaf) not in self.inputs:
+                self.inputs[id(leaf)] = Value(leaf.type)
+                self.tensors.append(leaf)
+            value = self.inputs[id(leaf)]
+            return self._output(self.written.get(value, value))
+        if leaf is None or isinstance(leaf, (bool, int, float, complex, str)):
+            return leaf
+        raise StagingError(
+            f"a trace returns a {type(leaf).__name__}", expected="tensors, numbers, tuples, lists and dicts",
+            hint="return what is in it", reason="result",
+        )  # fmt: skip
+
+    def _output(self, value: Value) -> Slot:
+        self.graph.outputs.append(value)
+        return Slot(len(self.graph.outputs) - 1)
+
+    def _arrange(self, inputs: list[Value], targets: Sequence[Value]) -> None:
+        graph = self.graph
+        for i, value in enumerate(inputs):
+            value.index = i
+        graph.inputs, graph.input_names = inputs, []
+        graph.writes = ()
+        for target in targets:
+            graph.outputs.append(self.written[target])
+            graph.writes = (*graph.writes, (inputs.index(target), len(graph.outputs) - 1))
+
+
+def is_symbolic(graph: Graph) -> bool:
+    """Whether an input has a size that is not known."""
+    return any(isinstance(d, SymDim) for v in graph.inputs for d in getattr(v.type, "shape", ()))
+
+
+def without_gradients(function: Callable[[], Any]) -> Any:
+    """``function()`` with gradients disabled."""
+    token = dispatch.set_grad_enabled_flag(False)
+    try:
+        return function()
+    finally:
+        dispatch.reset_grad_enabled(token)

@@ -389,6 +389,7 @@ class Jitted:
         return StagingError(
             f"cannot compile {getattr(self.__jit_wrapped__, '__qualname__', 'the function')}: {refused.why}",
             where=refused.where,
+            reason=refused.reason,
             hint=refused.hint or "change that line, or leave out fullgraph=True to run such calls eagerly",
         )
 

@@ -138,7 +138,7 @@ class Rolling(Loops):
                 count = len(attempt.body.level.graph.nodes)
                 if isinstance(length, int) and count <= NODES and count * length <= TOTAL:
                     attempt.drop()
-                    raise Refuse("a short loop")
+                    raise Refuse("loop", "a short loop")
                 self.notes.append(Note("a loop of the program, over rows", where))
                 self._finish(flow, entry, attempt, rows, merge, poisoned, kept)
                 return None
@@ -149,7 +149,7 @@ class Rolling(Loops):
             grown |= again.grown.keys()
             for place, key in again.poisoned:
                 poisoned[self._key_of(carried, place), key] = None
-        raise Refuse("a loop whose variables do not settle to fixed types", where)
+        raise Refuse("loop", "a loop whose variables do not settle to fixed types", where)
 
     def _key_of(self, carried: Carried, place: Place) -> int:
         return next(key for key, known in carried.places.items() if known is place)
@@ -186,7 +186,7 @@ class Rolling(Loops):
             entry.restore()
         if side.is_dead:
             drop(level.graph)
-            raise Refuse("a loop that raises")
+            raise Refuse("raises", "a loop that raises")
         if side.signal is not None:
             drop(level.graph)
             raise _Leaves
@@ -249,7 +249,7 @@ class Rolling(Loops):
         lasts = self._lasts(last, side.end, poisoned)
         step = Merge(self.trace, merge.serial, False)
         if merge.grown and not isinstance(rows.length, int):
-            raise Refuse("a list that a loop over a symbolic size appends to")
+            raise Refuse("loop", "a list that a loop over a symbolic size appends to")
         grown = [
             (place, [step.plan(DEAD, v, "what is appended") for v in added]) for place, added in merge.grown.values()
         ]
@@ -257,7 +257,7 @@ class Rolling(Loops):
         outputs = self._lift_all(side, [*finals, *(b for _, b in step.leaves)])
         self._fill(side, outputs, [*attempt.inputs, *outputs[len(attempt.inputs) :]])
         if any(isinstance(v.type, EffectType) for v in outputs[len(finals) :]):
-            raise Refuse("a check in a list")
+            raise Refuse("loop", "a check in a list")
         entry.restore()
         unused = [Value(v.type) for v in outputs[len(attempt.inputs) : len(finals)]]
         uses_index = rows.number is not None

@@ -109,7 +109,7 @@ class TensorRecorder:
                 "item(): only a tensor of one element is a Python number", expected="1 element", actual=value.type
             )
         if value.dtype.category > Category.FLOAT:
-            raise Refuse("item() of a complex tensor", hint="use x.real and x.imag")
+            raise Refuse("data", "item() of a complex tensor", hint="use x.real and x.imag")
         scalar = value.reshape(()) if value._type.shape else value
         dtype = (BOOL, INT, FLOAT)[value.dtype.category].dtype
         return OPS["number_of"](scalar if value.dtype is dtype else OPS["cast"](scalar, dtype=dtype))
@@ -182,7 +182,7 @@ class TensorRecorder:
         elif not self.builder.is_stored(tensor):
             setattr(tensor, name, value)
         elif name in ("data", "requires_grad"):
-            raise Refuse(f"assignment to .{name} of a tensor that exists outside")
+            raise Refuse("outside-tensor", f"assignment to .{name} of a tensor that exists outside")
         else:
             self._trace.write_attribute(tensor, name, value)
 
@@ -197,6 +197,9 @@ class TensorRecorder:
         if isinstance(value, SymDim):
             return fix_size(value)
         return self.builder.concretize(value, why)
+
+    def freeze(self, why: str) -> bool:
+        return self.builder.freeze(why)
 
     def written(self) -> Sequence[Any]:
         """Writes go by memory, not by object: the guard is that all memories are still different ones."""

@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 
 class Refuse(BaseException):
-    """This call cannot be staged: ``why`` in words, ``where`` the user's line.
+    """This call cannot be staged: ``why`` in words, ``where`` the user's line; ``reason`` is a key of `errors.STAGING`.
 
     Not an `Exception`, so that no handler of the user's own code swallows it.
     """
 
-    def __init__(self, why: str, where: Location | None = None, hint: str | None = None):
-        self.why, self.hint = why, hint
+    def __init__(self, reason: str, why: str, where: Location | None = None, hint: str | None = None):
+        self.reason, self.why, self.hint = reason, why, hint
         self.where = where if where is not None else user_location(columns=True)
         super().__init__(why)
 
@@ -136,6 +136,10 @@ class Recorder(Protocol):
 
     def negate(self, predicate: Any) -> Any:
         """``not predicate``, as a Python bool of run time."""
+        ...
+
+    def freeze(self, why: str) -> bool:
+        """Whether the trace may take what differs from call to call (a clock, a file) as it is now; ``why`` names it."""
         ...
 
     def written(self) -> Sequence[Any]:

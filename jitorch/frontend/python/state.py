@@ -64,13 +64,18 @@ class State(ABC):
         self.shared_variables: list[Any] = []  # of functions whose variables other functions write
         self._kept: list[Any] = []  # identities are only valid while the objects live
 
-    def refuse(self, why: str) -> NoReturn:
-        raise Refuse(why)
+    def refuse(self, reason: str, why: str) -> NoReturn:
+        raise Refuse(reason, why)
+
+    def refuse_changing(self, reason: str, why: str) -> None:
+        """Refuse what differs from call to call, unless the trace may freeze it."""
+        if not self.recorder.freeze(why):
+            self.refuse(reason, why)
 
     def check_growing(self, container: Any) -> None:
         """A list that a rolled loop appends to is not what it will be."""
         if self.growing and id(container) in self.growing:
-            self.refuse("a list that a loop both reads and appends to")
+            self.refuse("loop", "a list that a loop both reads and appends to")
 
     def guard(self, path: Path, kind: str, expected: Any) -> None:
         """The trace holds only while this does; see `guards` for the kinds."""
@@ -237,7 +242,7 @@ class State(ABC):
     def refuse_stored_iterator(self, value: Any) -> None:
         """An iterator from outside has a position that cannot be put back."""
         if is_iterator(value) and self.origin(value) is not None:
-            self.refuse(f"advancing a {type(value).__name__} that existed before the call")
+            self.refuse("iterator", f"advancing a {type(value).__name__} that existed before the call")
 
 
 def _bases(dynamic: frozenset[Path]) -> set[Path]:
