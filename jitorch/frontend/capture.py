@@ -13,12 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
 from jitorch.builder import infer
-from jitorch.dims import Guard, SymDim
+from jitorch.dims import Facts, Guard
 from jitorch.errors import Location, StagingError, user_location
 from jitorch.frontend.eager import Eager
 from jitorch.frontend.python import Refuse, paths
@@ -54,6 +54,7 @@ class Captured:
     """``graph`` takes the tensors among the arguments, then ``tensors``; ``result`` holds a `Slot` for each output.
 
     ``facts``: what was assumed of symbolic sizes.  ``frozen``: the values that were taken as they were.
+    ``dropped``: tensors in whose place in a Python object the function put another one, which is not done.
     """
 
     graph: Graph
@@ -62,6 +63,7 @@ class Captured:
     facts: tuple[Guard, ...]
     notes: tuple[Note | str, ...] = ()
     frozen: list[Frozen] = field(default_factory=list)
+    dropped: list[Tensor] = field(default_factory=list)
 
 
 def leaves(tree: Any) -> Iterator[Any]:
@@ -93,13 +95,16 @@ def capture(
     types: Sequence[TensorType] | None = None,
     name: str = "main",
     frozen: bool = False,
+    drops_writes: bool = False,
+    facts: Facts | None = None,
 ) -> Captured:
     """Run ``function`` once on tensors without data.
 
     ``types``: those of the tensors among the arguments, in order, where sizes may be symbols with hints; None: the types
     they have.  Nothing outside changes.  Raises StagingError, with the user's line, for what no graph can hold: a value
-    that would be frozen (unless ``frozen``), a write to a Python object, a result that is no tensor, number, tuple,
-    list or dict.
+    that would be frozen (unless ``frozen``), a write to a Python object (unless ``frozen`` or ``drops_writes``), a
+    result that is no tensor, number, tuple, list or dict.  ``facts`` takes what is assumed of symbolic sizes, also where
+    this raises.
     """
     given = [x for x in leaves((args, kwargs)) if isinstance(x, Tensor)]
     kinds = [x.type for x in given] if types is None else list(types)
@@ -107,14 +112,15 @@ def capture(
     remaining = iter(stand_ins)
     inner_args, inner_kwargs = replaced((args, dict(kwargs)), lambda x: next(remaining) if isinstance(x, Tensor) else x)
     examples = {id(stand_in): x for stand_in, x in zip(stand_ins, given)}
-    builder = CapturingBuilder(Graph(name), examples, frozen)
+    builder = CapturingBuilder(Graph(name), examples, frozen, drops_writes)
     builder.arguments = inner_args, inner_kwargs
-    traced = trace(function, inner_args, inner_kwargs, name=name, builder=builder)
+    traced = trace(function, inner_args, inner_kwargs, name=name, builder=builder, facts=facts)
     staged = traced.staged
     if staged.refused is not None:
         raise staging_error(function, staged.refused)
     graph = _Closing(builder, traced, stand_ins)
-    return Captured(graph.graph, graph.tensors, graph.result, traced.facts, traced.notes, builder.taken)
+    dropped = builder.trace.journal.dropped_tensors()
+    return Captured(graph.graph, graph.tensors, graph.result, traced.facts, traced.notes, builder.taken, dropped)
 
 
 def staging_error(function: Any, refused: Refuse) -> StagingError:
@@ -130,10 +136,18 @@ def _stand_in(x: Tensor, type_: TensorType) -> Tensor:
     return stand_in
 
 
-class _Pure(Journal):
-    """The journal of a function whose graph must be all that it does."""
+class _Dropped(Journal):
+    """The journal of a function whose graph is all that it does: ``may_drop()`` says whether a write may be forgotten."""
 
-    def _refuse(self) -> NoReturn:
+    is_replayed = False
+
+    def __init__(self, may_drop: Callable[[str], bool]):
+        super().__init__()
+        self._may_drop = may_drop
+
+    def _written(self) -> None:
+        if self._may_drop("a write to a Python object outside of the function, which is not repeated"):
+            return
         raise Refuse(
             "side-effect",
             "a write to a Python object outside of the function, which a trace cannot repeat",
@@ -141,21 +155,30 @@ class _Pure(Journal):
         )
 
     def dict_box(self, container: dict[Any, Any], owner: Any = None) -> DictBox:
-        self._refuse()
+        self._written()
+        return super().dict_box(container, owner)
 
     def list_box(self, container: Any) -> ListBox:
-        self._refuse()
+        self._written()
+        return super().list_box(container)
 
     def set_attribute(self, target: Any, name: str, value: Any) -> None:
-        self._refuse()
+        self._written()
+        super().set_attribute(target, name, value)
+
+    def dropped_tensors(self) -> list[Tensor]:
+        """The tensors that were replaced in dicts."""
+        boxes = [box for box in self.boxes.values() if isinstance(box, DictBox)]
+        old = [box.base.get(key) for box in boxes for key in (*box.written, *box.deleted)]
+        return [x for x in old if isinstance(x, Tensor)]
 
 
 class CapturingBuilder(TraceBuilder):
     """A trace builder without guards that may take values from the example arguments."""
 
-    def __init__(self, graph: Graph, examples: Mapping[int, Tensor], may_freeze: bool):
+    def __init__(self, graph: Graph, examples: Mapping[int, Tensor], may_freeze: bool, drops_writes: bool):
         super().__init__(graph)
-        self.examples, self.may_freeze = examples, may_freeze
+        self.examples, self.may_freeze, self.drops_writes = examples, may_freeze, drops_writes
         self.arguments: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
         self.taken: list[Frozen] = []
         self.is_differentiable = dispatch.is_grad_enabled()
@@ -168,7 +191,7 @@ class CapturingBuilder(TraceBuilder):
     def trace(self, trace: Any) -> None:
         self._trace = trace
         if trace is not None:
-            trace.journal = _Pure()
+            trace.journal = _Dropped(lambda why: self.drops_writes or self.freeze(why))
 
     def may_have_history(self, operands: Sequence[Any]) -> bool:
         # The arguments of later calls may require gradients where those of the example do not.
@@ -287,11 +310,6 @@ class _Closing:
         for target in targets:
             graph.outputs.append(self.written[target])
             graph.writes = (*graph.writes, (inputs.index(target), len(graph.outputs) - 1))
-
-
-def is_symbolic(graph: Graph) -> bool:
-    """Whether an input has a size that is not known."""
-    return any(isinstance(d, SymDim) for v in graph.inputs for d in getattr(v.type, "shape", ()))
 
 
 def without_gradients(function: Callable[[], Any]) -> Any:

@@ -311,14 +311,18 @@ def trace(
     dynamic: frozenset[Path] = frozenset(),
     name: str = "main",
     builder: TraceBuilder | None = None,
+    facts: Facts | None = None,
 ) -> Traced:
-    """Run ``function`` once and record it, by ``builder`` or a new one.  Nothing outside changes."""
+    """Run ``function`` once and record it, by ``builder`` or a new one.  Nothing outside changes.
+
+    ``facts``: where what is assumed of symbolic sizes is kept, for a caller that needs it where tracing fails, too.
+    """
     builder = TraceBuilder(Graph(name)) if builder is None else builder
     recorder = TensorRecorder(builder)
     tape = Tape(builder)
     token = dispatch.set_grad_enabled_flag(dispatch.is_grad_enabled())
     try:
-        with Facts() as facts, dispatch.interpreting(tape):
+        with Facts() if facts is None else facts as facts, dispatch.interpreting(tape):
             staged = stage(function, args, kwargs, recorder, dynamic)
             if staged.refused is not None:
                 return Traced(builder.graph, staged, [], [], facts.guards)

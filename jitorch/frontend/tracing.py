@@ -13,9 +13,9 @@ from functools import cached_property
 from typing import Any
 
 from jitorch import dims
-from jitorch.dims import Dim, Guard, SymDim
+from jitorch.dims import Dim, Facts, Guard, SymDim
 from jitorch.errors import ArgumentError, CheckFailed, CompilerBug, UserError
-from jitorch.frontend.capture import Captured, Slot, capture, is_symbolic, leaves, replaced
+from jitorch.frontend.capture import Captured, Slot, capture, leaves, replaced
 from jitorch.frontend.check import Report
 from jitorch.frontend.code import python_code
 from jitorch.frontend.jitted import Jitted, Statistics
@@ -259,13 +259,17 @@ def capture_sized(
     names = iter(range(sum(x.ndim for x in tensors)))
     pattern: Pattern = tuple(tuple(f"s{next(names)}" if n else None for n in x.shape) for x in tensors)
     while not frozen and pattern != fixed:
+        facts = Facts()
         try:
-            found = capture(function, args, kwargs, typed(tensors, pattern), name)
+            found = capture(function, args, kwargs, typed(tensors, pattern), name, facts=facts)
         except UserError:
-            break
-        equal = [fact for fact in found.facts if fact.relation == "=="]
-        if not equal:
+            # With the sizes at hand it works, or says what is wrong in their terms.
+            found = None
+        equal = [fact for fact in facts.guards if fact.relation == "=="]
+        if not equal and found is not None:
             return found, pattern
+        if not equal:
+            break
         pattern = _equated(pattern, equal)
     return capture(function, args, kwargs, typed(tensors, fixed), name, frozen), fixed
 
@@ -319,6 +323,3 @@ def _leaf_names(names: Sequence[str], arguments: tuple[Any, ...], keywords: Mapp
     found = [(name, x) for name, tree in zip(given, arguments) for x in leaves(tree)]
     found += [(name, x) for name, tree in keywords.items() for x in leaves(tree)]
     return [name for name, x in found if isinstance(x, Slot)]
-
-
-__all__ = ["GraphCall", "TracedFunction", "is_symbolic", "trace_function", "typed"]

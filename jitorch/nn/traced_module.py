@@ -60,15 +60,23 @@ class TracedModule(Module):
         """Write the module to a path or binary file, as `jit.save` does."""
         savers[0](self, f, **kwargs)
 
-    def __getattr__(self, name: str) -> Any:
-        found = self.__dict__.get("_traced", {}).get(name)
-        return super().__getattr__(name) if found is None else found
+    def attach(self, name: str, method: TracedFunction) -> None:
+        """Give the module a method."""
+        self.__dict__["_traced"][name] = method
+        if name != "forward":
+            self.__dict__[name] = method
+
+    def _get_name(self) -> str:
+        return self.__dict__["original_name"]
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         new: Any = object.__new__(type(self))
         memo[id(self)] = new
-        new.__dict__.update(copy.deepcopy({n: v for n, v in self.__dict__.items() if n != "_traced"}, memo))
-        new.__dict__["_traced"] = {n: t.moved(_places(self), _places(new)) for n, t in self.__dict__["_traced"].items()}
+        methods = self.__dict__["_traced"]
+        own = {n: v for n, v in self.__dict__.items() if n != "_traced" and n not in methods}
+        new.__dict__.update(copy.deepcopy(own, memo), _traced={})
+        for name, method in methods.items():
+            new.attach(name, method.moved(_places(self), _places(new)))
         return new
 
     def __reduce__(self) -> Any:
@@ -78,6 +86,16 @@ class TracedModule(Module):
 def _places(module: Module) -> list[dict[str, Any]]:
     """The tables of parameters and buffers of a tree of modules, in order."""
     return [table for m in module.modules() for table in (m.__dict__["_parameters"], m.__dict__["_buffers"])]
+
+
+def find_held(module: Module) -> Callable[[Tensor], Held | None]:
+    """Where a module holds a tensor."""
+    places: dict[int, Held] = {}
+    for table in _places(module):
+        for name, tensor in table.items():
+            if tensor is not None:
+                places.setdefault(id(tensor), (table, name))
+    return lambda tensor: places.get(id(tensor))
 
 
 def _twin(module: Module, made: dict[int, Module]) -> Module:
@@ -134,7 +152,7 @@ def trace(
         raise ArgumentError("jit.trace: only what can be called can be traced", actual=type(func).__name__)
     examples = [_arguments(example_inputs, example_kwarg_inputs), *(_arguments(x, None) for x in check_inputs or ())]
     if isinstance(func, types.MethodType) and isinstance(func.__self__, Module):
-        held = _finder(func.__self__)
+        held = find_held(func.__self__)
         return _traced(func, examples, held, check_trace, check_tolerance, allow_frozen)
     return _traced(func, examples, lambda x: None, check_trace, check_tolerance, allow_frozen)
 
@@ -161,7 +179,7 @@ def trace_module(
         raise ArgumentError("jit.trace_module: inputs", expected="example arguments by method", actual=inputs)
     made = _twin(mod, {})
     assert isinstance(made, TracedModule)
-    held = _finder(made)
+    held = find_held(made)
     more = list(check_inputs or ())
     for name in inputs:
         method = mod if name == "forward" else getattr(mod, name, None)
@@ -169,7 +187,8 @@ def trace_module(
             raise ArgumentError(f"jit.trace_module: {type(mod).__name__} has no method {name!r}")
         given = [x[name] for x in (inputs, *more) if name in x]
         examples = [_arguments((), x) if example_inputs_is_kwarg else _arguments(x, None) for x in given]
-        made.__dict__["_traced"][name] = _traced(method, examples, held, check_trace, check_tolerance, allow_frozen)
+        found = _traced(method, examples, held, check_trace, check_tolerance, allow_frozen)
+        made.attach(name, found)
     return made
 
 
@@ -179,16 +198,6 @@ def _arguments(positional: Any, keywords: Mapping[str, Any] | None) -> tuple[tup
     if isinstance(positional, list):
         positional = tuple(positional)
     return positional if isinstance(positional, tuple) else (positional,), dict(keywords or {})
-
-
-def _finder(module: Module) -> Callable[[Tensor], Held | None]:
-    """Where a module holds a tensor."""
-    places: dict[int, Held] = {}
-    for table in _places(module):
-        for name, tensor in table.items():
-            if tensor is not None:
-                places.setdefault(id(tensor), (table, name))
-    return lambda tensor: places.get(id(tensor))
 
 
 def _traced(

@@ -177,6 +177,8 @@ class _Outputs:
         """The statements that replay the journal; what they need has been computed."""
         lines: list[str] = []
         journal = self.trace.journal
+        if not journal.is_replayed:
+            return lines
         for box in journal.boxes.values():
             if not box.changed:
                 continue
@@ -223,7 +225,7 @@ def distinct_guards(trace: Trace) -> None:
 
     Two arguments that become one object would otherwise be written as if they were two.
     """
-    targets = [*trace.journal.targets(), *trace.recorder.written()]
+    targets = [*(trace.journal.targets() if trace.journal.is_replayed else []), *trace.recorder.written()]
     kinds = {type(target) for target in targets}
     groups: dict[type, dict[Path, None]] = {}
     for value, path in trace.known():

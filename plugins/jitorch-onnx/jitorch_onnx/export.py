@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,11 @@ import onnx.helper
 
 from jitorch import Tensor
 from jitorch.errors import ArgumentError, UnsupportedError, ValueRangeError
+from jitorch.ir.graph import Graph
 from jitorch.ops import dispatch
+from jitorch.ops.control import inner_graphs
+from jitorch.passes.clean import dce
+from jitorch.passes.control import prune, strip_checks
 from jitorch_onnx import check
 from jitorch_onnx.arguments import Argument, DynamicAxes, bind, check_dynamic_axes, described, leaves, named, rebuilt
 from jitorch_onnx.context import Context, Known, Problem
@@ -75,6 +79,7 @@ def export(
     axes = dynamic_axes or {}
     arguments = described(model, positional, keywords, input_names, axes)
     traced = trace(model, positional, keywords, arguments)
+    checks = _without_checks(traced.graph)
     outputs = named("output_names", output_names, _output_names(traced.outputs))
     tensors = named("input_names and output_names", None, [*(a.name for a in arguments), *outputs])
     check_dynamic_axes(axes, tensors)
@@ -86,9 +91,28 @@ def export(
         _compare(result, model, [(example, keywords) for example in examples], tolerance)
     if traced.limits:
         warnings.warn(f"the exported model is valid only where {' and '.join(traced.limits)}", stacklevel=2)
+    if checks:
+        warnings.warn(f"ONNX has no checks, these are left out: {', '.join(checks)}", stacklevel=2)
     if path is not None:
         _save(result, Path(path))
     return result
+
+
+def _without_checks(graph: Graph) -> list[str]:
+    """Take out the checks that ``assert`` and ``raise`` became; the lines where they were."""
+    found = list(dict.fromkeys(_checks(graph)))
+    strip_checks(graph)
+    for clean in (prune, dce) if found else ():
+        clean(graph)
+    return found
+
+
+def _checks(graph: Graph) -> Iterator[str]:
+    for node in graph.nodes:
+        if node.op.name == "check":
+            yield str(node.loc or "a check")
+        for inner in inner_graphs(node):
+            yield from _checks(inner)
 
 
 def _as_tuple(args: Any) -> tuple[Any, ...]:
