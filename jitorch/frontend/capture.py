@@ -18,7 +18,9 @@ from typing import Any
 import numpy as np
 
 from jitorch.builder import infer
+from jitorch.devices import Device
 from jitorch.dims import Facts, Guard
+from jitorch.dtypes import DType
 from jitorch.errors import Location, StagingError, user_location
 from jitorch.frontend.eager import Eager
 from jitorch.frontend.python import Refuse, paths
@@ -26,12 +28,12 @@ from jitorch.frontend.python.journal import DictBox, Journal, ListBox
 from jitorch.frontend.results import Output
 from jitorch.frontend.staging import Note
 from jitorch.frontend.trace import TraceBuilder, Traced, mark_stopped, trace
-from jitorch.ir.graph import Graph, Node, Value
+from jitorch.ir.graph import Graph, Value
 from jitorch.ir.interpret import interpret
-from jitorch.ir.types import PYTHON_TYPES, TensorType
-from jitorch.ops import OPS, dispatch
+from jitorch.ir.types import TensorType
+from jitorch.ops import dispatch
 from jitorch.passes.decompose import expand
-from jitorch.tensor import Number, Tensor
+from jitorch.tensor import Number, Step, Storage, Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,7 @@ def capture(
     staged = traced.staged
     if staged.refused is not None:
         raise staging_error(function, staged.refused)
-    graph = _Closing(builder, traced, stand_ins)
+    graph = _Closing(builder, traced, stand_ins, kinds)
     dropped = builder.trace.journal.dropped_tensors()
     return Captured(graph.graph, graph.tensors, graph.result, traced.facts, traced.notes, builder.taken, dropped)
 
@@ -191,6 +193,7 @@ class CapturingBuilder(TraceBuilder):
     def trace(self, trace: Any) -> None:
         self._trace = trace
         if trace is not None:
+            trace.stages_floats = False
             trace.journal = _Dropped(lambda why: self.drops_writes or self.freeze(why))
 
     def may_have_history(self, operands: Sequence[Any]) -> bool:
@@ -229,35 +232,24 @@ _EAGER = Eager()
 
 
 class _Closing:
-    """Makes a trace a closed graph: numbers become constants, results outputs, and the inputs get their order."""
+    """Makes a trace a closed graph: results become outputs, and the inputs get their order."""
 
-    def __init__(self, builder: CapturingBuilder, traced: Traced, stand_ins: Sequence[Tensor]):
+    def __init__(self, builder: CapturingBuilder, traced: Traced, stand_ins: Sequence[Tensor], types: Sequence[Any]):
         self.graph, self.builder = traced.graph, builder
-        self.arguments = {id(x): i for i, x in enumerate(stand_ins)}
         self.tensors: list[Tensor] = []
-        args, kwargs = builder.arguments
-        found = [paths.evaluate(path, args, kwargs) for path in traced.staged.inputs]
-        returned = self._returned(traced)
-        self.inputs: dict[int, Value] = {}
-        numbers = []
-        for value, x in zip(self.graph.inputs, found, strict=True):
-            if isinstance(x, Tensor):
-                self.inputs[id(x)] = value
-            else:
-                numbers.append(self._number(value, x))
+        found = [paths.evaluate(path, *builder.arguments) for path in traced.staged.inputs]
+        # By memory: a function may have changed what a tensor shows of it, as ``x.t_()`` does.
+        self.inputs: dict[Storage, Value] = {x._storage: v for x, v in zip(found, self.graph.inputs, strict=True)}
+        arguments = [x._storage for x in stand_ins]
+        for storage, type_ in zip(arguments, types):
+            self.inputs.setdefault(storage, Value(type_))
+        self.tensors = [x for x in found if x._storage not in arguments]
         self.written = {self.graph.inputs[i]: self.graph.outputs[o] for i, o in self.graph.writes}
+        returned = self._returned(traced)
         results = [self._value(output) for output in traced.outputs]
-        targets = list(self.written)
-        for x, type_ in zip(stand_ins, (x.type for x in stand_ins)):
-            if id(x) not in self.inputs:
-                self.inputs[id(x)] = Value(type_)
         self.graph.outputs = []
         self.result = replaced(returned, lambda leaf: self._leaf(leaf, results))
-        order = [self.inputs[id(x)] for x in stand_ins]
-        held = [x for x in found if isinstance(x, Tensor) and id(x) not in self.arguments]
-        self.tensors = [*held, *self.tensors]
-        self._arrange([*order, *(self.inputs[id(x)] for x in self.tensors)], targets)
-        self.graph.nodes[:0] = numbers
+        self._arrange([*(self.inputs[s] for s in arguments), *(self.inputs[x._storage] for x in self.tensors)])
         if not traced.differentiable:
             mark_stopped(self.graph, builder.stopped)
 
@@ -266,18 +258,15 @@ class _Closing:
         assert finish is not None
         return finish([Slot(i) for i in range(len(traced.outputs))], *self.builder.arguments)
 
-    def _number(self, value: Value, x: Any) -> Node:
-        """A number that was read outside, as a constant."""
-        node = Node(OPS["number"], (), {"value": x}, (PYTHON_TYPES[type(x)],))
-        value.replace_all_uses_with(node.output)
-        self.graph.outputs = [node.output if v is value else v for v in self.graph.outputs]
-        return node
-
     def _value(self, output: Output) -> Value:
         """What `Output.make` makes, as a value of the graph."""
         value = self.graph.inputs[output.source] if output.stored else self.graph.outputs[output.source]
+        return self._seen(value, output.steps)
+
+    def _seen(self, value: Value, steps: Sequence[Step]) -> Value:
+        """What ``steps`` show of a value, as it is after the writes."""
         value = self.written.get(value, value)
-        for op, attrs in output.steps:
+        for op, attrs in steps:
             value = self.graph.append(op, [value], attrs, infer(op, [value.type], attrs)).output
         return value
 
@@ -285,30 +274,35 @@ class _Closing:
         if isinstance(leaf, Slot):
             return self._output(results[leaf.number])
         if isinstance(leaf, Tensor):
-            if id(leaf) not in self.inputs:
-                self.inputs[id(leaf)] = Value(leaf.type)
-                self.tensors.append(leaf)
-            value = self.inputs[id(leaf)]
-            return self._output(self.written.get(value, value))
-        if leaf is None or isinstance(leaf, (bool, int, float, complex, str)):
+            return self._output(self._stored(leaf))
+        if leaf is None or isinstance(leaf, (bool, int, float, complex, str, DType, Device)):
             return leaf
         raise StagingError(
             f"a trace returns a {type(leaf).__name__}", expected="tensors, numbers, tuples, lists and dicts",
             hint="return what is in it", reason="result",
         )  # fmt: skip
 
+    def _stored(self, tensor: Tensor) -> Value:
+        """A tensor from outside that is returned."""
+        root = self.builder.roots.get(tensor._storage)
+        if root is not None:
+            return self._seen(self.inputs[tensor._storage], tensor._steps[root.cell.depth :])
+        if tensor._storage not in self.inputs:
+            self.inputs[tensor._storage] = Value(tensor.type)
+            self.tensors.append(tensor)
+        return self.inputs[tensor._storage]
+
     def _output(self, value: Value) -> Slot:
         self.graph.outputs.append(value)
         return Slot(len(self.graph.outputs) - 1)
 
-    def _arrange(self, inputs: list[Value], targets: Sequence[Value]) -> None:
+    def _arrange(self, inputs: list[Value]) -> None:
         graph = self.graph
         for i, value in enumerate(inputs):
             value.index = i
-        graph.inputs, graph.input_names = inputs, []
-        graph.writes = ()
-        for target in targets:
-            graph.outputs.append(self.written[target])
+        graph.inputs, graph.input_names, graph.writes = inputs, [], ()
+        for target, new in self.written.items():
+            graph.outputs.append(new)
             graph.writes = (*graph.writes, (inputs.index(target), len(graph.outputs) - 1))
 
 

@@ -63,6 +63,7 @@ class State(ABC):
         self.growing: frozenset[int] = frozenset()  # lists that a rolled loop appends to
         self.shared_variables: list[Any] = []  # of functions whose variables other functions write
         self._kept: list[Any] = []  # identities are only valid while the objects live
+        self.stages_floats = True  # whether a float that is read is a run-time scalar
 
     def refuse(self, reason: str, why: str) -> NoReturn:
         raise Refuse(reason, why)
@@ -170,7 +171,7 @@ class State(ABC):
         if path is None or path.is_constant:
             return value
         kind = type(value)
-        if kind is float or (kind is int and path in self._dynamic):
+        if (kind is float and self.stages_floats) or (kind is int and path in self._dynamic):
             return self._scalar(path, value)
         if is_plain(value) and path not in self._dynamic_bases:
             self.guard(path, "eq", value)

@@ -88,7 +88,7 @@ def export(
     check.check_model(result)
     if verify:
         examples = [positional, *map(_as_tuple, check_inputs)]
-        _compare(result, model, [(example, keywords) for example in examples], tolerance)
+        _compare(result, model, traced.outputs, [(example, keywords) for example in examples], tolerance)
     if traced.limits:
         warnings.warn(f"the exported model is valid only where {' and '.join(traced.limits)}", stacklevel=2)
     if checks:
@@ -155,8 +155,8 @@ def _version() -> str:
 
 
 def _compare(
-    result: onnx.ModelProto, model: Callable[..., Any], examples: Iterable[tuple[tuple[Any, ...], dict[str, Any]]],
-    tolerance: float | None,
+    result: onnx.ModelProto, model: Callable[..., Any], paths: Sequence[str],
+    examples: Iterable[tuple[tuple[Any, ...], dict[str, Any]]], tolerance: float | None,
 ) -> None:  # fmt: skip
     runner = check.runner(result)
     if runner is None:
@@ -165,16 +165,19 @@ def _compare(
     for args, kwargs in examples:
         tensors = [leaf for _, leaf in leaves(bind(model, args, kwargs)) if isinstance(leaf, Tensor)]
         feeds = dict(zip(inputs, (np.array(t.numpy(force=True)) for t in tensors), strict=True))
-        check.compare(outputs, runner.run(feeds), _eager(model, args, kwargs), tolerance)
+        check.compare(outputs, runner.run(feeds), _eager(model, args, kwargs, paths), tolerance)
 
 
-def _eager(model: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[np.ndarray[Any, Any]]:
-    """The tensors that ``model`` returns, without gradients; what it writes to its arguments goes to copies."""
+def _eager(
+    model: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], paths: Sequence[str]
+) -> list[np.ndarray[Any, Any]]:
+    """What ``model`` returns at ``paths``, without gradients; what it writes to its arguments goes to copies."""
     copies = (t.detach().clone() for _, t in leaves((args, kwargs)) if isinstance(t, Tensor))
     args, kwargs = rebuilt((args, kwargs), copies)
     token = dispatch.set_grad_enabled_flag(False)
     try:
-        return [leaf.numpy(force=True) for _, leaf in leaves(model(*args, **kwargs)) if isinstance(leaf, Tensor)]
+        found = dict(leaves(model(*args, **kwargs)))
+        return [np.asarray(x.numpy(force=True) if isinstance(x, Tensor) else x) for x in map(found.__getitem__, paths)]
     finally:
         dispatch.reset_grad_enabled(token)
 

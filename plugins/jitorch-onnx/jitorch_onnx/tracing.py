@@ -18,8 +18,8 @@ from jitorch_onnx.arguments import Argument, leaves
 class Traced:
     """``graph`` takes the arguments and then ``parameters``.
 
-    ``outputs`` are the places of its outputs in what the function returned; ``limits`` what had to be
-    assumed of the dynamic axes.
+    ``outputs`` are the places of its outputs in what the function returned: tensors, and numbers that depend on data;
+    ``limits`` what had to be assumed of the dynamic axes.
     """
 
     graph: Graph
@@ -40,11 +40,9 @@ def trace(
     graph = found.graph
     written = [parameters[i - len(types)][0] for i, _ in graph.writes if i >= len(types)]
     _refuse_writes([*written, *(names.get(id(t), "a tensor") for t in found.dropped)])
-    paths = [path for path, leaf in leaves(found.result) if isinstance(leaf, Slot) and not _is_number(graph, leaf)]
-    graph.outputs = [graph.outputs[leaf.number] for _, leaf in leaves(found.result)
-                     if isinstance(leaf, Slot) and not _is_number(graph, leaf)]  # fmt: skip
-    graph.writes = ()
-    return Traced(graph, parameters, paths, [str(g) for g in found.facts])
+    results = {path: graph.outputs[leaf.number] for path, leaf in leaves(found.result) if isinstance(leaf, Slot)}
+    graph.outputs, graph.writes = list(results.values()), ()
+    return Traced(graph, parameters, list(results), [str(g) for g in found.facts])
 
 
 def _captured(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], types: Any) -> Captured:
@@ -55,11 +53,6 @@ def _captured(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mappi
         # Where sizes must be equal that are so by accident, what follows fails: the cause is the better message.
         _refuse_fixed(facts.guards)
         raise
-
-
-def _is_number(graph: Graph, leaf: Slot) -> bool:
-    """Whether an output is a Python number, which an ONNX file does not give."""
-    return not hasattr(graph.outputs[leaf.number].type, "shape")
 
 
 def _refuse_fixed(guards: Sequence[Guard]) -> None:

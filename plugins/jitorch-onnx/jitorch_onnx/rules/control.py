@@ -48,11 +48,11 @@ def _(ctx: Context, node: Node) -> tuple[str, ...]:
     if not stacked:
         return _counted(ctx, node, values, constants, types)
     graph = ctx.body(attrs["body"], given, constants, rows=stacked)
-    backward = int(attrs["reverse"])
-    options = {
-        "body": graph, "num_scan_inputs": stacked, "scan_input_directions": [backward] * stacked,
-        "scan_output_directions": [backward] * (len(types) - carried),
-    }  # fmt: skip
+    options = {"body": graph, "num_scan_inputs": stacked}
+    if attrs["reverse"]:
+        options["scan_input_directions"] = [1] * stacked
+        if len(types) > carried:
+            options["scan_output_directions"] = [1] * (len(types) - carried)
     return ctx.control("Scan", [*values, *(ctx.input(v) for v in rows)], types, options)
 
 
