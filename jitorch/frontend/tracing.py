@@ -171,9 +171,9 @@ class TracedFunction:
         """Counts of the calls, and of the programs that were compiled for them."""
         return self.compiled.statistics
 
-    def explain(self, **options: Any) -> str:
+    def explain(self, *, source: bool = False) -> str:
         """As for `jit`: what was compiled for the calls so far."""
-        return self.compiled.explain(**options)
+        return self.compiled.explain(source=source)
 
     def sources(self) -> dict[str, str]:
         """Texts of the latest program by stage; see `Jitted.sources`."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Sequence
 
 from jitorch.dims import Symbol, symbols
-from jitorch.errors import BackendError, CompilerBug
+from jitorch.errors import BackendError, CompilerBug, Location
 from jitorch.ir import kernel as k
 from jitorch.ir import program as host
 from jitorch.ir.graph import Graph, Node, Value
@@ -54,15 +54,25 @@ def can_lower(op_name: str, lowering: str | None) -> bool:
     return lowering in ("scalar", "pull", "reduce", "scan", "scatter", "control", "effect")
 
 
-def program(graph: Graph, name: str | None = None, target: Target | str = "cpu") -> host.Program:
+Origins = dict[str, dict[Location, None]]
+"""For each kernel by name the user's lines whose operations it does."""
+
+
+def program(
+    graph: Graph, name: str | None = None, target: Target | str = "cpu", origins: Origins | None = None
+) -> host.Program:
     """Lower ``graph``, which holds primitives only, to a host program over kernels.
 
     Inputs of tensor type become the program's inputs, outputs that are no write-back its outputs (a
     write-back is stored into its input); sizes and Python numbers its scalars, in that order.
-    ``target`` is what recipes schedule for; "cpu" and "gpu" stand for a common one.
+    ``target`` is what recipes schedule for; "cpu" and "gpu" stand for a common one.  ``origins`` takes the lines that the
+    kernels come from.
     """
     chosen = target_of(target)
-    made = reuse_operands(Lowering(graph, name or graph.name, chosen).run())
+    lowering = Lowering(graph, name or graph.name, chosen)
+    made = reuse_operands(lowering.run())
+    if origins is not None:
+        origins.update(lowering.names.origins)
     return plan_memory(share_copies(made) if chosen.is_cpu else made)
 
 
@@ -71,6 +81,7 @@ class Names:
 
     def __init__(self) -> None:
         self.counts: dict[str, int] = {}
+        self.origins: Origins = {}
 
     def kernel(self, base: str) -> str:
         return f"{base}_{self._next(base)}"
@@ -331,6 +342,8 @@ class Lowering:
             shared = Shared(name, here, *self._kernels(name, group, node, here))
             if here.key is not None:
                 self.shared[here.key] = shared
+        for kernel in shared.kernels:
+            self.names.origins.setdefault(kernel.name, {}).update(dict.fromkeys(here.lines))
         return shared.statements(name, here)
 
     def _kernels(self, name: str, group: Group, node: Node, here: Cone) -> tuple[tuple[k.Kernel, ...], Temporaries]:

@@ -52,9 +52,9 @@ class TracedModule(Module):
         """The program of ``forward`` as Python."""
         return self._method("forward").code
 
-    def explain(self, **options: Any) -> str:
+    def explain(self, *, source: bool = False) -> str:
         """What was compiled for the calls of each method."""
-        return "\n".join(method.explain(**options) for method in self.__dict__["_traced"].values())
+        return "\n".join(method.explain(source=source) for method in self.__dict__["_traced"].values())
 
     def save(self, f: Any, **kwargs: Any) -> None:
         """Write the module to a path or binary file, as `jit.save` does."""

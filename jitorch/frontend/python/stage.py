@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from types import CodeType
 from typing import Any
 
+from jitorch.errors import Location
 from jitorch.frontend.python import paths
 from jitorch.frontend.python.guards import Check, Guard, compile_guards
 from jitorch.frontend.python.outputs import Finish, compile_outputs, distinct_guards
@@ -38,6 +39,7 @@ class Staged:
     is_pure: bool  # whether the function wrote nothing that exists outside of it
     functions: dict[str, CodeType]  # qualified name and place of each function traced -> its code
     seconds: float  # time spent in Python: rewriting, running, recording, compiling the guards
+    guard_lines: tuple[Location | None, ...] = ()  # where what each guard is about was read
 
 
 def stage(
@@ -72,7 +74,7 @@ def stage(
     seconds = time.perf_counter() - start
     return Staged(
         tuple(trace.guards), check, check_source, inputs, outputs, finish, finish_source, refused,
-        not trace.journal.targets(), dict(trace.functions), seconds,
+        not trace.journal.targets(), dict(trace.functions), seconds, tuple(trace.guard_lines),
     )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from jitorch.errors import Location, user_location
 from jitorch.frontend.python import paths
 from jitorch.frontend.python.guards import FunctionKey, Guard
 from jitorch.frontend.python.journal import MISSING, Journal
@@ -52,6 +53,7 @@ class State(ABC):
         self.recorder = recorder
         self.journal = Journal()
         self.guards: list[Guard] = []
+        self.guard_lines: list[Location | None] = []  # where the user's code read what each guard is about
         self.functions: dict[str, types.CodeType] = {}
         self._dynamic = dynamic
         self._dynamic_bases = _bases(dynamic)
@@ -91,6 +93,7 @@ class State(ABC):
         if not seen:
             self._guarded.add(key)
             self.guards.append(Guard(path, kind, expected))
+            self.guard_lines.append(user_location())
 
     def adopt(self, value: Any) -> Any:
         """Mark a mutable object as made by this trace; gives it back."""
