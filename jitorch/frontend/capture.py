@@ -1,9 +1,9 @@
 """A function as one closed graph: what `jit.trace`, `jit.save` and exporters write down.
 
-The function is run once by the same tracer as under ``@jit``, so branches and loops that depend on data are part of the
-graph.  There are no guards: what the Python read from objects outside stays what it was, and the tensors among it are
-inputs of the graph, after those of the arguments.  What the function would take from the *data* of a tensor, from a file
-or from a clock would be frozen: that is refused with its line, or, with ``frozen``, noted.
+The function is run once by the same tracer as under ``@jit``, so branches and loops that depend on data are part of
+the graph.  There are no guards: what the Python read from objects outside stays what it was, and the tensors among it
+are inputs of the graph, after those of the arguments.  What the function would take from the *data* of a tensor, from
+a file or from a clock would be frozen: that is refused with its line, or, with ``frozen``, noted.
 
     found = capture(model, (x,), {}, [TensorType(float32, (symbol("batch", 1, hint=4), 3))])
     found.graph, found.tensors, found.result
@@ -102,11 +102,11 @@ def capture(
 ) -> Captured:
     """Run ``function`` once on tensors without data.
 
-    ``types``: those of the tensors among the arguments, in order, where sizes may be symbols with hints; None: the types
-    they have.  Nothing outside changes.  Raises StagingError, with the user's line, for what no graph can hold: a value
-    that would be frozen (unless ``frozen``), a write to a Python object (unless ``frozen`` or ``drops_writes``), a
-    result that is no tensor, number, tuple, list or dict.  ``facts`` takes what is assumed of symbolic sizes, also where
-    this raises.
+    ``types``: those of the tensors among the arguments, in order, where sizes may be symbols with hints; None: the
+    types they have.  Nothing outside changes.  Raises StagingError, with the user's line, for what no graph can hold: a
+    value that would be frozen (unless ``frozen``), a write to a Python object (unless ``frozen`` or ``drops_writes``),
+    a result that is no tensor, number, tuple, list or dict.  ``facts`` takes what is assumed of symbolic sizes, also
+    where this raises.
     """
     given = [x for x in leaves((args, kwargs)) if isinstance(x, Tensor)]
     kinds = [x.type for x in given] if types is None else list(types)
@@ -139,7 +139,7 @@ def _stand_in(x: Tensor, type_: TensorType) -> Tensor:
 
 
 class _Dropped(Journal):
-    """The journal of a function whose graph is all that it does: ``may_drop()`` says whether a write may be forgotten."""
+    """The journal of a function whose graph is all that it does; ``may_drop(why)``: a write may be left out."""
 
     is_replayed = False
 
@@ -198,7 +198,7 @@ class CapturingBuilder(TraceBuilder):
 
     def may_have_history(self, operands: Sequence[Any]) -> bool:
         # The arguments of later calls may require gradients where those of the example do not.
-        return self.is_differentiable
+        return self.is_differentiable and any(isinstance(x, Tensor) for x in operands)
 
     def freeze(self, why: str) -> bool:
         if not self.may_freeze or self.depth:

@@ -29,7 +29,7 @@ INDENT = "    "
 
 
 def listing(entries: Sequence[Any], backend: str) -> list[str]:
-    """The functions that the latest trace ran, its kernels and guards; ``entries`` are `jitted.Entry`, the latest first."""
+    """The functions that the latest trace ran, its kernels and guards, of `jitted.Entry` objects, the latest first."""
     entry = entries[0]
     staged = entry.traced.staged
     kernels = _Kernels(entry, backend)
@@ -93,7 +93,9 @@ class _Kernels:
                 case host.If(_, then, orelse):
                     yield f"{indent}one of"
                     for part in (then, orelse):
-                        yield from self._block(name, part, sizes, indent + INDENT) if part else (f"{indent}{INDENT}nothing",)
+                        yield from (
+                            self._block(name, part, sizes, indent + INDENT) if part else (f"{indent}{INDENT}nothing",)
+                        )
                 case host.While(before, _, inner):
                     yield f"{indent}in each turn"
                     yield from self._block(name, (*before, *inner), sizes, indent + INDENT)

@@ -57,7 +57,9 @@ class TracedRange:
 
 
 def _no_gradient(*args: Any, **attrs: Any) -> Any:
-    raise Refuse("loop", "backward(), inside of a loop, to what the loop carries", hint="call backward() after the loop")
+    raise Refuse(
+        "loop", "backward(), inside of a loop, to what the loop carries", hint="call backward() after the loop"
+    )
 
 
 def placeholder_node() -> GradNode:

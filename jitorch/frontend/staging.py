@@ -164,7 +164,11 @@ class Stager:
         except Exception as error:  # noqa: BLE001 - whatever it is, it is what plain Python will raise
             side.error = error
         if dispatch.is_grad_enabled() is not entry.grad:
-            raise Refuse("gradient-mode", "the gradient mode differs after a branch", hint="use `with no_grad():` inside of the branch")
+            raise Refuse(
+                "gradient-mode",
+                "the gradient mode differs after a branch",
+                hint="use `with no_grad():` inside of the branch",
+            )
         side.end = State(self, variables, entry)
         entry.restore()
 

@@ -30,6 +30,9 @@ TRACED_PACKAGES = ("jitorch.nn", "jitorch.optim", "jitorch.utils", "jitorch.mode
 """Parts of jitorch that are plain Python over Tensor: they are traced like the user's own code."""
 
 
+_SIZE_ARITHMETIC = frozenset("add sub mul floordiv mod lt le gt ge eq ne".split())
+
+
 class SymbolicKey:
     """Equals the signature of every tensor that fits a type with symbolic sizes."""
 
@@ -113,6 +116,14 @@ class TensorRecorder:
         scalar = value.reshape(()) if value._type.shape else value
         dtype = (BOOL, INT, FLOAT)[value.dtype.category].dtype
         return OPS["number_of"](scalar if value.dtype is dtype else OPS["cast"](scalar, dtype=dtype))
+
+    def operands(self, name: str, a: Any, b: Any) -> tuple[Any, Any]:
+        """Sizes have the arithmetic of sizes with ints; in everything else they are numbers of run time."""
+        symbolic = isinstance(a, SymDim), isinstance(b, SymDim)
+        if not any(symbolic) or (name in _SIZE_ARITHMETIC and all(isinstance(x, (int, SymDim)) for x in (a, b))):
+            return a, b
+        sized = [OPS["size_of"](size=x) if s else x for x, s in zip((a, b), symbolic)]
+        return tuple(self.number(x) if type(x) is RuntimeScalar else x for x in sized)  # type: ignore[return-value]
 
     def convert(self, value: Any, kind: type) -> Any:
         """``int(value)``, ``float(value)`` or ``bool(value)`` of a tensor or a number of run time."""

@@ -337,7 +337,9 @@ def trace(
                     "a hook, an autograd.Function, retain_grad() or requires_grad_() inside, "
                     "with a gradient that is computed outside"
                 )
-                return Traced(graph, replace(staged, refused=Refuse("outside-tensor", why, builder.watched)), [], [], facts.guards)
+                return Traced(
+                    graph, replace(staged, refused=Refuse("outside-tensor", why, builder.watched)), [], [], facts.guards
+                )
             if alive:
                 mark_stopped(graph, builder.stopped)
             cleared = tuple(filter(None, map(builder.trace.path_of, builder.cleared)))

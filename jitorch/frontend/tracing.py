@@ -1,7 +1,7 @@
 """Traced functions: one captured graph, called with other tensors.
 
-The graph is compiled by `Jitted` like any function: `GraphCall` applies its nodes one after the other, so layouts, sizes,
-gradients of any order and calls from other compiled functions are what they are everywhere.
+The graph is compiled by `Jitted` like any function: `GraphCall` applies its nodes one after the other, so layouts,
+sizes, gradients of any order and calls from other compiled functions are what they are everywhere.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class GraphCall:
         return replaced(self.result, lambda leaf: results[leaf.number] if isinstance(leaf, Slot) else leaf)
 
     def _sized(self, tensors: Sequence[Any]) -> Graph:
-        """The graph for the sizes of ``tensors``, which may be symbols of another trace; ArgumentError if they do not fit."""
+        """The graph for the sizes of ``tensors``, which may be symbols of another trace.  Raises ArgumentError."""
         sizes: dict[str, Dim] = {}
         for i, (value, tensor) in enumerate(zip(self.graph.inputs, tensors, strict=True)):
             if not _fits(value.type, tensor, sizes):
@@ -115,9 +115,9 @@ def _holds(fact: Guard, sizes: Mapping[str, Dim]) -> bool:
 class TracedFunction:
     """What `jit.trace` makes of a function: one program for the types of the example arguments.
 
-    Call it like the function, with tensors of the dtypes traced; sizes may differ where the program allows it.  Whatever
-    else the function read, arguments that are no tensors included, is what it was.  ``graph`` and ``code`` show the
-    program, `save` writes it to a file.
+    Call it like the function, with tensors of the dtypes traced; sizes may differ where the program allows it.
+    Whatever else the function read, arguments that are no tensors included, is what it was.  ``graph`` and ``code``
+    show the program, `save` writes it to a file.
     """
 
     def __init__(
@@ -234,7 +234,7 @@ Pattern = tuple[tuple[str | None, ...], ...]
 
 
 def typed(tensors: Sequence[Tensor], pattern: Pattern) -> list[TensorType]:
-    """The types of ``tensors`` with symbols for the sizes that have a name; at the moment they have the sizes at hand."""
+    """The types of ``tensors`` with symbols for the sizes that have a name; the sizes at hand are the hints."""
     types = []
     made: dict[str, SymDim] = {}
     for tensor, names in zip(tensors, pattern, strict=True):
@@ -251,8 +251,8 @@ def capture_sized(
 ) -> tuple[Captured, Pattern]:
     """The function with every size a symbol that decides nothing; and which those are.
 
-    A size that must equal another one gets its name, a size that must be a number stays it.  Where sizes decide more than
-    that, all stay what they are.
+    A size that must equal another one gets its name, a size that must be a number stays it.  Where sizes decide more
+    than that, all stay what they are.
     """
     tensors = [x for x in leaves((args, kwargs)) if isinstance(x, Tensor)]
     fixed: Pattern = tuple((None,) * x.ndim for x in tensors)
@@ -296,7 +296,9 @@ def trace_function(
     numbers = iter(range(len(pattern)))
     arguments, keywords = replaced((args, dict(kwargs)), lambda x: Slot(next(numbers)) if isinstance(x, Tensor) else x)
     names = parameter_names(function)
-    call = GraphCall(name, found.graph, len(pattern), found.result, found.facts, _leaf_names(names, arguments, keywords))
+    call = GraphCall(
+        name, found.graph, len(pattern), found.result, found.facts, _leaf_names(names, arguments, keywords)
+    )
     places = [held(x) or ({"": x}, "") for x in found.tensors]
     traced = TracedFunction(call, arguments, keywords, places)
     traced.parameter_names = names

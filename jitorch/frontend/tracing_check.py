@@ -127,7 +127,7 @@ def _check_results(
 
 def _producers(traced: TracedFunction) -> list[Node | None]:
     """What makes each tensor or number that is returned."""
-    slots = [leaf for leaf in leaves(traced.program.result)]
+    slots = list(leaves(traced.program.result))
     return [traced.graph.outputs[s.number].node if hasattr(s, "number") else None for s in slots]
 
 

@@ -65,8 +65,8 @@ def program(
 
     Inputs of tensor type become the program's inputs, outputs that are no write-back its outputs (a
     write-back is stored into its input); sizes and Python numbers its scalars, in that order.
-    ``target`` is what recipes schedule for; "cpu" and "gpu" stand for a common one.  ``origins`` takes the lines that the
-    kernels come from.
+    ``target`` is what recipes schedule for; "cpu" and "gpu" stand for a common one.  ``origins`` takes the lines that
+    the kernels come from.
     """
     chosen = target_of(target)
     lowering = Lowering(graph, name or graph.name, chosen)

@@ -10,6 +10,7 @@ from typing import Any
 
 from jitorch.errors import ArgumentError, TracerWarning, UnsupportedError
 from jitorch.frontend.capture import Frozen
+from jitorch.frontend.jitted import Statistics
 from jitorch.frontend.script.modules import INTERNAL
 from jitorch.frontend.tracing import Held, TracedFunction, trace_function
 from jitorch.frontend.tracing import save as savers
@@ -51,6 +52,11 @@ class TracedModule(Module):
     def code(self) -> str:
         """The program of ``forward`` as Python."""
         return self._method("forward").code
+
+    @property
+    def statistics(self) -> Statistics:
+        """Counts of the calls of ``forward``, and of the programs that were compiled for them."""
+        return self._method("forward").statistics
 
     def explain(self, *, source: bool = False) -> str:
         """What was compiled for the calls of each method."""
@@ -127,26 +133,28 @@ def trace(
 ) -> Any:
     """Trace a function or module: run it once on ``example_inputs`` (a tensor, or a tuple as in the call).
 
-    Gives a `TracedFunction`, or for a module a `TracedModule`: one program for arguments of these dtypes, which calls no
-    Python.  Sizes may differ from those of the example, unless they decided something.  Branches and loops that depend
-    on data are part of the program.  Objects outside, arguments that are no tensors, and the training mode stay what
-    they were; parameters and buffers are shared with the module.
+    Gives a `TracedFunction`, or for a module a `TracedModule`: one program for arguments of these dtypes, which calls
+    no Python.  Sizes may differ from those of the example, unless they decided something.  Branches and loops that
+    depend on data are part of the program.  Objects outside, arguments that are no tensors, and the training mode stay
+    what they were; parameters and buffers are shared with the module.
 
-    A value that would be frozen (``x.tolist()``, a size that data decides, NumPy, Python's random numbers, the clock) is
-    a StagingError with its line; with ``allow_frozen`` it is taken as it is, with a `TracerWarning`.  So is a write to a
-    Python object outside, always.
+    A value that would be frozen (``x.tolist()``, a size that data decides, NumPy, Python's random numbers, the clock)
+    is a StagingError with its line; with ``allow_frozen`` it is taken as it is, with a `TracerWarning`.  So is a write
+    to a Python object outside, which is then left out.
 
     ``check_trace``: trace again, on the example and on each of ``check_inputs``, compare the programs, and the results
-    with those of plain Python, to ``check_tolerance`` (relative and absolute).  A difference is a TracingCheckError that
-    names the first op, or constant, with its line.
+    with those of plain Python, to ``check_tolerance`` (relative and absolute).  A difference is a TracingCheckError
+    that names the first op, or constant, with its line.
 
     ``optimize`` and ``strict`` are PyTorch's; containers of every kind may be returned.
     """
     if isinstance(func, Module):
         inputs = {"forward": example_inputs if example_kwarg_inputs is None else example_kwarg_inputs}
+        more = None if check_inputs is None else [{"forward": x} for x in check_inputs]
+        is_kwarg = example_kwarg_inputs is not None
         return trace_module(
-            func, inputs, optimize, check_trace, None if check_inputs is None else [{"forward": x} for x in check_inputs],
-            check_tolerance, strict, example_inputs_is_kwarg=example_kwarg_inputs is not None, allow_frozen=allow_frozen,
+            func, inputs, optimize, check_trace, more, check_tolerance, strict,
+            example_inputs_is_kwarg=is_kwarg, allow_frozen=allow_frozen,
         )  # fmt: skip
     if not callable(func):
         raise ArgumentError("jit.trace: only what can be called can be traced", actual=type(func).__name__)

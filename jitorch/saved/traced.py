@@ -10,7 +10,7 @@ import numpy as np
 from jitorch import dims
 from jitorch.dims import Guard, Symbol
 from jitorch.errors import CompileError, CompilerBug, ParseError, SavedModelError, StagingError, VerifyError
-from jitorch.frontend.capture import Slot, capture, leaves, replaced, without_gradients
+from jitorch.frontend.capture import Slot, capture, leaves, without_gradients
 from jitorch.frontend.defaults import default_generator
 from jitorch.frontend.jitted import Jitted
 from jitorch.frontend.tracing import GraphCall, TracedFunction, parameter_names
@@ -109,7 +109,12 @@ def unpack_traced(described: Any, text: str, decoder: Decoder, arrays: dict[str,
     found = dict(zip(fields, take(described, "the trace", fields)))
     if is_old:
         number = found["arguments"]
-        found |= {"arguments": {"tuple": list(range(max(number, 0)))}, "keywords": {"dict": {}}, "names": [], "facts": []}
+        found |= {
+            "arguments": {"tuple": list(range(max(number, 0)))},
+            "keywords": {"dict": {}},
+            "names": [],
+            "facts": [],
+        }
     literals = {key.removeprefix(_LITERAL): Literal(a) for key, a in arrays.items() if key.startswith(_LITERAL)}
     try:
         graph = Graph.parse(text, OPS, literals)

@@ -407,7 +407,9 @@ class Calls(Operators):
             return self.adopt(new(kind))
         if issubclass(kind, BaseException):
             return self.adopt(new(kind, *[self.formattable(a) for a in args]))
-        return self.refuse("unknown-call", f"construction of {kind.__module__}.{kind.__qualname__}, of which nothing is known")
+        return self.refuse(
+            "unknown-call", f"construction of {kind.__module__}.{kind.__qualname__}, of which nothing is known"
+        )
 
     def _fill_dataclass(self, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """What the generated ``__init__`` does, with factories and ``__post_init__`` under the protocol."""

@@ -52,7 +52,7 @@ class Operators(Objects):
             return result
         if isinstance(a, _CONTAINERS) or isinstance(b, _CONTAINERS):
             return self._container_binary(name, a, b)
-        return self.adopt_array(getattr(operator, name)(*self.pair(a, b)))
+        return self.adopt_array(getattr(operator, name)(*self.pair(*self.recorder.operands(name, a, b))))
 
     def _special(self, forward: str, a: Any, b: Any, reflected: str) -> Any:
         """Methods written in Python by the user, by Python's rules; NotImplemented if there is none."""
@@ -141,7 +141,9 @@ class Operators(Objects):
     def native(self, value: Any) -> Any:
         """A value as C code may see it; what C code would read without a guard is refused."""
         if isinstance(value, np.ndarray) and not self.is_created(value):
-            self.refuse_changing("numpy", "arithmetic on a NumPy array that existed before the call; make it a tensor outside")
+            self.refuse_changing(
+                "numpy", "arithmetic on a NumPy array that existed before the call; make it a tensor outside"
+            )
         return value
 
     def pair(self, a: Any, b: Any) -> tuple[Any, Any]:
@@ -168,7 +170,7 @@ class Operators(Objects):
             return result
         if isinstance(a, (*_CONTAINERS, *VIEWS)) and isinstance(b, (*_CONTAINERS, *VIEWS, frozenset)):
             return self._compare_containers(name, a, b)
-        return self.adopt_array(getattr(operator, name)(*self.pair(a, b)))
+        return self.adopt_array(getattr(operator, name)(*self.pair(*self.recorder.operands(name, a, b))))
 
     def _identical(self, a: Any, b: Any) -> bool:
         if type(a) is RuntimeScalar or type(b) is RuntimeScalar:

@@ -110,6 +110,10 @@ class Recorder(Protocol):
         """The truth of something traced or of a tensor: a bool, or what stands for one in the program."""
         ...
 
+    def operands(self, name: str, a: Any, b: Any) -> tuple[Any, Any]:
+        """The operands of ``operator.<name>``, as they have this operation: a symbolic size may become a number."""
+        ...
+
     def convert(self, value: Any, kind: type) -> Any:
         """``kind(value)`` of something traced or of a tensor, where ``kind`` is int, float or bool."""
         ...
@@ -139,7 +143,7 @@ class Recorder(Protocol):
         ...
 
     def freeze(self, why: str) -> bool:
-        """Whether the trace may take what differs from call to call (a clock, a file) as it is now; ``why`` names it."""
+        """Whether the trace may take what differs from call to call, which ``why`` names, as it is now."""
         ...
 
     def written(self) -> Sequence[Any]:

@@ -268,7 +268,7 @@ class Context:
         first: Callable[[list[str], list[str]], Sequence[tuple[str, ArrayType]]] | None = None,
         rows: int = 0,
     ) -> onnx.GraphProto:
-        """An inner graph that takes ``given``, then what is carried, then ``rows`` rows; it reads constants from outside.
+        """An inner graph that takes ``given``, what is carried, and ``rows`` rows; it reads constants from outside.
 
         ``first(inputs, results)`` gives outputs that go before the results.
         """

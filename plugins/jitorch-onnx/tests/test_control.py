@@ -219,7 +219,9 @@ def test_checks_are_left_out_with_a_warning():
             x = x + 1
         return x
 
-    with pytest.warns(UserWarning, match=r"ONNX has no checks, these are left out: test_control.py:\d+, .*, ") as caught:
+    with pytest.warns(
+        UserWarning, match=r"ONNX has no checks, these are left out: test_control.py:\d+, .*, "
+    ) as caught:
         model = export(function, tensor(1, 0.5))
     assert len(caught) == 1
     assert operators(model.graph).isdisjoint({"If"})

@@ -265,6 +265,9 @@ class ToyRecorder:
     def negate(self, predicate: Any) -> Any:
         raise Refuse("data", "not of a traced tensor")
 
+    def operands(self, name: str, a: Any, b: Any) -> tuple[Any, Any]:
+        return a, b
+
     def freeze(self, why: str) -> bool:
         return False
 
