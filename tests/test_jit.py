@@ -21,9 +21,9 @@ def test_the_module_is_callable_and_a_decorator():
 def test_trace_of_a_module_checks_itself_and_serves_other_sizes():
     jitorch.manual_seed(0)
     model = nn.Sequential(nn.Linear(3, 4), nn.Dropout(0.5), nn.ReLU())
+    model.eval()
     traced = jitorch.jit.trace(model, jitorch.ones(2, 3))
     assert traced.statistics.traces == 1
-    model.eval()
     x = jitorch.randn(5, 3)
     np.testing.assert_allclose(traced(x).detach().numpy(), model(x).detach().numpy(), rtol=1e-6, atol=1e-6)
 

@@ -277,13 +277,17 @@ def capture_sized(
 def _equated(pattern: Pattern, equal: Sequence[Guard]) -> Pattern:
     """``pattern`` with what was found to be equal made so."""
     renamed: dict[str, str | None] = {}
+    involved: dict[str, None] = {}
     for fact in equal:
         found = [s.name for s in dims.symbols(fact.left, fact.right)]
         sides = [str(side) for side in (fact.left, fact.right)]
         if sorted(found) == sorted(sides):
             renamed[max(found)] = min(found)
-        else:
-            renamed.update(dict.fromkeys(found))
+        elif len(found) == 1 and found[0] in sides:
+            renamed[found[0]] = None
+        involved.update(dict.fromkeys(found))
+    # What follows from those that are simple is seen when they are so.
+    renamed = renamed or dict(involved)
     return tuple(tuple(renamed.get(n, n) if n is not None else None for n in names) for names in pattern)
 
 
