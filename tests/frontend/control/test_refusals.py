@@ -126,7 +126,7 @@ def test_refusal(function: Callable[..., Any], why: str, line: str, hint: str) -
     assert line in text
     assert "^" in text
     assert hint in text
-    assert "docs/errors.md#StagingError" in text
+    assert f"docs/errors.md#{caught.value.identifier} ({caught.value.identifier})" in text
 
 
 @pytest.mark.parametrize("function", [two_types, write_to_one_of_two, ignored])
