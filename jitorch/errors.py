@@ -113,6 +113,18 @@ def user_location(columns: bool = False) -> Location | None:
     return None
 
 
+def location_of(error: BaseException) -> Location | None:
+    """The user's line, the innermost one, that raised ``error``."""
+    found: Location | None = None
+    traceback = error.__traceback__
+    while traceback is not None:
+        code = traceback.tb_frame.f_code
+        if not is_internal(code):
+            found = Location(code.co_filename, traceback.tb_lineno)
+        traceback = traceback.tb_next
+    return found
+
+
 class JitorchError(Exception):
     """The base of all errors that jitorch raises on purpose.
 

@@ -25,9 +25,11 @@ def message(code: str, folder: Path) -> str:
     path = folder / "program.py"  # @jit reads source files
     path.write_text(code, encoding="utf-8")
     names: dict[str, Any] = {"__name__": "program", "torch": jitorch, "nn": nn, "F": F, "optim": optim}
-    with pytest.raises(errors.JitorchError) as caught, warnings.catch_warnings():
+    program = compile(code, str(path), "exec")
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore", errors.TracerWarning)
-        exec(compile(code, str(path), "exec"), names)
+        with pytest.raises(errors.JitorchError) as caught:
+            exec(program, names)
     assert caught.value.where is not None and caught.value.where.file == str(path)
     return f"{type(caught.value).__name__}: {caught.value}\n"
 
@@ -45,7 +47,8 @@ def test_the_whole_message(name: str, tmp_path: Path, update_golden: bool) -> No
 
 def test_there_are_many_and_each_points_somewhere() -> None:
     assert len(PROGRAMS) >= 40
-    for name, text in PROGRAMS.items():
+    # Nodes of a graph know their line alone.
+    for name, text in PROGRAMS.items() - {n: PROGRAMS[n] for n in ("trace-differs", "export-complex")}.items():
         shown = text.partition(SEPARATOR)[2].splitlines()
         (place,) = [i for i, line in enumerate(shown) if line.startswith("  at:       program.py:")]
         assert set(shown[place + 1].strip()) == {"^"}, name

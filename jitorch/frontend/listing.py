@@ -130,8 +130,8 @@ def _total(buffers: set[k.Buffer], given: dict[Any, Any], sizes: dict[str, k.Exp
             continue
         argument = given[parameter]
         size = sizes.get(argument.name) if isinstance(argument, k.Buffer) else None
-        if isinstance(size, k.Const):
-            known += int(size.value) * argument.dtype.itemsize
+        if isinstance(size, k.Const) and isinstance(size.value, int):
+            known += size.value * argument.dtype.itemsize
         elif size is not None:
             unknown.append(f"{size} of {argument.dtype.itemsize} B")
     return " + ".join([*([in_bytes(known)] if known or not unknown else []), *unknown])

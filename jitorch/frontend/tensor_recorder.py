@@ -153,6 +153,10 @@ class TensorRecorder:
     def check(self, predicate: Any) -> None:
         self.builder.check(predicate)
 
+    @property
+    def has_checks(self) -> bool:
+        return self.builder.token is not None
+
     def negate(self, predicate: Any) -> Any:
         return OPS["logical_not"](predicate)
 

@@ -18,6 +18,7 @@ from jitorch.ir.graph import Graph
 from jitorch.ir.literal import Literal
 from jitorch.ir.types import TensorType
 from jitorch.ir.verify import verify
+from jitorch.nn.module import Module
 from jitorch.nn.parameter import Parameter
 from jitorch.nn.traced_module import TracedModule
 from jitorch.ops import OPS
@@ -180,7 +181,7 @@ _MODULE = {
 }  # fmt: skip
 
 
-def pack_module(module: TracedModule, name: Callable[..., str], path: str = "") -> dict[str, Any]:
+def pack_module(module: Module, name: Callable[..., str], path: str = "") -> dict[str, Any]:
     """The tree of a traced module: the names of its parameters and buffers in the file."""
     tables = {table: module.__dict__[f"_{table}"] for table in ("parameters", "buffers")}
     return {

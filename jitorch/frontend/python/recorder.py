@@ -138,6 +138,11 @@ class Recorder(Protocol):
         """Go on only where ``predicate`` holds; else the call is run again, by plain Python."""
         ...
 
+    @property
+    def has_checks(self) -> bool:
+        """Whether anything was checked so far."""
+        ...
+
     def negate(self, predicate: Any) -> Any:
         """``not predicate``, as a Python bool of run time."""
         ...

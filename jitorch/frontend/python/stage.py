@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import CodeType
 from typing import Any
 
-from jitorch.errors import Location
+from jitorch.errors import Location, location_of
 from jitorch.frontend.python import paths
 from jitorch.frontend.python.guards import Check, Guard, compile_guards
 from jitorch.frontend.python.outputs import Finish, compile_outputs, distinct_guards
@@ -67,8 +67,11 @@ def stage(
     except Refuse as refusal:
         refused = refusal
     except Exception as error:
-        clean_traceback(error)
-        raise
+        if not recorder.has_checks:
+            clean_traceback(error)
+            raise
+        # Another call, or this one, may leave at a check before.
+        refused = Refuse("raises", f"every path that is left raises {type(error).__name__}", location_of(error))
     inputs = () if refused is not None else tuple(recorder.inputs)
     check, check_source = compile_guards(trace.guards, len(args), kwargs, recorder.tensor_keys, inputs)
     seconds = time.perf_counter() - start

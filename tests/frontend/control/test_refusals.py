@@ -137,3 +137,22 @@ def test_without_fullgraph_python_runs_the_call(function: Callable[..., Any]) ->
         result = compiled(x)
     assert str(result) == str(function(same))
     assert "runs eagerly" in compiled.explain()
+
+
+def raising_in_two_ways(x):
+    if x.sum() > 0:
+        raise ValueError("positive")
+    raise ValueError("not positive")
+
+
+def test_what_raises_after_a_check_is_left_to_python() -> None:
+    x = jitorch.tensor([1.0, 2.0])
+    for given, what in ((x, "^positive"), (-x, "^not positive")):
+        with (
+            pytest.raises(ValueError, match=what),
+            pytest.warns(RuntimeWarning, match="every path that is left raises"),
+        ):
+            jitorch.jit(raising_in_two_ways)(given)
+    with pytest.raises(StagingError, match="every path that is left raises ValueError") as caught:
+        jitorch.jit(raising_in_two_ways, fullgraph=True)(x)
+    assert 'raise ValueError("not positive")' in str(caught.value)

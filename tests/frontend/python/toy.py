@@ -262,6 +262,8 @@ class ToyRecorder:
     def check(self, predicate: Any) -> None:
         raise Refuse("data", "a check")
 
+    has_checks = False
+
     def negate(self, predicate: Any) -> Any:
         raise Refuse("data", "not of a traced tensor")
 

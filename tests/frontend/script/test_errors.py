@@ -322,7 +322,7 @@ def test_what_cannot_be_scripted():
 
 def test_without_source_there_is_no_script():
     names: dict = {}
-    exec("def f(x): return x", names)
+    exec("def f(x):\n    for _ in range(2):\n        x = x + x\n    return x", names)
     with pytest.raises(CompileError, match="the source of f cannot be read") as caught:
         torch.jit.script(names["f"])
     assert caught.value.code == "no-source"
