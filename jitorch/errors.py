@@ -14,6 +14,7 @@ import functools
 import linecache
 import os
 import sys
+from contextvars import ContextVar
 from types import CodeType, FrameType
 
 _internal: tuple[str, ...] = (
@@ -98,8 +99,26 @@ def _columns(frame: FrameType) -> tuple[int, int]:
     return -1, -1
 
 
+_place: ContextVar[Location | None] = ContextVar("place", default=None)
+
+
+class located:
+    """``with located(where):`` what is recorded in this block comes from ``where``; errors still point at the call."""
+
+    def __init__(self, where: Location | None):
+        self._where = where
+
+    def __enter__(self) -> None:
+        self._token = _place.set(self._where)
+
+    def __exit__(self, *exc: object) -> None:
+        _place.reset(self._token)
+
+
 def user_location(columns: bool = False) -> Location | None:
     """The innermost frame outside of jitorch; ``columns`` costs more and is for errors."""
+    if not columns and (place := _place.get()) is not None:
+        return place
     frame: FrameType | None = sys._getframe(1)
     known = _internal_files.get
     while frame is not None:

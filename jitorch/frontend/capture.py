@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import CodeType
 from typing import Any
 
 import numpy as np
@@ -55,8 +56,9 @@ class Frozen:
 class Captured:
     """``graph`` takes the tensors among the arguments, then ``tensors``; ``result`` holds a `Slot` for each output.
 
-    ``facts``: what was assumed of symbolic sizes.  ``frozen``: the values that were taken as they were.
-    ``dropped``: tensors in whose place in a Python object the function put another one, which is not done.
+    ``facts``: what was assumed of symbolic sizes.  ``frozen``: the values that were taken as they were.  ``dropped``:
+    tensors in whose place in a Python object the function put another one, which is not done.  ``functions``: those
+    that were run.
     """
 
     graph: Graph
@@ -66,6 +68,7 @@ class Captured:
     notes: tuple[Note | str, ...] = ()
     frozen: list[Frozen] = field(default_factory=list)
     dropped: list[Tensor] = field(default_factory=list)
+    functions: tuple[CodeType, ...] = ()
 
 
 def leaves(tree: Any) -> Iterator[Any]:
@@ -122,7 +125,10 @@ def capture(
         raise staging_error(function, staged.refused)
     graph = _Closing(builder, traced, stand_ins, kinds)
     dropped = builder.trace.journal.dropped_tensors()
-    return Captured(graph.graph, graph.tensors, graph.result, traced.facts, traced.notes, builder.taken, dropped)
+    functions = tuple(dict.fromkeys(staged.functions.values()))
+    return Captured(
+        graph.graph, graph.tensors, graph.result, traced.facts, traced.notes, builder.taken, dropped, functions
+    )
 
 
 def staging_error(function: Any, refused: Refuse) -> StagingError:

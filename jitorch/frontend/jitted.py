@@ -153,6 +153,7 @@ class Jitted:
         self._plan: np.ndarray[Any, Any] | None = None
         self._dynamic: frozenset[Path] = frozenset()
         self._shapes: dict[Path, list[tuple[Any, ...]]] = {}
+        self.origins: tuple[types.CodeType, ...] = ()  # the functions of which ``function`` is the captured graph
         self._reasons: list[str] = []  # why records on the disk were not used
         self._lock = threading.RLock()
         if isinstance(function, (types.FunctionType, types.MethodType)):
@@ -457,7 +458,7 @@ class Jitted:
         for number, entry in enumerate(reversed(self.entries), 1):
             lines += explain_entry(number, entry)
         if source and self.entries:
-            lines += ["", *listing(self.entries, self._backend())]
+            lines += ["", *listing(self.entries, self._backend(), self.origins)]
         return "\n".join(lines)
 
     def sources(self) -> dict[str, str]:

@@ -28,17 +28,21 @@ _LEGEND = {
 INDENT = "    "
 
 
-def listing(entries: Sequence[Any], backend: str) -> list[str]:
-    """The functions that the latest trace ran, its kernels and guards, of `jitted.Entry` objects, the latest first."""
+def listing(entries: Sequence[Any], backend: str, functions: Sequence[CodeType] = ()) -> list[str]:
+    """The functions that the latest trace ran, its kernels and guards, of `jitted.Entry` objects, the latest first.
+
+    ``functions``: those that a captured graph came from.
+    """
     entry = entries[0]
     staged = entry.traced.staged
     kernels = _Kernels(entry, backend)
     marks = _marks(entry, kernels)
     lines = [f"source of trace {len(entries)}:"]
-    if not staged.functions:
+    run = dict.fromkeys([*functions, *staged.functions.values()])
+    if not run:
         lines.append("  the trace is from the disk: no source was run")
     used: set[str] = set()
-    for code in dict.fromkeys(staged.functions.values()):
+    for code in run:
         if not is_internal(code):
             lines += _function(code, marks, used)
     lines += [f"  {word + ':':14}{text}" for word, text in _LEGEND.items() if word in used]

@@ -14,7 +14,7 @@ from typing import Any
 
 from jitorch import dims
 from jitorch.dims import Dim, Facts, Guard, SymDim
-from jitorch.errors import ArgumentError, CheckFailed, CompilerBug, UserError
+from jitorch.errors import ArgumentError, CheckFailed, CompilerBug, UserError, located
 from jitorch.frontend.capture import Captured, Slot, capture, leaves, replaced
 from jitorch.frontend.check import Report
 from jitorch.frontend.code import python_code
@@ -53,7 +53,8 @@ class GraphCall:
         for node in graph.nodes:
             operands = tuple(None if v is None else values[v] for v in node.inputs)
             try:
-                made = dispatch.current().apply(node.op, operands, node.attrs)
+                with located(node.loc):
+                    made = dispatch.current().apply(node.op, operands, node.attrs)
             except CheckFailed as error:
                 raise CheckFailed(error.code, node.loc) from None
             values.update(zip(node.outputs, made if isinstance(made, tuple) else (made,)))
@@ -305,6 +306,7 @@ def trace_function(
     )
     places = [held(x) or ({"": x}, "") for x in found.tensors]
     traced = TracedFunction(call, arguments, keywords, places)
+    traced.compiled.origins = found.functions
     traced.parameter_names = names
     return traced, found, pattern
 

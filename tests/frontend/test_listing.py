@@ -120,4 +120,6 @@ def test_a_trace_from_the_disk_was_not_run(tmp_path: Path) -> None:
 def test_scripts_and_traces_have_it_too() -> None:
     traced = jitorch.jit.trace(helper, jitorch.ones(2, 2))
     traced(jitorch.ones(2, 2))
-    assert "why it was traced:" in traced.explain(source=True)
+    shown = traced.explain(source=True)
+    assert marked(shown, "return h.exp().sum(1) + len(h.shape) * unused").startswith("k")
+    assert "why it was traced:" in shown
