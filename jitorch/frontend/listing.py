@@ -195,9 +195,9 @@ def _run_lines(code: CodeType) -> Iterator[int]:
 
 # -- guards ----------------------------------------------------------------------------------------------------
 def _guards(staged: Any) -> list[str]:
-    """The guards, by the line that read what they are about."""
-    places: Sequence[Location | None] = staged.guard_lines or [None] * len(staged.guards)
+    """The guards, each with the line of the user that read what it is about; the library's reads have none."""
+    places: Sequence[Line | None] = staged.guard_lines or [None] * len(staged.guards)
     lines = [f"guards: {len(staged.guards)}"]
     for guard, where in zip(staged.guards, places):
-        lines.append(f"  {guard}" + (f" ({where})" if where is not None else ""))
+        lines.append(f"  {guard}" + (f" ({Location(*where)})" if where is not None else ""))
     return lines

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import CodeType
 from typing import Any
 
-from jitorch.errors import Location, location_of
+from jitorch.errors import location_of
 from jitorch.frontend.python import paths
 from jitorch.frontend.python.guards import Check, Guard, compile_guards
 from jitorch.frontend.python.outputs import Finish, compile_outputs, distinct_guards
@@ -39,7 +39,7 @@ class Staged:
     is_pure: bool  # whether the function wrote nothing that exists outside of it
     functions: dict[str, CodeType]  # qualified name and place of each function traced -> its code
     seconds: float  # time spent in Python: rewriting, running, recording, compiling the guards
-    guard_lines: tuple[Location | None, ...] = ()  # where what each guard is about was read
+    guard_lines: tuple[tuple[str, int] | None, ...] = ()  # file and line that read what each is about
 
 
 def stage(

@@ -6,6 +6,7 @@ first read at, and which objects the traced code itself made.
 
 from __future__ import annotations
 
+import sys
 import types
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from jitorch.errors import Location, user_location
+from jitorch.errors import is_internal
 from jitorch.frontend.python import paths
 from jitorch.frontend.python.guards import FunctionKey, Guard
 from jitorch.frontend.python.journal import MISSING, Journal
@@ -53,7 +54,7 @@ class State(ABC):
         self.recorder = recorder
         self.journal = Journal()
         self.guards: list[Guard] = []
-        self.guard_lines: list[Location | None] = []  # where the user's code read what each guard is about
+        self.guard_lines: list[tuple[str, int] | None] = []  # where the user's code read what each is about
         self.functions: dict[str, types.CodeType] = {}
         self._dynamic = dynamic
         self._dynamic_bases = _bases(dynamic)
@@ -93,7 +94,7 @@ class State(ABC):
         if not seen:
             self._guarded.add(key)
             self.guards.append(Guard(path, kind, expected))
-            self.guard_lines.append(user_location())
+            self.guard_lines.append(_traced_line())
 
     def adopt(self, value: Any) -> Any:
         """Mark a mutable object as made by this trace; gives it back."""
@@ -257,6 +258,20 @@ class State(ABC):
         """An iterator from outside has a position that cannot be put back."""
         if is_iterator(value) and self.origin(value) is not None:
             self.refuse("iterator", f"advancing a {type(value).__name__} that existed before the call")
+
+
+def _traced_line() -> tuple[str, int] | None:
+    """File and line of the innermost function that is traced, if it is the user's.
+
+    `user_location` would go on to the user's own line, which takes as long as the rest of reading with a guard.
+    """
+    frame = sys._getframe(2)
+    while frame is not None:
+        code = frame.f_code
+        if is_rewritten(code):
+            return None if is_internal(code) else (code.co_filename, frame.f_lineno)
+        frame = frame.f_back
+    return None
 
 
 def _bases(dynamic: frozenset[Path]) -> set[Path]:
