@@ -60,7 +60,9 @@ class _Kernels:
         self.graphs: dict[str, Graph] = {}
         self.names: dict[str, str] = {}
         self.of_line: dict[Line, dict[str, None]] = {}
-        for compiled in entry.function.compiled if entry.function is not None else ():
+        # What another process compiled is here without its graph.
+        is_here = entry.function is not None and entry.traced.whole is None
+        for compiled in entry.function.compiled if is_here else ():
             origins: Origins = {}
             program = lowered(compiled.graph, backend, origins)
             if program is not None:

@@ -35,7 +35,8 @@ def helper(h):
 
 def marked(shown: str, text: str) -> str:
     """What stands before the number of the line that holds ``text``."""
-    (line,) = [line for line in shown.splitlines() if line.endswith(f"  {text}")]
+    source = shown.partition("source of trace")[2]
+    (line,) = [line for line in source.splitlines() if line.endswith(f"  {text}")]
     return line[: -len(text)].rstrip().rstrip("0123456789").strip()
 
 
