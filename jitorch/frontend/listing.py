@@ -174,7 +174,7 @@ def _function(code: CodeType, marks: dict[Line, str], used: set[str]) -> list[st
     source = linecache.getlines(file)[first - 1 :]
     block = inspect.getblock(source) if source else []
     if not block:
-        return [f"  {code.co_qualname}: no source" if hasattr(code, "co_qualname") else f"  {code.co_name}: no source"]
+        return [f"  {code.co_qualname}: no source"]
     run = set(_run_lines(code)) if "not compiled" not in marks.values() else set[int]()
     shown = [f"  {os.path.basename(file)}"]
     found = {n: marks.get((file, n), "python" if n in run else "") for n in range(first, first + len(block))}
