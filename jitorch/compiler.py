@@ -35,7 +35,9 @@ from jitorch.errors import BackendError
 from jitorch.ir.graph import Graph, Node, Value
 from jitorch.ir.op import Op
 from jitorch.ir.printer import print_graph
+from jitorch.ir.program import Program
 from jitorch.ir.types import ScalarType, TensorType
+from jitorch.lower.names import Origins
 from jitorch.passes import pipeline
 from jitorch.passes.batch import batch_products
 from jitorch.passes.clean import cse, dce, fold
@@ -78,27 +80,53 @@ def compile_graph(graph: Graph, backend: str | None = None, options: Options | N
 
 def _compile(graph: Graph, chosen: Backend, options: Options) -> Compiled:
     extra = plugins.passes(config.current().passes)
-    work = graph.copy()
-    literals = lift_literals(work)
     verdicts = Verdicts(chosen)
-    # An op of somebody else's is known by its body, not by its name: the body may change under it.
-    decompose(work, keep=lambda node: is_own(node.op) or verdicts.takes_whole(node))
-    name_bound_sizes(work)
+    work, literals = _begun(graph, verdicts)
     key = cache_key(work, chosen, options, [text for text, _ in extra])
     artifact = _from_cache(key)
     if artifact is not None:
         return _whole(graph, literals, chosen, artifact, key, cached=True)
-    pipeline.run(work, (dce, simplify, fold, cse, *(change for _, change in extra)))
-    decompose(work, keep=verdicts.takes_whole)
-    count_small_sorts(work, keep=verdicts.takes_whole)
-    pipeline.run(work, (simplify, fold, cse, dce))
-    pipeline.run(work, CONTROL_PASSES)
+    _optimise(work, verdicts, [change for _, change in extra])
     if not gives_bound_sizes(work) and all(verdicts.of(node) == chosen.name for node in work.nodes):
         artifact = chosen.compile(work, options)
         if key is not None:
             _keep(key, artifact)
         return _whole(graph, literals, chosen, artifact, key)
     return _compile_regions(graph, work, literals, verdicts, options)
+
+
+def _begun(graph: Graph, verdicts: Verdicts) -> tuple[Graph, list[np.ndarray[Any, Any]]]:
+    """A copy of ``graph`` as it is known by in the cache, and the constants that it takes as inputs."""
+    work = graph.copy()
+    literals = lift_literals(work)
+    # An op of somebody else's is known by its body, not by its name: the body may change under it.
+    decompose(work, keep=lambda node: is_own(node.op) or verdicts.takes_whole(node))
+    name_bound_sizes(work)
+    return work, literals
+
+
+def _optimise(work: Graph, verdicts: Verdicts, extra: Sequence[Any]) -> None:
+    pipeline.run(work, (dce, simplify, fold, cse, *extra))
+    decompose(work, keep=verdicts.takes_whole)
+    count_small_sorts(work, keep=verdicts.takes_whole)
+    pipeline.run(work, (simplify, fold, cse, dce))
+    pipeline.run(work, CONTROL_PASSES)
+
+
+def lowered(graph: Graph, backend: str, origins: Origins) -> Program | None:
+    """The program that ``graph`` is compiled to, made again; None if no one backend runs all of it by such a program.
+
+    ``origins`` takes the lines that its kernels come from: what a cache holds does not know them.
+    """
+    chosen = available(backend)
+    lower = getattr(chosen, "lowered", None)
+    verdicts = Verdicts(chosen)
+    if lower is None:
+        return None
+    work, _ = _begun(graph, verdicts)
+    _optimise(work, verdicts, [change for _, change in plugins.passes(config.current().passes)])
+    is_whole = not gives_bound_sizes(work) and all(verdicts.of(node) == chosen.name for node in work.nodes)
+    return lower(work, origins) if is_whole else None
 
 
 def _whole(

@@ -14,6 +14,7 @@ import functools
 import linecache
 import os
 import sys
+from contextvars import ContextVar
 from types import CodeType, FrameType
 
 _internal: tuple[str, ...] = (
@@ -98,8 +99,26 @@ def _columns(frame: FrameType) -> tuple[int, int]:
     return -1, -1
 
 
+_place: ContextVar[Location | None] = ContextVar("place", default=None)
+
+
+class located:
+    """``with located(where):`` what is recorded in this block comes from ``where``; errors still point at the call."""
+
+    def __init__(self, where: Location | None):
+        self._where = where
+
+    def __enter__(self) -> None:
+        self._token = _place.set(self._where)
+
+    def __exit__(self, *exc: object) -> None:
+        _place.reset(self._token)
+
+
 def user_location(columns: bool = False) -> Location | None:
     """The innermost frame outside of jitorch; ``columns`` costs more and is for errors."""
+    if not columns and (place := _place.get()) is not None:
+        return place
     frame: FrameType | None = sys._getframe(1)
     known = _internal_files.get
     while frame is not None:
@@ -113,12 +132,28 @@ def user_location(columns: bool = False) -> Location | None:
     return None
 
 
+def location_of(error: BaseException) -> Location | None:
+    """The user's line, the innermost one, that raised ``error``."""
+    found: Location | None = None
+    traceback = error.__traceback__
+    while traceback is not None:
+        code = traceback.tb_frame.f_code
+        if not is_internal(code):
+            found = Location(code.co_filename, traceback.tb_lineno)
+        traceback = traceback.tb_next
+    return found
+
+
 class JitorchError(Exception):
     """The base of all errors that jitorch raises on purpose.
 
     ``what`` says in one line what is wrong.  ``expected`` and ``actual`` are shown one under the
     other; ``hint`` says what to do; ``where`` is the user's line, found on the stack if not given.
+
+    ``identifier``, such as ``JT0100``, tells the kind of error; it stays what it is from version to version.
     """
+
+    identifier = "JT0000"
 
     def __init__(
         self,
@@ -134,6 +169,11 @@ class JitorchError(Exception):
         self.where = where if where is not None else user_location(columns=True)
         super().__init__(what)
 
+    @property
+    def section(self) -> str:
+        """The section of docs/errors.md about this error."""
+        return type(self).__name__
+
     def __str__(self) -> str:
         lines = [self.what]
         if self.expected is not None:
@@ -147,52 +187,109 @@ class JitorchError(Exception):
             lines += [" " * len(prefix) + carets for carets in excerpt[1:]]
         if self.hint is not None:
             lines.append(f"  hint:     {self.hint}")
-        lines.append(f"  see:      docs/errors.md#{type(self).__name__}")
+        lines.append(f"  see:      docs/errors.md#{self.section} ({self.identifier})")
         return "\n".join(lines)
 
 
 class UserError(JitorchError):
     """The caller's code or data is at fault."""
 
+    identifier = "JT0001"
+
 
 class ShapeError(UserError, RuntimeError):
     """Sizes or ranks do not fit together."""
+
+    identifier = "JT0100"
 
 
 class DTypeError(UserError, RuntimeError):
     """A dtype that the operation does not take, or that a result cannot be stored in."""
 
+    identifier = "JT0200"
+
 
 class DeviceError(UserError, RuntimeError):
     """A device that is not there, or tensors on different devices."""
+
+    identifier = "JT0300"
 
 
 class ArgumentError(UserError, TypeError):
     """A missing, unknown or wrongly typed argument."""
 
+    identifier = "JT0400"
+
 
 class ValueRangeError(UserError, ValueError, RuntimeError):
     """An argument of the right type with a value outside of what is allowed."""
+
+    identifier = "JT0500"
 
 
 class TensorIndexError(UserError, IndexError):
     """An index or an axis out of range."""
 
+    identifier = "JT0600"
+
 
 class AutogradError(UserError, RuntimeError):
     """A gradient was asked for that cannot be computed."""
+
+    identifier = "JT0700"
 
 
 class StateDictError(UserError, RuntimeError):
     """A state dict that does not fit the module or the optimiser it is loaded into."""
 
+    identifier = "JT0800"
+
 
 class LinAlgError(UserError, RuntimeError):
     """A matrix without the inverse or the factors that were asked for."""
 
+    identifier = "JT0900"
+
+
+STAGING = {
+    "data": "JT1001", "effect": "JT1002", "unknown-call": "JT1003", "source": "JT1004", "syntax": "JT1005",
+    "ignored": "JT1006", "iterator": "JT1007", "numpy": "JT1008", "object": "JT1009", "escape": "JT1010",
+    "join": "JT1011", "loop": "JT1012", "raises": "JT1013", "branch-write": "JT1014", "gradient-mode": "JT1015",
+    "alias": "JT1016", "outside-tensor": "JT1017", "side-effect": "JT1018", "result": "JT1019",
+}  # fmt: skip
+"""Why a function cannot be staged: the reasons of a `StagingError`, with their identifiers."""
+
 
 class StagingError(UserError, RuntimeError):
-    """`@jit` met something that it cannot stage and was told not to fall back to eager."""
+    """Something that cannot be staged, where nothing may run eagerly; ``reason`` is a key of `STAGING`, or None."""
+
+    identifier = "JT1000"
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        expected: object = None,
+        actual: object = None,
+        hint: str | None = None,
+        where: Location | None = None,
+        reason: str | None = None,
+    ):
+        super().__init__(what, expected=expected, actual=actual, hint=hint, where=where)
+        self.reason = reason
+        if reason is not None:
+            self.identifier = STAGING[reason]
+
+    @property
+    def section(self) -> str:
+        return type(self).__name__ if self.reason is None else self.identifier
+
+
+COMPILE = {
+    "type-mismatch": "JT1101", "undefined": "JT1102", "unsupported": "JT1103", "unknown-member": "JT1104",
+    "arguments": "JT1105", "annotation": "JT1106", "no-source": "JT1107", "not-saveable": "JT1108",
+}  # fmt: skip
+"""The codes of a `CompileError`, with their identifiers."""
 
 
 class CompileError(UserError, RuntimeError):
@@ -201,6 +298,8 @@ class CompileError(UserError, RuntimeError):
     ``code`` is a stable word for the kind of mistake: ``type-mismatch``, ``undefined``, ``unsupported``,
     ``unknown-member``, ``arguments``, ``annotation``, ``no-source`` or ``not-saveable``.
     """
+
+    identifier = "JT1100"
 
     def __init__(
         self,
@@ -214,51 +313,84 @@ class CompileError(UserError, RuntimeError):
     ):
         super().__init__(what, expected=expected, actual=actual, hint=hint, where=where)
         self.code = code
+        self.identifier = COMPILE[code]
+
+    @property
+    def section(self) -> str:
+        return self.identifier
 
     def __str__(self) -> str:
         return f"[{self.code}] {super().__str__()}"
 
 
+class TracingCheckError(UserError, RuntimeError):
+    """A second run of a traced function gave another program or another result than the first."""
+
+    identifier = "JT1200"
+
+
+class TracerWarning(Warning):
+    """A value was taken as it was when a function was traced, as ``allow_frozen`` permits."""
+
+
 class UnsupportedError(UserError, NotImplementedError):
     """A documented PyTorch feature that jitorch does not have (yet)."""
+
+    identifier = "JT1300"
 
 
 class BackendError(UserError, RuntimeError):
     """A backend is unknown, unavailable, or refused a graph."""
 
+    identifier = "JT1400"
+
 
 class PluginError(UserError, RuntimeError):
     """A plugin could not be loaded, or two plugins claim one name."""
+
+    identifier = "JT1500"
 
 
 class MissingExtraError(UserError, ImportError):
     """An optional package is not installed; the hint names the extra."""
 
+    identifier = "JT1600"
+
 
 class ParseError(UserError, ValueError):
     """Text that is not valid IR."""
+
+    identifier = "JT1700"
 
 
 class SavedModelError(UserError, ValueError, RuntimeError):
     """A file that `jit.load` refuses: damaged, of another version, or with what no script has."""
 
+    identifier = "JT1800"
+
 
 class KernelError(UserError, RuntimeError):
     """Native code stopped in good order, such as for want of memory."""
+
+    identifier = "JT1900"
 
 
 class CheckFailed(UserError, AssertionError):
     """A check in compiled code failed; ``code`` tells which.  Nothing was written by the program that made it."""
 
-    def __init__(self, code: int):
+    identifier = "JT2000"
+
+    def __init__(self, code: int, where: Location | None = None):
         self.code = code
         super().__init__(
-            "a check failed", actual=f"check {code}", hint="run the code without @jit to see its own error"
+            "a check failed", actual=f"check {code}", hint="run the code without @jit to see its own error", where=where
         )
 
 
 class CompilerBug(JitorchError, RuntimeError):
     """jitorch broke one of its own rules.  ``ir`` reproduces it; please report it."""
+
+    identifier = "JT9000"
 
     def __init__(self, what: str, *, ir: object = None, expected: object = None, actual: object = None):
         self.ir = ir
@@ -271,3 +403,5 @@ class CompilerBug(JitorchError, RuntimeError):
 
 class VerifyError(CompilerBug):
     """A graph, kernel or program that breaks the rules of its language."""
+
+    identifier = "JT9100"

@@ -15,16 +15,12 @@ import types
 from importlib import import_module
 from typing import Any
 
-import numpy as np
-
-from jitorch.errors import ArgumentError, StagingError
-from jitorch.frontend.defaults import default_generator
+from jitorch.errors import ArgumentError
 from jitorch.frontend.jitted import Jitted
 from jitorch.frontend.modes import disable
 from jitorch.frontend.python.marks import ignore, unroll
-from jitorch.tensor import Tensor
 
-__all__ = ["Jitted", "disable", "ignore", "jit", "trace", "unroll"]
+__all__ = ["Jitted", "disable", "ignore", "jit", "unroll"]
 
 
 def jit(
@@ -71,45 +67,6 @@ def jit(
     return Jitted(function, fullgraph=fullgraph, backend=backend, dynamic=dynamic, checks=check)
 
 
-def trace(
-    function: Any, example_inputs: Any, *, check_trace: bool = True, check_tolerance: float = 1e-5, strict: bool = True
-) -> Jitted:
-    """Compile ``function`` for ``example_inputs`` (a tensor or a tuple), run it on them, and check the result.
-
-    Unlike PyTorch's, the trace is guarded: a call that does not fit it is traced anew, and Python that depends on the
-    data of a tensor is a `StagingError` at its line, never frozen.  The check runs the function eagerly with the same
-    random numbers and raises a `StagingError` that names the first result which differs by more than
-    ``check_tolerance`` (relative and absolute).  What the function writes, it writes in both runs, so check a
-    training step with ``check_trace=False``.  ``strict`` is accepted for PyTorch's sake.
-    """
-    arguments = example_inputs if isinstance(example_inputs, tuple) else (example_inputs,)
-    compiled = jit(function, fullgraph=True)
-    state = default_generator.get_state()
-    result = compiled(*arguments)
-    if check_trace:
-        default_generator.set_state(state)
-        with disable():
-            expected = function(*arguments)
-        _compare(result, expected, check_tolerance, "result")
-    return compiled
-
-
-def _compare(actual: Any, expected: Any, tolerance: float, where: str) -> None:
-    if isinstance(expected, Tensor):
-        close = isinstance(actual, Tensor) and actual.type == expected.type
-        pair = (actual.detach().numpy(), expected.detach().numpy()) if close else (0, 1)
-        if not np.allclose(*pair, rtol=tolerance, atol=tolerance, equal_nan=True):
-            raise StagingError(f"the trace and the function differ: {where}", expected=expected, actual=actual)
-    elif isinstance(expected, dict):
-        for key, value in expected.items():
-            _compare(actual[key], value, tolerance, f"{where}[{key!r}]")
-    elif isinstance(expected, (list, tuple)):
-        for i, (a, b) in enumerate(zip(actual, expected, strict=True)):
-            _compare(a, b, tolerance, f"{where}[{i}]")
-    elif actual != expected:
-        raise StagingError(f"the trace and the function differ: {where}", expected=expected, actual=actual)
-
-
 _MARKS = ("Attribute", "Final", "annotate", "export", "interface", "is_scripting", "is_tracing",
           "optimized_execution", "script_method", "unused")  # fmt: skip
 _LATE = {name: ("jitorch.frontend.script.marks", name) for name in _MARKS} | {
@@ -124,16 +81,22 @@ _LATE = {name: ("jitorch.frontend.script.marks", name) for name in _MARKS} | {
     "save": ("jitorch.saved", "save"),
     "script": ("jitorch.frontend.script.door", "script"),
     "script_if_tracing": ("jitorch.frontend.script.door", "script"),
+    "trace": ("jitorch.nn.traced_module", "trace"),
+    "trace_module": ("jitorch.nn.traced_module", "trace_module"),
+    "TracedModule": ("jitorch.nn.traced_module", "TracedModule"),
+    "TracedFunction": ("jitorch.frontend.tracing", "TracedFunction"),
+    "TracingCheckError": ("jitorch.errors", "TracingCheckError"),
+    "TracerWarning": ("jitorch.errors", "TracerWarning"),
 }
 
 
 def __getattr__(name: str) -> Any:
-    # The script compiler is imported when it is first used.
+    # The script compiler and what stands above this module is imported when it is first used.
     if name not in _LATE:
         raise AttributeError(f"module 'jitorch.jit' has no attribute {name!r}")
     module, attribute = _LATE[name]
-    if name == "script":
-        import_module("jitorch.saved")  # which tells the compiler how modules are scripted and scripts saved
+    if name in ("script", "trace", "trace_module"):
+        import_module("jitorch.saved")  # which tells these how modules are scripted, and how they are saved
     # Not kept here: `isinstance` would hide Python's own from this module.
     return getattr(import_module(module), attribute)
 

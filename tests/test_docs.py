@@ -46,29 +46,70 @@ WITHOUT_EXAMPLE = {
 }  # fmt: skip
 
 
+KINDS = {f"StagingError {reason}": name for reason, name in errors.STAGING.items()} | {
+    f"CompileError {code}": name for code, name in errors.COMPILE.items()
+}
+"""What has a section within that of its class: the identifier of each kind."""
+
+
 def section(name: str) -> str:
+    """The text under a heading, without what stands under smaller ones."""
     text = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
-    return text.split(f"\n## {name}\n")[1].split("\n## ")[0]
+    found = re.search(rf"^#+ {name}\n(.*?)(?=^##|\Z)", text, re.MULTILINE | re.DOTALL)
+    assert found is not None, name
+    return found[1]
+
+
+def examples(name: str, what: str) -> list[str]:
+    return re.findall(rf"^```python {what}\n(.*?)^```", section(name), re.MULTILINE | re.DOTALL)
+
+
+def run(code: str, tmp_path: Path) -> Path:
+    """Run a block of the page as a file of its own, after the page's names."""
+    (setup,) = examples("Errors", "setup")
+    names: dict[str, object] = {"__name__": "example"}
+    exec(setup, names)
+    path = tmp_path / "example.py"  # @jit reads source files
+    path.write_text(code, encoding="utf-8")
+    exec(compile(code, str(path), "exec"), names)
+    return path
 
 
 @pytest.mark.parametrize("name", ERRORS)
 def test_the_example_of_an_error_raises_it(name, tmp_path):
-    text = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
-    example = re.findall(r"^```python raises\n(.*?)^```", section(name), re.MULTILINE | re.DOTALL)
+    found = examples(name, "raises")
     if name in WITHOUT_EXAMPLE:
-        assert example == []
+        assert found == []
         return
-    (code,) = example
-    names: dict[str, object] = {}
-    (setup,) = re.findall(r"^```python setup\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    exec(setup, names)
-    path = tmp_path / "example.py"  # @jit reads source files
-    path.write_text(code, encoding="utf-8")
+    (code,) = found
     with pytest.raises(getattr(errors, name)) as caught:
-        exec(compile(code, str(path), "exec"), names)
+        run(code, tmp_path)
     assert type(caught.value).__name__ == name
     assert caught.value.where is not None
-    assert caught.value.where.file == str(path)
+    assert caught.value.where.file == str(tmp_path / "example.py")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_example_of_a_kind_of_error_raises_it(kind, tmp_path):
+    (code,) = examples(KINDS[kind], "raises")
+    with pytest.raises(errors.UserError) as caught:
+        run(code, tmp_path)
+    assert caught.value.identifier == KINDS[kind]
+    assert type(caught.value).__name__ == kind.split()[0]
+    assert f"see:      docs/errors.md#{KINDS[kind]} ({KINDS[kind]})" in str(caught.value)
+    text = section(KINDS[kind])
+    assert "**Means.**" in text and "**Write instead.**" in text
+
+
+@pytest.mark.parametrize("name", [n for n in KINDS.values() if n not in ("JT1004", "JT1013")])
+def test_what_to_write_instead_works(name, tmp_path):
+    (code,) = examples(name, "instead")
+    run(code, tmp_path)
+
+
+def test_identifiers_are_in_the_sections():
+    for name in ERRORS:
+        assert section(name).lstrip().startswith(f"`{vars(errors)[name].identifier}`.")
 
 
 def test_the_error_shown_first_is_what_is_printed(tmp_path):

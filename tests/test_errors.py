@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import functools
+import inspect
+from pathlib import Path
 
+import jitorch
 from jitorch import errors
 
 
@@ -47,3 +51,54 @@ def test_errors_point_past_cached_properties_and_context_managers():
     with block() as other:
         assert place is not None and other is not None
         assert place.file == other.file == __file__
+
+
+IDENTIFIERS = {
+    "JT0000": "JitorchError", "JT0001": "UserError", "JT0100": "ShapeError", "JT0200": "DTypeError",
+    "JT0300": "DeviceError", "JT0400": "ArgumentError", "JT0500": "ValueRangeError", "JT0600": "TensorIndexError",
+    "JT0700": "AutogradError", "JT0800": "StateDictError", "JT0900": "LinAlgError", "JT1000": "StagingError",
+    "JT1001": "data", "JT1002": "effect", "JT1003": "unknown-call", "JT1004": "source", "JT1005": "syntax",
+    "JT1006": "ignored", "JT1007": "iterator", "JT1008": "numpy", "JT1009": "object", "JT1010": "escape",
+    "JT1011": "join", "JT1012": "loop", "JT1013": "raises", "JT1014": "branch-write", "JT1015": "gradient-mode",
+    "JT1016": "alias", "JT1017": "outside-tensor", "JT1018": "side-effect", "JT1019": "result",
+    "JT1100": "CompileError", "JT1101": "type-mismatch", "JT1102": "undefined", "JT1103": "unsupported",
+    "JT1104": "unknown-member", "JT1105": "arguments", "JT1106": "annotation", "JT1107": "no-source",
+    "JT1108": "not-saveable", "JT1200": "TracingCheckError", "JT1300": "UnsupportedError", "JT1400": "BackendError",
+    "JT1500": "PluginError", "JT1600": "MissingExtraError", "JT1700": "ParseError", "JT1800": "SavedModelError",
+    "JT1900": "KernelError", "JT2000": "CheckFailed", "JT9000": "CompilerBug", "JT9100": "VerifyError",
+}  # fmt: skip
+"""What each identifier stands for, for ever: entries are added, and neither changed nor removed."""
+
+
+def test_identifiers_stay_what_they_are():
+    classes = {
+        value.identifier: name
+        for name, value in vars(errors).items()
+        if inspect.isclass(value) and issubclass(value, errors.JitorchError)
+    }
+    kinds = {n: k for k, n in (errors.STAGING | errors.COMPILE).items()}
+    assert len(classes) + len(kinds) == len(classes | kinds)
+    assert (classes | kinds).items() <= IDENTIFIERS.items()
+
+
+def reasons_given() -> dict[str, str]:
+    """The reason of every refusal in the source, by its place; "" where it is no literal."""
+    found = {}
+    folder = Path(jitorch.__file__).parent / "frontend"
+    for path in folder.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call) or not node.args:
+                continue
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            if name in ("Refuse", "AllRaise", "refuse", "refuse_changing"):
+                reason = node.args[0]
+                value = reason.value if isinstance(reason, ast.Constant) else ""
+                found[f"{path.name}:{node.lineno}"] = str(value)
+    return found
+
+
+def test_every_refusal_has_a_reason_that_is_known():
+    given = reasons_given()
+    passed_on = {place for place, reason in given.items() if not reason}
+    assert {place.partition(":")[0] for place in passed_on} == {"state.py"}
+    assert {reason for reason in given.values() if reason} | {"syntax", "result"} == set(errors.STAGING)

@@ -74,7 +74,7 @@ def program_manifest(region: Graph, program: Program, symbol: str) -> dict[str, 
         "symbols": [s.name for s in region.symbols],
         "outputs": len(program.outputs),
         "kernels": len(program.kernels),
-        "arena": 0 if program.arena is None else _encode(program.arena),
+        "arena": 0 if program.arena is None else encode_size(program.arena),
     }
 
 
@@ -116,7 +116,7 @@ class ProgramExecutable:
             addresses.append(0)
         arena = self.arena
         if arena:
-            arena = _arenas.at_least(arena if isinstance(arena, int) else _evaluate(arena, dims))
+            arena = _arenas.at_least(arena if isinstance(arena, int) else evaluate_size(arena, dims))
         status = self.function(self._pack_pointers(*addresses), numbers, arena)
         if status:
             raise_status(status, self.name)
@@ -203,7 +203,7 @@ _NOTHING = bytes(8)
 _DOUBLE, _BITS = struct.Struct("d"), struct.Struct("q")
 
 
-def _encode(e: k.Expr) -> Any:
+def encode_size(e: k.Expr) -> Any:
     """A size expression as JSON: a number, a name, or [function, operands]."""
     match e:
         case k.Const(int(value)):
@@ -211,7 +211,7 @@ def _encode(e: k.Expr) -> Any:
         case k.Var(name):
             return name
         case k.Call(fn, args) if fn in _ARITHMETIC:
-            return [fn, *map(_encode, args)]
+            return [fn, *map(encode_size, args)]
     raise BackendError(f"a size cannot be computed from {e}")
 
 
@@ -226,10 +226,11 @@ _ARITHMETIC: Mapping[str, Callable[[int, int], int]] = {
 }
 
 
-def _evaluate(e: Any, dims: Mapping[str, int]) -> int:
+def evaluate_size(e: Any, dims: Mapping[str, int]) -> int:
+    """What `encode_size` gave, as a number."""
     if isinstance(e, int):
         return e
     if isinstance(e, str):
         return dims[e]
     fn, x, y = e
-    return _ARITHMETIC[fn](_evaluate(x, dims), _evaluate(y, dims))
+    return _ARITHMETIC[fn](evaluate_size(x, dims), evaluate_size(y, dims))

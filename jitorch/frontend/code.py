@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from jitorch.dims import SymDim
+from jitorch.dims import Symbol, SymDim, fold
 from jitorch.dtypes import DType, promote_types
 from jitorch.errors import UnsupportedError
 from jitorch.ir.graph import Graph, Node, Value, identity
@@ -65,6 +65,8 @@ class _Writer:
         self.taken = {"jitorch", "OPS"}
         self.count = 0
         self.results: set[Value] = set()  # what graphs return
+        self.sizes: dict[Symbol, str] = {}  # the names of symbolic sizes
+        self.read_sizes: set[Symbol] = set()  # those that the code uses
 
     # -- functions -------------------------------------------------------------------------------
     def function(self, graph: Graph, name: str, indent: str) -> Iterator[str]:
@@ -76,7 +78,12 @@ class _Writer:
         for value in graph.inputs:
             yield f"{indent}{INDENT}{self.names[value]},  # {value.type}"
         yield f"{indent}):"
-        yield from self.block(graph, indent + INDENT)
+        for symbol in graph.symbols:
+            self.sizes[symbol] = _identifier(symbol.name, self.taken)
+            self.taken.add(self.sizes[symbol])
+        body = list(self.block(graph, indent + INDENT))
+        yield from self._shapes(graph, indent + INDENT)
+        yield from body
         for i, o in graph.writes:
             target, source = self.names[graph.inputs[i]], self.text(graph.outputs[o])
             if target != source:
@@ -84,6 +91,19 @@ class _Writer:
         written = {o for _, o in graph.writes}
         results = [self.text(v) for o, v in enumerate(graph.outputs) if o not in written]
         yield f"{indent}{INDENT}return {results[0] if len(results) == 1 else self._tuple(results)}"
+
+    def _shapes(self, graph: Graph, indent: str) -> Iterator[str]:
+        """The symbolic sizes that the code uses, read from the inputs that show them."""
+        for symbol in graph.symbols:
+            places = (
+                (value, axis)
+                for value in graph.inputs
+                for axis, dim in enumerate(getattr(value.type, "shape", ()))
+                if dim == symbol.dim
+            )
+            if symbol in self.read_sizes:
+                value, axis = next(places)
+                yield f"{indent}{self.sizes[symbol]} = {self.names[value]}.shape[{axis}]"
 
     def block(self, graph: Graph, indent: str) -> Iterator[str]:
         self.results.update(graph.outputs)
@@ -182,10 +202,19 @@ class _Writer:
         if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
             return f'float("{value}")'
         if isinstance(value, SymDim):
-            raise UnsupportedError("a program for sizes that are not known has no Python form yet", actual=value)
+            return fold(value, self._size, _sized)
         if isinstance(value, Literal):
             return f"jitorch.tensor({value.array.tolist()!r}, dtype=jitorch.{value.type.dtype.name})"
         return repr(value)
+
+    def _size(self, leaf: Symbol | int) -> str:
+        """A symbolic size by the name that it has in the code."""
+        if isinstance(leaf, int):
+            return str(leaf)
+        if leaf not in self.sizes:
+            raise UnsupportedError("a size that a loop finds out has no Python form", actual=leaf)
+        self.read_sizes.add(leaf)
+        return self.sizes[leaf]
 
     @staticmethod
     def _tuple(items: Sequence[str]) -> str:
@@ -203,6 +232,16 @@ class _Writer:
         """The assignment of an inner graph's results to the names they have outside."""
         results = ", ".join(self.text(v) for v in graph.outputs[: len(names)])
         return f"{indent}{', '.join(names)} = {results}" if names else f"{indent}pass"
+
+
+def _sized(function: str, x: str, y: str) -> str:
+    """One operation on sizes."""
+    if function in ("minimum", "maximum"):
+        return f"{function[:3]}({x}, {y})"
+    return f"({x} {_SIZE_OPERATORS[function]} {y})"
+
+
+_SIZE_OPERATORS = {"add": "+", "mul": "*", "floordiv": "//", "mod": "%"}
 
 
 def _cond(writer: _Writer, node: Node, indent: str) -> Iterator[str]:
@@ -354,4 +393,5 @@ _SPECIAL: dict[str, Callable[[_Writer, Node], str | None]] = {
     "copy": lambda writer, node: f"{writer.operand(node.inputs[0])}.clone()",
     "detach": lambda writer, node: f"{writer.operand(node.inputs[0])}.detach()",
     "begin": lambda writer, node: "None",
+    "size_of": lambda writer, node: writer.value(node.attrs["size"]),
 }

@@ -26,7 +26,7 @@ def explain_entry(number: int, entry: Any) -> list[str]:
         cost = f"{origin} in {compiled.seconds * 1e3:.1f} ms"
         if compiled.memory is not None:
             scratch, results = compiled.memory
-            cost += f"; peak memory {_bytes(scratch + results)}: {_bytes(results)} of results"
+            cost += f"; peak memory {in_bytes(scratch + results)}: {in_bytes(results)} of results"
         lines.append(f"  program {compiled.graph.name} ({cost}):")
         for step in compiled.steps:
             lines.append(f"    {step.artifact.backend}: {_step_text(step)}")
@@ -48,7 +48,8 @@ def _profile(executable: Any) -> list[str]:
     return lines
 
 
-def _bytes(count: int) -> str:
+def in_bytes(count: int) -> str:
+    """A number of bytes, in the unit that fits."""
     size, unit = float(count), "B"
     for larger in ("KiB", "MiB", "GiB"):
         if size < 1024:

@@ -54,6 +54,7 @@ class Stretching:
         for place, added in merge.grown.values():
             if len(added) != 1 or not (isinstance(added[0], (Tensor, Number)) or type(added[0]) in (int, float, bool)):
                 raise Refuse(
+                    "loop",
                     "a loop of unknown length appends something other than one tensor or number in each iteration",
                     hint="collect each part in a list of its own",
                 )

@@ -30,6 +30,7 @@ from jitorch.frontend.check import TOLERANCE, Report, check_graph, compare_resul
 from jitorch.frontend.code import python_code
 from jitorch.frontend.differentiable import GraphFunction
 from jitorch.frontend.explain import explain_entry
+from jitorch.frontend.listing import listing
 from jitorch.frontend.modes import Modes, disabled, modes
 from jitorch.frontend.modes import disable as disabling
 from jitorch.frontend.python import Path, changed_paths, first_failure, store
@@ -152,6 +153,7 @@ class Jitted:
         self._plan: np.ndarray[Any, Any] | None = None
         self._dynamic: frozenset[Path] = frozenset()
         self._shapes: dict[Path, list[tuple[Any, ...]]] = {}
+        self.origins: tuple[types.CodeType, ...] = ()  # the functions of which ``function`` is the captured graph
         self._reasons: list[str] = []  # why records on the disk were not used
         self._lock = threading.RLock()
         if isinstance(function, (types.FunctionType, types.MethodType)):
@@ -389,6 +391,7 @@ class Jitted:
         return StagingError(
             f"cannot compile {getattr(self.__jit_wrapped__, '__qualname__', 'the function')}: {refused.why}",
             where=refused.where,
+            reason=refused.reason,
             hint=refused.hint or "change that line, or leave out fullgraph=True to run such calls eagerly",
         )
 
@@ -442,13 +445,20 @@ class Jitted:
         """The latest trace as Python, op by op; it runs, and computes the same."""
         return python_code(self.graph)
 
-    def explain(self) -> str:
-        """What was compiled, why each time, who runs which part, and what guards protect it."""
+    def explain(self, *, source: bool = False) -> str:
+        """What was compiled, why each time, who runs which part, and what guards protect it.
+
+        With ``source``, also each line of yours that the latest trace ran: the kernels that do it, a branch, loop or
+        check of the program, plain Python while tracing, or why it is not compiled; then each kernel with the bytes it
+        reads and writes, each guard with its line, and what caused each trace.
+        """
         found = self.statistics
         lines = [f"{self!r}: {found.traces} traces, {found.calls} calls, {found.native} native, {found.eager} eager"]
         lines += [f"a record on the disk was not used: {reason}" for reason in self._reasons[:3]]
         for number, entry in enumerate(reversed(self.entries), 1):
             lines += explain_entry(number, entry)
+        if source and self.entries:
+            lines += ["", *listing(self.entries, self._backend(), self.origins)]
         return "\n".join(lines)
 
     def sources(self) -> dict[str, str]:

@@ -54,12 +54,14 @@ class TracedRange:
         """The numbers, where they can be known: sizes become those of this call."""
         start, stop = [fix_size(x) if isinstance(x, SymDim) else x for x in (self.start, self.stop)]
         if isinstance(start, Number) or isinstance(stop, Number):
-            raise Refuse("a range whose length the program computes, outside of a for statement")
+            raise Refuse("loop", "a range whose length the program computes, outside of a for statement")
         return iter(range(start, stop, self.step))
 
 
 def _no_gradient(*args: Any, **attrs: Any) -> Any:
-    raise Refuse("backward(), inside of a loop, to what the loop carries", hint="call backward() after the loop")
+    raise Refuse(
+        "loop", "backward(), inside of a loop, to what the loop carries", hint="call backward() after the loop"
+    )
 
 
 def placeholder_node() -> GradNode:
@@ -203,9 +205,9 @@ class Loops(Stacking):
             now = State(self, variables, start)
             probe = Merge(self.trace, 0, False)
             if now.token is not start.token or self._memory(probe, start, [start, now]):
-                raise Refuse("the test of a loop writes to a tensor or checks something", hint=_TEST)
+                raise Refuse("loop", "the test of a loop writes to a tensor or checks something", hint=_TEST)
             if probe.places(start.python, [start.python, now.python], [False, False]):
-                raise Refuse("the test of a loop changes a variable or an object", hint=_TEST)
+                raise Refuse("loop", "the test of a loop changes a variable or an object", hint=_TEST)
             start.restore()
             side = Side(Level(Graph("body"), entry.cells), start, None)
             self._run(start, side, lambda: flow.without(body(), CONTINUE), variables)
@@ -283,7 +285,7 @@ class Loops(Stacking):
             if isinstance(after, Tensor) and after.requires_grad and not before.requires_grad:
                 return False
             if attempt.finals[number] is not attempt.placeholders[number] and attempt.finals[number] is not after:
-                raise Refuse("two variables of a loop are one object before it and two after an iteration")
+                raise Refuse("loop", "two variables of a loop are one object before it and two after an iteration")
             attempt.finals[number] = after
         return True
 
@@ -293,7 +295,7 @@ class Loops(Stacking):
     def _never(self, flow: Flow, test: Callable[[], Any], pending: Signal) -> Signal:
         """The body always raises: check that it does not run."""
         if pending is not None:
-            raise AllRaise("an iteration that always raises")
+            raise AllRaise("raises", "an iteration that always raises")
         self.builder.check(OPS["logical_not"](flow.decide(test())))
         return None
 
@@ -306,7 +308,7 @@ class Loops(Stacking):
         level, ok = attempt.test
         stretching = Stretching(merge)
         if stretching.lists and self.builder.depth:
-            raise Refuse("a list that a loop appends to inside of another loop or branch of the program")
+            raise Refuse("loop", "a list that a loop appends to inside of another loop or branch of the program")
         count = len(attempt.inputs)
         outputs = self._lift_all(side, [*attempt.finals, *stretching.values])
         self._fill(side, outputs, [*attempt.inputs, *outputs[count:]])
@@ -368,6 +370,7 @@ _TEST = "let the test only compute; do the rest at the end of the body"
 
 def _unsettled(where: Location | None) -> Refuse:
     return Refuse(
+        "loop",
         "a loop whose variables do not settle to fixed types",
         where,
         hint="give each variable of the loop one type and shape before it",

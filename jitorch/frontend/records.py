@@ -81,7 +81,8 @@ def _description(function: Any, digests: Digests) -> str | None:
     if isinstance(function, types.MethodType):
         return f"{_description(function.__func__, digests)} of {digests.type(type(function.__self__))}"
     if not isinstance(function, functools.partial):
-        return digests.type(type(function))
+        # Objects of jitorch's own are not looked into by guards: they say what their calls depend on.
+        return digests.type(type(function)) + getattr(function, "__record_key__", "")
     held = [*function.args, *function.keywords.values()]
     inner = _description(function.func, digests)
     if inner is None or any(type(x) not in (bool, int, str, type(None)) for x in held):

@@ -112,7 +112,7 @@ def plan_outputs(values: Sequence[Any], builder: TraceBuilder) -> tuple[list[Val
         if _mentions(steps, bound):
             # The size is not known to who would apply the steps.
             if root is not None or sharing[t._storage] > 1:
-                raise Refuse("two results that share memory, of a size that the program computes")
+                raise Refuse("alias", "two results that share memory, of a size that the program computes")
             outputs.append(Output(carry(builder.value(t)), False, (), history))
         elif root is not None:
             outputs.append(Output(root.number, True, steps, history))

@@ -120,7 +120,7 @@ class Rolling(Loops):
                 count = len(attempt.body.level.graph.nodes)
                 if isinstance(length, int) and count <= NODES and count * length <= TOTAL:
                     attempt.drop()
-                    raise Refuse("a short loop")
+                    raise Refuse("loop", "a short loop")
                 self.notes.append(Note("a loop of the program, over rows", where))
                 self._finish(flow, entry, attempt, rows, merge, poisoned, kept)
                 return None
@@ -131,7 +131,7 @@ class Rolling(Loops):
             grown |= again.grown.keys()
             for place, key in again.poisoned:
                 poisoned[self._key_of(carried, place), key] = None
-        raise Refuse("a loop whose variables do not settle to fixed types", where)
+        raise Refuse("loop", "a loop whose variables do not settle to fixed types", where)
 
     def _key_of(self, carried: Carried, place: Place) -> int:
         return next(key for key, known in carried.places.items() if known is place)
@@ -168,7 +168,7 @@ class Rolling(Loops):
             entry.restore()
         if side.is_dead:
             drop(level.graph)
-            raise Refuse("a loop that raises")
+            raise Refuse("raises", "a loop that raises")
         if side.signal is not None:
             drop(level.graph)
             raise _Leaves
@@ -238,7 +238,7 @@ class Rolling(Loops):
         outputs = self._lift_all(side, [*finals, *(b for _, b in step.leaves)])
         self._fill(side, outputs, [*attempt.inputs, *outputs[len(attempt.inputs) :]])
         if any(isinstance(v.type, EffectType) for v in outputs[len(finals) :]):
-            raise Refuse("a check in a list")
+            raise Refuse("loop", "a check in a list")
         entry.restore()
         unused = [Value(v.type) for v in outputs[len(attempt.inputs) : len(finals)]]
         uses_index = rows.number is not None
@@ -317,7 +317,7 @@ class Rolling(Loops):
             length = self.trace.binary("add", length, other.length)
         known = self.trace.compare("gt", length, 0)
         if known is False:
-            raise Refuse("an empty list")
+            raise Refuse("loop", "an empty list")
         if known is not True:
             self.builder.check(known)
 
@@ -326,7 +326,7 @@ class Rolling(Loops):
         if not stretches(elements):
             return None
         if any(type(x) is Stretch and x.is_number for x in elements):
-            raise Refuse("numbers in the place of tensors")
+            raise Refuse("loop", "numbers in the place of tensors")
         if all(type(x) is Stretch for x in elements):
             self._not_empty(elements)
         parts: list[Any] = []
@@ -334,7 +334,7 @@ class Rolling(Loops):
             parts += [PUBLIC["stack"](list(group))] if stretch is None else [stretch.stacked]
         rank = parts[0].dim() - (0 if is_new else 1)
         if any(x.dim() != parts[0].dim() for x in parts) or not -rank <= dim < rank:
-            raise Refuse("a list of tensors of different ranks, or an axis that they lack")
+            raise Refuse("loop", "a list of tensors of different ranks, or an axis that they lack")
         # The rows stand along the new axis, or just before the one that they are joined along.
         at = dim % rank
         joined = PUBLIC["cat"](parts) if len(parts) > 1 else OPS["copy"](parts[0])

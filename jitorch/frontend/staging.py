@@ -164,7 +164,11 @@ class Stager:
         except Exception as error:  # noqa: BLE001 - whatever it is, it is what plain Python will raise
             side.error = error
         if dispatch.is_grad_enabled() is not entry.grad:
-            raise Refuse("the gradient mode differs after a branch", hint="use `with no_grad():` inside of the branch")
+            raise Refuse(
+                "gradient-mode",
+                "the gradient mode differs after a branch",
+                hint="use `with no_grad():` inside of the branch",
+            )
         side.end = State(self, variables, entry)
         entry.restore()
 
@@ -173,7 +177,7 @@ class Stager:
         if sides[0].is_dead and sides[1].is_dead:
             for side in sides:
                 drop(side.level.graph)
-            raise AllRaise(f"every path of a branch raises {type(sides[0].error).__name__}")
+            raise AllRaise("raises", f"every path of a branch raises {type(sides[0].error).__name__}")
         alive, dead = sides if sides[1].is_dead else sides[::-1]
         drop(dead.level.graph)
         self.builder.graph.nodes.extend(alive.level.graph.nodes)
@@ -327,7 +331,7 @@ def _signals(merge: Merge, signals: Sequence[Signal]) -> Callable[[Sequence[Any]
             first, second = [DEAD if v is MISSING else v for v in values]
             template = merge.plan(first, second, "what the function returns")
         except Disagree as disagree:
-            raise Refuse(disagree.why, hint=disagree.hint) from None
+            raise Refuse("join", disagree.why, hint=disagree.hint) from None
     if len(kinds) == 1:
         (kind,) = kinds
         if kind == NEXT:

@@ -30,6 +30,9 @@ TRACED_PACKAGES = ("jitorch.nn", "jitorch.optim", "jitorch.utils", "jitorch.mode
 """Parts of jitorch that are plain Python over Tensor: they are traced like the user's own code."""
 
 
+_SIZE_ARITHMETIC = frozenset("add sub mul floordiv mod lt le gt ge eq ne".split())
+
+
 class SymbolicKey:
     """Equals the signature of every tensor that fits a type with symbolic sizes."""
 
@@ -109,10 +112,18 @@ class TensorRecorder:
                 "item(): only a tensor of one element is a Python number", expected="1 element", actual=value.type
             )
         if value.dtype.category > Category.FLOAT:
-            raise Refuse("item() of a complex tensor", hint="use x.real and x.imag")
+            raise Refuse("data", "item() of a complex tensor", hint="use x.real and x.imag")
         scalar = value.reshape(()) if value._type.shape else value
         dtype = (BOOL, INT, FLOAT)[value.dtype.category].dtype
         return OPS["number_of"](scalar if value.dtype is dtype else OPS["cast"](scalar, dtype=dtype))
+
+    def operands(self, name: str, a: Any, b: Any) -> tuple[Any, Any]:
+        """Sizes have the arithmetic of sizes with ints; in everything else they are numbers of run time."""
+        symbolic = isinstance(a, SymDim), isinstance(b, SymDim)
+        if not any(symbolic) or (name in _SIZE_ARITHMETIC and all(isinstance(x, (int, SymDim)) for x in (a, b))):
+            return a, b
+        sized = [OPS["size_of"](size=x) if s else x for x, s in zip((a, b), symbolic)]
+        return tuple(self.number(x) if type(x) is RuntimeScalar else x for x in sized)  # type: ignore[return-value]
 
     def convert(self, value: Any, kind: type) -> Any:
         """``int(value)``, ``float(value)`` or ``bool(value)`` of a tensor or a number of run time."""
@@ -141,6 +152,10 @@ class TensorRecorder:
 
     def check(self, predicate: Any) -> None:
         self.builder.check(predicate)
+
+    @property
+    def has_checks(self) -> bool:
+        return self.builder.token is not None
 
     def negate(self, predicate: Any) -> Any:
         return OPS["logical_not"](predicate)
@@ -182,7 +197,7 @@ class TensorRecorder:
         elif not self.builder.is_stored(tensor):
             setattr(tensor, name, value)
         elif name in ("data", "requires_grad"):
-            raise Refuse(f"assignment to .{name} of a tensor that exists outside")
+            raise Refuse("outside-tensor", f"assignment to .{name} of a tensor that exists outside")
         else:
             self._trace.write_attribute(tensor, name, value)
 
@@ -197,6 +212,9 @@ class TensorRecorder:
         if isinstance(value, SymDim):
             return fix_size(value)
         return self.builder.concretize(value, why)
+
+    def freeze(self, why: str) -> bool:
+        return self.builder.freeze(why)
 
     def written(self) -> Sequence[Any]:
         """Writes go by memory, not by object: the guard is that all memories are still different ones."""

@@ -84,9 +84,13 @@ class TraceBuilder(NestedBuilder):
         out = super().apply(op, operands, attrs)
         for t in out if isinstance(out, tuple) else (out,):
             self.adopt(t)
-        if not dispatch.is_grad_enabled() and any(isinstance(x, Tensor) and x.requires_grad for x in operands):
+        if not dispatch.is_grad_enabled() and self.may_have_history(operands):
             self.stopped.update(self.graph.nodes[-1].outputs)
         return out
+
+    def may_have_history(self, operands: Sequence[Any]) -> bool:
+        """Whether a gradient could flow to one of ``operands``, were gradients enabled."""
+        return any(isinstance(x, Tensor) and x.requires_grad for x in operands)
 
     def _stale_types(self, op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> Any:
         values = [None if x is None or isinstance(x, StaleTensor) else self.lift(x) for x in operands]
@@ -111,6 +115,7 @@ class TraceBuilder(NestedBuilder):
         cell, old = self.cell(target), self.cell(target).value
         if target._storage in self.frozen:
             raise Refuse(
+                "branch-write",
                 "a write to a tensor that is one of several, by a branch or loop before",
                 hint="use the out-of-place form of the operation, such as x = x + y in the place of x += y",
             )
@@ -118,6 +123,7 @@ class TraceBuilder(NestedBuilder):
             base = target if target._base is None else target._base
             if value.requires_grad or target.requires_grad or base.requires_grad:
                 raise Refuse(
+                    "branch-write",
                     "a write with a gradient, in a branch or loop, to a tensor from outside of it",
                     hint="use the out-of-place form of the operation, such as x = x + y in the place of x += y",
                 )
@@ -133,13 +139,13 @@ class TraceBuilder(NestedBuilder):
     def _refuse_history(self, target: Tensor) -> None:
         """Writes of tensors that require grad change the history of all that shows the memory."""
         if target._storage in self.roots:
-            raise Refuse("a tensor from outside is overwritten by one that requires grad")
+            raise Refuse("alias", "a tensor from outside is overwritten by one that requires grad")
         if any(op.name == "detach" for op, _ in target._steps):
-            raise Refuse("a detached alias is overwritten by a tensor that requires grad")
+            raise Refuse("alias", "a detached alias is overwritten by a tensor that requires grad")
 
     def alter(self, tensor: Tensor, what: str) -> None:
         if self.is_stored(tensor):
-            raise Refuse(f"{what} of a tensor that exists outside is set")
+            raise Refuse("outside-tensor", f"{what} of a tensor that exists outside is set")
         if what != "detach_()":
             self.watched = self.watched or user_location()
         super().alter(tensor, what)
@@ -155,9 +161,14 @@ class TraceBuilder(NestedBuilder):
             if known is not None:
                 return known.concrete(why) if isinstance(known, RuntimeScalar) else known
         raise Refuse(
+            "data",
             f"{why} needs a value that is computed by the traced program",
             hint="let a branch, a loop or a tensor operation depend on it, not an object of Python",
         )
+
+    def freeze(self, why: str) -> bool:
+        """Whether the trace may take what differs from call to call as it is now: a guarded one may not."""
+        return False
 
     def _expression(self, value: Value) -> Any:
         """A scalar of the graph as a number or as an expression of run-time scalars, where it is one."""
@@ -183,7 +194,7 @@ class TraceBuilder(NestedBuilder):
             tensor._grad = grad
             return
         if tensor._node is not None and grad is not None:
-            raise Refuse("backward() through the history of a tensor that was computed outside")
+            raise Refuse("outside-tensor", "backward() through the history of a tensor that was computed outside")
         if grad is None and not self.root_graph.nodes and self.trace.journal.attribute(tensor, "_grad") is MISSING:
             self.cleared.append(tensor)
         self.trace.write_attribute(tensor, "_grad", grad)
@@ -194,7 +205,7 @@ class TraceBuilder(NestedBuilder):
             raise stale_error(tensor)
         path = self.trace.path_of(tensor)
         if path is None:
-            raise Refuse("a tensor of another trace")
+            raise Refuse("outside-tensor", "a tensor of another trace")
         root = tensor
         # A part that has a gradient of its own, or is cut off from that of the whole, is an input of its own.
         whole = tensor._root
@@ -216,9 +227,9 @@ class TraceBuilder(NestedBuilder):
             return
         depth = root.cell.depth
         if tensor._steps[:depth] != root.tensor._steps[:depth]:
-            raise Refuse("two tensors show one memory in ways that are not views of each other")
+            raise Refuse("alias", "two tensors show one memory in ways that are not views of each other")
         if tensor.requires_grad != root.tensor.requires_grad:
-            raise Refuse("two tensors share memory, and only one of them requires grad")
+            raise Refuse("alias", "two tensors share memory, and only one of them requires grad")
         self.trace.guard(attr(path, "_storage"), "same", attr(root.path, "_storage"))
 
     def value(self, tensor: Tensor) -> Value:
@@ -226,7 +237,7 @@ class TraceBuilder(NestedBuilder):
         if id(tensor) not in self.checked and self.is_stored(tensor):
             self._check_alias(tensor)
         if found.type != tensor._type:
-            raise Refuse("two tensors show one memory in ways that are not views of each other")
+            raise Refuse("alias", "two tensors show one memory in ways that are not views of each other")
         return found
 
     def number_of(self, scalar: RuntimeScalar) -> Number:
@@ -301,14 +312,19 @@ def trace(
     kwargs: Mapping[str, Any],
     dynamic: frozenset[Path] = frozenset(),
     name: str = "main",
+    builder: TraceBuilder | None = None,
+    facts: Facts | None = None,
 ) -> Traced:
-    """Run ``function`` once and record it.  Nothing outside changes."""
-    builder = TraceBuilder(Graph(name))
+    """Run ``function`` once and record it, by ``builder`` or a new one.  Nothing outside changes.
+
+    ``facts``: where what is assumed of symbolic sizes is kept, for a caller that needs it where tracing fails, too.
+    """
+    builder = TraceBuilder(Graph(name)) if builder is None else builder
     recorder = TensorRecorder(builder)
     tape = Tape(builder)
     token = dispatch.set_grad_enabled_flag(dispatch.is_grad_enabled())
     try:
-        with Facts() as facts, dispatch.interpreting(tape):
+        with Facts() if facts is None else facts as facts, dispatch.interpreting(tape):
             staged = stage(function, args, kwargs, recorder, dynamic)
             if staged.refused is not None:
                 return Traced(builder.graph, staged, [], [], facts.guards)
@@ -323,14 +339,16 @@ def trace(
                     "a hook, an autograd.Function, retain_grad() or requires_grad_() inside, "
                     "with a gradient that is computed outside"
                 )
-                return Traced(graph, replace(staged, refused=Refuse(why, builder.watched)), [], [], facts.guards)
+                return Traced(
+                    graph, replace(staged, refused=Refuse("outside-tensor", why, builder.watched)), [], [], facts.guards
+                )
             bound = bound_sizes(graph)
             if any(s in bound for fact in facts.guards for s in dims.symbols(fact.left, fact.right)):
                 why = "an operation that depends on how often a loop of the program turns"
-                return Traced(graph, replace(staged, refused=Refuse(why)), [], [], facts.guards)
+                return Traced(graph, replace(staged, refused=Refuse("loop", why)), [], [], facts.guards)
             if any(has_size(graph.outputs[i], bound) for i in alive):
                 why = "a result with a gradient, of a size that the program computes"
-                return Traced(graph, replace(staged, refused=Refuse(why)), [], [], facts.guards)
+                return Traced(graph, replace(staged, refused=Refuse("loop", why)), [], [], facts.guards)
             if alive:
                 mark_stopped(graph, builder.stopped)
             cleared = tuple(filter(None, map(builder.trace.path_of, builder.cleared)))

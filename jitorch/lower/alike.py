@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from jitorch.errors import Location
 from jitorch.ir import kernel as k
 from jitorch.ir import program as host
 from jitorch.ir.graph import Value, identity
@@ -24,12 +25,13 @@ Temporaries = Sequence[tuple[k.Buffer, k.Expr]]
 class Cone:
     """What the kernels of a group depend on, told by ``key``; None if an attribute cannot be compared.
 
-    Equal keys have their ``buffers`` and ``scalars`` in the same order.
+    Equal keys have their ``buffers`` and ``scalars`` in the same order.  ``lines``: where the user wrote it.
     """
 
     key: Hashable | None
     buffers: Buffers
     scalars: Scalars
+    lines: tuple[Location, ...] = ()
 
 
 def cone(group: Group, buffers: Buffers, scalars: Scalars) -> Cone:
@@ -42,12 +44,15 @@ def cone(group: Group, buffers: Buffers, scalars: Scalars) -> Cone:
 
     places: dict[Value, int] = {}
     parts: list[Hashable] = [group.split]
+    lines: dict[Location, None] = {}
     for value in _operands_first(values, is_leaf):
         node = value.node
         if node is None or is_leaf(value):
             places.setdefault(value, len(places))
             parts.append((value.type, value in buffers))
             continue
+        if node.loc is not None:
+            lines[node.loc] = None
         operands = tuple(None if v is None else places[v] for v in node.inputs)
         attrs = tuple((name, identity(attr)) for name, attr in node.attrs.items())
         kinds = tuple((places.setdefault(v, len(places)), v.type, v in buffers, v in members) for v in node.outputs)
@@ -62,6 +67,7 @@ def cone(group: Group, buffers: Buffers, scalars: Scalars) -> Cone:
         key,
         {v: buffers[v] for v in places if v in buffers},
         {v: scalars[v] for v in places if v in scalars},
+        tuple(lines),
     )
 
 

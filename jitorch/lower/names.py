@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from jitorch.errors import Location
+
+Origins = dict[str, dict[Location, None]]
+"""The user's lines that each kernel comes from, in order."""
+
 
 class Names:
     """Names that are free in a program, for it and for the blocks in it."""
 
     def __init__(self) -> None:
         self.counts: dict[str, int] = {}
+        self.origins: Origins = {}
 
     def kernel(self, base: str) -> str:
         return f"{base}_{self._next(base)}"

@@ -28,7 +28,7 @@ from jitorch.lower.layout import Layout, layout
 from jitorch.lower.long import long_kernels, long_layout
 from jitorch.lower.matmul import matmul
 from jitorch.lower.memory import plan_memory
-from jitorch.lower.names import Names
+from jitorch.lower.names import Names, Origins
 from jitorch.lower.nests import (
     Buffers,
     Scalars,
@@ -66,15 +66,21 @@ def can_lower(op_name: str, lowering: str | None) -> bool:
     return lowering in ("scalar", "pull", "reduce", "scan", "scatter", "control", "effect")
 
 
-def program(graph: Graph, name: str | None = None, target: Target | str = "cpu") -> host.Program:
+def program(
+    graph: Graph, name: str | None = None, target: Target | str = "cpu", origins: Origins | None = None
+) -> host.Program:
     """Lower ``graph``, which holds primitives only, to a host program over kernels.
 
     Inputs of tensor type become the program's inputs, outputs that are no write-back its outputs (a
     write-back is stored into its input); sizes and Python numbers its scalars, in that order.
-    ``target`` is what recipes schedule for; "cpu" and "gpu" stand for a common one.
+    ``target`` is what recipes schedule for; "cpu" and "gpu" stand for a common one.  ``origins`` takes the lines that
+    the kernels come from.
     """
     chosen = target_of(target)
-    made = reuse_operands(Lowering(graph, name or graph.name, chosen).run())
+    lowering = Lowering(graph, name or graph.name, chosen)
+    made = reuse_operands(lowering.run())
+    if origins is not None:
+        origins.update(lowering.names.origins)
     return plan_memory(in_pieces(stream_results(share_copies(made), chosen)) if chosen.is_cpu else made)
 
 
@@ -342,6 +348,8 @@ class Lowering:
             shared = Shared(name, here, *self._kernels(name, group, node, here, fixed))
             if key is not None:
                 self.shared[key] = shared
+        for kernel in (*shared.once.kernels, *shared.always.kernels):
+            self.names.origins.setdefault(kernel.name, {}).update(dict.fromkeys(here.lines))
         once, always = shared.statements(name, here)
         self.once += once
         base = self._base(node) if node.op.lowering == "scatter" else None

@@ -92,9 +92,9 @@ class ScriptModule(Module, metaclass=_Meta):
             raise UnsupportedError(f"{name} is not compiled", hint="mark it with jit.export")
         return found
 
-    def explain(self) -> str:
+    def explain(self, *, source: bool = False) -> str:
         """What ran natively, what as Python and why: each compiled method, and those that Python code called."""
-        parts = [self._method(name).explain() for name in self._state().entries]
+        parts = [self._method(name).explain(source=source) for name in self._state().entries]
         for path, module in self.named_modules():
             called = [v for v in vars(module).values() if isinstance(v, ScriptMethod) and v.entries]
             for method in called if module is not self else ():

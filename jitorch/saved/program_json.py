@@ -13,7 +13,7 @@ from jitorch.ir.parser import parse_type
 from jitorch.ir.types import Type
 from jitorch.saved.values import DefaultDecoder, Encoder
 
-_SEPARATOR = "\n\n"
+SEPARATOR = "\n\n"
 
 
 def pack_program(program: Program, encoder: Encoder) -> tuple[dict[str, Any], list[str]]:
@@ -50,7 +50,7 @@ def pack_program(program: Program, encoder: Encoder) -> tuple[dict[str, Any], li
 
 def unpack_program(described: Any, texts: str) -> Program:
     """The program, verified; SavedModelError where it is none."""
-    graphs = texts.split(_SEPARATOR) if texts else []
+    graphs = texts.split(SEPARATOR) if texts else []
     reader = _Reader(graphs)
     try:
         program = reader.program(described)
@@ -65,7 +65,7 @@ def unpack_program(described: Any, texts: str) -> Program:
 
 def joined(graphs: list[str]) -> str:
     """The text of all graphs."""
-    return _SEPARATOR.join(graphs)
+    return SEPARATOR.join(graphs)
 
 
 class _Reader:

@@ -8,7 +8,6 @@ from typing import Any, BinaryIO
 import jitorch
 from jitorch import dtypes, nn
 from jitorch.errors import SavedModelError
-from jitorch.frontend.jitted import Jitted
 from jitorch.frontend.script import tables
 from jitorch.frontend.script.door import make_function
 from jitorch.frontend.script.function import build
@@ -17,13 +16,15 @@ from jitorch.frontend.script.program import Program
 from jitorch.nn.module import Module
 from jitorch.nn.parameter import Parameter
 from jitorch.nn.script_module import Script, attach
+from jitorch.nn.traced_module import TracedModule, find_held
 from jitorch.saved import container, weights
-from jitorch.saved.program_json import take, unpack_program
-from jitorch.saved.traced import unpack_traced
+from jitorch.saved.program_json import SEPARATOR, take, unpack_program
+from jitorch.saved.traced import unpack_module, unpack_traced
 from jitorch.saved.values import Decoder
 from jitorch.tensor import Tensor
 
-_KINDS = {"function": ("program", "entry"), "module": ("program", "modules"), "traced": ("traced",)}
+_KINDS = {"function": ("program", "entry"), "module": ("program", "modules"), "traced": ("traced",),
+          "traced_module": ("traced", "modules")}  # fmt: skip
 _MODULE = {
     "class": str, "scripted": bool, "entries": list, "training": bool, "parameters": dict, "buffers": dict,
     "non_persistent": list, "attributes": dict, "modules": dict,
@@ -54,7 +55,9 @@ def load(
     _give_extra(manifest["extra"], _extra_files)
     text = _text(sections["graphs"])
     if kind == "traced":
-        return Jitted(unpack_traced(manifest["traced"], text, Decoder(tensors, {}), arrays))
+        return unpack_traced(manifest["traced"], text, Decoder(tensors, {}), arrays)
+    if kind == "traced_module":
+        return _traced_module(manifest, text, Decoder(tensors, {}), arrays)
     program = unpack_program(manifest["program"], text)
     names = _built(program)
     if kind == "function":
@@ -63,6 +66,22 @@ def load(
             raise SavedModelError("the file has no function of this name", actual=str(manifest["entry"])[:80])
         return make_function(program, record, names)
     return _Modules(program, names, Decoder(tensors, names), tensors).root(manifest["modules"])
+
+
+def _traced_module(manifest: dict[str, Any], text: str, decoder: Decoder, arrays: dict[str, Any]) -> TracedModule:
+    described = manifest["traced"]
+    made = unpack_module(manifest["modules"], decoder)
+    texts = text.split(SEPARATOR)
+    if not isinstance(described, dict) or len(described) != len(texts):
+        raise SavedModelError("the file has other methods than graphs")
+    find = find_held(made)
+    for (name, method), graph in zip(described.items(), texts):
+        if not tables.is_name(name):
+            raise SavedModelError("a method has a name that no module gives", actual=name[:80])
+        traced = unpack_traced(method, graph, decoder, arrays)
+        traced.held = [find(table[key]) or (table, key) for table, key in traced.held]
+        made.attach(name, traced)
+    return made
 
 
 def _built(program: Program) -> dict[str, Any]:

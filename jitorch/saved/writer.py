@@ -13,13 +13,15 @@ from jitorch.frontend.script.function import ScriptFunction
 from jitorch.frontend.script.modules import INTERNAL
 from jitorch.frontend.script.program import Program
 from jitorch.frontend.script.verify import is_field
+from jitorch.frontend.tracing import TracedFunction
 from jitorch.nn.module import Module
 from jitorch.nn.parameter import Parameter
 from jitorch.nn.script_module import Script, ScriptModule
+from jitorch.nn.traced_module import TracedModule
 from jitorch.saved import container, weights
 from jitorch.saved.names import with_free_names
 from jitorch.saved.program_json import joined, pack_program
-from jitorch.saved.traced import pack_traced
+from jitorch.saved.traced import pack_module, pack_traced, traced_of
 from jitorch.saved.values import Encoder, NotSaveable
 from jitorch.tensor import Tensor
 
@@ -36,8 +38,10 @@ def save(m: Any, f: str | os.PathLike[str] | BinaryIO, _extra_files: dict[str, A
         data = _function(m, extra)
     elif isinstance(m, ScriptModule) and "_script" in m.__dict__:
         data = _module(m, extra)
-    elif isinstance(m, Jitted):
-        data = _traced(m, extra)
+    elif isinstance(m, TracedModule) and m.__dict__["_traced"]:
+        data = _traced_module(m, extra)
+    elif isinstance(m, (Jitted, TracedFunction)):
+        data = _traced(m if isinstance(m, TracedFunction) else traced_of(m), extra)
     else:
         raise CompileError(
             f"a {type(m).__name__} cannot be saved", "not-saveable", hint="jit.script or jit.trace it first"
@@ -74,6 +78,11 @@ class Tensors:
         # Its identity must stay its own.
         self._kept.append(tensor)
         return name
+
+    def describe_literals(self) -> None:
+        """The constants of graphs, which are no tensors of anyone's."""
+        for literal in self.arrays:
+            self.described.setdefault(literal, {"kind": "tensor", "requires_grad": False})
 
 
 def _check(program: Program) -> None:
@@ -117,12 +126,22 @@ def _function(scripted: ScriptFunction, extra: dict[str, str]) -> bytes:
     return _finish({"kind": "function", "program": described, "entry": scripted.name}, graphs, tensors, extra)
 
 
-def _traced(jitted: Jitted, extra: dict[str, str]) -> bytes:
+def _traced(traced: TracedFunction, extra: dict[str, str]) -> bytes:
     tensors = Tensors()
-    described, text = pack_traced(jitted, tensors.name, tensors.arrays)
-    for literal in tensors.arrays:
-        tensors.described.setdefault(literal, {"kind": "tensor", "requires_grad": False})
+    described, text = pack_traced(traced, tensors.name, tensors.arrays)
+    tensors.describe_literals()
     return _finish({"kind": "traced", "traced": described}, [text], tensors, extra)
+
+
+def _traced_module(module: TracedModule, extra: dict[str, str]) -> bytes:
+    tensors = Tensors()
+    tree = pack_module(module, tensors.name)
+    methods, texts = {}, []
+    for name, traced in module.__dict__["_traced"].items():
+        methods[name], text = pack_traced(traced, tensors.name, tensors.arrays)
+        texts.append(text)
+    tensors.describe_literals()
+    return _finish({"kind": "traced_module", "traced": methods, "modules": tree}, texts, tensors, extra)
 
 
 def _module(module: ScriptModule, extra: dict[str, str]) -> bytes:

@@ -13,6 +13,7 @@ from jitorch.errors import UnsupportedError
 from jitorch.frontend.code import python_code
 from jitorch.ir.graph import Graph
 from jitorch.ir.interpret import interpret
+from jitorch.ops import OPS
 from jitorch.passes.decompose import expand
 from tests.samples import assert_close, graph_of_samples, with_samples
 
@@ -72,8 +73,17 @@ def test_writes_are_copies_into_the_inputs() -> None:
     assert x.tolist() == [4.0, 4.0, 4.0]
 
 
-def test_sizes_that_are_not_known_have_no_code() -> None:
-    compiled = jitorch.jit(lambda x: x.reshape(-1) * 2, dynamic=True)
+def test_sizes_are_read_from_the_inputs_that_show_them() -> None:
+    compiled = jitorch.jit(lambda x: x.reshape(-1) * x.shape[0], dynamic=True)
     compiled(jitorch.ones(3, 4))
+    namespace: dict[str, Any] = {}
+    exec(compiled.code, namespace)
+    (function,) = [f for n, f in namespace.items() if callable(f) and f is not namespace.get("OPS")]
+    x = jitorch.arange(10.0).reshape(2, 5)
+    assert function(x).tolist() == compiled(x).tolist() == [2.0 * i for i in range(10)]
+
+
+def test_sizes_that_a_loop_finds_out_have_no_code() -> None:
+    graph = Graph.parse("graph @g<n: 0..>(%n: i64[]) { %0: i64[n] = steps(%n, size=n) return %0 }", OPS)
     with pytest.raises(UnsupportedError, match="no Python form"):
-        _ = compiled.code
+        python_code(graph)

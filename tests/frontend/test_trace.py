@@ -140,3 +140,28 @@ def test_keys_with_symbolic_sizes_equal_what_fits() -> None:
         None,
     ):
         assert key != other
+
+
+class Scale:
+    by = 0.5
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: x / x.shape[0] ** 0.5,
+        lambda x: x * (x.shape[0] / 2),
+        lambda x: x * (x.shape[0] * Scale.by),
+        lambda x: x * (1 / x.shape[0]),
+        lambda x: x * 2 ** x.shape[0],
+        lambda x: x + (1 if x.shape[0] > 4.5 else 2),
+        lambda x: x * (x.shape[0] == 4.0),
+    ],
+    ids=["power", "half", "scaled", "inverse", "exponent", "compared", "equal"],
+)
+def test_sizes_that_changed_have_the_arithmetic_of_numbers(function):
+    compiled = jitorch.jit(function, fullgraph=True)
+    for n in (4, 5, 6):
+        x = jitorch.ones(n)
+        np.testing.assert_allclose(compiled(x).numpy(), function(x).numpy(), rtol=1e-6)
+    assert compiled.statistics.traces == 2

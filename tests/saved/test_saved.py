@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -102,6 +103,81 @@ def test_traced_functions_come_back(dynamic):
     else:
         with pytest.raises(ArgumentError, match="not as it was traced"):
             loaded(x[:2].clone())
+
+
+def steps_down(x, *, factor: float = 2.0):
+    steps = 0
+    while x.abs().max() > 1:
+        x = x / factor
+        steps += 1
+    return {"x": x, "steps": steps, "how": ("halved", None, 2.5)}
+
+
+def test_traced_control_flow_and_fixed_arguments_come_back():
+    x = torch.tensor([5.0, 1.0])
+    traced = torch.jit.trace(steps_down, x, example_kwarg_inputs={"factor": 2.0})
+    loaded = round_trip(traced)
+    for given in (x, x * 100):
+        found, expected = loaded(given, factor=2.0), steps_down(given)
+        same(found["x"], expected["x"])
+        assert (found["steps"], found["how"]) == (expected["steps"], expected["how"])
+    with pytest.raises(ArgumentError, match="not as they were traced"):
+        loaded(x, factor=3.0)
+    jitted = torch.jit(steps_down)
+    jitted(x)
+    assert round_trip(jitted)(x * 9)["steps"] == steps_down(x * 9)["steps"]
+
+
+def test_limits_of_sizes_come_back():
+    loaded = round_trip(torch.jit.trace(lambda x: x[:3] * x.shape[0], torch.ones(4)))
+    assert loaded(torch.ones(7)).tolist() == [7.0] * 3
+    with pytest.raises(ArgumentError, match="does not hold for these sizes"):
+        loaded(torch.ones(2))
+
+
+class Traced(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3), nn.Dropout(0.5))
+
+    def forward(self, x):
+        return self.layers(x)
+
+    def halve(self, x):
+        while x.abs().max() > 1:
+            x = x * self.layers[0].weight.abs().max().clamp(max=0.5)
+        return x
+
+
+def test_traced_modules_come_back():
+    torch.manual_seed(0)
+    model = Traced()
+    x = torch.randn(6, 3)
+    loaded = round_trip(torch.jit.trace_module(model, {"forward": x, "halve": x}))
+    assert list(loaded.state_dict()) == list(model.state_dict())
+    assert loaded.training and isinstance(loaded.get_parameter("layers.0.weight"), nn.Parameter)
+    # Random numbers are drawn from the generator of this process, and statistics go to the module's own buffers.
+    torch.manual_seed(1)
+    found = loaded(x)
+    torch.manual_seed(1)
+    same(found, model(x))
+    same(loaded.get_buffer("layers.1.running_mean"), model.layers[1].running_mean)
+    same(loaded.halve(x * 9), model.halve(x * 9))
+    again = round_trip(loaded)
+    same(again.halve(x * 9), model.halve(x * 9))
+
+
+class Wrapped(NamedTuple):
+    first: torch.Tensor
+
+
+def test_what_no_file_holds_of_a_trace():
+    traced = torch.jit.trace(lambda x: Wrapped(x + 1), torch.ones(2))
+    with pytest.raises(CompileError, match="the trace holds"):
+        torch.jit.save(traced, io.BytesIO())
+    part = torch.jit.trace(nn.Sequential(nn.ReLU()), torch.ones(2)).get_submodule("0")
+    with pytest.raises(CompileError, match="a TracedModule cannot be saved"):
+        torch.jit.save(part, io.BytesIO())
 
 
 def test_weights_are_a_safetensors_file(tmp_path):

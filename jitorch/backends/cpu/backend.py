@@ -11,6 +11,8 @@ from jitorch.backends.cpu import host, llvm, native, objects, profile
 from jitorch.backends.kernels import ProgramExecutable, kernel_verdict, program_manifest
 from jitorch.dtypes import Category
 from jitorch.ir.graph import Graph, Node
+from jitorch.ir.program import Program
+from jitorch.lower.names import Origins
 from jitorch.lower.program import program
 from jitorch.lower.target import target_of_features
 
@@ -37,7 +39,7 @@ class CpuBackend:
         machine = native.host()
         profiler = None
         with objects.Compiler(options.opt, len(region.nodes)) as compiler:
-            lowered = program(region, region.name, target_of_features(machine.triple, machine.features))
+            lowered = self.lowered(region)
             symbol = host.entry_symbol(lowered.name)
             if config.current().profile:
                 profiler = profile.Profiler(profile.table_symbol(symbol), profile.clock_of(machine.triple))
@@ -48,6 +50,11 @@ class CpuBackend:
             manifest["timed"] = profiler.names
         sources = {"kernels": "\n".join(map(str, lowered.kernels)), "program": str(lowered), "llvm": str(modules)}
         return Artifact(self.name, payload, manifest, sources)
+
+    def lowered(self, region: Graph, origins: Origins | None = None) -> Program:
+        """The program that `compile` makes machine code of; ``origins`` takes the lines its kernels come from."""
+        machine = native.host()
+        return program(region, region.name, target_of_features(machine.triple, machine.features), origins)
 
     def load(self, artifact: Artifact) -> ProgramExecutable:
         manifest = artifact.manifest

@@ -126,7 +126,7 @@ def _type_of(value: Any) -> type:
 @handles(type)
 def _type(trace: Calls, value: Any, *rest: Any) -> type:
     if rest:
-        trace.refuse("type() that makes a class")
+        trace.refuse("object", "type() that makes a class")
     return _type_of(value)
 
 
@@ -207,7 +207,7 @@ def _super(trace: Calls, kind: Any, instance: Any) -> Any:
 def _hash(trace: Calls, value: Any) -> int:
     value = trace.plain_key(value)
     if not is_plain(value):
-        trace.refuse(pure.EFFECTS["hash"])
+        trace.refuse("effect", pure.EFFECTS["hash"])
     return hash(value)
 
 
@@ -307,7 +307,7 @@ def _unroll(trace: Calls, values: Any) -> marks.Unrolled:
 @handles(iter)
 def _iter(trace: Calls, value: Any, *sentinel: Any) -> Iterator[Any]:
     if sentinel:
-        trace.refuse("iter() with a sentinel")
+        trace.refuse("iterator", "iter() with a sentinel")
     return trace.adopt(trace.iterate(value))
 
 

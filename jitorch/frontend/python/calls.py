@@ -133,7 +133,7 @@ class Calls(Operators):
 
     def _call_function(self, function: types.FunctionType, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if is_ignored(function):
-            self.refuse(f"{function.__qualname__} is marked with jit.ignore: what calls it runs in Python")
+            self.refuse("ignored", f"{function.__qualname__} is marked with jit.ignore: what calls it runs in Python")
         if is_rewritten(function.__code__):
             return self._ran(function(*args, **kwargs))
         handler = HANDLERS.get(function)
@@ -157,14 +157,14 @@ class Calls(Operators):
         try:
             new = rewritten(function)
         except (NoSource, Unsupported) as error:
-            self.refuse(f"{function.__qualname__} cannot be read: {error}")
+            self.refuse("source", f"{function.__qualname__} cannot be read: {error}")
         name = f"{function.__qualname__} ({code.co_filename}:{code.co_firstlineno})"
         while self.functions.setdefault(name, code) is not code:  # lambdas on one line
             name += "'"
         cells = {PROTOCOL: types.CellType(self.frame(function))}
         if "__class__" in new.co_freevars:
             if "__class__" not in code.co_freevars or function.__closure__ is None:
-                self.refuse(f"super() in {function.__qualname__}, which is not of a class body")
+                self.refuse("source", f"super() in {function.__qualname__}, which is not of a class body")
             cells["__class__"] = function.__closure__[code.co_freevars.index("__class__")]
         closure = tuple(cells[name] for name in new.co_freevars)
         result = types.FunctionType(new, function.__globals__, function.__name__, function.__defaults__, closure)
@@ -217,7 +217,7 @@ class Calls(Operators):
             shown = [f.name for f in dataclasses.fields(instance) if f.repr]
             values = ", ".join(f"{n}={self.text(self.attribute(instance, n), '__repr__')}" for n in shown)
             return f"{type(instance).__qualname__}({values})"
-        return self.refuse(f"{function.__qualname__} has no source")
+        return self.refuse("source", f"{function.__qualname__} has no source")
 
     def _call_partial(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         path = self.origin(function)
@@ -276,15 +276,15 @@ class Calls(Operators):
                 return self.text(target, name)
         if is_plain(target) or self.recorder.is_tensor(target):
             return self.call(descriptor.__get__(target), *rest, **kwargs)
-        return self.refuse(f"{owner.__name__}.{name} of a {type(target).__name__}")
+        return self.refuse("object", f"{owner.__name__}.{name} of a {type(target).__name__}")
 
     def call_pure(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """A function that depends on its arguments alone, or a refusal that names it."""
         why = pure.effect(function)
         if why is not None:
-            self.refuse(why)
-        if not pure.is_pure(function):
-            self.refuse(f"a call of {_name(function)}, of which nothing is known")
+            self.refuse_changing("effect", why)
+        elif not pure.is_pure(function):
+            self.refuse_changing("unknown-call", f"a call of {_name(function)}, of which nothing is known")
         if any(type(a) is RuntimeScalar for a in args) and not kwargs and self._is_scalar_function(function, args):
             return apply(paths.operation(function), *args)
         return self.adopt_result(function(*self.constants(args, function), **self.constant_keywords(kwargs, function)))
@@ -317,11 +317,11 @@ class Calls(Operators):
         if isinstance(value, types.FunctionType | types.MethodType):
             return self.callback(value)
         if isinstance(value, np.ndarray) and not self.is_created(value):
-            self.refuse(f"a NumPy array that existed before the call, in {_name(function)}")
+            self.refuse_changing("numpy", f"a NumPy array that existed before the call, in {_name(function)}")
         if is_iterator(value):
             self.refuse_stored_iterator(value)
         elif not self._is_harmless(value):
-            self.refuse(f"a {type(value).__name__} as an argument of {_name(function)}")
+            self.refuse("unknown-call", f"a {type(value).__name__} as an argument of {_name(function)}")
         return value
 
     def _is_harmless(self, value: Any) -> bool:
@@ -357,7 +357,9 @@ class Calls(Operators):
         if isinstance(value, types.FunctionType | types.MethodType | functools.partial):
             return self.callback(value)
         if isinstance(value, np.ndarray) and not self.is_created(value):
-            self.refuse(f"a NumPy array that existed before the call, in {_name(function)}; make it a tensor outside")
+            why = f"a NumPy array that existed before the call, in {_name(function)}; make it a tensor outside"
+            self.refuse_changing("numpy", why)
+            return value
         if is_iterator(value):
             self.refuse_stored_iterator(value)
             return value
@@ -365,7 +367,7 @@ class Calls(Operators):
             return value
         if python_function(type(value), "__call__") is not None:
             return self.callback(value)
-        return self.refuse(f"a {type(value).__name__} as an argument of {_name(function)}")
+        return self.refuse("unknown-call", f"a {type(value).__name__} as an argument of {_name(function)}")
 
     def callback(self, function: Any) -> Any:
         """A function for native code to call: it comes back to the protocol."""
@@ -379,13 +381,13 @@ class Calls(Operators):
         """``kind(*args, **kwargs)`` of a class that has no handler."""
         why = pure.effect(kind)
         if why is not None:
-            self.refuse(why)
+            self.refuse_changing("effect", why)
         if isinstance(kind, enum.EnumMeta) or issubclass(kind, np.generic) or kind in pure.PURE_CLASSES:
             return self.adopt_result(kind(*self.constants(args, kind), **self.constant_keywords(kwargs, kind)))
         if is_namedtuple(kind) and python_function(kind, "__init__") is None:
             return kind(*args, **kwargs)
         if python_function(type(kind), "__call__") is not None:
-            self.refuse(f"construction of {kind.__name__}, whose metaclass has its own __call__")
+            self.refuse("unknown-call", f"construction of {kind.__name__}, whose metaclass has its own __call__")
         if issubclass(kind, BaseException) and python_function(kind, "__init__") is None:
             return self.adopt(kind(*[self.formattable(a) for a in args], **kwargs))
         instance = self._allocate(kind, args, kwargs)
@@ -409,7 +411,9 @@ class Calls(Operators):
             return self.adopt(new(kind))
         if issubclass(kind, BaseException):
             return self.adopt(new(kind, *[self.formattable(a) for a in args]))
-        return self.refuse(f"construction of {kind.__module__}.{kind.__qualname__}, of which nothing is known")
+        return self.refuse(
+            "unknown-call", f"construction of {kind.__module__}.{kind.__qualname__}, of which nothing is known"
+        )
 
     def _fill_dataclass(self, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """What the generated ``__init__`` does, with factories and ``__post_init__`` under the protocol."""

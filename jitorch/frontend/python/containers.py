@@ -316,7 +316,7 @@ class Containers(State):
     def _search(self, container: Any, name: str, args: tuple[Any, ...]) -> int:
         value, *bounds = args
         if bounds:
-            self.refuse(f"{name}() with bounds")
+            self.refuse("object", f"{name}() with bounds")
         elements = enumerate(self.contents(container))
         matches = (i for i, x in elements if x is value or self.test(self.compare("eq", x, value)))
         if name == "count":
@@ -353,7 +353,7 @@ class Containers(State):
                 value = self.dict_get(container, key)
                 self.dict_delete(container, key)
                 return key, value
-        return self.refuse(f"{type(container).__name__}.{name}")
+        return self.refuse("object", f"{type(container).__name__}.{name}")
 
     def _dict_access(self, container: Any, name: str, key: Any, *default: Any) -> Any:
         key = self.plain_key(key)
@@ -387,7 +387,7 @@ class Containers(State):
         """`sorted` of a list: the keys must be plain or scalars, whose order is then guarded."""
         keys = values if key is None else [self.call(key, value) for value in values]
         if any(self.recorder.is_tensor(k) for k in keys):
-            self.refuse("sorting by values of tensors")
+            self.refuse("data", "sorting by values of tensors")
         reverse = self.test(reverse)
         order = sorted(range(len(values)), key=[self.plain_key(k) for k in keys].__getitem__, reverse=reverse)
         return [values[i] for i in order]

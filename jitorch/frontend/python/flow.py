@@ -113,7 +113,7 @@ class Flow(Calls):
     def value(self, value: Any) -> Any:
         """A variable's value, which may be none that all paths agree on."""
         if type(value) is Poison:
-            raise Refuse(value.why, hint=value.hint or None)
+            raise Refuse("join", value.why, hint=value.hint or None)
         return value
 
     def returning(self, value: Any) -> Left:
@@ -130,6 +130,7 @@ class Flow(Calls):
             return signal.value
         if NEXT in signal.kinds and signal.value is not None:
             raise Refuse(
+                "join",
                 "a function that returns a value on one path and ends without one on another",
                 hint="return a value at the end of the function, too",
             )

@@ -86,6 +86,9 @@ Box = DictBox | ListBox | SetBox
 class Journal:
     """All writes of one trace.  The maps are by identity; the boxes and entries keep the objects alive."""
 
+    is_replayed = True
+    """Whether what was written is written again after each call."""
+
     def __init__(self) -> None:
         self.boxes: dict[int, Box] = {}
         self.attributes: dict[tuple[int, str], tuple[Any, Any]] = {}

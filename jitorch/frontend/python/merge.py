@@ -189,6 +189,7 @@ class Merge:
         """The templates of one place."""
         if isinstance(place, SequencePlace) and len(after[0]) != len(after[1]):
             raise Refuse(
+                "join",
                 f"{place.what} has {len(after[0])} elements on one path and {len(after[1])} on another",
                 hint="append on both paths, or collect into a tensor of fixed size",
             )
@@ -215,7 +216,7 @@ class Merge:
             return self.plan(values[0], values[1], name)
         except Disagree as disagree:
             if not place.is_open:
-                raise Refuse(disagree.why, hint=disagree.hint) from None
+                raise Refuse("join", disagree.why, hint=disagree.hint) from None
             if type(values[0]) is Poison:
                 return lambda results, made: values[0]
             poison = Poison(disagree.why, disagree.hint)

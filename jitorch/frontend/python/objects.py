@@ -155,7 +155,7 @@ class Objects(Containers):
         if name == "__dict__":
             return self.instance_dict(target)
         if python_function(kind, "__getattribute__") is not None and not self.recorder.is_internal(kind):
-            self.refuse(f"an attribute of a {kind.__name__}, which has its own __getattribute__")
+            self.refuse("object", f"an attribute of a {kind.__name__}, which has its own __getattribute__")
         entry = class_entry(kind, name)
         if entry is not None and hasattr(type(entry[1]), "__set__"):
             return self._data_descriptor(target, name, entry[1])
@@ -283,7 +283,7 @@ class Objects(Containers):
             self.dict_set(self._module_dict(target), name, value)
             return
         if isinstance(target, type):
-            self.refuse(f"a write to the class {target.__name__}")
+            self.refuse("object", f"a write to the class {target.__name__}")
         entry = class_entry(type(target), name)
         if entry is not None and hasattr(type(entry[1]), "__set__"):
             self._set_descriptor(target, name, entry[1], value)
@@ -319,7 +319,7 @@ class Objects(Containers):
         if self.is_created(target):
             object.__setattr__(target, name, value)
             return
-        self.refuse(f"a write to {name} of a {type(target).__name__}")
+        self.refuse("object", f"a write to {name} of a {type(target).__name__}")
 
     def delete_attribute(self, target: Any, name: str) -> None:
         """``del target.name``"""
@@ -339,7 +339,7 @@ class Objects(Containers):
             if self.is_created(target):
                 object.__delattr__(target, name)
                 return
-            self.refuse(f"del of the attribute {name} of a {type(target).__name__}")
+            self.refuse("object", f"del of the attribute {name} of a {type(target).__name__}")
         if self._own_entry(target, name) is MISSING:
             raise AttributeError(f"{type(target).__name__!r} object has no attribute {name!r}", name=name, obj=target)
         if self.is_created(target):

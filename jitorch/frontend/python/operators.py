@@ -52,7 +52,7 @@ class Operators(Objects):
             return result
         if isinstance(a, _CONTAINERS) or isinstance(b, _CONTAINERS):
             return self._container_binary(name, a, b)
-        return self.adopt_array(getattr(operator, name)(*self.pair(a, b)))
+        return self.adopt_array(getattr(operator, name)(*self.pair(*self.recorder.operands(name, a, b))))
 
     def _special(self, forward: str, a: Any, b: Any, reflected: str) -> Any:
         """Methods written in Python by the user, by Python's rules; NotImplemented if there is none."""
@@ -141,7 +141,9 @@ class Operators(Objects):
     def native(self, value: Any) -> Any:
         """A value as C code may see it; what C code would read without a guard is refused."""
         if isinstance(value, np.ndarray) and not self.is_created(value):
-            self.refuse("arithmetic on a NumPy array that existed before the call; make it a tensor outside")
+            self.refuse_changing(
+                "numpy", "arithmetic on a NumPy array that existed before the call; make it a tensor outside"
+            )
         return value
 
     def pair(self, a: Any, b: Any) -> tuple[Any, Any]:
@@ -172,7 +174,7 @@ class Operators(Objects):
             return result
         if isinstance(a, (*_CONTAINERS, *VIEWS)) and isinstance(b, (*_CONTAINERS, *VIEWS, frozenset)):
             return self._compare_containers(name, a, b)
-        return self.adopt_array(getattr(operator, name)(*self.pair(a, b)))
+        return self.adopt_array(getattr(operator, name)(*self.pair(*self.recorder.operands(name, a, b))))
 
     def _identical(self, a: Any, b: Any) -> bool:
         if type(a) is RuntimeScalar or type(b) is RuntimeScalar:
@@ -291,7 +293,7 @@ class Operators(Objects):
             return iter(value)
         known = self.recorder.is_internal(kind) or self.is_created(value)
         if hasattr(kind, "__iter__") and not known:
-            self.refuse(f"iteration over a {kind.__name__}")
+            self.refuse("iterator", f"iteration over a {kind.__name__}")
         return iter(value)  # Python's own error, if it is not iterable
 
     def _iterate_next(self, iterator: Any) -> Iterator[Any]:
@@ -350,7 +352,7 @@ class Operators(Objects):
             return self.adopt_array(target[self.plain_key(key)])
         if not hasattr(kind, "__getitem__"):
             raise TypeError(f"{kind.__name__!r} object is not subscriptable")
-        return self.refuse(f"an item of a {kind.__name__}")
+        return self.refuse("object", f"an item of a {kind.__name__}")
 
     def tensor_key(self, key: Any) -> Any:
         """An index of a tensor: tensors stay, the rest becomes plain."""
@@ -378,7 +380,7 @@ class Operators(Objects):
             return
         if not hasattr(kind, "__setitem__"):
             raise TypeError(f"{kind.__name__!r} object does not support item assignment")
-        self.refuse(f"a write to an item of a {kind.__name__}")
+        self.refuse("object", f"a write to an item of a {kind.__name__}")
 
     def delete_item(self, target: Any, key: Any) -> None:
         """``del target[key]``"""
@@ -387,7 +389,7 @@ class Operators(Objects):
             return
         method = self.user_method(target, "__delitem__")
         if method is None:
-            self.refuse(f"del of an item of a {type(target).__name__}")
+            self.refuse("object", f"del of an item of a {type(target).__name__}")
         self.call(method, target, key)
 
     # -- formatting
@@ -403,7 +405,7 @@ class Operators(Objects):
         if is_namedtuple(type(value)):
             return type(value)._make(self.formattable(x) for x in self.contents(value))
         if type(value) in MUTABLE:
-            self.refuse(f"formatting a {type(value).__name__}")
+            self.refuse("object", f"formatting a {type(value).__name__}")
         return value
 
     def text(self, value: Any, conversion: str = "__str__") -> str:
@@ -416,7 +418,7 @@ class Operators(Objects):
             return self.call(method, value)
         known = (*_CONTAINERS, BaseException, type, types.ModuleType)
         if not is_plain(value) and not isinstance(value, known) and not self.recorder.is_constant(value):
-            self.refuse(f"formatting a {type(value).__name__}")
+            self.refuse("object", f"formatting a {type(value).__name__}")
         return str(value) if conversion == "__str__" else repr(value)
 
     def format(self, value: Any, spec: Any, conversion: int = -1) -> str:

@@ -62,7 +62,7 @@ class _Outputs:
         if type(value) is types.MethodType:
             return self._once(value, self._method)
         if isinstance(value, types.FunctionType) and is_rewritten(value.__code__):
-            trace.refuse("a function made inside of a compiled function escapes from it")
+            trace.refuse("escape", "a function made inside of a compiled function escapes from it")
         if not trace.is_created(value):
             return self.stored(value)
         return self._once(value, self._new)
@@ -71,7 +71,7 @@ class _Outputs:
         """Source that finds an object which exists outside."""
         path = self.trace.path_of(value)
         if path is None:
-            self.trace.refuse(f"a {type(value).__name__} escapes from a compiled function")
+            self.trace.refuse("escape", f"a {type(value).__name__} escapes from a compiled function")
         return self.writer.path(path)
 
     def _once(self, value: Any, make: Callable[[Any], str]) -> str:
@@ -79,7 +79,7 @@ class _Outputs:
         if name is not None:
             return name
         if id(value) in self._building:
-            self.trace.refuse("an immutable object that contains itself escapes from a compiled function")
+            self.trace.refuse("escape", "an immutable object that contains itself escapes from a compiled function")
         self._building.add(id(value))
         name = make(value)
         self._built[id(value)] = name
@@ -97,7 +97,7 @@ class _Outputs:
     def _method(self, value: Any) -> str:
         function = value.__func__
         if isinstance(function, types.FunctionType) and is_rewritten(function.__code__):
-            self.trace.refuse("a method made inside of a compiled function escapes from it")
+            self.trace.refuse("escape", "a method made inside of a compiled function escapes from it")
         parts = f"{self.value(function)}, {self.value(value.__self__)}"
         return self._assign(f"{self.writer.constant(types.MethodType)}({parts})")
 
@@ -166,7 +166,7 @@ class _Outputs:
         kind = type(value)
         opaque = kind.__module__ == "builtins" or self.trace.recorder.is_internal(kind)
         if opaque or issubclass(kind, (dict, list, set, BaseException, np.ndarray)):
-            self.trace.refuse(f"a {kind.__name__} made inside of a compiled function escapes from it")
+            self.trace.refuse("escape", f"a {kind.__name__} made inside of a compiled function escapes from it")
         constant = self.writer.constant
         name = self._shell(value, f"{constant(object.__new__)}({constant(kind)})")
         for attribute, element in getattr(value, "__dict__", {}).items():
@@ -183,6 +183,8 @@ class _Outputs:
         """The statements that replay the journal; what they need has been computed."""
         lines: list[str] = []
         journal = self.trace.journal
+        if not journal.is_replayed:
+            return lines
         for box in journal.boxes.values():
             if not box.changed:
                 continue
@@ -229,7 +231,7 @@ def distinct_guards(trace: Trace) -> None:
 
     Two arguments that become one object would otherwise be written as if they were two.
     """
-    targets = [*trace.journal.targets(), *trace.recorder.written()]
+    targets = [*(trace.journal.targets() if trace.journal.is_replayed else []), *trace.recorder.written()]
     kinds = {type(target) for target in targets}
     groups: dict[type, dict[Path, None]] = {}
     for value, path in trace.known():

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 import types
-from typing import Any
+from typing import Any, NoReturn
 
 from jitorch.frontend.python import builtins, paths, stdlib
 from jitorch.frontend.python.flow import Flow
@@ -40,13 +40,13 @@ class Trace(Flow):
             if getattr(kind, name, None) is None:
                 raise TypeError(f"{kind.__name__!r} object does not support the context manager protocol")
             if python_function(kind, name) is None:
-                self.refuse(f"a with statement over a {kind.__name__}")
+                self.refuse("object", f"a with statement over a {kind.__name__}")
         return _Context(self, manager)
 
     def load_module(self, name: str, top: bool) -> Any:
         """``import name``; with ``top`` the name that is bound is that of the top package."""
         if name not in sys.modules:
-            self.refuse(f"the first import of {name}")
+            self.refuse("effect", f"the first import of {name}")
         return sys.modules[name.partition(".")[0] if top else name]
 
 
@@ -76,6 +76,10 @@ class Frame:
         method = getattr(self._trace, name)
         self.__dict__[name] = method  # found at once the next time
         return method
+
+    def refuse(self, why: str) -> NoReturn:
+        """What the rewriter found and no trace takes."""
+        self._trace.refuse("syntax", why)
 
     def load_global(self, name: str) -> Any:
         """A global variable, or else a built-in; NameError if it is neither."""

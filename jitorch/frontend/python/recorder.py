@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 
 class Refuse(BaseException):
-    """This call cannot be staged: ``why`` in words, ``where`` the user's line.
+    """This call cannot be staged: ``why`` in words, ``where`` the user's line; ``reason`` is a key of `errors.STAGING`.
 
     Not an `Exception`, so that no handler of the user's own code swallows it.
     """
 
-    def __init__(self, why: str, where: Location | None = None, hint: str | None = None):
-        self.why, self.hint = why, hint
+    def __init__(self, reason: str, why: str, where: Location | None = None, hint: str | None = None):
+        self.reason, self.why, self.hint = reason, why, hint
         self.where = where if where is not None else user_location(columns=True)
         super().__init__(why)
 
@@ -110,6 +110,10 @@ class Recorder(Protocol):
         """The truth of something traced or of a tensor: a bool, or what stands for one in the program."""
         ...
 
+    def operands(self, name: str, a: Any, b: Any) -> tuple[Any, Any]:
+        """The operands of ``operator.<name>``, as they have this operation: a symbolic size may become a number."""
+        ...
+
     def convert(self, value: Any, kind: type) -> Any:
         """``kind(value)`` of something traced or of a tensor, where ``kind`` is int, float or bool."""
         ...
@@ -134,8 +138,17 @@ class Recorder(Protocol):
         """Go on only where ``predicate`` holds; else the call is run again, by plain Python."""
         ...
 
+    @property
+    def has_checks(self) -> bool:
+        """Whether anything was checked so far."""
+        ...
+
     def negate(self, predicate: Any) -> Any:
         """``not predicate``, as a Python bool of run time."""
+        ...
+
+    def freeze(self, why: str) -> bool:
+        """Whether the trace may take what differs from call to call, which ``why`` names, as it is now."""
         ...
 
     def written(self) -> Sequence[Any]:

@@ -82,7 +82,8 @@ def _from_bytecode(code: types.CodeType) -> Source:
         node = ast.Lambda(arguments, body[0].value)
     else:
         raise NoSource(f"no source file {code.co_filename}, and its byte code is not plain")
-    node.lineno, node.col_offset = code.co_firstlineno, 0
+    node.lineno = node.end_lineno = code.co_firstlineno
+    node.col_offset = node.end_col_offset = 0
     found = Source(ast.fix_missing_locations(node), None)
     if not _compiles_to(found, code, ()):
         raise NoSource(f"no source file {code.co_filename}, and its byte code is not plain")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from types import CodeType
 from typing import Any
 
+from jitorch.errors import location_of
 from jitorch.frontend.python import paths
 from jitorch.frontend.python.guards import Check, Guard, compile_guards
 from jitorch.frontend.python.outputs import Finish, compile_outputs, distinct_guards
@@ -38,6 +39,7 @@ class Staged:
     is_pure: bool  # whether the function wrote nothing that exists outside of it
     functions: dict[str, CodeType]  # qualified name and place of each function traced -> its code
     seconds: float  # time spent in Python: rewriting, running, recording, compiling the guards
+    guard_lines: tuple[tuple[str, int] | None, ...] = ()  # file and line that read what each is about
 
 
 def stage(
@@ -65,14 +67,17 @@ def stage(
     except Refuse as refusal:
         refused = refusal
     except Exception as error:
-        clean_traceback(error)
-        raise
+        if not recorder.has_checks:
+            clean_traceback(error)
+            raise
+        # Another call, or this one, may leave at a check before.
+        refused = Refuse("raises", f"every path that is left raises {type(error).__name__}", location_of(error))
     inputs = () if refused is not None else tuple(recorder.inputs)
     check, check_source = compile_guards(trace.guards, len(args), kwargs, recorder.tensor_keys, inputs)
     seconds = time.perf_counter() - start
     return Staged(
         tuple(trace.guards), check, check_source, inputs, outputs, finish, finish_source, refused,
-        not trace.journal.targets(), dict(trace.functions), seconds,
+        not trace.journal.targets(), dict(trace.functions), seconds, tuple(trace.guard_lines),
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ first read at, and which objects the traced code itself made.
 
 from __future__ import annotations
 
+import sys
 import types
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -13,6 +14,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from jitorch.errors import is_internal
 from jitorch.frontend.python import paths
 from jitorch.frontend.python.guards import FunctionKey, Guard
 from jitorch.frontend.python.journal import MISSING, Journal, ListBox
@@ -57,6 +59,7 @@ class State(ABC):
         self.recorder = recorder
         self.journal = Journal()
         self.guards: list[Guard] = []
+        self.guard_lines: list[tuple[str, int] | None] = []  # where the user's code read what each is about
         self.functions: dict[str, types.CodeType] = {}
         self._dynamic = dynamic
         self._dynamic_bases = _bases(dynamic)
@@ -71,16 +74,22 @@ class State(ABC):
         self.has_stretches = False
         self.shared_variables: list[Any] = []  # of functions whose variables other functions write
         self._kept: list[Any] = []  # identities are only valid while the objects live
+        self.stages_floats = True  # whether a float that is read is a run-time scalar
 
-    def refuse(self, why: str) -> NoReturn:
-        raise Refuse(why)
+    def refuse(self, reason: str, why: str) -> NoReturn:
+        raise Refuse(reason, why)
+
+    def refuse_changing(self, reason: str, why: str) -> None:
+        """Refuse what differs from call to call, unless the trace may freeze it."""
+        if not self.recorder.freeze(why):
+            self.refuse(reason, why)
 
     def check_whole(self, container: Any) -> None:
         """A list that a loop appends to is not what it will be, and one it appended to has elements nobody can name."""
         if self.growing and id(container) in self.growing:
-            self.refuse("a list that a loop both reads and appends to")
+            self.refuse("loop", "a list that a loop both reads and appends to")
         if self.has_stretches and type(container) in LISTS and stretches(self.held(container)):
-            self.refuse("an element of a list that a loop appended to as often as the program decided")
+            self.refuse("loop", "an element of a list that a loop appended to as often as the program decided")
 
     def held(self, container: Any) -> Sequence[Any]:
         """The elements of a list that this trace put there."""
@@ -109,6 +118,7 @@ class State(ABC):
         if not seen:
             self._guarded.add(key)
             self.guards.append(Guard(path, kind, expected))
+            self.guard_lines.append(_traced_line())
 
     def adopt(self, value: Any) -> Any:
         """Mark a mutable object as made by this trace; gives it back."""
@@ -178,9 +188,9 @@ class State(ABC):
         """``id(value)`` of a stored object, which must be the same one at each call."""
         path = None if isinstance(value, RuntimeScalar) else self.path_of(value)
         if path is None:
-            self.refuse("id() of what the function computes or makes differs from call to call")
+            self.refuse("effect", "id() of what the function computes or makes differs from call to call")
         if path.is_of_argument and path in self._dynamic:
-            self.refuse(f"id() of {path}, which is another object from call to call")
+            self.refuse("effect", f"id() of {path}, which is another object from call to call")
         self.guard(path, "is", value)
         return id(value)
 
@@ -199,7 +209,7 @@ class State(ABC):
         if path is None or path.is_constant:
             return value
         kind = type(value)
-        if kind is float or (kind is int and path in self._dynamic):
+        if (kind is float and self.stages_floats) or (kind is int and path in self._dynamic):
             return self._scalar(path, value)
         if is_plain(value) and path not in self._dynamic_bases:
             self.guard(path, "eq", value)
@@ -271,7 +281,21 @@ class State(ABC):
     def refuse_stored_iterator(self, value: Any) -> None:
         """An iterator from outside has a position that cannot be put back."""
         if is_iterator(value) and self.origin(value) is not None:
-            self.refuse(f"advancing a {type(value).__name__} that existed before the call")
+            self.refuse("iterator", f"advancing a {type(value).__name__} that existed before the call")
+
+
+def _traced_line() -> tuple[str, int] | None:
+    """File and line of the innermost function that is traced, if it is the user's.
+
+    `user_location` would go on to the user's own line, which takes as long as the rest of reading with a guard.
+    """
+    frame = sys._getframe(2)
+    while frame is not None:
+        code = frame.f_code
+        if is_rewritten(code):
+            return None if is_internal(code) else (code.co_filename, frame.f_lineno)
+        frame = frame.f_back
+    return None
 
 
 def _bases(dynamic: frozenset[Path]) -> set[Path]:

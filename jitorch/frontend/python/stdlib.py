@@ -216,7 +216,7 @@ def _replace(trace: Calls, instance: Any, /, **changes: Any) -> Any:
 
 @handles(dataclasses.astuple, dataclasses.asdict)
 def _copying(trace: Calls, instance: Any, **settings: Any) -> Any:
-    trace.refuse("dataclasses.astuple() and asdict(), which copy whatever they find")
+    trace.refuse("object", "dataclasses.astuple() and asdict(), which copy whatever they find")
 
 
 @handles(typing.cast)

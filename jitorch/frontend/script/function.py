@@ -98,9 +98,9 @@ class Scripted(Quiet):
         found = self._names.get(name)
         return found if isinstance(found, type) else None
 
-    def explain(self) -> str:
+    def explain(self, *, source: bool = False) -> str:
         """As for `jit`; and what runs as Python around the compiled parts, with the reason."""
-        parts = [super().explain()]
+        parts = [super().explain(source=source)]
         for name, inner in self._names.items():
             if isinstance(inner, Quiet) and inner is not self and inner.entries:
                 parts.append(f"{name}, called from Python:")

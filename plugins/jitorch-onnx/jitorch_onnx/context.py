@@ -14,11 +14,12 @@ where ONNX does not broadcast by itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import onnx
 
 from jitorch import dims, dtypes
 from jitorch.dims import Dim, Symbol, SymDim
@@ -27,6 +28,7 @@ from jitorch.errors import CompilerBug, Location, UnsupportedError
 from jitorch.ir.graph import Graph, Node, Value
 from jitorch.ir.interpret import as_type
 from jitorch.ir.types import ArrayType
+from jitorch.passes.control import is_control
 from jitorch.passes.decompose import expand
 from jitorch_onnx.file import File, element_type
 from jitorch_onnx.scalars import SCALARS
@@ -250,10 +252,66 @@ class Context:
             results.append(Known(value.type, name=name))  # type: ignore[arg-type]
         return results
 
+    # -- control flow ----------------------------------------------------------------------------
+    def branch(self, graph: Graph, operands: Sequence[Value]) -> onnx.GraphProto:
+        """An inner graph without inputs: it reads its operands from the graph around it."""
+        known = [self._outside(v) for v in operands]
+        return self.file.subgraph(graph.name, [], lambda _: self._inner(graph, known))
+
+    def body(
+        self,
+        graph: Graph,
+        carried: Sequence[Value],
+        constants: Sequence[Value],
+        *,
+        given: Sequence[ArrayType] = (),
+        first: Callable[[list[str], list[str]], Sequence[tuple[str, ArrayType]]] | None = None,
+        rows: int = 0,
+    ) -> onnx.GraphProto:
+        """An inner graph that takes ``given``, what is carried, and ``rows`` rows; it reads constants from outside.
+
+        ``first(inputs, results)`` gives outputs that go before the results.
+        """
+        fixed = [self._outside(v) for v in constants]
+        taken = [v.type for v in graph.inputs[: len(carried) + rows]]
+
+        def write(names: list[str]) -> list[tuple[str, ArrayType]]:
+            own = [Known(t, name=n) for n, t in zip(names[len(given) :], taken)]  # type: ignore[arg-type]
+            results = self._inner(graph, [*own, *fixed])
+            before = [] if first is None else first(names, [n for n, _ in results])
+            return [*before, *results]
+
+        return self.file.subgraph(graph.name, [*given, *taken], write)  # type: ignore[list-item]
+
+    def written(self, graph: Graph, names: Sequence[str], constants: Sequence[Value]) -> str:
+        """The one output of an inner graph for carried values ``names``, written here."""
+        known = [Known(v.type, name=n) for v, n in zip(graph.inputs, names)]  # type: ignore[arg-type]
+        ((name, _),) = self._inner(graph, [*known, *map(self._outside, constants)])
+        return name
+
+    def control(
+        self, op_type: str, inputs: Sequence[str], types: Sequence[Any], attrs: dict[str, Any]
+    ) -> tuple[str, ...]:
+        """Write a node that holds graphs."""
+        return self.file.control(op_type, inputs, types, str(self._where or ""), attrs)
+
+    def _inner(self, graph: Graph, inputs: Sequence[Known]) -> list[tuple[str, ArrayType]]:
+        inner = Context(self.file, self.problems, self._where)
+        names = inner.run(graph, inputs)
+        return list(zip(names, (v.type for v in graph.outputs)))  # type: ignore[arg-type]
+
+    def _outside(self, value: Value) -> Known:
+        """What an inner graph knows of a value of this one, which is written here."""
+        known = self._values[value]
+        narrow = known.narrow
+        if narrow is not None:
+            narrow = Known(narrow.type, name=self._written(narrow), array=narrow.array)
+        return Known(known.type, name=self._written(known), array=known.array, narrow=narrow)
+
     # -- constants -------------------------------------------------------------------------------
     def _fold(self, node: Node) -> list[np.ndarray[Any, Any]] | None:
         """The outputs as arrays, where they depend on constants only and are not too large."""
-        if any(isinstance(d, SymDim) for d in _sizes_of(node)):
+        if is_control(node) or any(isinstance(d, SymDim) for d in _sizes_of(node)):
             return None
         if all(0 in v.type.shape for v in node.outputs):  # type: ignore[attr-defined]
             return [np.empty(v.type.shape, v.type.dtype.numpy) for v in node.outputs]  # type: ignore[attr-defined]

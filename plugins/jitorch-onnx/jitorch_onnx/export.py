@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,11 @@ import onnx.helper
 
 from jitorch import Tensor
 from jitorch.errors import ArgumentError, UnsupportedError, ValueRangeError
+from jitorch.ir.graph import Graph
 from jitorch.ops import dispatch
+from jitorch.ops.control import inner_graphs
+from jitorch.passes.clean import dce
+from jitorch.passes.control import prune, strip_checks
 from jitorch_onnx import check
 from jitorch_onnx.arguments import Argument, DynamicAxes, bind, check_dynamic_axes, described, leaves, named, rebuilt
 from jitorch_onnx.context import Context, Known, Problem
@@ -75,6 +79,7 @@ def export(
     axes = dynamic_axes or {}
     arguments = described(model, positional, keywords, input_names, axes)
     traced = trace(model, positional, keywords, arguments)
+    checks = _without_checks(traced.graph)
     outputs = named("output_names", output_names, _output_names(traced.outputs))
     tensors = named("input_names and output_names", None, [*(a.name for a in arguments), *outputs])
     check_dynamic_axes(axes, tensors)
@@ -83,12 +88,31 @@ def export(
     check.check_model(result)
     if verify:
         examples = [positional, *map(_as_tuple, check_inputs)]
-        _compare(result, model, [(example, keywords) for example in examples], tolerance)
+        _compare(result, model, traced.outputs, [(example, keywords) for example in examples], tolerance)
     if traced.limits:
         warnings.warn(f"the exported model is valid only where {' and '.join(traced.limits)}", stacklevel=2)
+    if checks:
+        warnings.warn(f"ONNX has no checks, these are left out: {', '.join(checks)}", stacklevel=2)
     if path is not None:
         _save(result, Path(path))
     return result
+
+
+def _without_checks(graph: Graph) -> list[str]:
+    """Take out the checks that ``assert`` and ``raise`` became; the lines where they were."""
+    found = list(dict.fromkeys(_checks(graph)))
+    strip_checks(graph)
+    for clean in (prune, dce) if found else ():
+        clean(graph)
+    return found
+
+
+def _checks(graph: Graph) -> Iterator[str]:
+    for node in graph.nodes:
+        if node.op.name == "check":
+            yield str(node.loc or "a check")
+        for inner in inner_graphs(node):
+            yield from _checks(inner)
 
 
 def _as_tuple(args: Any) -> tuple[Any, ...]:
@@ -131,8 +155,8 @@ def _version() -> str:
 
 
 def _compare(
-    result: onnx.ModelProto, model: Callable[..., Any], examples: Iterable[tuple[tuple[Any, ...], dict[str, Any]]],
-    tolerance: float | None,
+    result: onnx.ModelProto, model: Callable[..., Any], paths: Sequence[str],
+    examples: Iterable[tuple[tuple[Any, ...], dict[str, Any]]], tolerance: float | None,
 ) -> None:  # fmt: skip
     runner = check.runner(result)
     if runner is None:
@@ -141,16 +165,19 @@ def _compare(
     for args, kwargs in examples:
         tensors = [leaf for _, leaf in leaves(bind(model, args, kwargs)) if isinstance(leaf, Tensor)]
         feeds = dict(zip(inputs, (np.array(t.numpy(force=True)) for t in tensors), strict=True))
-        check.compare(outputs, runner.run(feeds), _eager(model, args, kwargs), tolerance)
+        check.compare(outputs, runner.run(feeds), _eager(model, args, kwargs, paths), tolerance)
 
 
-def _eager(model: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[np.ndarray[Any, Any]]:
-    """The tensors that ``model`` returns, without gradients; what it writes to its arguments goes to copies."""
+def _eager(
+    model: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], paths: Sequence[str]
+) -> list[np.ndarray[Any, Any]]:
+    """What ``model`` returns at ``paths``, without gradients; what it writes to its arguments goes to copies."""
     copies = (t.detach().clone() for _, t in leaves((args, kwargs)) if isinstance(t, Tensor))
     args, kwargs = rebuilt((args, kwargs), copies)
     token = dispatch.set_grad_enabled_flag(False)
     try:
-        return [leaf.numpy(force=True) for _, leaf in leaves(model(*args, **kwargs)) if isinstance(leaf, Tensor)]
+        found = dict(leaves(model(*args, **kwargs)))
+        return [np.asarray(x.numpy(force=True) if isinstance(x, Tensor) else x) for x in map(found.__getitem__, paths)]
     finally:
         dispatch.reset_grad_enabled(token)
 

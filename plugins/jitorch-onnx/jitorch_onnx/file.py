@@ -7,7 +7,7 @@ and what no output needs is left out at the end.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -135,6 +135,50 @@ class File:
             self._same_node[key] = self._append(op_type, inputs, outputs, where, attrs)
         return self._same_node[key]
 
+    def control(
+        self, op_type: str, inputs: Sequence[str], types: Sequence[ArrayType], where: str, attrs: dict[str, Any]
+    ) -> tuple[str, ...]:
+        """Append a node that holds graphs; its outputs have ``types``.
+
+        Such graphs read tensors of the graph around them, so that ONNX's inference for one node does not apply.
+        """
+        name = self._fresh(op_type)
+        names = tuple(f"{name}_{i}" for i in range(len(types)))
+        self._nodes.append(helper.make_node(op_type, inputs, names, name=name, doc_string=where or None, **attrs))
+        self._types.update((n, type_proto(t)) for n, t in zip(names, types))
+        return names
+
+    def subgraph(
+        self,
+        name: str,
+        inputs: Sequence[ArrayType],
+        write: Callable[[list[str]], Sequence[tuple[str, ArrayType]]],
+    ) -> onnx.GraphProto:
+        """A graph within this one: ``write`` is given the names of its inputs, and gives its outputs.
+
+        Nodes that ``write`` appends are part of it, and so are only known inside; constants stay in the file's graph.
+        """
+        outer, known = self._nodes, self._same_node
+        self._nodes, self._same_node = [], dict(known)
+        try:
+            given = [self._fresh("in") for _ in inputs]
+            self._types.update((n, type_proto(t)) for n, t in zip(given, inputs))
+            results = [self._own_output(n, t) for n, t in write(given)]
+            nodes = _needed(self._nodes, [n for n, _ in results])
+        finally:
+            self._nodes, self._same_node = outer, known
+        return helper.make_graph(
+            nodes,
+            name,
+            [helper.make_value_info(n, type_proto(t)) for n, t in zip(given, inputs)],
+            [helper.make_value_info(n, type_proto(t)) for n, t in results],
+        )
+
+    def _own_output(self, name: str, type: ArrayType) -> tuple[str, ArrayType]:
+        """A tensor of the present graph itself, once: what a graph gives is made in it, and has one name."""
+        (made,) = self._append("Identity", [name], 1, "", {})
+        return made, type
+
     def _append(
         self, op_type: str, inputs: Sequence[str], outputs: int, where: str, attrs: dict[str, Any]
     ) -> tuple[str, ...]:
@@ -177,7 +221,7 @@ class File:
             else:
                 self._nodes.append(helper.make_node("Identity", [name], [public], name=self._fresh("Identity")))
         nodes = _needed(_renamed(self._nodes, renamed), [public for public, _, _ in outputs])
-        read = {name for node in nodes for name in node.input}
+        read = {name for node in nodes for name in _reads(node)}
         graph = helper.make_graph(
             nodes,
             graph_name,
@@ -195,6 +239,10 @@ def _renamed(nodes: Iterable[onnx.NodeProto], names: dict[str, str]) -> list[onn
         copied.CopyFrom(node)
         copied.input[:] = [names.get(name, name) for name in node.input]
         copied.output[:] = [names.get(name, name) for name in node.output]
+        for graph in _graphs(copied):
+            inner = _renamed(graph.node, names)
+            del graph.node[:]
+            graph.node.extend(inner)
         result.append(copied)
     return result
 
@@ -204,9 +252,22 @@ def _needed(nodes: Sequence[onnx.NodeProto], outputs: Iterable[str]) -> list[onn
     kept = []
     for node in reversed(nodes):
         if live.intersection(node.output):
-            live.update(node.input)
+            live.update(_reads(node))
             kept.append(node)
     return kept[::-1]
+
+
+def _graphs(node: onnx.NodeProto) -> list[onnx.GraphProto]:
+    return [attribute.g for attribute in node.attribute if attribute.type == onnx.AttributeProto.GRAPH]
+
+
+def _reads(node: onnx.NodeProto) -> set[str]:
+    """The tensors that a node reads, also in the graphs that it holds."""
+    found = set(node.input)
+    for graph in _graphs(node):
+        for inner in graph.node:
+            found |= _reads(inner)
+    return found
 
 
 def _agree(found: Any, wanted: Any) -> bool:

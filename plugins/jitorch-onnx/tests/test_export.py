@@ -185,13 +185,13 @@ def test_random_numbers_are_refused():
     assert "the random generator" in str(caught.value)
 
 
-def test_a_decision_on_data_is_refused_at_its_line():
+def test_a_value_that_would_be_frozen_is_refused_at_its_line():
     def function(x):
-        return x if x.sum() > 0 else -x
+        return x * max(x[0].tolist())
 
     with pytest.raises(StagingError) as caught:
         export(function, X)
-    assert "return x if x.sum() > 0 else -x" in str(caught.value)
+    assert "return x * max(x[0].tolist())" in str(caught.value)
 
 
 def test_errors_of_the_function_itself_come_through():

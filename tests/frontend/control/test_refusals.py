@@ -126,7 +126,7 @@ def test_refusal(function: Callable[..., Any], why: str, line: str, hint: str) -
     assert line in text
     assert "^" in text
     assert hint in text
-    assert "docs/errors.md#StagingError" in text
+    assert f"docs/errors.md#{caught.value.identifier} ({caught.value.identifier})" in text
 
 
 @pytest.mark.parametrize("function", [two_types, write_to_one_of_two, ignored])
@@ -137,3 +137,22 @@ def test_without_fullgraph_python_runs_the_call(function: Callable[..., Any]) ->
         result = compiled(x)
     assert str(result) == str(function(same))
     assert "runs eagerly" in compiled.explain()
+
+
+def raising_in_two_ways(x):
+    if x.sum() > 0:
+        raise ValueError("positive")
+    raise ValueError("not positive")
+
+
+def test_what_raises_after_a_check_is_left_to_python() -> None:
+    x = jitorch.tensor([1.0, 2.0])
+    for given, what in ((x, "^positive"), (-x, "^not positive")):
+        with (
+            pytest.raises(ValueError, match=what),
+            pytest.warns(RuntimeWarning, match="every path that is left raises"),
+        ):
+            jitorch.jit(raising_in_two_ways)(given)
+    with pytest.raises(StagingError, match="every path that is left raises ValueError") as caught:
+        jitorch.jit(raising_in_two_ways, fullgraph=True)(x)
+    assert 'raise ValueError("not positive")' in str(caught.value)

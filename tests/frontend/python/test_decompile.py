@@ -56,6 +56,12 @@ def test_what_is_not_plain_is_refused(text: str) -> None:
         source.find(eval(text).__code__)
 
 
+def test_the_first_line_may_be_any() -> None:
+    namespace: dict[str, Any] = {}
+    exec("\n\ndef f(x, n):\n    y = x * n\n    return y + 1", namespace)
+    assert jitorch.jit(namespace["f"], fullgraph=True)(jitorch.ones(2), 3).tolist() == [4, 4]
+
+
 def test_such_a_function_is_compiled() -> None:
     scale = jitorch.full((2,), 3.0)
     f = jitorch.jit(eval("lambda x, y=2.0: (x * scale).sum() + y", {"scale": scale}), fullgraph=True)

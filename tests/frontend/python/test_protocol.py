@@ -106,4 +106,4 @@ def test_dynamic_paths_come_from_the_caller() -> None:
 
 def test_a_refusal_is_no_exception() -> None:
     assert not issubclass(Refuse, Exception)
-    assert str(Refuse("why", None)).startswith("why")
+    assert str(Refuse("data", "why", None)).startswith("why")

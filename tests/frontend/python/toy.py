@@ -225,7 +225,7 @@ class ToyRecorder:
 
     def tensor_attribute(self, value: Tensor, name: str) -> Any:
         if name == "data":
-            raise Refuse(".data of a tensor")
+            raise Refuse("data", ".data of a tensor")
         if name == "grad" and not self.is_traced(value):
             return self.trace.read_attribute(value, "grad")
         return getattr(value, name)
@@ -239,7 +239,7 @@ class ToyRecorder:
     lend = number
 
     def concretize(self, value: Any, why: str) -> Any:
-        raise Refuse(f"{why} of a traced tensor")
+        raise Refuse("data", f"{why} of a traced tensor")
 
     def predicate(self, value: Any) -> bool:
         return bool(self.concretize(value, "a test"))
@@ -260,10 +260,18 @@ class ToyRecorder:
         return None
 
     def check(self, predicate: Any) -> None:
-        raise Refuse("a check")
+        raise Refuse("data", "a check")
+
+    has_checks = False
 
     def negate(self, predicate: Any) -> Any:
-        raise Refuse("not of a traced tensor")
+        raise Refuse("data", "not of a traced tensor")
+
+    def operands(self, name: str, a: Any, b: Any) -> tuple[Any, Any]:
+        return a, b
+
+    def freeze(self, why: str) -> bool:
+        return False
 
     def written(self) -> list[Any]:
         return [value for value in self.kept if id(value) in self.current]
@@ -307,7 +315,7 @@ class ToyRecorder:
     def write(self, target: Tensor, value: Any) -> None:
         value = self.record("add", (target * 0.0, value), {})
         if self.is_traced(target):
-            raise Refuse("a write to a traced tensor")
+            raise Refuse("data", "a write to a traced tensor")
         if id(target) not in self.current:
             path = self.trace.path_of(target)
             assert path is not None

@@ -3,6 +3,7 @@
 from jitorch_onnx.rules import (
     activation,
     contraction,
+    control,
     convert,
     gather,
     normalization,
@@ -15,6 +16,6 @@ from jitorch_onnx.rules import (
 )
 
 __all__ = [
-    "activation", "contraction", "convert", "gather", "normalization", "ordering", "pooling", "reduce",
+    "activation", "contraction", "control", "convert", "gather", "normalization", "ordering", "pooling", "reduce",
     "running", "shape", "window",
 ]  # fmt: skip
