@@ -12,7 +12,7 @@ from jitorch.errors import CompileError
 
 
 class Shaped(nn.Module):
-    def _shape(self, x, n: int):
+    def _shape(self, x, n: int) -> torch.Tensor:
         return x.reshape(n, -1) if n > 0 else self._shape(x, 1)
 
     def forward(self, x):

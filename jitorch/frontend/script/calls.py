@@ -169,7 +169,7 @@ class Calls(LibraryCalls):
                 raise self._unknown(kind, name, [*record.methods], node)
             if function.python and marks.mark_of(function.source) == "unused":
                 return self._refuse_call(name, function.result, node)
-            function = self.overloaded_function(function, node, record, name)
+            function = self.overloaded_function(self.known(function, node), node, record, name)
             values, keywords = self.arguments(function.parameters[1:], node, name)
             spelled = function.name.rpartition(".")[2]
             return self.emit("method", [receiver, *values], function.result, name=spelled, keywords=keywords)
@@ -202,6 +202,10 @@ class Calls(LibraryCalls):
     @abstractmethod
     def compiler_signature(self, function: types.FunctionType, name: str) -> Function:
         """The types of a function that is not compiled."""
+
+    @abstractmethod
+    def known(self, function: Function, node: ast.AST) -> Function:
+        """``function``, whose result must be known by now."""
 
     @abstractmethod
     def function_of(self, function: types.FunctionType, node: ast.AST) -> Function:

@@ -151,7 +151,9 @@ class Classes:
         record = self._named(kind, "interface")
         for name, function in kind.__dict__.items():
             if isinstance(function, types.FunctionType) and not name.startswith("__"):
-                record.methods[name] = self.compiler.signature_only(function, f"{record.name}.{name}", record.type)
+                made = self.compiler.signature_only(function, f"{record.name}.{name}", record.type)
+                made.returns = made.result
+                record.methods[name] = made
         return record
 
     def exception(self, kind: Any) -> str | None:

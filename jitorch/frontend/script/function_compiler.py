@@ -297,17 +297,15 @@ class FunctionCompiler(Calls):
         found.returns = TENSOR if found.returns is None else found.returns
         return found
 
-    def function_of(self, function: types.FunctionType, node: ast.AST) -> Function:
-        found = self.compiler.function(function)
-        if (
-            found.graph is None
-            and not found.python
-            and found.returns is None
-            and not marks.scripted_overloads(function)
-        ):
-            what = f"{found.name} calls itself before its result is known"
+    def known(self, function: Function, node: ast.AST) -> Function:
+        is_open = function.graph is None and not function.python and function.returns is None
+        if is_open and not marks.scripted_overloads(function.source):
+            what = f"{function.name.rpartition('.')[2]} calls itself before its result is known"
             raise self.error(what, "annotation", node, hint="annotate its result: def f(...) -> Tensor:")
-        return found
+        return function
+
+    def function_of(self, function: types.FunctionType, node: ast.AST) -> Function:
+        return self.known(self.compiler.function(function), node)
 
     def nested_function(self, tree: ast.FunctionDef | ast.Lambda, name: str, types_: dict[str, Type]) -> Function:
         return self.compiler.nested(self, tree, name, types_)
