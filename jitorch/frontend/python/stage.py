@@ -38,6 +38,7 @@ class Staged:
     is_pure: bool  # whether the function wrote nothing that exists outside of it
     functions: dict[str, CodeType]  # qualified name and place of each function traced -> its code
     seconds: float  # time spent in Python: rewriting, running, recording, compiling the guards
+    handed_on: tuple[Path, ...] = ()  # objects from outside that are returned or stored as they are
 
 
 def stage(
@@ -57,10 +58,10 @@ def stage(
     trace = Trace(recorder, dynamic)
     recorder.begin(trace)
     refused: Refuse | None = None
-    finish, finish_source, outputs = None, "", ()
+    finish, finish_source, outputs, handed_on = None, "", (), ()
     try:
         returned = _run(trace, function, args, kwargs)
-        finish, finish_source, outputs = compile_outputs(trace, returned)
+        finish, finish_source, outputs, handed_on = compile_outputs(trace, returned)
         distinct_guards(trace)
     except Refuse as refusal:
         refused = refusal
@@ -72,7 +73,7 @@ def stage(
     seconds = time.perf_counter() - start
     return Staged(
         tuple(trace.guards), check, check_source, inputs, outputs, finish, finish_source, refused,
-        not trace.journal.targets(), dict(trace.functions), seconds,
+        not trace.journal.targets(), dict(trace.functions), seconds, handed_on,
     )  # fmt: skip
 
 
