@@ -253,6 +253,9 @@ class TraceBuilder(NestedBuilder):
         """Let go of all memory: the trace is a cycle of objects, which the garbage collector finds much later."""
         self.roots.clear()
         self.cells.clear()
+        self.carriers.clear()
+        self.rows.clear()
+        self.kept.clear()
 
 
 @dataclass

@@ -98,6 +98,13 @@ def test_memory_that_others_see_is_not_taken(share: Callable[[Any], Any]) -> Non
     assert "1 donated arguments were copied" in compiled.explain()
 
 
+def test_views_inside_of_the_function_do_not_count() -> None:
+    compiled = torch.jit(lambda x, b: b + (x + b.reshape(1, 4)).mT[:, 0], donate="b")
+    b = torch.ones(4)
+    address = b.data_ptr()
+    assert compiled(torch.ones(3, 4), b).data_ptr() == address
+
+
 def test_a_view_of_a_tensor_is_not_taken() -> None:
     whole = torch.ones(4, 4)
     part = whole[1]
