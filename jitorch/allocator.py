@@ -51,6 +51,11 @@ class _Lease(np.ndarray[Any, Any]):
         self._owner.returned.append(self._block)
 
 
+def is_block(array: object) -> bool:
+    """Whether ``array`` is all of a block, which is free once nobody refers to this array any more."""
+    return isinstance(array, _Lease)
+
+
 class BlockAllocator:
     """Allocates arrays in blocks; safe to use from several threads."""
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import sys
 import types
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
@@ -30,6 +31,7 @@ def jit(
     backend: str | None = None,
     dynamic: bool | None = None,
     check: str | None = None,
+    donate: str | int | Sequence[str | int] = (),
 ) -> Any:
     """Compile a function, a Module or a whole training step; also a decorator, with or without arguments.
 
@@ -42,7 +44,9 @@ def jit(
     ``fullgraph``: what cannot be staged is a `StagingError` instead.  ``backend``: by name; an unknown one, or one
     that cannot run here, is a `BackendError` at the first call.  ``dynamic``: None makes an axis symbolic when its
     second size is seen, True all axes longer than 1 from the start, False none.  ``check="first"``: before a new
-    program is used it is run beside what it means, op by op, and a difference is a `CompilerBug`.
+    program is used it is run beside what it means, op by op, and a difference is a `CompilerBug`.  ``donate``: names or
+    positions of arguments whose tensors nobody needs after a call: results may take their memory, and those tensors
+    cannot be used any more.
 
     The result is called like the function, and has ``graph``, ``sources()``, ``statistics`` and ``explain()``::
 
@@ -61,10 +65,10 @@ def jit(
     if check not in (None, "first"):
         raise ArgumentError("jit: check", expected='"first" or None', actual=check)
     if function is None:
-        return lambda f: jit(f, fullgraph=fullgraph, backend=backend, dynamic=dynamic, check=check)
+        return lambda f: jit(f, fullgraph=fullgraph, backend=backend, dynamic=dynamic, check=check, donate=donate)
     if not callable(function):
         raise ArgumentError("only what can be called can be compiled", actual=type(function).__name__)
-    return Jitted(function, fullgraph=fullgraph, backend=backend, dynamic=dynamic, checks=check)
+    return Jitted(function, fullgraph=fullgraph, backend=backend, dynamic=dynamic, checks=check, donate=donate)
 
 
 _MARKS = ("Attribute", "Final", "annotate", "export", "interface", "is_scripting", "is_tracing",

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from jitorch.errors import AutogradError, CompilerBug, ShapeError
+from jitorch.errors import ArgumentError, AutogradError, CompilerBug, Location, ShapeError
 from jitorch.ir.op import Op
 from jitorch.ir.types import EFFECT, PYTHON_TYPES, EffectType, ScalarType, Token, Type
 from jitorch.tensor import Storage, Tensor
@@ -60,6 +60,36 @@ class StaleTensor(Tensor):
     def results(cls, types: Type | tuple[Type, ...]) -> Any:
         """Stale results of the given types."""
         return tuple(map(cls.of, types)) if isinstance(types, tuple) else cls.of(types)
+
+
+class DonatedTensor(Tensor):
+    """What is left of a tensor whose memory a compiled function took for a result: it has a type but no data."""
+
+    __slots__ = ()
+
+    _donated: tuple[str, Location | None]
+
+    @staticmethod
+    def replace(tensor: Tensor, call: str, where: Location | None) -> None:
+        """Make ``tensor`` one whose use is an error that names ``call`` and its line."""
+        tensor._array = None
+        tensor.__dict__["_donated"] = call, where
+        tensor.__class__ = DonatedTensor
+
+    def _alias(self) -> Tensor:
+        raise donated_error(self)
+
+    def __repr__(self) -> str:
+        return f"<{self._type} that was donated to {self._donated[0]}>"
+
+
+def donated_error(tensor: DonatedTensor) -> ArgumentError:
+    call, where = tensor._donated
+    return ArgumentError(
+        f"this tensor was donated to {call}, which took its memory for a result",
+        actual=tensor.type if where is None else f"{tensor.type}, donated at {where}",
+        hint="use the result of that call, or give the call a clone()",
+    )
 
 
 def stale_error(tensor: Tensor) -> AutogradError:
@@ -114,6 +144,8 @@ class Eager:
         if array is None:
             if isinstance(tensor, StaleTensor):
                 raise stale_error(tensor)
+            if isinstance(tensor, DonatedTensor):
+                raise donated_error(tensor)
             raise CompilerBug("a tensor of a trace that is over has no data", actual=tensor.type)
         return array
 

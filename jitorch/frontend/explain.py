@@ -21,6 +21,8 @@ def explain_entry(number: int, entry: Any) -> list[str]:
     if entry.note:
         lines.append(f"  not kept on the disk: {entry.note}")
     lines += [f"  {note}" for note in dict.fromkeys(map(str, entry.traced.notes))]
+    if entry.loan is not None and entry.loan.copied:
+        lines.append(f"  {entry.loan.copied} donated arguments were copied, since something else sees their memory")
     for compiled in function.compiled if function is not None else ():
         origin = "from the cache" if compiled.cached else "compiled"
         cost = f"{origin} in {compiled.seconds * 1e3:.1f} ms"

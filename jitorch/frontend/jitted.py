@@ -29,6 +29,7 @@ from jitorch.frontend.call_code import Word
 from jitorch.frontend.check import TOLERANCE, Report, check_graph, compare_results
 from jitorch.frontend.code import python_code
 from jitorch.frontend.differentiable import GraphFunction
+from jitorch.frontend.donation import Loan, donate, places
 from jitorch.frontend.explain import explain_entry
 from jitorch.frontend.listing import listing
 from jitorch.frontend.modes import Modes, disabled, modes
@@ -60,6 +61,7 @@ class Entry:
     is_planned: bool = False
     draft: records.Draft | None = None  # what is written down of a new trace when its first call is done
     note: str = ""  # why no record was found, or none was written
+    loan: Loan | None = None  # the inputs that are donated
 
     @property
     def refused(self) -> Refuse | None:
@@ -106,11 +108,22 @@ class Entry:
             raise CompilerBug("a refused trace has no program")
         if traced.cleared:
             traced.clear(args, kwargs)
-        computed = function(inputs)
+        if self.loan is not None:
+            inputs = self.loan.take(inputs)
+        try:
+            computed = function(inputs)
+        except CheckFailed:
+            raise  # before anything was written
+        except Exception:
+            if self.loan is not None:
+                self.loan.close(inputs)
+            raise
         self.calls += 1
         if self.direct:
             return traced.staged.finish(computed, args, kwargs)
         results = [output.make(computed, inputs, lambda: self._sizes(inputs) or {}) for output in traced.outputs]
+        if self.loan is not None:
+            self.loan.close(inputs)
         return traced.staged.finish(results, args, kwargs)
 
 
@@ -133,6 +146,7 @@ class Jitted:
     ``fullgraph``: what cannot be staged is an error, never run eagerly.  ``backend``: by name, else
     the default in force.  ``dynamic``: None makes an axis symbolic when its second size is seen,
     True all axes from the start, False none.  ``checks``: "first" compares each new program with its meaning (`check`).
+    ``donate``: arguments whose memory results may take (`jitorch.frontend.donation`).
     """
 
     __slots__ = ("__dict__", "__weakref__", "_plan")
@@ -145,8 +159,10 @@ class Jitted:
         backend: str | None = None,
         dynamic: bool | None = None,
         checks: str | None = None,
+        donate: str | int | Sequence[str | int] = (),
     ):
         self.__jit_wrapped__ = function
+        self.donated = places(function, donate)
         self.fullgraph, self.backend, self.dynamic, self.checks = fullgraph, backend, dynamic, checks
         self.entries: list[Entry] = []
         self._statistics = Statistics()
@@ -255,7 +271,7 @@ class Jitted:
     # -- records ---------------------------------------------------------------------------------
     def _key(self, args: tuple[Any, ...], kwargs: dict[str, Any], now: Modes) -> str | None:
         """What a record of such a call is kept under; None where no records are kept."""
-        return records.key_of(self.__jit_wrapped__, self._backend(), now, self.dynamic, args, kwargs)
+        return records.key_of(self.__jit_wrapped__, self._backend(), now, self.dynamic, args, kwargs, self.donated)
 
     def _recall(self, args: tuple[Any, ...], kwargs: dict[str, Any], now: Modes) -> Entry | None:
         """A trace from the disk that is for this call."""
@@ -266,7 +282,7 @@ class Jitted:
             function = GraphFunction(
                 found.traced.signature, found.traced.differentiable, self._backend(), found.programs
             )
-            entry = Entry(found.traced, now, "first call", function)
+            entry = Entry(found.traced, now, "first call", function, loan=Loan.of(found.traced, self._name))
             if entry.inputs(args, kwargs) is None:
                 continue
             if self.entries:
@@ -278,6 +294,10 @@ class Jitted:
             self.entries.insert(0, entry)
             return entry
         return None
+
+    @property
+    def _name(self) -> str:
+        return getattr(self.__jit_wrapped__, "__name__", type(self.__jit_wrapped__).__name__)
 
     def _backend(self) -> str:
         return self.backend or registry.default_backend()
@@ -300,7 +320,7 @@ class Jitted:
             raise self._staging_error(traced.staged.refused)
         else:
             self._warn(traced.staged.refused)
-        entry = Entry(traced, now, cause, function)
+        entry = Entry(traced, now, cause, function, loan=Loan.of(traced, self._name))
         key = self._key(args, kwargs, now) if function is not None else None
         if key is not None:
             written = records.draft(key, self.__jit_wrapped__, traced, args, kwargs)
@@ -311,9 +331,8 @@ class Jitted:
         return entry
 
     def _trace_once(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Traced:
-        name = getattr(self.__jit_wrapped__, "__name__", type(self.__jit_wrapped__).__name__)
-        safe = "".join(c if c.isalnum() or c == "_" else "_" for c in name)
-        return trace(self.__jit_wrapped__, args, kwargs, self._dynamic, safe)
+        safe = "".join(c if c.isalnum() or c == "_" else "_" for c in self._name)
+        return donate(trace(self.__jit_wrapped__, args, kwargs, self._dynamic, safe), self.donated)
 
     def _trace_symbolic(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], pinned: frozenset[int] = frozenset()

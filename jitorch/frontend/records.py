@@ -19,7 +19,7 @@ import sys
 import time
 import types
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,14 +42,22 @@ from jitorch.frontend.trace import Traced
 from jitorch.ir.graph import Graph
 from jitorch.tensor import Tensor
 
-VERSION = 1
+VERSION = 2
 MOST_RECORDS = 8
 """Under one key: the newest ones are kept."""
 
 _LOOKUP_ERRORS = (AttributeError, LookupError, TypeError, ValueError, ArithmeticError)
 
 
-def key_of(function: Any, backend: str, modes: Modes, dynamic: bool | None, args: Any, kwargs: Any) -> str | None:
+def key_of(
+    function: Any,
+    backend: str,
+    modes: Modes,
+    dynamic: bool | None,
+    args: Any,
+    kwargs: Any,
+    donated: Iterable[int | str] = (),
+) -> str | None:
     """The key of the records of calls like this one; None where records are not kept."""
     settings = config.current()
     # Who asks to see the stages of compiling is to see them.
@@ -67,6 +75,7 @@ def key_of(function: Any, backend: str, modes: Modes, dynamic: bool | None, args
         *(text for text, _ in plugins.passes(settings.passes)),
         " ".join(map(str, modes)),
         str(dynamic),
+        " ".join(sorted(map(repr, donated))),
         description,
         *map(_kind, args),
         *(f"{name}={_kind(value)}" for name, value in kwargs.items()),
@@ -149,7 +158,13 @@ def _draft(key: str, function: Any, traced: Traced, args: tuple[Any, ...], kwarg
         if not is_package_code(code) and digests.of(code) not in digests.covered:
             raise Unportable(f"{name}, which no guard leads to")
     outputs = tuple(
-        (o.source, o.stored, tuple((op.name, encoder.value(tuple(attrs.items()))) for op, attrs in o.steps), o.history)
+        (
+            o.source,
+            o.stored,
+            tuple((op.name, encoder.value(tuple(attrs.items()))) for op, attrs in o.steps),
+            o.history,
+            o.donated,
+        )
         for o in traced.outputs
     )
     parts = (
@@ -282,8 +297,8 @@ def _read(data: bytes, roots: Roots, backend: str, args: tuple[Any, ...], kwargs
         is_pure, {}, time.perf_counter() - start,
     )  # fmt: skip
     made = [
-        Output(source, stored, tuple((decoder.op(op), dict(decoder.value(attrs))) for op, attrs in steps), history)
-        for source, stored, steps, history in outputs
+        Output(source, stored, tuple((decoder.op(op), dict(decoder.value(attrs))) for op, attrs in steps), *rest)
+        for source, stored, steps, *rest in outputs
     ]
     traced = Traced(
         decode_signature(signature, decoder), staged, made, list(differentiable), tuple(map(decoder.guard, facts)),

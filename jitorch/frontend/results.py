@@ -45,16 +45,20 @@ class Output:
     """One result: the graph's output (``stored``: input) number ``source``, seen through ``steps``.
 
     ``history``: ``alive``, ``dead`` (used up inside), ``leaf`` (requires grad, made by nothing) or ``none``.
+    ``donated``: the result lies in the memory of that input, which is nobody else's.
     """
 
     source: int
     stored: bool = False
     steps: tuple[Step, ...] = ()
     history: str = "none"
+    donated: bool = False
 
     def make(self, results: Sequence[Any], inputs: Sequence[Any], sizes: Callable[[], Mapping[str, int]]) -> Any:
         """The result, from those of the program and its inputs; ``sizes`` gives the symbolic ones."""
         made = inputs[self.source] if self.stored else results[self.source]
+        if self.donated:
+            made = Tensor._from_array(made._array)
         if self.steps:
             token = dispatch.set_grad_enabled_flag(self.history in ("alive", "dead"))
             try:

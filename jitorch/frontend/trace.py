@@ -17,7 +17,7 @@ from jitorch import dims
 from jitorch.builder import Cell, infer
 from jitorch.dims import Facts, Guard, SymDim
 from jitorch.errors import Location, user_location
-from jitorch.frontend.eager import StaleTensor, stale_error
+from jitorch.frontend.eager import DonatedTensor, StaleTensor, donated_error, stale_error
 from jitorch.frontend.nested import NestedBuilder
 from jitorch.frontend.python import Path, RuntimeScalar, Staged, stage
 from jitorch.frontend.python.codegen import Writer
@@ -203,6 +203,8 @@ class TraceBuilder(NestedBuilder):
     def capture(self, tensor: Tensor) -> Cell:
         if isinstance(tensor, StaleTensor):
             raise stale_error(tensor)
+        if isinstance(tensor, DonatedTensor):
+            raise donated_error(tensor)
         path = self.trace.path_of(tensor)
         if path is None:
             raise Refuse("outside-tensor", "a tensor of another trace")
@@ -259,6 +261,14 @@ class TraceBuilder(NestedBuilder):
 
     def written(self) -> list[Root]:
         return [root for root in self.roots.values() if root.cell.version > 0]
+
+    def release(self) -> None:
+        """Let go of all memory: the trace is a cycle of objects, which the garbage collector finds much later."""
+        self.roots.clear()
+        self.cells.clear()
+        self.carriers.clear()
+        self.rows.clear()
+        self.kept.clear()
 
 
 @dataclass
@@ -355,6 +365,7 @@ def trace(
             notes = tuple(recorder.stager.notes)
             return Traced(graph, staged, outputs, sorted(alive), facts.guards, cleared, notes=notes)
     finally:
+        builder.release()
         dispatch.reset_grad_enabled(token)
 
 

@@ -351,7 +351,7 @@ class _Recipe:
 
     def _zeros(self, name: str, positions: Sequence[Positions]) -> None:
         """Outputs that no tap reaches."""
-        variables = [k.Var("b"), k.Var("o"), *(k.Var(f"s{i}") for i in range(len(positions)))]
+        variables = [k.Var("b"), k.Var("o"), *(k.Var(f"at{i}") for i in range(len(positions)))]
         extents = [size_expr(self.batch), k.const(self.outputs * self.groups), *(k.const(p.count) for p in positions)]
         coordinates = [*variables[:2], *(p.coordinate(v) for p, v in zip(positions, variables[2:]))]
         body = self._store(coordinates, k.const(0, self.dtype))
@@ -383,7 +383,7 @@ def _plain(job: Job) -> Made:
     fill = padded_kernel(f"{job.name}_pad", job.node.operands[0], copy, puller)
     n = len(axes)
     b, o, c = k.Var("b"), k.Var("o"), k.Var("c")
-    places, taps = [k.Var(f"s{i}") for i in range(n)], [k.Var(f"k{i}") for i in range(n)]
+    places, taps = [k.Var(f"at{i}") for i in range(n)], [k.Var(f"k{i}") for i in range(n)]
     total = k.Var("total", dtype)
     inputs, outputs = size_expr(w.shape[1]), size_expr(w.shape[0])
     at = [u * s + j * d for u, s, j, d in zip(places, attrs["stride"], taps, attrs["dilation"])]

@@ -71,7 +71,7 @@ class _Writer:
         self.stage = k.Buffer("stage", d.dtype, "local", t.rows * t.positions)
         self.scratch = [self.stage]
         self.g, self.b, self.channel, self.row, self.column = (k.Var(n) for n in ("g", "b", "o", "row", "column"))
-        self.lead = [k.Var(f"s{i}") for i in range(len(d.positions) - 2)]
+        self.lead = [k.Var(f"at{i}") for i in range(len(d.positions) - 2)]
         self.base, self.output = k.Var("base"), k.Var("output")
 
     def kernel(self, name: str) -> k.Kernel:

@@ -149,7 +149,7 @@ class _Recipe:
         parts = -(-steps // max(1, BLOCK // lanes))
         each = -(-steps // parts)
         bulk, part, t, m, s = k.Var("bulk"), k.Var("part"), k.Var("t"), k.Var("m"), k.Var("s")
-        lead = [k.Var(f"s{i}") for i in range(len(axes) - 2)]
+        lead = [k.Var(f"at{i}") for i in range(len(axes) - 2)]
         place: k.Expr = t
         for var, window in zip(taps, outer):
             place = place * window.count + var
@@ -251,7 +251,7 @@ def _plain(job: Job) -> Made:
         for i, (value, to) in enumerate(zip(job.node.operands, (copy, other)))
     ]
     b, o, c = k.Var("b"), k.Var("o"), k.Var("c")
-    places, taps = [k.Var(f"s{i}") for i in range(n)], [k.Var(f"k{i}") for i in range(n)]
+    places, taps = [k.Var(f"at{i}") for i in range(n)], [k.Var(f"k{i}") for i in range(n)]
     total = k.Var("total", dtype)
     channels, outputs = size_expr(job.out.shape[1]), size_expr(job.out.shape[0])
     at = [u * s + j * d for u, s, j, d in zip(places, attrs["stride"], taps, attrs["dilation"])]

@@ -27,8 +27,9 @@ from jitorch.frontend.python.values import IDENTITIES, is_namedtuple, is_plain
 Finish = Callable[[Sequence[Any], tuple[Any, ...], Mapping[str, Any]], Any]
 
 
-def compile_outputs(trace: Trace, returned: Any) -> tuple[Finish, str, tuple[Any, ...]]:
-    """``finish(results, args, kwargs)``, its source, and the traced values whose results it takes, in order.
+def compile_outputs(trace: Trace, returned: Any) -> tuple[Finish, str, tuple[Any, ...], tuple[Path, ...]]:
+    """``finish(results, args, kwargs)``, its source, the traced values whose results it takes, in order, and where it
+    finds what it gives back or stores as it is.
 
     Raises `Refuse` where something cannot be rebuilt: a function made by the trace, an iterator.
     """
@@ -39,7 +40,7 @@ def compile_outputs(trace: Trace, returned: Any) -> tuple[Finish, str, tuple[Any
         outputs.writer.emit(line)
     outputs.writer.emit(f"return {result}")
     finish, source = outputs.writer.function("finish", "R, A, K")
-    return finish, source, tuple(outputs.traced)
+    return finish, source, tuple(outputs.traced), tuple(outputs.handed_on)
 
 
 class _Outputs:
@@ -47,6 +48,7 @@ class _Outputs:
         self.trace = trace
         self.writer = Writer()
         self.traced: list[Any] = []
+        self.handed_on: list[Path] = []
         self._built: dict[int, str] = {}
         self._building: set[int] = set()
 
@@ -64,7 +66,9 @@ class _Outputs:
         if isinstance(value, types.FunctionType) and is_rewritten(value.__code__):
             trace.refuse("escape", "a function made inside of a compiled function escapes from it")
         if not trace.is_created(value):
-            return self.stored(value)
+            source, path = self.stored(value), trace.path_of(value)
+            self.handed_on += [] if path is None else [path]
+            return source
         return self._once(value, self._new)
 
     def stored(self, value: Any) -> str:

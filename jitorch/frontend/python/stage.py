@@ -40,6 +40,7 @@ class Staged:
     functions: dict[str, CodeType]  # qualified name and place of each function traced -> its code
     seconds: float  # time spent in Python: rewriting, running, recording, compiling the guards
     guard_lines: tuple[tuple[str, int] | None, ...] = ()  # file and line that read what each is about
+    handed_on: tuple[Path, ...] = ()  # objects from outside that are returned or stored as they are
 
 
 def stage(
@@ -59,10 +60,10 @@ def stage(
     trace = Trace(recorder, dynamic)
     recorder.begin(trace)
     refused: Refuse | None = None
-    finish, finish_source, outputs = None, "", ()
+    finish, finish_source, outputs, handed_on = None, "", (), ()
     try:
         returned = _run(trace, function, args, kwargs)
-        finish, finish_source, outputs = compile_outputs(trace, returned)
+        finish, finish_source, outputs, handed_on = compile_outputs(trace, returned)
         distinct_guards(trace)
     except Refuse as refusal:
         refused = refusal
@@ -77,7 +78,7 @@ def stage(
     seconds = time.perf_counter() - start
     return Staged(
         tuple(trace.guards), check, check_source, inputs, outputs, finish, finish_source, refused,
-        not trace.journal.targets(), dict(trace.functions), seconds, tuple(trace.guard_lines),
+        not trace.journal.targets(), dict(trace.functions), seconds, tuple(trace.guard_lines), handed_on,
     )  # fmt: skip
 
 
