@@ -10,6 +10,7 @@ from jitorch.devices import Device
 from jitorch.dims import SymDim
 from jitorch.dtypes import Category, DType
 from jitorch.errors import ValueRangeError
+from jitorch.frontend.arithmetic import arithmetic
 from jitorch.frontend.loops import TracedRange, fix_size
 from jitorch.frontend.python import RuntimeScalar, TensorKey
 from jitorch.frontend.python.calls import NativeFunction, handles
@@ -185,6 +186,12 @@ class TensorRecorder:
             raise Refuse(f"assignment to .{name} of a tensor that exists outside")
         else:
             self._trace.write_attribute(tensor, name, value)
+
+    def arithmetic(self, name: str, a: Any, b: Any) -> Any:
+        if isinstance(a, Tensor) or isinstance(b, Tensor):
+            return NotImplemented
+        a, b = [self.number(x) if type(x) is RuntimeScalar else x for x in (a, b)]
+        return arithmetic(name, a, b, self.check)
 
     def number(self, scalar: RuntimeScalar) -> Any:
         return self.builder.number_of(scalar)

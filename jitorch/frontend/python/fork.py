@@ -7,7 +7,6 @@ snapshots can be compared and merged key by key, whatever the kind of the place.
 
 from __future__ import annotations
 
-import types
 from abc import ABC, abstractmethod
 from collections import deque
 from typing import Any
@@ -16,7 +15,7 @@ import numpy as np
 
 from jitorch.frontend.python.flow import Flow, Variables
 from jitorch.frontend.python.journal import MISSING, DictBox, ListBox, SetBox
-from jitorch.frontend.python.values import DICTS, LISTS, SETS
+from jitorch.frontend.python.values import DICTS, LISTS, SETS, slots
 
 Contents = dict[Any, Any]
 
@@ -303,7 +302,3 @@ def _box_place(trace: Flow, box: Any) -> Place:
         return DictBoxPlace(trace, box.base)
     return ListBoxPlace(trace, box.base) if isinstance(box, ListBox) else SetBoxPlace(trace, box.base)
 
-
-def slots(kind: type) -> list[str]:
-    """The names that the class and its bases keep in slots."""
-    return [n for owner in kind.__mro__ for n, e in owner.__dict__.items() if isinstance(e, types.MemberDescriptorType)]

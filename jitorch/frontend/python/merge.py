@@ -11,11 +11,11 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from jitorch.frontend.python.flow import Flow, Poison
-from jitorch.frontend.python.fork import DELETED, Contents, Place, SequencePlace, Snapshot, slots
+from jitorch.frontend.python.fork import DELETED, Contents, Place, SequencePlace, Snapshot
 from jitorch.frontend.python.journal import MISSING
 from jitorch.frontend.python.recorder import Refuse
 from jitorch.frontend.python.scalars import NUMBERS, RuntimeScalar
-from jitorch.frontend.python.values import DICTS, LISTS, is_namedtuple, is_plain
+from jitorch.frontend.python.values import DICTS, LISTS, is_namedtuple, is_plain, slots
 
 Template = Callable[[Sequence[Any], dict[int, Any]], Any]
 

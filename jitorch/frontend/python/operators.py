@@ -52,6 +52,14 @@ class Operators(Objects):
             return result
         if isinstance(a, _CONTAINERS) or isinstance(b, _CONTAINERS):
             return self._container_binary(name, a, b)
+        return self._native_binary(name, a, b)
+
+    def _native_binary(self, name: str, a: Any, b: Any) -> Any:
+        """An operator of numbers, tensors and whatever else C code or the library may see."""
+        if self.recorder.is_traced(a) or self.recorder.is_traced(b):
+            result = self.recorder.arithmetic(name, a, b)
+            if result is not NotImplemented:
+                return result
         return self.adopt_array(getattr(operator, name)(*self.pair(a, b)))
 
     def _special(self, forward: str, a: Any, b: Any, reflected: str) -> Any:
@@ -168,7 +176,7 @@ class Operators(Objects):
             return result
         if isinstance(a, (*_CONTAINERS, *VIEWS)) and isinstance(b, (*_CONTAINERS, *VIEWS, frozenset)):
             return self._compare_containers(name, a, b)
-        return self.adopt_array(getattr(operator, name)(*self.pair(a, b)))
+        return self._native_binary(name, a, b)
 
     def _identical(self, a: Any, b: Any) -> bool:
         if type(a) is RuntimeScalar or type(b) is RuntimeScalar:

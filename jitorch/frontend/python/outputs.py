@@ -21,7 +21,7 @@ from jitorch.frontend.python.paths import Path
 from jitorch.frontend.python.protocol import Trace
 from jitorch.frontend.python.rewritten import is_rewritten
 from jitorch.frontend.python.scalars import RuntimeScalar
-from jitorch.frontend.python.values import IDENTITIES, is_namedtuple, is_plain
+from jitorch.frontend.python.values import IDENTITIES, is_namedtuple, is_plain, slots
 
 Finish = Callable[[Sequence[Any], tuple[Any, ...], Mapping[str, Any]], Any]
 
@@ -165,7 +165,7 @@ class _Outputs:
         name = self._shell(value, f"{constant(object.__new__)}({constant(kind)})")
         for attribute, element in getattr(value, "__dict__", {}).items():
             self.writer.emit(f"{name}.__dict__[{attribute!r}] = {self.value(element)}")
-        for attribute in _slots(kind):
+        for attribute in slots(kind):
             if hasattr(value, attribute):
                 element = self.value(getattr(value, attribute))
                 self.writer.emit(f"{constant(object.__setattr__)}({name}, {attribute!r}, {element})")
@@ -207,15 +207,6 @@ class _Outputs:
                 break
             kept += 1
         return f"{target}[{kept}:] = {self._tuple(box.contents[kept:])}"
-
-
-def _slots(kind: type) -> list[str]:
-    names = []
-    for owner in kind.__mro__:
-        for name, entry in owner.__dict__.items():
-            if isinstance(entry, types.MemberDescriptorType):
-                names.append(name)
-    return names
 
 
 def distinct_guards(trace: Trace) -> None:

@@ -89,6 +89,10 @@ class Recorder(Protocol):
         """``tensor.name = value``.  ``trace.write_attribute`` journals a plain attribute."""
         ...
 
+    def arithmetic(self, name: str, a: Any, b: Any) -> Any:
+        """``operator.<name>(a, b)`` of numbers of which one is known at run time only; NotImplemented for the rest."""
+        ...
+
     def number(self, scalar: RuntimeScalar) -> Any:
         """What stands for a run-time scalar as the operand of a tensor."""
         ...

@@ -214,8 +214,13 @@ class State(ABC):
         written = self.journal.attribute(target, name)
         if written is not MISSING:
             return written
-        value = getattr(target, name)
         path = self.path_of(target)
+        try:
+            value = getattr(target, name)
+        except AttributeError:
+            if path is not None:
+                self.guard(path, "noattr", name)
+            raise
         return value if path is None else self.read(paths.attr(path, name), value)
 
     def write_attribute(self, target: Any, name: str, value: Any) -> None:

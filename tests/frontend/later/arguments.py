@@ -1,0 +1,380 @@
+"""Arguments that differ from call to call: numbers and other plain values, defaults, shapes, dtypes, layouts, modes."""
+
+from __future__ import annotations
+
+import functools
+import math
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+import jitorch
+from tests.frontend.later.table import attempt, later, tensor
+
+NUMBERS = "numbers and other plain arguments"
+
+
+def _with_values(name: str, body: Any, *values: Any, feature: str = NUMBERS) -> None:
+    """A case that calls ``body(x, value)`` with one value after the other, and again."""
+
+    def play(jit):
+        f = jit(body)
+        for value in (*values, *values):
+            yield attempt(f, tensor(1, 2), value)
+
+    play.__name__ = name
+    later(feature)(play)
+
+
+_with_values("number_as_an_operand", lambda x, n: x * n + n, 1, 2, 2.5, True, -3, 0, 1e300, math.nan)
+_with_values("number_in_a_test", lambda x, n: x if n > 1 else -x, 0, 1, 2, 1.5, math.nan, math.inf, True)
+_with_values("zero_and_minus_zero", lambda x, n: (x / (x * 0 + n), math.atan2(n, -1.0)), 0.0, -0.0, 0, -1.0)
+_with_values("number_as_a_size", lambda x, n: jitorch.zeros(n, 2) + x, 0, 1, 2, 3, 17)
+_with_values("number_as_an_axis", lambda x, n: x.reshape(1, 2).sum(n), 0, 1, -1, 2, (0, 1))
+_with_values("number_as_an_index", lambda x, n: x[n], 0, 1, -1, 2, None, slice(1), slice(None, None, 2))
+_with_values("number_as_a_key", lambda x, n: x * {1: 2, 2: 3}[n], 1, 2, 1.0, True, 3)
+_with_values("number_of_iterations", lambda x, n: sum((x + i for i in range(n)), x * 0), 0, 1, 5, 20, 2, -1)
+_with_values("number_in_python_arithmetic", lambda x, n: (x * (n // 2) + n % 3, n**2, -n, abs(n)), 1, 4, -5, 2.5, True)
+_with_values("number_in_math", lambda x, n: x * math.sqrt(n) + math.floor(n), 1, 4.5, 2, -1, 0)
+_with_values("number_formatted", lambda x, n: (f"{n}", f"{n:.2f}", str(n), repr(n)), 1, 1.5, True, math.nan, 10**20)
+_with_values("number_too_large_for_64_bits", lambda x, n: (n + 1, x), 2**62, 2**63 - 1, 2**70, -(2**64))
+_with_values("number_returned", lambda x, n: (n, [n], {"n": n * 2}), 1, 2, 1.5, True, None, "a", math.nan, -0.0)
+_with_values("number_division", lambda x, n: (x / n, 1 / n), 1, 2.0, 0, 0.0)
+_with_values("number_rounded", lambda x, n: (round(n), round(n, 1), int(n), bool(n)), 1.25, 2.5, 3, True, -0.0)
+_with_values("string_argument", lambda x, s: x if s == "up" else x * len(s), "up", "down", "", "UP")
+_with_values("none_or_a_value", lambda x, y: x if y is None else x * y, None, 2, None, 3.0, False)
+_with_values("tuple_of_numbers", lambda x, t: x * t[0] + sum(t), (1, 2), (1, 3), (2.0, 3), (1, 2, 3), (True, 2))
+_with_values("nested_tuples", lambda x, t: x * t[0][1], ((1, 2), 3), ((1, 5), 3), ((1, 2.5), 3), ((1, 2), "a"))
+_with_values("list_of_numbers", lambda x, t: x * sum(t) + len(t), [1, 2], [1, 3], [1], [], [1.5, True])
+_with_values("tensor_or_number", lambda x, y: x * y, 2, tensor(2, 3), 2.0, tensor(5), jitorch.tensor(3))
+_with_values("numpy_scalars", lambda x, n: x * n, np.float32(2), np.float64(2.5), np.int64(3), np.int64(4), 2)
+_with_values("range_argument", lambda x, r: sum((x * i for i in r), x), range(2), range(3), range(1, 3), range(0))
+_with_values("dtype_argument", lambda x, d: x.to(d), jitorch.float64, jitorch.int32, jitorch.bool, jitorch.float32)
+_with_values("bytes_and_complex", lambda x, b: (x * len(str(b)), b), b"a", b"ab", 1 + 2j, 3j)
+_with_values("slice_argument", lambda x, s: x[s] * 2, slice(1), slice(0, 2), slice(1, None), slice(None, None, None))
+_with_values("function_argument", lambda x, f: f(x), jitorch.sin, abs, lambda x: x * 2, jitorch.cos, len)
+_with_values(
+    "partial_argument", lambda x, f: f(x), functools.partial(pow, 2), functools.partial(pow, 3), functools.partial(jitorch.mul, 3)
+)
+_with_values("class_argument", lambda x, c: c(3), int, float, str, bool, list)
+_with_values(
+    "object_argument", lambda x, o: x * o.k, *[SimpleNamespace(k=k) for k in (1, 2, 2.5, tensor(3), True)]
+)  # fmt: skip
+_with_values("number_that_decides_a_type", lambda x, n: x * n if n % 2 else (x, n), 1, 2, 3, 4)
+_with_values("chained_comparison_of_numbers", lambda x, n: x if 0 < n <= 2 else -x, 0, 1, 2, 3, 0.5)
+_with_values("float_that_becomes_an_int_inside", lambda x, n: x * int(n) + (n - int(n)), 1.5, 2.5, 3.0, -0.5)
+
+DEFAULTS = "defaults and signatures"
+
+
+@later(DEFAULTS)
+def default_replaced(jit):
+    def g(x, k=2, *, j=3.0):
+        return x * k + j
+
+    f = jit(lambda x: g(x))
+    h = jit(g)
+    yield f(tensor(1)), h(tensor(1))
+    g.__defaults__ = (5,)
+    yield f(tensor(1)), h(tensor(1))
+    g.__kwdefaults__ = {"j": 7.0}
+    yield f(tensor(1)), h(tensor(1))
+    g.__defaults__ = (tensor(9),)
+    yield f(tensor(1)), h(tensor(1))
+
+
+@later(DEFAULTS)
+def mutable_default(jit):
+    def g(x, seen=[]):  # noqa: B006
+        seen.append(len(seen))
+        return x * len(seen), seen
+
+    f = jit(g)
+    for _ in range(3):
+        yield f(tensor(1))
+
+
+@later(DEFAULTS)
+def code_of_a_function_replaced(jit):
+    def g(x):
+        return x + 1
+
+    def h(x):
+        return x * 10
+
+    f = jit(lambda x: g(x))
+    yield f(tensor(1))
+    g.__code__ = h.__code__
+    yield f(tensor(1))
+
+
+@later(DEFAULTS)
+def positional_and_keyword_calls(jit):
+    f = jit(lambda x, k=1, *rest, j=2, **more: x * k + sum(rest) + j + sum(more.values()) + len(more))
+    yield f(tensor(1)), f(tensor(1), 2), f(tensor(1), k=2), f(x=tensor(1))
+    yield f(tensor(1), 2, 3, 4), f(tensor(1), 2, 3), f(tensor(1), j=5), f(tensor(1), a=1), f(tensor(1), b=1, a=2)
+    yield attempt(f), attempt(f, tensor(1), x=2)
+
+
+@later(DEFAULTS)
+def stars(jit):
+    def g(a, b, *, c=1):
+        return a * b + c
+
+    f = jit(lambda args, kwargs: g(*args, **kwargs))
+    yield f((tensor(1), 2), {})
+    yield f((tensor(1), 3), {"c": 2})
+    yield f([tensor(1)], {"c": 2, "b": 4})
+    yield attempt(f, [tensor(1)], {})
+    yield f((tensor(1), 3), {})
+
+
+@later(DEFAULTS)
+def partial_changed(jit):
+    p = functools.partial(lambda x, k: x * k, k=2)
+    f = jit(lambda x: p(x))
+    g = jit(p)
+    yield f(tensor(1)), g(tensor(1))
+    p = functools.partial(p, k=3)
+    yield f(tensor(1)), g(tensor(1))
+    p.keywords["k"] = 9
+    yield f(tensor(1))
+
+
+SHAPES = "shapes and sizes"
+
+
+def _with_shapes(name: str, body: Any, *shapes: tuple[int, ...], dynamic: bool | None = None) -> None:
+    def play(jit):
+        f = jit(body) if dynamic is None else jit(body, dynamic=dynamic)
+        for shape in (*shapes, *shapes):
+            n = math.prod(shape)
+            yield attempt(f, jitorch.arange(n, dtype=jitorch.float32).reshape(shape) * 0.5 - 1)
+
+    play.__name__ = name
+    later(SHAPES)(play)
+
+
+ROWS = ((3, 2), (4, 2), (1, 2), (0, 2), (5, 2), (2, 2))
+for _dynamic in (None, True, False):
+    _suffix = {None: "", True: "_dynamic", False: "_static"}[_dynamic]
+    _with_shapes("rows" + _suffix, lambda x: (x * 2).sum(0) + x.shape[0], *ROWS, dynamic=_dynamic)
+    _with_shapes("loop_over_rows" + _suffix, lambda x: sum(r * i for i, r in enumerate(x)), *ROWS, dynamic=_dynamic)
+    _with_shapes("square_or_not" + _suffix, lambda x: x @ x.mT if x.shape[0] > 2 else x * 2, *ROWS, dynamic=_dynamic)
+_with_shapes("both_axes", lambda x: x.T @ x + x.shape[0] / 2, (3, 3), (3, 4), (4, 3), (4, 4), (1, 4), (4, 1), (1, 1))
+_with_shapes("rank", lambda x: x.sum(-1) * x.dim() if x.dim() else x, (3,), (3, 3), (2, 3, 3), (), (1,), (0,))
+_with_shapes("broadcast_with_a_constant", lambda x: x + jitorch.ones(3, 1), (3, 3), (3, 4), (1, 3), (3, 1), (1, 1), (3,))
+_with_shapes("size_in_arithmetic", lambda x: x.reshape(-1, 2).sum(0) * (x.shape[0] // 2), (2, 2), (4, 2), (6, 2), (8, 2))
+_with_shapes("size_in_a_test", lambda x: x.sum() if len(x) % 2 else x.mean(0), (2, 3), (3, 3), (4, 3), (5, 3), (6, 3))
+_with_shapes("size_in_a_test_of_two_sizes", lambda x: x if x.shape[0] == x.shape[1] else x.T, (2, 3), (3, 3), (4, 3), (4, 4))
+_with_shapes("size_as_a_result", lambda x: (x.shape, x.numel(), x.size(0), len(x), list(x.shape)), (2, 3), (3, 3), (4, 5))
+_with_shapes("size_in_a_text", lambda x: f"{x.shape[0]} rows, {tuple(x.shape)}", (2, 3), (3, 3), (4, 3))
+_with_shapes("size_as_a_key", lambda x: x * {2: 1, 3: 2}.get(x.shape[0], 7), (2, 3), (3, 3), (4, 3), (5, 3))
+_with_shapes("size_as_a_slice", lambda x: x[: x.shape[0] // 2] * 2, (2, 3), (3, 3), (5, 3), (1, 3), (0, 3))
+_with_shapes("size_that_cannot_be", lambda x: x.reshape(2, 3) * 2, (2, 3), (6, 1), (4, 2), (3, 2))
+_with_shapes("size_as_a_float", lambda x: x / x.shape[0] ** 0.5 + float(x.shape[0]), (2, 3), (3, 3), (5, 3), (1, 3))
+_with_shapes("new_tensor_of_the_size", lambda x: jitorch.arange(x.shape[0]) * x.sum(), (2, 3), (3, 3), (5, 3), (1, 3), (0, 3))
+_with_shapes("concatenation", lambda x: jitorch.cat([x, x[:1], x]), (2, 3), (3, 3), (5, 3), (1, 3), (0, 3))
+_with_shapes("while_over_rows", lambda x: _rows_above(x), (2, 3), (3, 3), (5, 3), (1, 3), (0, 3))
+
+
+def _rows_above(x: Any) -> Any:
+    total, n = x.sum() * 0, 0
+    for row in x:
+        if row.sum() > 0:
+            total = total + row.sum()
+            n += 1
+    return total, n
+
+
+@later(SHAPES)
+def sizes_of_two_arguments(jit):
+    f = jit(lambda x, y: x + y)
+    for a, b in ((2, 2), (3, 3), (3, 1), (1, 3), (2, 3), (0, 1), (0, 0), (5, 5)):
+        yield attempt(f, jitorch.ones(a), jitorch.ones(b) * 2)
+
+
+@later(SHAPES)
+def size_of_a_captured_tensor(jit):
+    h = SimpleNamespace(w=jitorch.ones(2))
+    f = jit(lambda x: x.sum() * h.w + h.w.shape[0])
+    for n in (2, 3, 1, 0, 4):
+        h.w = jitorch.ones(n)
+        yield f(tensor(1, 2))
+
+
+DTYPES = "dtypes and values"
+_ALL = (jitorch.float32, jitorch.float64, jitorch.int64, jitorch.int32, jitorch.bool, jitorch.uint8, jitorch.float16)
+
+
+def _with_dtypes(name: str, body: Any) -> None:
+    def play(jit):
+        f = jit(body)
+        for dtype in (*_ALL, *_ALL):
+            yield attempt(f, jitorch.tensor([0, 1, 3]).to(dtype))
+
+    play.__name__ = name
+    later(DTYPES)(play)
+
+
+_with_dtypes("dtype_of_an_operand", lambda x: x * 2 + 1)
+_with_dtypes("dtype_in_a_test", lambda x: x if x.dtype is jitorch.float32 else x.to(jitorch.float64) / 2)
+_with_dtypes("dtype_in_a_staged_branch", lambda x: x + 1 if x.sum() > 3 else x * 1 + 0)
+_with_dtypes("dtype_and_a_float", lambda x: x * 0.5)
+_with_dtypes("item_of_a_dtype", lambda x: (x[1].item(), x.sum().item()))
+_with_dtypes("in_place_of_a_dtype", lambda x: x.add_(1))
+
+
+@later(DTYPES)
+def values_decide(jit):
+    f = jit(lambda x: x * 2 if x.sum() > 0 else x.exp() if x[0] == x[0] else x.nan_to_num())
+    for values in ((1.0, 2.0), (-1.0, 0.5), (math.nan, 1.0), (math.inf, -math.inf), (0.0, 0.0), (-0.0, 0.0)):
+        yield f(tensor(*values))
+
+
+@later(DTYPES)
+def values_in_comparison_chains(jit):
+    f = jit(lambda x: (x[0] < x[1] < 3, 0 < x[0] and x[1], x[0] == x[1] or 5.0 > x[0]))
+    for values in ((1.0, 2.0), (2.0, 1.0), (math.nan, 1.0), (0.0, 0.0)):
+        yield [bool(v) for v in f(tensor(*values))]
+
+
+LAYOUTS = "strides and layouts"
+
+
+def _with_layouts(name: str, body: Any) -> None:
+    def play(jit):
+        f = jit(body)
+        base = jitorch.arange(24, dtype=jitorch.float32)
+        made = (
+            lambda: base.clone().reshape(4, 6)[:, :3], lambda: base[:12].clone().reshape(3, 4).T,
+            lambda: base[:12].clone().reshape(4, 3), lambda: base.clone().reshape(4, 6)[:, ::2],
+            lambda: base[:3].clone().expand(4, 3), lambda: base.clone()[6:18].reshape(4, 3),
+            lambda: base[:4].clone().reshape(4, 1).expand(4, 3),
+        )  # fmt: skip
+        for make in (*made, *made):
+            x = make()
+            yield attempt(f, x), x
+
+    play.__name__ = name
+    later(LAYOUTS)(play)
+
+
+_with_layouts("layout_of_an_operand", lambda x: (x * 2).sum(0))
+_with_layouts("layout_reshaped", lambda x: x.reshape(-1) + 1)
+_with_layouts("layout_viewed", lambda x: x.view(-1) + 1)
+_with_layouts("layout_asked_for", lambda x: (x.is_contiguous(), x.stride(), x.contiguous()))
+_with_layouts("layout_written_outside_of_overlap", lambda x: x.add_(1) if x.is_contiguous() else x + 1)
+_with_layouts("layout_of_a_loop", lambda x: _scanned(x))
+
+
+def _scanned(x: Any) -> Any:
+    h = x[0] * 0
+    for row in x:
+        h = h * 0.5 + row
+    return h
+
+
+MODES = "modes"
+
+
+@later(MODES)
+def grad_mode(jit):
+    w = tensor(1, 2, grad=True)
+    f = jit(lambda x: (x * w, jitorch.is_grad_enabled()))
+    yield f(tensor(1, 1))
+    with jitorch.no_grad():
+        yield f(tensor(1, 1))
+    with jitorch.inference_mode():
+        yield f(tensor(1, 1))
+    with jitorch.enable_grad():
+        yield f(tensor(1, 1))
+    jitorch.set_grad_enabled(False)
+    try:
+        yield f(tensor(1, 1))
+    finally:
+        jitorch.set_grad_enabled(True)
+    yield f(tensor(1, 1))
+
+
+@later(MODES)
+def grad_mode_set_inside(jit):
+    w = tensor(1, 2, grad=True)
+
+    def f(x, on):
+        with jitorch.set_grad_enabled(on):
+            y = x * w
+        return y, y * w, jitorch.is_grad_enabled()
+
+    g = jit(f)
+    for on in (True, False, True):
+        yield g(tensor(1, 1), on)
+    with jitorch.no_grad():
+        yield g(tensor(1, 1), True)
+
+
+@later(MODES)
+def grad_mode_left_behind(jit):
+    w = tensor(1, 2, grad=True)
+
+    def f(x, on):
+        jitorch.set_grad_enabled(on)
+        return x * w
+
+    g = jit(f)
+    try:
+        for on in (True, False, False, True):
+            yield g(tensor(1, 1), on), jitorch.is_grad_enabled()
+    finally:
+        jitorch.set_grad_enabled(True)
+
+
+@later(MODES)
+def default_dtype(jit):
+    f = jit(lambda x: (jitorch.ones(2) * 2, jitorch.tensor(1.5), x * 1.5, jitorch.get_default_dtype()))
+    yield f(tensor(1))
+    jitorch.set_default_dtype(jitorch.float64)
+    try:
+        yield f(tensor(1))
+    finally:
+        jitorch.set_default_dtype(jitorch.float32)
+    yield f(tensor(1))
+
+
+@later(MODES)
+def deterministic_flags(jit):
+    f = jit(lambda x: (x.sum(), jitorch.is_deterministic()))
+    yield f(tensor(1))
+    jitorch.use_deterministic_algorithms(True)
+    try:
+        yield f(tensor(1))
+    finally:
+        jitorch.use_deterministic_algorithms(False)
+    yield f(tensor(1))
+
+
+@later(MODES)
+def threads_and_default_device(jit):
+    f = jit(lambda x: (jitorch.zeros(2).device.type, x * 2))
+    yield f(tensor(1))
+    threads = jitorch.get_num_threads()
+    jitorch.set_num_threads(1)
+    yield f(tensor(1))
+    jitorch.set_num_threads(threads)
+    jitorch.set_default_device("cpu")
+    yield f(tensor(1))
+
+
+@later(MODES)
+def requires_grad_of_an_argument(jit):
+    x = tensor(1, 2)
+    f = jit(lambda x: (x * 2, x.requires_grad))
+    yield f(x)
+    x.requires_grad_()
+    yield f(x)
+    y = f(x)[0].sum()
+    y.backward()
+    yield x.grad
+    x.requires_grad_(False)
+    yield f(x)

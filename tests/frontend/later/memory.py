@@ -1,0 +1,430 @@
+"""Aliasing, views and in-place writes: the same function on memory that is shared in other ways."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import jitorch
+from tests.frontend.later.table import attempt, later, tensor
+
+ALIASES = "aliasing of arguments and results"
+WRITES = "in-place writes"
+
+
+def matrix() -> Any:
+    return jitorch.arange(6, dtype=jitorch.float32).reshape(2, 3)
+
+
+def _pairs() -> list[Any]:
+    """Two arguments: different, one twice, a view and its base, two views, overlapping views."""
+
+    def base_and_row():
+        m = matrix()
+        return m[0], m[1]
+
+    def twice():
+        m = matrix()
+        return m[0], m[0]
+
+    def same():
+        m = matrix()[0]
+        return m, m
+
+    def overlapping():
+        flat = jitorch.arange(6, dtype=jitorch.float32)
+        return flat[0:3], flat[1:4]
+
+    def whole_and_part():
+        flat = jitorch.arange(3, dtype=jitorch.float32)
+        return flat, flat.view(3)
+
+    return [lambda: (matrix()[0], matrix()[1]), same, base_and_row, twice, overlapping, whole_and_part]
+
+
+def _with_pairs(name: str, body: Any) -> None:
+    def play(jit):
+        f = jit(body)
+        for make in (*_pairs(), *_pairs()):
+            a, b = make()
+            root = a if a._base is None else a._base
+            yield attempt(f, a, b), a, b, root
+
+    play.__name__ = name
+    later(ALIASES)(play)
+
+
+_with_pairs("aliases_read", lambda a, b: a * 2 + b)
+_with_pairs("first_written", lambda a, b: a.add_(1).sum() + b)
+_with_pairs("second_written", lambda a, b: (a * 1, b.mul_(3), a * 1))
+_with_pairs("both_written", lambda a, b: (a.add_(1), b.mul_(2), a + b)[2])
+_with_pairs("one_copied_to_the_other", lambda a, b: a.copy_(b))
+_with_pairs("items_exchanged", lambda a, b: _exchange(a, b))
+_with_pairs("identity_of_two", lambda a, b: a + 1 if a is b else a * 2)
+_with_pairs("written_in_a_branch", lambda a, b: _write_in_a_branch(a, b))
+_with_pairs("written_in_a_loop", lambda a, b: _write_in_a_loop(a, b))
+_with_pairs("returned_both", lambda a, b: (a, b, a if a is b else None))
+
+
+def _exchange(a: Any, b: Any) -> Any:
+    a[0], b[0] = b[0].clone(), a[0].clone()
+    a[1] = b[2]
+    return a.sum() - b.sum()
+
+
+def _write_in_a_branch(a: Any, b: Any) -> Any:
+    if b.sum() > 3:
+        a.add_(1)
+    else:
+        a[1] = 9
+    return a * 1 + b
+
+
+def _write_in_a_loop(a: Any, b: Any) -> Any:
+    n = 0
+    while n < 3 and a[0] < 10:
+        a += b.abs() + 1
+        n += 1
+    return a * 1, n
+
+
+@later(ALIASES)
+def result_that_is_the_argument(jit):
+    f = jit(lambda x: x)
+    for x in (tensor(1, 2), tensor(1, 2, 3), tensor(1)):
+        y = f(x)
+        y.add_(1)
+        yield y is x, x
+
+
+@later(ALIASES)
+def result_that_is_a_view(jit):
+    f = jit(lambda x: (x[0], x.T, x[:, 1:]))
+    for _ in range(2):
+        x = matrix()
+        row, turned, part = f(x)
+        row.add_(10)
+        turned[0].mul_(2)
+        part.zero_()
+        yield x, row, turned, part
+
+
+@later(ALIASES)
+def argument_or_a_new_tensor(jit):
+    f = jit(lambda x, k: x if k else x * 1)
+    for k in (True, False, True):
+        x = tensor(1, 2)
+        y = f(x, k)
+        y.add_(1)
+        yield y is x, x
+
+
+@later(ALIASES)
+def argument_on_one_path_of_a_branch(jit):
+    f = jit(lambda x: x if x[0] > 0 else x * 2)
+    for value in (1, -1, 2):
+        x = tensor(value, 3)
+        y = f(x)
+        same = y is x
+        y.add_(1)
+        yield same, x, y
+
+
+@later(ALIASES)
+def one_of_two_arguments(jit):
+    f = jit(lambda x, y: x if x.sum() > y.sum() else y)
+    for values in ((1, 2), (2, 1)):
+        x, y = tensor(values[0]), tensor(values[1])
+        found = f(x, y)
+        found.zero_()
+        yield x, y, found is x, found is y
+
+
+@later(ALIASES)
+def argument_returned_early(jit):
+    def f(x):
+        if x.sum() > 5:
+            return x
+        y = x + 1
+        return y * 2
+
+    g = jit(f)
+    for x in (tensor(1, 2), tensor(4, 5)):
+        y = g(x)
+        y.zero_()
+        yield x, y is x
+
+
+@later(ALIASES)
+def view_on_one_path_of_a_branch(jit):
+    f = jit(lambda x: x[0] if x.sum() > 5 else x[1])
+    for scale in (1, -1):
+        x = matrix() * scale
+        y = f(x)
+        y.add_(10)
+        yield x, y
+
+
+@later(ALIASES)
+def argument_out_of_a_loop(jit):
+    def f(x):
+        while x.sum() < 10:
+            x = x * 2
+        return x
+
+    g = jit(f)
+    for x in (tensor(1, 2), tensor(8, 9)):
+        y = g(x)
+        same = y is x
+        y.zero_()
+        yield x, same
+
+
+@later(ALIASES)
+def argument_stored_by_a_branch(jit):
+    h = SimpleNamespace(last=tensor(0, 0))
+
+    def f(x):
+        if x.sum() > 0:
+            h.last = x
+        return x * 2
+
+    g = jit(f)
+    for x in (tensor(1, 2), tensor(-1, -2), tensor(3, 4)):
+        y = g(x)
+        yield y, h.last, h.last is x
+        h.last.add_(1)
+        yield x
+
+
+@later(ALIASES)
+def choice_of_and_or(jit):
+    f = jit(lambda x, y: x.sum() and y.sum() or x[0])
+    for x in (tensor(1, 2), tensor(0, 0)):
+        yield f(x, tensor(3, 4))
+
+
+@later(ALIASES)
+def chosen_and_compared(jit):
+    def f(x, y):
+        z = x if x.sum() > 0 else y
+        return z * 2 if z is x else z * 3
+
+    g = jit(f)
+    for v in (1, -1):
+        yield g(tensor(v, v), tensor(5, 6))
+
+
+@later(ALIASES)
+def state_kept_between_calls(jit):
+    h = SimpleNamespace(state=tensor(0, 0))
+
+    def f(x):
+        h.state = h.state * 0.5 + x
+        return h.state
+
+    g = jit(f)
+    x = tensor(1, 2)
+    first = g(x)
+    yield first is h.state, first
+    first.add_(100)
+    yield g(x), h.state
+    h.state = x
+    yield g(x), x
+
+
+@later(ALIASES)
+def argument_kept_outside(jit):
+    kept: list[Any] = []
+    f = jit(lambda x: kept.append(x))
+    x = tensor(1, 2)
+    f(x)
+    f(x)
+    yield [k is x for k in kept]
+    kept[0].add_(1)
+    yield kept, x
+
+
+@later(ALIASES)
+def captured_and_argument_are_one(jit):
+    w = tensor(1, 2)
+
+    def f(x):
+        w.add_(1)
+        return x * 1
+
+    g = jit(f)
+    yield g(tensor(5, 6)), w
+    yield g(w), w
+    yield g(w.view(2)), w
+    yield g(tensor(5, 6)), w
+
+
+@later(ALIASES)
+def attribute_and_argument_become_one(jit):
+    h = SimpleNamespace(w=tensor(1, 2), v=tensor(3, 4))
+
+    def f():
+        h.w.mul_(2)
+        return h.v + 1
+
+    g = jit(f)
+    yield g(), h
+    h.v = h.w
+    yield g(), h
+    h.v = h.w.view(2, 1)
+    yield g(), h
+
+
+@later(ALIASES)
+def expanded_argument_written(jit):
+    f = jit(lambda x: x.add_(1))
+    yield f(matrix())
+    yield attempt(f, tensor(1, 2, 3).expand(2, 3))[:2]
+    yield f(matrix())
+
+
+@later(ALIASES)
+def detached_and_data(jit):
+    f = jit(lambda x: (x.detach().add_(1), x.data.mul_(2), x * 1))
+    x = tensor(1, 2)
+    yield f(x), x
+    w = tensor(1, 2, grad=True)
+    yield f(w), w
+
+
+@later(ALIASES)
+def numpy_memory(jit):
+    f = jit(lambda x: x.mul_(2))
+    x = tensor(1, 2)
+    shared = x.numpy()
+    f(x)
+    yield shared
+    shared[0] = 50
+    yield f(x), shared
+
+
+def _with_written(name: str, body: Any, *shapes: tuple[int, ...]) -> None:
+    def play(jit):
+        f = jit(body)
+        for shape in (shapes or ((3,), (3,), (4,), (2, 3), (3,))):
+            x = jitorch.arange(jitorch.Size(shape).numel(), dtype=jitorch.float32).reshape(shape)
+            y = attempt(f, x)
+            yield y, x, y is x
+
+    play.__name__ = name
+    later(WRITES)(play)
+
+
+_with_written("add_", lambda x: x.add_(1))
+_with_written("chain_of_writes", lambda x: x.add_(1).mul_(2).clamp_(0, 5))
+_with_written("item_written", lambda x: x.__setitem__(0, 7))
+_with_written("slice_written", lambda x: _set_slice(x))
+_with_written("mask_written", lambda x: _set_mask(x))
+_with_written("view_written", lambda x: (x.view(-1)[1:].mul_(3), x.sum())[1])
+_with_written("written_and_read_before", lambda x: (x.sum(), x.add_(1), x.sum()))
+_with_written("filled_and_zeroed", lambda x: (x.fill_(2).sum(), x.zero_()))
+_with_written("augmented", lambda x: _augmented(x))
+_with_written("transposed_write", lambda x: x.T.add_(1), (2, 3), (3, 2), (3, 3), (2, 3))
+_with_written("random_write", lambda x: x.uniform_(0, 1))
+_with_written("nothing_written_on_one_path", lambda x: x.add_(1).sum() if x.sum() > 3 else x.sum())
+_with_written("exponent_written", lambda x: jitorch.exp(x, out=x))
+
+
+def _set_slice(x: Any) -> Any:
+    x[1:] = 5
+    x[:1] += 2
+    return x
+
+
+def _set_mask(x: Any) -> Any:
+    x[x > 1] = 0
+    return x.sum()
+
+
+def _augmented(x: Any) -> Any:
+    y = x
+    x += 1
+    x *= y
+    x -= 0.5
+    return y
+
+
+@later(WRITES)
+def write_with_a_gradient(jit):
+    def f(x):
+        y = x * 2
+        y.add_(1)
+        y[0] = 5
+        return y * y
+
+    g = jit(f)
+    for _ in range(2):
+        x = tensor(1, 2, grad=True)
+        y = g(x)
+        y.sum().backward()
+        yield y, x.grad
+
+
+@later(WRITES)
+def write_to_a_leaf(jit):
+    f = jit(lambda x: x.add_(1))
+    yield attempt(f, tensor(1, 2, grad=True))[:2]
+    yield f(tensor(1, 2))
+    with jitorch.no_grad():
+        yield f(tensor(1, 2, grad=True))
+
+
+@later(WRITES)
+def write_that_fails_later(jit):
+    h = SimpleNamespace(n=0)
+
+    def f(x, bad):
+        y = x * 2
+        if bad:
+            raise KeyError("bad")
+        h.n += 1
+        return y
+
+    g = jit(f)
+    for bad in (False, True, False):
+        yield attempt(g, tensor(1), bad), h.n
+
+
+@later(WRITES)
+def write_seen_through_a_view(jit):
+    m = matrix()
+    row = m[0]
+    f = jit(lambda: (row.add_(1), m.sum())[1])
+    yield f(), m
+    row = m[1]
+    yield f(), m
+    m = matrix()
+    yield f(), m, row
+
+
+@later(WRITES)
+def write_to_an_element_of_a_list(jit):
+    values = [tensor(1), tensor(2)]
+    f = jit(lambda: [v.add_(1) for v in values])
+    yield f()
+    values[1] = values[0]
+    yield f()
+    values.append(tensor(5))
+    yield f()
+
+
+@later(WRITES)
+def write_of_another_dtype(jit):
+    f = jit(lambda x, y: x.add_(y))
+    yield f(tensor(1, 2), tensor(1, 1))
+    yield f(tensor(1, 2), jitorch.tensor([1, 2]))
+    yield attempt(f, jitorch.tensor([1, 2]), tensor(0.5, 0.5))[:2]
+    yield f(tensor(1, 2).double(), tensor(1, 1))
+
+
+@later(WRITES)
+def resized_and_set(jit):
+    f = jit(lambda x: x.unsqueeze_(0) if hasattr(x, "unsqueeze_") else x)
+    x = tensor(1, 2)
+    yield attempt(f, x), x
