@@ -53,6 +53,14 @@ class Growing(Merge):
         return super().contents(place, after, dead)
 
 
+class Stacking(Merge):
+    """Plans for what each iteration appends to a list."""
+
+    def codes(self, a: Any, b: Any) -> None:
+        if super().codes(a, b) is not None:
+            raise Refuse("a list of tensors from outside that a loop appends to")
+
+
 def _list_of(place: Any) -> Any:
     return place.target if isinstance(place, SequencePlace) else place.base
 
@@ -234,7 +242,7 @@ class Rolling(Loops):
             row = rows.made[value] = self.builder.adopt(self.builder.wrap(one))
             if whole.requires_grad:
                 row._node = placeholder_node()
-            self.builder.frozen.add(row._storage)
+            self.builder.choices.freeze(row)
             rows.wholes.append(whole)
             rows.values.append(one)
         return row
@@ -247,7 +255,7 @@ class Rolling(Loops):
         side, carried = attempt.body, attempt.carried
         last = Merge(self.trace, merge.serial, False)
         lasts = self._lasts(last, side.end, poisoned)
-        step = Merge(self.trace, merge.serial, False)
+        step = Stacking(self.trace, merge.serial, False)
         if merge.grown and not isinstance(rows.length, int):
             raise Refuse("a list that a loop over a symbolic size appends to")
         grown = [
@@ -275,7 +283,9 @@ class Rolling(Loops):
         results = self.apply(run_scan, firsts, wholes, constants, body, rows.length, grad=flags)
         count = len(attempt.inputs)
         self.protect(carried.leaves, results[:count], kept)
-        self._install(carried, results[:count], 1)
+        # There is an iteration: what each sets to one number has that number afterwards.
+        known = [f if type(f) is int else r for f, r in zip(attempt.finals, results[:count], strict=True)]
+        self._install(carried, known, 1)
         made: dict[int, Any] = {}
         for place, key, template in lasts:
             contents = place.read()

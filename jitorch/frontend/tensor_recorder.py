@@ -140,6 +140,21 @@ class TensorRecorder:
             return NotImplemented
         return self.builder.adopt(TracedRange(first, last, step))
 
+    def codes(self, a: Any, b: Any) -> tuple[Any, Any] | None:
+        return self.builder.choices.codes(a, b)
+
+    def chosen(self, value: Any, code: Any) -> Any:
+        return self.builder.choices.add(value, code)
+
+    def choice(self, value: Any, results: Sequence[Any]) -> tuple[Any, list[tuple[int, Any]]] | None:
+        return self.builder.choices.result(value, results) if isinstance(value, Tensor) else None
+
+    def is_same(self, a: Any, b: Any) -> Any:
+        return self.builder.choices.is_same(a, b)
+
+    def check_results(self, results: Sequence[Any]) -> None:
+        self.builder.choices.check_results(results)
+
     def check(self, predicate: Any) -> None:
         self.builder.check(predicate)
 
@@ -168,6 +183,7 @@ class TensorRecorder:
 
     def tensor_attribute(self, tensor: Any, name: str) -> Any:
         if name == "grad":
+            self.builder.choices.check_attribute(tensor, "the gradient")
             return self.builder.get_grad(tensor)
         if name == "item":
             return NativeFunction(functools.partial(self.item, tensor))
@@ -178,6 +194,7 @@ class TensorRecorder:
         return getattr(tensor, name)
 
     def set_tensor_attribute(self, tensor: Any, name: str, value: Any) -> None:
+        self.builder.choices.check_attribute(tensor, f"an assignment to .{name}")
         if name == "grad":
             tensor.grad = value
         elif not self.builder.is_stored(tensor):

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from jitorch.frontend.python.flow import Flow, Variables
+from jitorch.frontend.python.iterators import TracedIterator
 from jitorch.frontend.python.journal import MISSING, DictBox, ListBox, SetBox
 from jitorch.frontend.python.values import DICTS, LISTS, SETS, slots
 
@@ -141,6 +142,20 @@ class ObjectPlace(Place):
 
     def name(self, key: Any) -> str:
         return f"the attribute {key!r} of {self.what}"
+
+
+class IteratorPlace(Place):
+    what = "an iterator"
+    is_open = True
+
+    def __init__(self, target: TracedIterator):
+        self.target = target
+
+    def read(self) -> Contents:
+        return {"position": self.target.position}
+
+    def write(self, contents: Contents) -> None:
+        self.target.position = contents["position"]
 
 
 class AttributesPlace(Place):
@@ -292,6 +307,8 @@ def _place_of(target: Any) -> Place | None:
         return SetPlace(target)
     if kind is np.ndarray:
         return ArrayPlace(target)
+    if kind is TracedIterator:
+        return IteratorPlace(target)
     if kind.__module__ in ("builtins", "functools") or isinstance(target, (dict, list, set, BaseException, np.ndarray)):
         return None
     return ObjectPlace(target)

@@ -82,10 +82,18 @@ class Merge:
         return self.trace.made_since(value, self.serial)
 
     def leaf(self, a: Any, b: Any) -> Template:
-        """The result of one more leaf."""
+        """The result of one more leaf; of a tensor from outside, with a leaf that tells which it is."""
         number = len(self.leaves)
         self.leaves.append((a, b))
-        return lambda results, made: results[number]
+        codes = self.codes(a, b)
+        if codes is None:
+            return lambda results, made: results[number]
+        code, chosen = self.leaf(*codes), self.trace.recorder.chosen
+        return lambda results, made: chosen(results[number], code(results, made))
+
+    def codes(self, a: Any, b: Any) -> tuple[Any, Any] | None:
+        """Numbers that tell which tensors from outside two leaves are, if one of them may be one."""
+        return self.trace.recorder.codes(a, b)
 
     def _plan(self, a: Any, b: Any, name: str) -> Template:
         kind_of = self.trace.recorder.kind_of

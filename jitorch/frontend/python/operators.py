@@ -166,7 +166,10 @@ class Operators(Objects):
         """``a < b``, ``a is b``, ``a in b`` and the others, by their names in `operator`."""
         match name:
             case "is_" | "is_not":
-                return self._identical(a, b) == (name == "is_")
+                same = self._identical(a, b)
+                if isinstance(same, bool):
+                    return same == (name == "is_")
+                return same if name == "is_" else self.recorder.negate(same)
             case "in_":
                 return self.contains(b, a)
             case "not_in":
@@ -178,7 +181,7 @@ class Operators(Objects):
             return self._compare_containers(name, a, b)
         return self._native_binary(name, a, b)
 
-    def _identical(self, a: Any, b: Any) -> bool:
+    def _identical(self, a: Any, b: Any) -> Any:
         if type(a) is RuntimeScalar or type(b) is RuntimeScalar:
             return a is b
         if a is b:
@@ -186,7 +189,7 @@ class Operators(Objects):
         first, second = self.origin(a), self.origin(b)
         if first is not None and second is not None and type(a) is type(b) and first != second:
             self.guard(first, "distinct", (second,))
-        return False
+        return self.recorder.is_same(a, b)
 
     def _compare_containers(self, name: str, a: Any, b: Any) -> bool:
         if isinstance(a, _SEQUENCES) and isinstance(b, _SEQUENCES):

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from jitorch.frontend.python.codegen import Writer
+from jitorch.frontend.python.iterators import TracedIterator
 from jitorch.frontend.python.journal import DictBox, ListBox, SetBox
 from jitorch.frontend.python.paths import Path
 from jitorch.frontend.python.protocol import Trace
@@ -32,8 +33,12 @@ def compile_outputs(trace: Trace, returned: Any) -> tuple[Finish, str, tuple[Any
     Raises `Refuse` where something cannot be rebuilt: a function made by the trace, an iterator.
     """
     outputs = _Outputs(trace)
-    result = outputs.value(returned)
-    writes = outputs.writes()
+    result, writes = outputs.value(returned), outputs.writes()
+    if any(trace.recorder.choice(value, outputs.traced) is not None for value in tuple(outputs.traced)):
+        # What they are chosen from matters where it is a result itself: now that is known.
+        outputs = _Outputs(trace, outputs.traced)
+        result, writes = outputs.value(returned), outputs.writes()
+    trace.recorder.check_results(outputs.traced)
     for line in writes:
         outputs.writer.emit(line)
     outputs.writer.emit(f"return {result}")
@@ -42,8 +47,8 @@ def compile_outputs(trace: Trace, returned: Any) -> tuple[Finish, str, tuple[Any
 
 
 class _Outputs:
-    def __init__(self, trace: Trace):
-        self.trace = trace
+    def __init__(self, trace: Trace, results: Sequence[Any] = ()):
+        self.trace, self.results = trace, results
         self.writer = Writer()
         self.traced: list[Any] = []
         self._built: dict[int, str] = {}
@@ -90,6 +95,17 @@ class _Outputs:
         return name
 
     def _traced(self, value: Any) -> str:
+        name = self._result(value)
+        choice = self.trace.recorder.choice(value, self.results)
+        if choice is None:
+            return name
+        code, others = choice
+        number = self._assign(f"{self._result(code)}.item()")
+        for i, other in others:
+            self.writer.emit(f"if {number} == {i}: {name} = {self.value(other)}")
+        return name
+
+    def _result(self, value: Any) -> str:
         self.traced.append(value)
         return self._assign(f"R[{len(self.traced) - 1}]")
 
@@ -157,7 +173,7 @@ class _Outputs:
 
     def _object(self, value: Any) -> str:
         """An instance of a user's class, by its attributes."""
-        kind = type(value)
+        kind = type(value.source if isinstance(value, TracedIterator) else value)
         opaque = kind.__module__ == "builtins" or self.trace.recorder.is_internal(kind)
         if opaque or issubclass(kind, (dict, list, set, BaseException, np.ndarray)):
             self.trace.refuse(f"a {kind.__name__} made inside of a compiled function escapes from it")

@@ -134,6 +134,26 @@ class Recorder(Protocol):
         """What two tensors or numbers of run time must agree in to be joined; None for anything else."""
         ...
 
+    def codes(self, a: Any, b: Any) -> tuple[Any, Any] | None:
+        """Numbers of the objects from outside that two values to be joined are, where it matters which."""
+        ...
+
+    def chosen(self, value: Any, code: Any) -> Any:
+        """Remember the number of what a branch chose; gives the value."""
+        ...
+
+    def choice(self, value: Any, results: Sequence[Any]) -> tuple[Any, list[tuple[int, Any]]] | None:
+        """Of one of the ``results`` that a branch chose: its number, as a result, and the object for each number."""
+        ...
+
+    def is_same(self, a: Any, b: Any) -> Any:
+        """``a is b`` of two objects that differ now: a bool, or what stands for one in the program."""
+        ...
+
+    def check_results(self, results: Sequence[Any]) -> None:
+        """Refuse results that cannot be told apart after the call."""
+        ...
+
     def check(self, predicate: Any) -> None:
         """Go on only where ``predicate`` holds; else the call is run again, by plain Python."""
         ...

@@ -15,12 +15,13 @@ import numpy as np
 
 from jitorch.frontend.python import paths
 from jitorch.frontend.python.guards import FunctionKey, Guard
+from jitorch.frontend.python.iterators import TracedIterator
 from jitorch.frontend.python.journal import MISSING, Journal
 from jitorch.frontend.python.paths import Path
 from jitorch.frontend.python.recorder import Recorder, Refuse
 from jitorch.frontend.python.rewritten import is_rewritten
 from jitorch.frontend.python.scalars import RuntimeScalar
-from jitorch.frontend.python.values import IDENTITIES, is_iterator, is_plain
+from jitorch.frontend.python.values import IDENTITIES, is_iterator, is_plain, python_function
 
 _FIXED = (int, float, str, tuple, frozenset, types.FunctionType, types.MethodType, types.BuiltinFunctionType)
 
@@ -87,13 +88,20 @@ class State(ABC):
             self.guards.append(Guard(path, kind, expected))
 
     def adopt(self, value: Any) -> Any:
-        """Mark a mutable object as made by this trace; gives it back."""
-        if id(value) not in self._created:
-            self._created[id(value)] = len(self._kept)
-            self._kept.append(value)
-            if not isinstance(value, _FIXED) and not is_iterator(value):
-                self.created_objects.append(value)
+        """Mark a mutable object as made by this trace; gives it back, or what stands for it: an iterator's position."""
+        if id(value) in self._created:
+            return value
+        if is_iterator(value) and python_function(type(value), "__next__") is None:
+            value = TracedIterator(value)
+        self._created[id(value)] = len(self._kept)
+        self._kept.append(value)
+        if not isinstance(value, _FIXED):
+            self.created_objects.append(value)
         return value
+
+    def iterators(self) -> list[TracedIterator]:
+        """The iterators that this trace made."""
+        return [x for x in self.created_objects if type(x) is TracedIterator]
 
     def adopt_result(self, value: Any) -> Any:
         """What a native call returned: every object in it that was not known is new."""
@@ -105,7 +113,7 @@ class State(ABC):
             return value
         if isinstance(value, types.FunctionType | types.MethodType):
             return value
-        self.adopt(value)
+        value = self.adopt(value)
         if isinstance(value, (list, tuple)):
             for element in value:
                 self.adopt_result(element)

@@ -215,6 +215,149 @@ def chosen_and_compared(jit):
         yield g(tensor(v, v), tensor(5, 6))
 
 
+def _with_chosen(name: str, body: Any) -> None:
+    """Calls ``body(x, y)``, which chooses by the sign of ``x``, and writes to what it gives."""
+
+    def play(jit):
+        f = jit(body)
+        for value in (1, -1, 1):
+            x, y = tensor(value, 3), tensor(5, 6)
+            found = attempt(f, x, y)
+            yield found, x, y
+            for part in found if isinstance(found, tuple) else (found,):
+                if isinstance(part, jitorch.Tensor):
+                    part.add_(10)
+            yield found, x, y
+
+    play.__name__ = name
+    later(ALIASES)(play)
+
+
+def _chosen_then_original_written(x, y):
+    z = x if x[0] > 0 else y
+    x.add_(1)
+    return z * 2
+
+
+def _chosen_after_a_write(x, y):
+    x.add_(1)
+    return x if x[0] > 0 else y * 2
+
+
+def _chosen_then_written(x, y):
+    z = x if x[0] > 0 else y
+    z.add_(1)
+    return z
+
+
+def _chosen_twice(x, y):
+    z = x if x[0] > 0 else y
+    w = z if x[1] > 9 else y
+    return z, w, (w if x[0] < 0 else x)
+
+
+def _chosen_by_nested_branches(x, y):
+    if x[0] > 0:
+        z = y if y[0] > 9 else x
+    elif y[0] > 0:
+        z = x * 1
+    else:
+        z = y
+    return z
+
+
+def _view_of_a_chosen_one(x, y):
+    z = x if x[0] > 0 else y
+    return z[1:]
+
+
+def _one_of_two_views(x, y):
+    z = x[1:] if x[0] > 0 else y[:1]
+    return z, z * 2
+
+
+def _chosen_in_a_container(x, y):
+    found = {"z": [x if x[0] > 0 else y], "n": 1}
+    return found["z"][0], found["n"]
+
+
+def _chosen_of_made_ones(x, y):
+    a, b = x * 1, y * 1
+    z = a if x[0] > 0 else b
+    return z * 1, a
+
+
+def _made_one_is_another_result(x, y):
+    a = x * 1
+    z = a if x[0] > 0 else y
+    return z, a
+
+
+def _chosen_in_a_loop(x, y):
+    n = 0
+    while n < 3:
+        x = y if x[0] < 0 else x
+        n += 1
+    return x
+
+
+def _exchanged_in_a_loop(x, y):
+    n = 0
+    while n < x[0].abs() + 2:
+        x, y = y, x
+        n += 1
+    return x, y
+
+
+def _chosen_in_a_long_loop(x, y):
+    for i in range(40):
+        x = x.sin().cos().exp() * 0.5 + i if y[0] > i else x
+    return x
+
+
+def _chosen_in_a_long_loop_of_arguments(x, y):
+    last = y
+    for i in range(40):
+        last = x if x[0] > i else last
+        x = x.sin().cos().exp() * 0.5
+    return last
+
+
+def _chosen_by_a_break(x, y):
+    for part in (y, x, y * 2):
+        if part[0] < 2:
+            break
+    return part
+
+
+def _chosen_by_a_function(x, y):
+    def pick(a, b):
+        if a[0] > 0:
+            return a
+        return b
+
+    return pick(x, pick(y, x))
+
+
+def _gradient_of_a_chosen_one(x, y):
+    z = x if x[0] > 0 else y
+    return z.grad
+
+
+def _detached_chosen_one(x, y):
+    return (x if x[0] > 0 else y).detach()
+
+
+for _body in (
+    _chosen_then_original_written, _chosen_after_a_write, _chosen_then_written, _chosen_twice,
+    _chosen_by_nested_branches, _view_of_a_chosen_one, _one_of_two_views, _chosen_in_a_container,
+    _chosen_of_made_ones, _made_one_is_another_result, _chosen_in_a_loop, _exchanged_in_a_loop,
+    _chosen_in_a_long_loop, _chosen_in_a_long_loop_of_arguments, _chosen_by_a_break, _chosen_by_a_function,
+    _gradient_of_a_chosen_one, _detached_chosen_one,
+):  # fmt: skip
+    _with_chosen(_body.__name__[1:], _body)
+
+
 @later(ALIASES)
 def state_kept_between_calls(jit):
     h = SimpleNamespace(state=tensor(0, 0))

@@ -259,6 +259,18 @@ class ToyRecorder:
     def kind_of(self, value: Any) -> None:
         return None
 
+    def arithmetic(self, name: str, a: Any, b: Any) -> Any:
+        return NotImplemented
+
+    def choice(self, value: Any, results: Any) -> None:
+        return None
+
+    def is_same(self, a: Any, b: Any) -> bool:
+        return False
+
+    def check_results(self, results: Any) -> None:
+        assert isinstance(results, list)
+
     def check(self, predicate: Any) -> None:
         raise Refuse("a check")
 
