@@ -145,7 +145,8 @@ class Raised(Exception):
         self.error = error
         found = getattr(error, "where", None)
         self.where = found if isinstance(found, Location) else None
-        super().__init__(str(error).partition("\n")[0])
+        texts = [getattr(error, "what", ""), *(a for a in error.args if type(a) is str)]
+        super().__init__(f"{type(error).__name__}: {max(texts, key=bool)}")
 
 
 class Jitted:
@@ -205,7 +206,7 @@ class Jitted:
         """The function raised while it was traced, which wrote nothing: let Python do the same, writes and all."""
         self._statistics.eager += 1
         result = self.__jit_wrapped__(*args, **kwargs)
-        refused = Refuse(f"tracing it raises {type(raised.error).__name__}: {raised}", raised.where)
+        refused = Refuse(f"tracing it raises {raised}", raised.where)
         if self.fullgraph:
             raise self._staging_error(refused) from raised.error
         self._warn(refused)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from jitorch.devices import Device
@@ -20,7 +21,7 @@ from jitorch.frontend.python.recorder import Refuse
 from jitorch.frontend.rolling import Rolling
 from jitorch.frontend.staging import kind_text
 from jitorch.ir.types import BOOL, FLOAT, INT, PYTHON_TYPES, TensorType
-from jitorch.ops import OPS, PUBLIC, Function
+from jitorch.ops import OPS, PUBLIC, Function, dispatch
 from jitorch.ops import Op as RegisteredOp
 from jitorch.tensor import Number, Tensor
 
@@ -56,6 +57,30 @@ class SymbolicKey:
 
     def __repr__(self) -> str:
         return f"({self.type}, {', '.join(map(repr, self.rest))})"
+
+
+@dataclass(frozen=True)
+class Looks:
+    """Gives a result without history the looks of a tensor with one; ``grad_fn`` is the text of that."""
+
+    grad_fn: str | None
+
+    def __call__(self, tensor: Tensor) -> Tensor:
+        if self.grad_fn is None:
+            tensor._requires_grad = True
+        else:
+            tensor._node = Named(self.grad_fn)  # type: ignore[assignment]
+        return tensor
+
+
+@dataclass(frozen=True, repr=False)
+class Named:
+    """Stands for a history that is only shown."""
+
+    name: str
+
+    def __repr__(self) -> str:
+        return self.name
 
 
 class TensorRecorder:
@@ -203,6 +228,22 @@ class TensorRecorder:
             raise Refuse(f"assignment to .{name} of a tensor that exists outside")
         else:
             self._trace.write_attribute(tensor, name, value)
+
+    def snapshot(self, value: Any) -> tuple[Any, Any]:
+        if isinstance(value, SymDim):
+            return OPS["size_of"](size=value), None
+        if not isinstance(value, Tensor):
+            return value, None
+        if type(value) is not Tensor:
+            raise Refuse(f"text of a {type(value).__name__}", hint="print its detach()")
+        token = dispatch.set_grad_enabled_flag(False)
+        try:
+            copy = OPS["copy"](value.detach())
+        finally:
+            dispatch.reset_grad_enabled(token)
+        if not value.requires_grad:
+            return copy, None
+        return copy, Looks(None if value.grad_fn is None else repr(value.grad_fn))
 
     def arithmetic(self, name: str, a: Any, b: Any) -> Any:
         if isinstance(a, Tensor) or isinstance(b, Tensor):

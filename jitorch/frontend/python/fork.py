@@ -158,6 +158,21 @@ class IteratorPlace(Place):
         self.target.position = contents["position"]
 
 
+class EffectsPlace(Place):
+    """The effects so far; `Merge` joins them."""
+
+    what = "print() or logging"
+
+    def __init__(self, trace: Flow):
+        self.effects = trace.journal.effects
+
+    def read(self) -> Contents:
+        return dict(enumerate(self.effects))
+
+    def write(self, contents: Contents) -> None:
+        self.effects[:] = contents.values()
+
+
 class AttributesPlace(Place):
     """What the journal holds of single attributes: under (identity, name), the object and the value."""
 
@@ -281,6 +296,7 @@ class Snapshot:
                 self._add(id(target), place)
         attributes = previous.places[0] if previous is not None else AttributesPlace(trace)
         self._add(0, attributes)
+        self._add(1, EffectsPlace(trace))
         for key, box in trace.journal.boxes.items():
             self._add(-key, _box_place(trace, box))
 

@@ -49,7 +49,7 @@ class TracedIterator:
 
     def _advance(self) -> None:
         # The end counts as a value: what a generator does on the way there is done once, too.
-        if self.position != self.taken or type(self.position) is not int:
+        if type(self.position) is not int or self.position != self.taken:
             raise Refuse(
                 "an iterator that a branch or loop advances on one path, or on each",
                 hint="make a list of it before the branch or loop",

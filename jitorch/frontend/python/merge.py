@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, NoReturn
 
 from jitorch.frontend.python.flow import Flow, Poison
-from jitorch.frontend.python.fork import DELETED, Contents, Place, SequencePlace, Snapshot
-from jitorch.frontend.python.journal import MISSING
+from jitorch.frontend.python.fork import DELETED, Contents, EffectsPlace, Place, SequencePlace, Snapshot
+from jitorch.frontend.python.journal import MISSING, Effect
 from jitorch.frontend.python.recorder import Refuse
 from jitorch.frontend.python.scalars import NUMBERS, RuntimeScalar
 from jitorch.frontend.python.values import DICTS, LISTS, is_namedtuple, is_plain, slots
@@ -195,6 +196,8 @@ class Merge:
 
     def contents(self, place: Place, after: Sequence[Contents], dead: Sequence[bool]) -> dict[Any, Template]:
         """The templates of one place."""
+        if isinstance(place, EffectsPlace):
+            return self._effects(*[list(contents.values()) for contents in after])
         if isinstance(place, SequencePlace) and len(after[0]) != len(after[1]):
             raise Refuse(
                 f"{place.what} has {len(after[0])} elements on one path and {len(after[1])} on another",
@@ -204,6 +207,23 @@ class Merge:
         for key in {**after[0], **after[1]}:
             merged[key] = self._entry(place, key, [contents.get(key, MISSING) for contents in after], dead)
         return merged
+
+    def _effects(self, first: list[Effect], second: list[Effect]) -> dict[Any, Template]:
+        """Those of both sides, each under the condition of its side."""
+        if not self.strict:
+            raise Refuse("print() or logging in a loop of the program", hint="unroll the loop: for x in jit.unroll(...)")
+        common = sum(a is b for a, b in zip(first, second))
+        found: list[Template] = [lambda results, made, effect=effect: effect for effect in first[:common]]
+        found += [self._effect(effect, lambda v, dead: (v, dead)) for effect in first[common:]]
+        found += [self._effect(effect, lambda v, dead: (dead, v)) for effect in second[common:]]
+        return dict(enumerate(found))
+
+    def _effect(self, effect: Effect, pair: Callable[[Any, Any], tuple[Any, Any]]) -> Template:
+        values = [self.plan(*pair(value, DEAD), "what is printed") for value in effect.values]
+        condition = self.leaf(*pair(effect.condition, False))
+        return lambda results, made: replace(
+            effect, values=tuple(v(results, made) for v in values), condition=condition(results, made)
+        )
 
     def _entry(self, place: Place, key: Any, values: list[Any], dead: Sequence[bool]) -> Template:
         values = [DEAD if d else v for v, d in zip(values, dead)]

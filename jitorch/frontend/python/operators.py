@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from jitorch.frontend.python.late_text import Field, LateText, join
 from jitorch.frontend.python.marks import Unrolled
 from jitorch.frontend.python.objects import Objects
 from jitorch.frontend.python.paths import OPERATIONS
@@ -398,6 +399,16 @@ class Operators(Objects):
 
     # -- formatting
 
+    def join(self, *texts: Any) -> Any:
+        """The parts of an f-string."""
+        return join(*texts)
+
+    def _late(self, value: Any, spec: Any, conversion: int) -> LateText | None:
+        """The text of what only the program computes, as it is now; None for other values."""
+        if type(value) is RuntimeScalar or not (self.recorder.is_tensor(value) or self.recorder.is_traced(value)):
+            return None
+        return LateText((Field(*self.recorder.snapshot(value), spec, conversion),))
+
     def formattable(self, value: Any) -> Any:
         """The value as `str` and `format` may see it: everything in it read and concrete."""
         if type(value) is RuntimeScalar or self.recorder.is_tensor(value) or self.recorder.is_traced(value):
@@ -412,9 +423,14 @@ class Operators(Objects):
             self.refuse(f"formatting a {type(value).__name__}")
         return value
 
-    def text(self, value: Any, conversion: str = "__str__") -> str:
+    def text(self, value: Any, conversion: str = "__str__") -> Any:
         """``str(value)`` or ``repr(value)``"""
+        late = self._late(value, "", ord("s" if conversion == "__str__" else "r"))
+        if late is not None:
+            return late
         value = self.formattable(value)
+        if isinstance(value, LateText) and conversion == "__str__":
+            return value
         method = self.user_method(value, conversion)
         if method is None and conversion == "__str__":
             method = self.user_method(value, "__repr__")
@@ -425,11 +441,18 @@ class Operators(Objects):
             self.refuse(f"formatting a {type(value).__name__}")
         return str(value) if conversion == "__str__" else repr(value)
 
-    def format(self, value: Any, spec: Any, conversion: int = -1) -> str:
+    def format(self, value: Any, spec: Any, conversion: int = -1) -> Any:
         """One replacement field of an f-string."""
         spec = self.formattable(spec)
+        late = self._late(value, spec, conversion)
+        if late is not None:
+            return late
+        if isinstance(value, LateText) and conversion in (-1, ord("s")) and not spec:
+            return value
         if conversion != -1:
             text = self.text(value, "__str__" if conversion == ord("s") else "__repr__")
+            if isinstance(text, LateText) and not spec:
+                return text
             if conversion == ord("a"):
                 text = text.encode("ascii", "backslashreplace").decode()
             return format(text, spec)
@@ -439,7 +462,8 @@ class Operators(Objects):
             return self.call(method, value, spec)
         if is_plain(value):
             return format(value, spec)
-        return format(self.text(value), spec)
+        text = self.text(value)
+        return text if isinstance(text, LateText) and not spec else format(text, spec)
 
     def mapping(self, value: Any) -> dict[Any, Any]:
         """What ``**value`` unpacks."""

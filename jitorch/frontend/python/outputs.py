@@ -16,8 +16,10 @@ from typing import Any
 import numpy as np
 
 from jitorch.frontend.python.codegen import Writer
+from jitorch.frontend.python.effects import Group, Slot, Stored, Text
 from jitorch.frontend.python.iterators import TracedIterator
 from jitorch.frontend.python.journal import DictBox, ListBox, SetBox
+from jitorch.frontend.python.late_text import LateText
 from jitorch.frontend.python.paths import Path
 from jitorch.frontend.python.protocol import Trace
 from jitorch.frontend.python.rewritten import is_rewritten
@@ -33,11 +35,11 @@ def compile_outputs(trace: Trace, returned: Any) -> tuple[Finish, str, tuple[Any
     Raises `Refuse` where something cannot be rebuilt: a function made by the trace, an iterator.
     """
     outputs = _Outputs(trace)
-    result, writes = outputs.value(returned), outputs.writes()
+    result, writes = outputs.value(returned), [*outputs.writes(), *outputs.effects()]
     if any(trace.recorder.choice(value, outputs.traced) is not None for value in tuple(outputs.traced)):
         # What they are chosen from matters where it is a result itself: now that is known.
         outputs = _Outputs(trace, outputs.traced)
-        result, writes = outputs.value(returned), outputs.writes()
+        result, writes = outputs.value(returned), [*outputs.writes(), *outputs.effects()]
     trace.recorder.check_results(outputs.traced)
     for line in writes:
         outputs.writer.emit(line)
@@ -67,6 +69,10 @@ class _Outputs:
             return self._once(value, self._method)
         if isinstance(value, types.FunctionType) and is_rewritten(value.__code__):
             trace.refuse("a function made inside of a compiled function escapes from it")
+        if isinstance(value, LateText):
+            parts = [p if isinstance(p, str) else (self._show(p.show, self.value(p.value)), p.spec, p.conversion)
+                     for p in value.parts]  # fmt: skip
+            return self._assign(self._text(parts))
         if not trace.is_created(value):
             return self.stored(value)
         return self._once(value, self._new)
@@ -211,6 +217,49 @@ class _Outputs:
             setter = self.writer.constant(setattr)
             lines.append(f"{setter}({self.stored(owner)}, {name!r}, {self.value(value)})")
         return lines
+
+    # -- effects
+
+    def effects(self) -> list[str]:
+        """The statements that make the effects; what they need has been computed."""
+        lines: list[str] = []
+        for effect in self.trace.journal.effects:
+            names = [self.value(value) for value in effect.values]
+            args = [self._shown(tree, names) for tree in effect.args]
+            args += [f"{name}={self._shown(tree, names)}" for name, tree in effect.kwargs.items()]
+            condition = "" if effect.condition is True else f"if {self.value(effect.condition)}: "
+            lines.append(f"{condition}{self.writer.constant(effect.function)}({', '.join(args)})")
+        return lines
+
+    def _shown(self, tree: Any, names: Sequence[str]) -> str:
+        """Source of what a tree over values of these names shows."""
+        match tree:
+            case Slot():
+                return self._show(tree.show, names[tree.number])
+            case Stored():
+                return self.value(tree.value)
+            case Text():
+                parts = [p if isinstance(p, str) else (self._shown(p[0], names), *p[1:]) for p in tree.parts]
+                return self._text(parts)
+            case Group() if issubclass(tree.kind, dict):
+                pairs = ", ".join(f"{self._shown(k, names)}: {self._shown(v, names)}" for k, v in tree.parts)
+                return f"{{{pairs}}}" if tree.kind is dict else f"{self.writer.constant(tree.kind)}({{{pairs}}})"
+            case Group():
+                parts = "".join(f"{self._shown(part, names)}, " for part in tree.parts)
+                return f"({parts})" if tree.kind is tuple else f"{self.writer.constant(tree.kind)}(({parts}))"
+        return self.writer.constant(tree)
+
+    def _show(self, show: Any, name: str) -> str:
+        return name if show is None else f"{self.writer.constant(show)}({name})"
+
+    def _text(self, parts: Sequence[Any]) -> str:
+        """Source of text of strings and fields."""
+        made = [repr(p) if isinstance(p, str) else self._field(*p) for p in parts]
+        return f"''.join(({', '.join(made)},))"
+
+    def _field(self, source: str, spec: str, conversion: int) -> str:
+        convert = {ord("s"): "str", ord("r"): "repr", ord("a"): "ascii"}.get(conversion)
+        return f"format({source if convert is None else f'{convert}({source})'}, {spec!r})"
 
     def _list_write(self, box: ListBox, target: str) -> str:
         if box.contents is None:

@@ -89,6 +89,10 @@ class Recorder(Protocol):
         """``tensor.name = value``.  ``trace.write_attribute`` journals a plain attribute."""
         ...
 
+    def snapshot(self, value: Any) -> tuple[Any, Any]:
+        """What a tensor or number of run time holds now, and what makes of that result what is shown of it."""
+        ...
+
     def arithmetic(self, name: str, a: Any, b: Any) -> Any:
         """``operator.<name>(a, b)`` of numbers of which one is known at run time only; NotImplemented for the rest."""
         ...

@@ -72,7 +72,7 @@ def stage(
     seconds = time.perf_counter() - start
     return Staged(
         tuple(trace.guards), check, check_source, inputs, outputs, finish, finish_source, refused,
-        not trace.journal.targets(), dict(trace.functions), seconds,
+        not trace.journal.targets() and not trace.journal.effects, dict(trace.functions), seconds,
     )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import types
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 import numpy as np
@@ -44,6 +44,14 @@ class State(ABC):
     @abstractmethod
     def test(self, value: Any) -> bool:
         """``bool(value)`` under the protocol."""
+
+    @abstractmethod
+    def decide(self, value: Any) -> Any:
+        """The truth of ``value`` as a plain bool, or what stands for it where only the program will know it."""
+
+    @abstractmethod
+    def ternary(self, test: Any, then: Callable[[], Any], orelse: Callable[[], Any]) -> Any:
+        """``then() if test else orelse()``"""
 
     @abstractmethod
     def compare(self, name: str, a: Any, b: Any) -> Any:
