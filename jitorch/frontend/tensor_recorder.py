@@ -7,6 +7,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from jitorch import dims
 from jitorch.devices import Device
 from jitorch.dims import SymDim
 from jitorch.dtypes import Category, DType
@@ -108,6 +109,18 @@ class TensorRecorder:
 
     def row(self, tensor: Any, key: Any) -> Any:
         return self.stager.row(tensor, key)
+
+    def fill(self, tensor: Any, key: Any, value: Any) -> bool:
+        if not isinstance(key, Tensor) or key.dtype is not BOOL.dtype or not (1 <= key.ndim <= tensor.ndim):
+            return False
+        if isinstance(value, Tensor) and (value.ndim or value.dtype is not tensor.dtype):
+            return False
+        if isinstance(value, float) and tensor.dtype.category < Category.FLOAT:
+            return False
+        if not all(dims.equal(a, b) for a, b in zip(key._type.shape, tensor._type.shape)):
+            return False
+        tensor.masked_fill_(key.reshape((*key._type.shape, *[1] * (tensor.ndim - key.ndim))), value)
+        return True
 
     def index(self, key: Any) -> Any:
         return OPS["cast"](key, dtype=INT.dtype) if isinstance(key, Number) and key.type is INT else key

@@ -53,6 +53,13 @@ class Poison:
         self.why, self.hint = why, hint
 
 
+class Maybe:
+    """Stands for a variable that has the ``value`` only where ``present`` holds; reading it elsewhere is an error."""
+
+    def __init__(self, value: Any, present: Any):
+        self.value, self.present = value, present
+
+
 class Variables:
     """The cells of a running function's variables."""
 
@@ -113,7 +120,10 @@ class Flow(Calls):
         return found
 
     def value(self, value: Any) -> Any:
-        """A variable's value, which may be none that all paths agree on."""
+        """A variable's value, which may be none that all paths agree on, or none on some paths."""
+        if type(value) is Maybe:
+            self.recorder.check(value.present)  # plain Python raises what it raises
+            return value.value
         if type(value) is Poison:
             raise Refuse(value.why, hint=value.hint or None)
         return value

@@ -11,8 +11,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NoReturn
 
-from jitorch.frontend.python.flow import Flow, Poison
-from jitorch.frontend.python.fork import DELETED, Contents, EffectsPlace, Place, SequencePlace, Snapshot
+from jitorch.frontend.python.flow import Flow, Maybe, Poison
+from jitorch.frontend.python.fork import (
+    DELETED,
+    Contents,
+    EffectsPlace,
+    Place,
+    SequencePlace,
+    Snapshot,
+    VariablesPlace,
+)
 from jitorch.frontend.python.journal import MISSING, Effect
 from jitorch.frontend.python.recorder import Refuse
 from jitorch.frontend.python.scalars import NUMBERS, RuntimeScalar
@@ -97,6 +105,8 @@ class Merge:
         return self.trace.recorder.codes(a, b)
 
     def _plan(self, a: Any, b: Any, name: str) -> Template:
+        if type(a) is Maybe or type(b) is Maybe:
+            return self._maybe(a, b, name)
         kind_of = self.trace.recorder.kind_of
         kinds = [None if x is DEAD else _number_kind(x) or kind_of(x) for x in (a, b)]
         if a is DEAD or b is DEAD:
@@ -111,6 +121,14 @@ class Merge:
         if kinds[0] != kinds[1]:
             self._disagree(name, a, b)
         return self.leaf(a, b)
+
+    def _maybe(self, a: Any, b: Any, name: str) -> Template:
+        """A variable that has no value on some path: the value of the others, and where it has one."""
+        if not self.strict:
+            raise Disagree(f"{name} has no value on one path", "give it a value before the branch or loop")
+        value = self.plan(*[DEAD if x is MISSING else x.value if type(x) is Maybe else x for x in (a, b)], name)
+        present = self.plan(*[x.present if type(x) is Maybe else x is not MISSING for x in (a, b)], name)
+        return lambda results, made: Maybe(value(results, made), present(results, made))
 
     def _structure(self, a: Any, b: Any, name: str) -> Template:
         one = b if a is DEAD else a
@@ -234,6 +252,8 @@ class Merge:
             if DELETED in values and values[0] is not values[1]:
                 raise Disagree(f"{name} is deleted on one path only", "delete it on both paths, or before")
             if MISSING in values and values[0] is not values[1]:
+                if self.strict and isinstance(place, VariablesPlace):
+                    return self._maybe(values[0], values[1], name)
                 raise Disagree(f"{name} has no value on one path", "give it a value before the branch or loop")
             if not place.is_open and values[0] is not values[1] and any(map(self._is_special, values)):
                 raise Disagree(

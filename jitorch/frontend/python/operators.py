@@ -371,7 +371,9 @@ class Operators(Objects):
         """``target[key] = value``"""
         kind = type(target)
         if self.recorder.is_tensor(target):
-            target[self.tensor_key(key)] = self.recorder.number(value) if type(value) is RuntimeScalar else value
+            value = self.recorder.number(value) if type(value) is RuntimeScalar else value
+            if not self.recorder.fill(target, key, value):
+                target[self.tensor_key(key)] = value
             return
         if kind in MUTABLE:
             self.container_set_item(target, self.plain_key(key), value)

@@ -126,6 +126,10 @@ class Recorder(Protocol):
         """``tensor[key]`` where a rolled loop has it at hand, else NotImplemented."""
         ...
 
+    def fill(self, tensor: Any, key: Any, value: Any) -> bool:
+        """``tensor[key] = value`` where the key is a mask, if that can be done for masks of any contents."""
+        ...
+
     def index(self, key: Any) -> Any:
         """A number of run time as an index of a tensor."""
         ...

@@ -70,9 +70,9 @@ def write_to_one_of_two(x):
     return y
 
 
-def printing(x):
+def reading(x):
     if x[0] > 0:
-        print(x)
+        input(x)
     return x
 
 
@@ -109,7 +109,7 @@ CASES = [
     (none_or_tensor, "is f32[2] on one path and None on another", "x[0] > 0", "one type"),
     (no_value_on_one_path, "returns a value on one path and ends without one", "", "return a value at the end"),
     (write_to_one_of_two, "a write to a tensor that is one of several", "y += 1", "out-of-place"),
-    (printing, "print() has an effect", "print(x)", "change that line"),
+    (reading, "input() reads from outside", "input(x)", "change that line"),
     (object_of_one_path, "['first'] is a parameter", "x[0] > 0", "choose between values"),
     (gradient_of_a_write, "a write with a gradient", "y.mul_(x)", "out-of-place"),
     (ignored, "helper is marked with jit.ignore", "helper(x)", "change that line"),

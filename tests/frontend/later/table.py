@@ -8,6 +8,7 @@ is *equal* in all observations, or *refused* with a reason, or *different*.
 from __future__ import annotations
 
 import math
+import re
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -142,6 +143,13 @@ def difference(got: list[Any], want: list[Any]) -> str:
         if not is_equal(a, b):
             return f"observation {step} is {a!r} and should be {b!r}"
     return "" if len(got) == len(want) else f"{len(got)} observations and should be {len(want)}"
+
+
+def documented_reasons(text: str) -> list[re.Pattern[str]]:
+    """The messages of the tables under ``StagingError``; *words* and dots stand for anything."""
+    section = text.partition("## StagingError")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (.+?) \|", section, re.MULTILINE)
+    return [re.compile(re.sub(r"(\\\*.+?\\\*|…)+", ".*", re.escape(row))) for row in rows if row != "message"]
 
 
 def summary(outcomes: dict[str, Outcome]) -> str:

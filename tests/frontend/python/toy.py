@@ -250,6 +250,9 @@ class ToyRecorder:
     def row(self, tensor: Any, key: Any) -> Any:
         return NotImplemented
 
+    def fill(self, tensor: Any, key: Any, value: Any) -> bool:
+        return False
+
     def index(self, key: Any) -> Any:
         return key
 
@@ -258,6 +261,9 @@ class ToyRecorder:
 
     def kind_of(self, value: Any) -> None:
         return None
+
+    def snapshot(self, value: Any) -> Any:
+        return self.concretize(value, "the text")
 
     def arithmetic(self, name: str, a: Any, b: Any) -> Any:
         return NotImplemented
