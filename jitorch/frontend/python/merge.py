@@ -206,13 +206,14 @@ class Merge:
                 continue  # made inside: whoever still knows it has it merged
             before = _read(entry, key, place)
             after = [_read(end, key, place) if key in end.places else before for end in ends]
+            if key == entry.variables and any(dead):
+                after = [_unread(before, after[1 - i]) if dead[i] else after[i] for i in range(2)]
             if all(_identical(before, contents) for contents in after):
                 continue
-            own = key == entry.variables
-            found[key] = self.contents(place, after, [d and own for d in dead])
+            found[key] = self.contents(place, after)
         return found
 
-    def contents(self, place: Place, after: Sequence[Contents], dead: Sequence[bool]) -> dict[Any, Template]:
+    def contents(self, place: Place, after: Sequence[Contents]) -> dict[Any, Template]:
         """The templates of one place."""
         if isinstance(place, EffectsPlace):
             return self._effects(*[list(contents.values()) for contents in after])
@@ -223,7 +224,7 @@ class Merge:
             )
         merged: dict[Any, Template] = {}
         for key in {**after[0], **after[1]}:
-            merged[key] = self._entry(place, key, [contents.get(key, MISSING) for contents in after], dead)
+            merged[key] = self._entry(place, key, [contents.get(key, MISSING) for contents in after])
         return merged
 
     def _effects(self, first: list[Effect], second: list[Effect]) -> dict[Any, Template]:
@@ -243,8 +244,7 @@ class Merge:
             effect, values=tuple(v(results, made) for v in values), condition=condition(results, made)
         )
 
-    def _entry(self, place: Place, key: Any, values: list[Any], dead: Sequence[bool]) -> Template:
-        values = [DEAD if d else v for v, d in zip(values, dead)]
+    def _entry(self, place: Place, key: Any, values: list[Any]) -> Template:
         name = place.name(key)
         try:
             if MISSING in values:
@@ -287,6 +287,11 @@ def _once(template: Template, number: int) -> Template:
 
 def _read(snapshot: Snapshot, key: int, place: Place) -> Contents:
     return snapshot.contents[key] if key in snapshot.contents else place.read()
+
+
+def _unread(before: Contents, alive: Contents) -> Contents:
+    """Variables that nobody will read: what the other side left as it was needs no choice."""
+    return {key: value if before.get(key, MISSING) is value else DEAD for key, value in alive.items()}
 
 
 def _identical(a: Contents, b: Contents) -> bool:

@@ -23,12 +23,6 @@ def two_types(x):
     return y
 
 
-def unbound(x):
-    if x[0] > 0:
-        y = x
-    return y
-
-
 def unbound_after_a_loop(x):
     while x.sum() < 10:
         x = x + 1
@@ -101,7 +95,6 @@ def helper(x):
 
 CASES = [
     (two_types, "the variable 'y' is int on one path and 'one' on another", "return y", "one type on all paths"),
-    (unbound, "the variable 'y' has no value on one path", "return y", "before the branch"),
     (unbound_after_a_loop, "the variable 'y' has no value on one path", "return y", "before the branch or loop"),
     (growing_shape, "the variable 'x' is f32[2] on one path and f32[4]", "x.sum() < 10", "one type"),
     (two_shapes, "is f32[2] on one path and f32[] on another", "x[0] > 0", "one type"),
