@@ -128,7 +128,9 @@ class Choices:
         memories = {t._storage for t in results if isinstance(t, Tensor)} - self.builder.roots.keys() - self.outer
         for t in results:
             if isinstance(t, Tensor) and any(s in memories for s, _ in self.sources.get(t._storage, ())):
-                raise Refuse("a result that is another result where a branch or loop chose that one", hint="return a copy")
+                raise Refuse(
+                    "a result that is another result where a branch or loop chose that one", hint="return a copy"
+                )
 
     def is_same(self, a: Any, b: Any) -> Any:
         """``a is b`` of two objects that differ in the trace: a bool, or a number of the program."""

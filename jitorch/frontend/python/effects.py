@@ -74,7 +74,9 @@ class Showing:
         if trace.recorder.is_tensor(value) or trace.recorder.is_traced(value):
             return self._slot(*trace.recorder.snapshot(value))
         if isinstance(value, LateText):
-            parts = (p if isinstance(p, str) else (self._slot(p.value, p.show), p.spec, p.conversion) for p in value.parts)
+            parts = (
+                p if isinstance(p, str) else (self._slot(p.value, p.show), p.spec, p.conversion) for p in value.parts
+            )
             return Text(tuple(parts))
         if is_plain(value) or isinstance(value, type) or trace.recorder.is_constant(value):
             return value

@@ -268,7 +268,7 @@ class Flow(Calls):
 
     @contextmanager
     def doubting(self) -> Iterator[Callable[[], None]]:
-        """From the call of what this gives to the end of the block, only the program knows whether iterators advance."""
+        """From the call of what this gives to the end of the block, only the program knows whether iterators go on."""
         positions: dict[TracedIterator, Any] = {}
         yield lambda: positions.update((x, x.position) for x in self.iterators() if x not in positions)
         for iterator, position in positions.items():

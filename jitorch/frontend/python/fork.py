@@ -334,4 +334,3 @@ def _box_place(trace: Flow, box: Any) -> Place:
     if isinstance(box, DictBox):
         return DictBoxPlace(trace, box.base)
     return ListBoxPlace(trace, box.base) if isinstance(box, ListBox) else SetBoxPlace(trace, box.base)
-

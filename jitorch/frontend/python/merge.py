@@ -126,8 +126,10 @@ class Merge:
         """A variable that has no value on some path: the value of the others, and where it has one."""
         if not self.strict:
             raise Disagree(f"{name} has no value on one path", "give it a value before the branch or loop")
-        value = self.plan(*[DEAD if x is MISSING else x.value if type(x) is Maybe else x for x in (a, b)], name)
-        present = self.plan(*[x.present if type(x) is Maybe else x is not MISSING for x in (a, b)], name)
+        first, second = [DEAD if x is MISSING else x.value if type(x) is Maybe else x for x in (a, b)]
+        value = self.plan(first, second, name)
+        first, second = [x.present if type(x) is Maybe else x is not MISSING for x in (a, b)]
+        present = self.plan(first, second, name)
         return lambda results, made: Maybe(value(results, made), present(results, made))
 
     def _structure(self, a: Any, b: Any, name: str) -> Template:
@@ -230,7 +232,9 @@ class Merge:
     def _effects(self, first: list[Effect], second: list[Effect]) -> dict[Any, Template]:
         """Those of both sides, each under the condition of its side."""
         if not self.strict:
-            raise Refuse("print() or logging in a loop of the program", hint="unroll the loop: for x in jit.unroll(...)")
+            raise Refuse(
+                "print() or logging in a loop of the program", hint="unroll the loop: for x in jit.unroll(...)"
+            )
         common = sum(a is b for a, b in zip(first, second))
         found: list[Template] = [lambda results, made, effect=effect: effect for effect in first[:common]]
         found += [self._effect(effect, lambda v, dead: (v, dead)) for effect in first[common:]]

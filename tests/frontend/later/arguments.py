@@ -55,7 +55,11 @@ _with_values("bytes_and_complex", lambda x, b: (x * len(str(b)), b), b"a", b"ab"
 _with_values("slice_argument", lambda x, s: x[s] * 2, slice(1), slice(0, 2), slice(1, None), slice(None, None, None))
 _with_values("function_argument", lambda x, f: f(x), jitorch.sin, abs, lambda x: x * 2, jitorch.cos, len)
 _with_values(
-    "partial_argument", lambda x, f: f(x), functools.partial(pow, 2), functools.partial(pow, 3), functools.partial(jitorch.mul, 3)
+    "partial_argument",
+    lambda x, f: f(x),
+    functools.partial(pow, 2),
+    functools.partial(pow, 3),
+    functools.partial(jitorch.mul, 3),
 )
 _with_values("class_argument", lambda x, c: c(3), int, float, str, bool, list)
 _with_values(
@@ -164,17 +168,27 @@ for _dynamic in (None, True, False):
     _with_shapes("square_or_not" + _suffix, lambda x: x @ x.mT if x.shape[0] > 2 else x * 2, *ROWS, dynamic=_dynamic)
 _with_shapes("both_axes", lambda x: x.T @ x + x.shape[0] / 2, (3, 3), (3, 4), (4, 3), (4, 4), (1, 4), (4, 1), (1, 1))
 _with_shapes("rank", lambda x: x.sum(-1) * x.dim() if x.dim() else x, (3,), (3, 3), (2, 3, 3), (), (1,), (0,))
-_with_shapes("broadcast_with_a_constant", lambda x: x + jitorch.ones(3, 1), (3, 3), (3, 4), (1, 3), (3, 1), (1, 1), (3,))
-_with_shapes("size_in_arithmetic", lambda x: x.reshape(-1, 2).sum(0) * (x.shape[0] // 2), (2, 2), (4, 2), (6, 2), (8, 2))
+_with_shapes(
+    "broadcast_with_a_constant", lambda x: x + jitorch.ones(3, 1), (3, 3), (3, 4), (1, 3), (3, 1), (1, 1), (3,)
+)
+_with_shapes(
+    "size_in_arithmetic", lambda x: x.reshape(-1, 2).sum(0) * (x.shape[0] // 2), (2, 2), (4, 2), (6, 2), (8, 2)
+)
 _with_shapes("size_in_a_test", lambda x: x.sum() if len(x) % 2 else x.mean(0), (2, 3), (3, 3), (4, 3), (5, 3), (6, 3))
-_with_shapes("size_in_a_test_of_two_sizes", lambda x: x if x.shape[0] == x.shape[1] else x.T, (2, 3), (3, 3), (4, 3), (4, 4))
-_with_shapes("size_as_a_result", lambda x: (x.shape, x.numel(), x.size(0), len(x), list(x.shape)), (2, 3), (3, 3), (4, 5))
+_with_shapes(
+    "size_in_a_test_of_two_sizes", lambda x: x if x.shape[0] == x.shape[1] else x.T, (2, 3), (3, 3), (4, 3), (4, 4)
+)
+_with_shapes(
+    "size_as_a_result", lambda x: (x.shape, x.numel(), x.size(0), len(x), list(x.shape)), (2, 3), (3, 3), (4, 5)
+)
 _with_shapes("size_in_a_text", lambda x: f"{x.shape[0]} rows, {tuple(x.shape)}", (2, 3), (3, 3), (4, 3))
 _with_shapes("size_as_a_key", lambda x: x * {2: 1, 3: 2}.get(x.shape[0], 7), (2, 3), (3, 3), (4, 3), (5, 3))
 _with_shapes("size_as_a_slice", lambda x: x[: x.shape[0] // 2] * 2, (2, 3), (3, 3), (5, 3), (1, 3), (0, 3))
 _with_shapes("size_that_cannot_be", lambda x: x.reshape(2, 3) * 2, (2, 3), (6, 1), (4, 2), (3, 2))
 _with_shapes("size_as_a_float", lambda x: x / x.shape[0] ** 0.5 + float(x.shape[0]), (2, 3), (3, 3), (5, 3), (1, 3))
-_with_shapes("new_tensor_of_the_size", lambda x: jitorch.arange(x.shape[0]) * x.sum(), (2, 3), (3, 3), (5, 3), (1, 3), (0, 3))
+_with_shapes(
+    "new_tensor_of_the_size", lambda x: jitorch.arange(x.shape[0]) * x.sum(), (2, 3), (3, 3), (5, 3), (1, 3), (0, 3)
+)
 _with_shapes("concatenation", lambda x: jitorch.cat([x, x[:1], x]), (2, 3), (3, 3), (5, 3), (1, 3), (0, 3))
 _with_shapes("while_over_rows", lambda x: _rows_above(x), (2, 3), (3, 3), (5, 3), (1, 3), (0, 3))
 
@@ -235,7 +249,7 @@ def values_decide(jit):
 
 @later(DTYPES)
 def values_in_comparison_chains(jit):
-    f = jit(lambda x: (x[0] < x[1] < 3, 0 < x[0] and x[1], x[0] == x[1] or 5.0 > x[0]))
+    f = jit(lambda x: (x[0] < x[1] < 3, x[0] > 0 and x[1], x[0] == x[1] or x[0] < 5.0))
     for values in ((1.0, 2.0), (2.0, 1.0), (math.nan, 1.0), (0.0, 0.0)):
         yield [bool(v) for v in f(tensor(*values))]
 

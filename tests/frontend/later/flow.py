@@ -46,8 +46,8 @@ def _unbound_read_in_the_branch(x):
 
 def _unbound_in_a_body(x):
     if x[0] > 0:
-        x = x + z
-        z = x
+        x = x + z  # noqa: F821, F841
+        z = x  # noqa: F841
     return x
 
 
@@ -214,7 +214,7 @@ def _min_and_max(x):
 
 
 def _any_and_all(x):
-    return any(v > 0 for v in x), all(v > 0 for v in x), any([v > 20 for v in x]), sum(v for v in x)
+    return any(v > 0 for v in x), all(v > 0 for v in x), any([v > 20 for v in x]), sum(v for v in x)  # noqa: C419
 
 
 def _any_decides(x):
@@ -252,11 +252,11 @@ def _zip_and_enumerate(x):
 
 
 def _map_and_filter(x):
-    return sum(map(lambda v: v * 2, x)), list(filter(lambda v: v.ndim == 0, x))
+    return sum(map(lambda v: v * 2, x)), list(filter(lambda v: v.ndim == 0, x))  # noqa: C417
 
 
 def _comprehension(x):
-    return [v * 2 if v > 0 else v for v in x], {i: v for i, v in enumerate(x)}
+    return [v * 2 if v > 0 else v for v in x], {i: v for i, v in enumerate(x)}  # noqa: C416
 
 
 def _recursion(x):
@@ -337,7 +337,7 @@ def _del_and_rebind(x):
     y = x
     del y
     y = x * 2 if x[0] > 0 else x
-    return y
+    return y  # noqa: RET504
 
 
 for _body in (
@@ -463,7 +463,7 @@ def zip_made_before_a_branch(jit):
 
 @later(ITERATORS)
 def returned_iterator(jit):
-    f = jit(lambda x: map(lambda v: v * 2, [x, x + 1]))
+    f = jit(lambda x: map(lambda v: v * 2, [x, x + 1]))  # noqa: C417
     yield [list(f(tensor(1))) for _ in range(2)]
 
 
@@ -888,5 +888,3 @@ def contexts_of_the_user(jit):
     yield g(tensor(1)), scale.depth
     scale.depth = 4
     yield g(tensor(1)), scale.depth
-
-

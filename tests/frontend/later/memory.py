@@ -199,7 +199,7 @@ def argument_stored_by_a_branch(jit):
 
 @later(ALIASES)
 def choice_of_and_or(jit):
-    f = jit(lambda x, y: x.sum() and y.sum() or x[0])
+    f = jit(lambda x, y: (x.sum() and y.sum()) or x[0])
     for x in (tensor(1, 2), tensor(0, 0)):
         yield f(x, tensor(3, 4))
 
@@ -450,7 +450,7 @@ def numpy_memory(jit):
 def _with_written(name: str, body: Any, *shapes: tuple[int, ...]) -> None:
     def play(jit):
         f = jit(body)
-        for shape in (shapes or ((3,), (3,), (4,), (2, 3), (3,))):
+        for shape in shapes or ((3,), (3,), (4,), (2, 3), (3,)):
             x = jitorch.arange(jitorch.Size(shape).numel(), dtype=jitorch.float32).reshape(shape)
             y = attempt(f, x)
             yield y, x, y is x

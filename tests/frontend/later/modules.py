@@ -311,7 +311,9 @@ def functional_replaced(jit):
 @later(MODULES)
 def parameters_counted(jit):
     net = Net()
-    f = jit(lambda: (sum(p.sum() for p in net.parameters()), len(list(net.modules())), [n for n, _ in net.named_children()]))
+    f = jit(
+        lambda: (sum(p.sum() for p in net.parameters()), len(list(net.modules())), [n for n, _ in net.named_children()])
+    )
     yield f()
     net.third = linear()
     yield f()
@@ -371,7 +373,11 @@ fitted("sgd_weight_decay", lambda p: optim.SGD(p, lr=0.1, momentum=0.9), _set(we
 fitted("adam_betas", lambda p: optim.Adam(p, lr=0.1), _set(betas=(0.5, 0.5)))
 fitted("adamw_rate_as_a_tensor", lambda p: optim.AdamW(p, lr=0.1), _set(lr=tensor([0.01])[0]))
 fitted("frozen_layer", lambda p: optim.Adam(p, lr=0.1), lambda o, net: net.first.requires_grad_(False))
-fitted("parameters_added", lambda p: optim.SGD(list(p)[:2], lr=0.1), lambda o, net: o.add_param_group({"params": net.second.weight}))
+fitted(
+    "parameters_added",
+    lambda p: optim.SGD(list(p)[:2], lr=0.1),
+    lambda o, net: o.add_param_group({"params": net.second.weight}),
+)
 fitted("state_loaded", lambda p: optim.Adam(p, lr=0.1), lambda o, net: o.load_state_dict(o.state_dict()))
 fitted("weights_written", lambda p: optim.SGD(p, lr=0.1), lambda o, net: net.first.weight.data.fill_(0.5))
 fitted("loss_scaled", lambda p: optim.SGD(p, lr=0.1), lambda o, net: setattr(net, "scale", 0.5))

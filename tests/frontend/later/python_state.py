@@ -131,7 +131,7 @@ def global_written_inside(jit):
 def closure_number(jit):
     k = 1
     f = jit(lambda x: x * k)
-    for k in (1, 2, 3, 2.5, True):  # noqa: B020
+    for k in (1, 2, 3, 2.5, True):  # noqa: B007, B020
         yield f(tensor(1, 2))
 
 
@@ -159,11 +159,11 @@ def closure_function_replaced(jit):
     f = jit(lambda x: act(x) * 2)
     yield f(tensor(1))
 
-    def act(x):
+    def act(x):  # noqa: F811
         return x.sin()
 
     yield f(tensor(1))
-    act = jitorch.exp
+    act = jitorch.exp  # noqa: F811
     yield f(tensor(1))
 
 
@@ -567,7 +567,7 @@ def vars_and_setattr(jit):
     h = SimpleNamespace(a=1, b=2)
 
     def f(x):
-        setattr(h, "c", sum(vars(h).values()) + 1)
+        h.c = sum(vars(h).values()) + 1
         return x * h.c
 
     g = jit(f)
