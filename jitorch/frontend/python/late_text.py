@@ -35,6 +35,8 @@ class LateText:
         return join(other, self) if isinstance(other, str) else NotImplemented
 
     def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("_"):
+            raise AttributeError(name)
         self._refuse()
 
     def _refuse(self, *_: Any) -> NoReturn:
