@@ -1,4 +1,4 @@
-"""Features of calls, iteration and text, as in `features`: built-in functions, generators, methods, partials, output."""
+"""Features of calls, iteration and text, as in `features`: built-in functions, generators, methods, output."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LOG.propagate = False
 
 @feature(*SIGNS)
 def any_and_all_of_tensors(x):
-    if any(v > 1.5 for v in x) and not all([v < 0 for v in x]):
+    if any(v > 1.5 for v in x) and not all(v < 0 for v in x):
         x = x * 2
     return x, any(v > 0 for v in x), all(v > 0 for v in (x * x + 1))
 
@@ -90,14 +90,13 @@ def maps_filters_and_zips(x):
 
 
 class Layer:
-    count = 0
+    count = 1
 
     def __init__(self, scale):
         self.scale = scale
 
     def apply(self, x):
-        type(self).count  # noqa: B018
-        return x * self.scale if x.sum() > 0 else self.other(x)
+        return x * self.scale + self.count if x.sum() > 0 else self.other(x)
 
     @staticmethod
     def other(x):

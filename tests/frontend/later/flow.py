@@ -46,7 +46,7 @@ def _unbound_read_in_the_branch(x):
 
 def _unbound_in_a_body(x):
     if x[0] > 0:
-        x = x + z  # noqa: F821, F841
+        x = x + z  # noqa: F821
         z = x  # noqa: F841
     return x
 

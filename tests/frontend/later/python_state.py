@@ -131,7 +131,7 @@ def global_written_inside(jit):
 def closure_number(jit):
     k = 1
     f = jit(lambda x: x * k)
-    for k in (1, 2, 3, 2.5, True):  # noqa: B007, B020
+    for k in (1, 2, 3, 2.5, True):  # noqa: B007
         yield f(tensor(1, 2))
 
 

@@ -268,6 +268,9 @@ class ToyRecorder:
     def arithmetic(self, name: str, a: Any, b: Any) -> Any:
         return NotImplemented
 
+    def codes(self, a: Any, b: Any) -> None:
+        return None
+
     def choice(self, value: Any, results: Any) -> None:
         return None
 
