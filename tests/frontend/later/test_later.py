@@ -7,9 +7,23 @@ import pathlib
 
 import pytest
 
-from tests.frontend.later import arguments, flow, memory, modules, python_state, table
+from tests.frontend.later import (
+    arguments,
+    containers,
+    effects,
+    flow,
+    functions,
+    memory,
+    modules,
+    python_state,
+    shapes,
+    table,
+    training,
+    writes,
+)
 
-PARTS = (python_state, arguments, modules, memory, flow)  # importing these registers their cases
+# Importing these registers their cases.
+PARTS = (python_state, containers, arguments, shapes, modules, training, memory, writes, flow, functions, effects)
 DOCS = pathlib.Path(__file__).parents[3] / "docs"
 
 
