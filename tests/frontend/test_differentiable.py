@@ -11,7 +11,6 @@ from tests.frontend.programs import PROGRAMS, W, X
 from tests.frontend.test_tape import check_equal, outcome
 
 REFUSED = {
-    "mask_is_assigned": "bool mask",
     "copy_becomes_a_leaf": "requires_grad_",
     "detached_copy_becomes_a_leaf": "requires_grad_",
     "hooks_of_an_intermediate_and_a_leaf": "a hook",
