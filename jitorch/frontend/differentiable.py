@@ -7,7 +7,7 @@ the graph ``vjp(f)(inputs, g)``, called in this same way: so any order works.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -21,8 +21,8 @@ from jitorch.frontend.eager import stale_error
 from jitorch.frontend.tape import GradNode
 from jitorch.ir.graph import Graph, Node, Value
 from jitorch.ir.sizes import carriers
-from jitorch.ir.types import ScalarType, TensorType
-from jitorch.ops import dispatch
+from jitorch.ir.types import EFFECT, EffectType, ScalarType, TensorType
+from jitorch.ops import OPS, dispatch
 from jitorch.ops.control import has_effect
 from jitorch.ops.registry import Op
 from jitorch.passes import grad
@@ -244,6 +244,7 @@ def split(graph: Graph, wrt: Sequence[int], outputs: Sequence[int], backend: str
     for node in joint.nodes:
         if any(v in late for v in node.operands):
             late.update(node.outputs)
+    _begin_again(joint, late)
     crossing: dict[Value, None] = {}
     for node in joint.nodes:
         if any(v in late for v in node.outputs):
@@ -255,9 +256,8 @@ def split(graph: Graph, wrt: Sequence[int], outputs: Sequence[int], backend: str
     overwritten = {joint.inputs[i] for i, _ in graph.writes}
     residuals = [v for v in crossing if v.node is not None or v in overwritten]
     # What fails, fails in forward: backward is not reached then.
-    checks = [node for node in joint.nodes if has_effect(node) and not any(v in late for v in node.outputs)]
-    forward_outputs = [*joint.outputs[:kept], *residuals]
-    forward = _part(joint, joint.inputs[:count], forward_outputs, f"{graph.name}_forward", checks)
+    checks = {node for node in joint.nodes if has_effect(node) and not any(v in late for v in node.outputs)}
+    forward = _part(joint, joint.inputs[:count], [*joint.outputs[:kept], *residuals], f"{graph.name}_forward", checks)
     # Write-backs come last among a graph's outputs; the residuals go before them.
     written = [o for _, o in graph.writes]
     order = [o for o in range(kept) if o not in written]
@@ -282,6 +282,21 @@ def split(graph: Graph, wrt: Sequence[int], outputs: Sequence[int], backend: str
     return Pair(compile_graph(forward, backend), compile_graph(backward, backend), sources, list(wrt))
 
 
+def _begin_again(joint: Graph, late: set[Value]) -> None:
+    """Let the late nodes order their checks among themselves: those of forward have passed when they run."""
+    used = [
+        (node, i) for node in joint.nodes if any(v in late for v in node.outputs)
+        for i, v in enumerate(node.inputs) if v is not None and isinstance(v.type, EffectType) and v not in late
+    ]  # fmt: skip
+    if not used:
+        return
+    token = joint.append(OPS["begin"], (), {}, (EFFECT,)).output
+    joint.nodes.insert(0, joint.nodes.pop())
+    late.add(token)
+    for node, i in used:
+        node.set_input(i, token)
+
+
 def _stored(joint: Graph, crossing: Iterable[Value]) -> dict[Value, None]:
     """What is kept for backward to compute ``crossing``: nothing that is cheap or has a size bound on the way, and of a
     transpose what it shows."""
@@ -303,27 +318,26 @@ def _is_transpose(value: Value) -> bool:
 
 
 def _is_cheap(value: Value) -> bool:
-    """Constants are made again rather than kept."""
+    """Constants are made again rather than kept; numbers and tokens cannot be kept."""
     node = value.node
     if node is None:
         return False
-    return isinstance(value.type, ScalarType) or (
+    return isinstance(value.type, (ScalarType, EffectType)) or (
         node.op.name in ("constant", "number", "iota", "literal", "broadcast_to", "reshape_to")
         and all(_is_cheap(v) for v in node.operands)
     )
 
 
 def _part(
-    joint: Graph, inputs: Sequence[Value], outputs: Sequence[Value], name: str, effects: Sequence[Node] = ()
+    joint: Graph, inputs: Sequence[Value], outputs: Sequence[Value], name: str, also: Collection[Node] = ()
 ) -> Graph:
-    """The nodes between ``inputs`` and ``outputs``, and those with ``effects``, as a graph of their own."""
+    """The nodes between ``inputs`` and ``outputs``, and some ``also``, as a graph of their own."""
     part = Graph(name, (v.type for v in inputs))
     mapping: dict[Value, Value] = dict(zip(inputs, part.inputs))
     wanted: set[Value] = set(outputs)
-    kept = set(effects)
     nodes = []
     for node in reversed(joint.nodes):
-        if node in kept or any(v in wanted and v not in mapping for v in node.outputs):
+        if node in also or any(v in wanted and v not in mapping for v in node.outputs):
             nodes.append(node)
             wanted.update(node.operands)
     whole = Graph("part")

@@ -24,7 +24,7 @@ class Growing(Merge):
         super().__init__(trace, serial, False)
         self.grown: dict[int, tuple[Place, list[Any]]] = {}
 
-    def contents(self, place: Place, after: Sequence[Contents], dead: Sequence[bool]) -> dict[Any, Template]:
+    def contents(self, place: Place, after: Sequence[Contents]) -> dict[Any, Template]:
         start, end = after
         if isinstance(place, (SequencePlace, ListBoxPlace)) and len(end) > len(start):
             keys = list(end)
@@ -32,7 +32,7 @@ class Growing(Merge):
             if appended and all(k in start and start[k] is end[k] for k in keys[: len(start)]):
                 self.grown[id(list_of(place))] = place, [end[k] for k in keys[len(start) :]]
                 after = [start, start]
-        return super().contents(place, after, dead)
+        return super().contents(place, after)
 
 
 def list_of(place: Any) -> Any:

@@ -23,7 +23,7 @@ from jitorch.backends import cache, registry
 from jitorch.backends.cpu import extension
 from jitorch.backends.kernels import release_arena
 from jitorch.dims import SymDim
-from jitorch.errors import CheckFailed, CompilerBug, StagingError, UserError
+from jitorch.errors import CheckFailed, CompilerBug, Location, StagingError, TensorIndexError
 from jitorch.frontend import call_plan, records
 from jitorch.frontend.call_code import Word
 from jitorch.frontend.check import TOLERANCE, Report, check_graph, compare_results
@@ -102,6 +102,18 @@ class Entry:
             for i, o in enumerate(self.traced.outputs)
         )
 
+    @property
+    def enables_grad(self) -> bool:
+        """Whether gradients are off where the function is called, and on where it computes a result."""
+        return bool(self.traced.differentiable) and not self.modes[0]
+
+    def _enabling(self, function: GraphFunction, inputs: tuple[Any, ...]) -> list[Any]:
+        token = dispatch.set_grad_enabled_flag(True)
+        try:
+            return function(inputs)
+        finally:
+            dispatch.reset_grad_enabled(token)
+
     def run(self, inputs: tuple[Any, ...], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         traced, function = self.traced, self.function
         if function is None or traced.staged.finish is None:
@@ -111,7 +123,7 @@ class Entry:
         if self.loan is not None:
             inputs = self.loan.take(inputs)
         try:
-            computed = function(inputs)
+            computed = self._enabling(function, inputs) if self.enables_grad else function(inputs)
         except CheckFailed:
             raise  # before anything was written
         except Exception:
@@ -138,6 +150,17 @@ class Statistics:
     native: int = 0
     eager: int = 0
     causes: list[str] = field(default_factory=list)
+
+
+class Raised(Exception):
+    """The user's function raised ``error`` while it was traced."""
+
+    def __init__(self, error: Exception):
+        self.error = error
+        found = getattr(error, "where", None)
+        self.where = found if isinstance(found, Location) else None
+        texts = [getattr(error, "what", ""), *(a for a in error.args if type(a) is str)]
+        super().__init__(f"{type(error).__name__}: {max(texts, key=bool)}")
 
 
 class Jitted:
@@ -190,7 +213,25 @@ class Jitted:
         if (dispatch.entered() is not None and _is_tracing()) or disabled.get():
             return self.__jit_wrapped__(*args, **kwargs)
         self._statistics.calls += 1
-        return self._run(*self._find(args, kwargs), args, kwargs)
+        try:
+            found: Any = self._find(args, kwargs)
+        except Raised as error:
+            found = error
+        # Not in the handler: what Python raises has nothing to do with what was raised here.
+        if isinstance(found, Raised):
+            return self._raise(found, args, kwargs)
+        entry, inputs = found
+        return self._run(entry, inputs, args, kwargs)
+
+    def _raise(self, raised: Raised, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The function raised while it was traced, which wrote nothing: let Python do the same, writes and all."""
+        self._statistics.eager += 1
+        result = self.__jit_wrapped__(*args, **kwargs)
+        refused = Refuse("raises", f"tracing it raises {raised}", raised.where)
+        if self.fullgraph:
+            raise self._staging_error(refused) from raised.error
+        self._warn(refused)
+        return result
 
     def _find(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Entry, tuple[Any, ...]]:
         """The trace that serves a call, made if there is none, and the program's inputs."""
@@ -219,7 +260,11 @@ class Jitted:
         planned = entry.calls == 1 and self._make_plan(entry, inputs, args, kwargs)
         try:
             result = entry.run(inputs, args, kwargs)
-        except CheckFailed:
+        except (CheckFailed, TensorIndexError):
+            failed = True
+        else:
+            failed = False
+        if failed:
             # Nothing was written: Python raises, or catches, what the program only knows to be an exception.
             self._statistics.eager += 1
             return self.__jit_wrapped__(*args, **kwargs)
@@ -238,7 +283,7 @@ class Jitted:
         """Let machine code serve the calls after this one, if it can; says whether it does from now on."""
         if kwargs or not _install_machine_code():
             return False
-        if entry.traced.has_checks:
+        if entry.traced.has_checks or entry.enables_grad:
             return False
         with self._lock:
             # Once for an entry: another thread may be in machine code that reads the plan.
@@ -311,7 +356,12 @@ class Jitted:
         traced = self._trace_symbolic(args, kwargs)
         if traced is None or traced.staged.check(args, kwargs) is None:
             # Stand-ins are objects of their own: they do not serve arguments that share memory with something else.
-            traced = self._trace_once(args, kwargs)
+            try:
+                traced = self._trace_once(args, kwargs)
+            except CompilerBug:
+                raise
+            except Exception as error:
+                raise Raised(error) from error
         function = None
         if traced.staged.refused is None:
             function = GraphFunction(traced.graph, traced.differentiable, self._backend())
@@ -350,8 +400,9 @@ class Jitted:
             return None
         try:
             traced = self._trace_once(tuple(stood), named)
-        except UserError:
-            # Sizes that must be known: the trace for just these sizes says so, or works.
+        except CompilerBug:
+            raise
+        except Exception:  # noqa: BLE001 - sizes that must be known: the trace for just these says so, or works
             return None
         if traced.staged.refused is not None:
             return None
@@ -431,7 +482,10 @@ class Jitted:
         units in the last place.  Nothing is changed.  The `Report` is true if all agree; print it to see op, line and
         size of the first difference.
         """
-        entry, inputs = self._find(args, kwargs)
+        try:
+            entry, inputs = self._find(args, kwargs)
+        except Raised as raised:
+            raise raised.error from None
         if entry.refused is not None:
             raise self._staging_error(entry.refused)
         return self._check(entry, inputs, args, kwargs, tolerance)

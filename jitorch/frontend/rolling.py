@@ -38,6 +38,14 @@ class _Leaves(Exception):
     """The body may leave the loop, so it is no scan."""
 
 
+class Stacking(Merge):
+    """Plans for what each iteration appends to a list."""
+
+    def codes(self, a: Any, b: Any) -> None:
+        if super().codes(a, b) is not None:
+            raise Refuse("alias", "a list of tensors from outside that a loop appends to")
+
+
 @dataclass(eq=False)
 class Rows:
     """The stacked operands of one scan: whole tensors, and the values that stand for a row of each."""
@@ -216,7 +224,7 @@ class Rolling(Loops):
             row = rows.made[value] = self.builder.adopt(self.builder.wrap(one))
             if whole.requires_grad:
                 row._node = placeholder_node()
-            self.builder.frozen.add(row._storage)
+            self.builder.choices.freeze(row)
             rows.wholes.append(whole)
             rows.values.append(one)
         return row
@@ -229,7 +237,7 @@ class Rolling(Loops):
         side, carried = attempt.body, attempt.carried
         last = Merge(self.trace, merge.serial, False)
         lasts = self._lasts(last, side.end, poisoned)
-        step = Merge(self.trace, merge.serial, False)
+        step = Stacking(self.trace, merge.serial, False)
         stretching = None if isinstance(rows.length, int) else Stretching(merge)
         grown = [
             (place, [step.plan(DEAD, v, "what is appended") for v in added]) for place, added in merge.grown.values()
@@ -256,7 +264,9 @@ class Rolling(Loops):
         results = self.apply(run_scan, firsts, wholes, constants, body, rows.length, grad=flags)
         count = len(attempt.inputs)
         self.protect(carried.leaves, results[:count], kept)
-        self._install(carried, results[:count], 1)
+        # There is an iteration: what each sets to one number has that number afterwards.
+        known = [f if type(f) is int else r for f, r in zip(attempt.finals, results[:count], strict=True)]
+        self._install(carried, known, 1)
         made: dict[int, Any] = {}
         for place, key, template in lasts:
             contents = place.read()

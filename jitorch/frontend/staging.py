@@ -305,12 +305,18 @@ class Stager:
             for x, count in zip(leaf, counts):
                 if isinstance(x, Tensor):
                     count[x._storage] = count.get(x._storage, 0) + 1
+        made = {x._storage: r for leaf, r in zip(leaves, results) for x in leaf if isinstance(x, Tensor)}
+        choices = self.builder.choices
         for leaf, result in zip(leaves, results):
             tensors = [(x, count) for x, count in zip(leaf, counts) if isinstance(x, Tensor)]
             if not isinstance(result, Tensor) or not tensors:
                 continue
-            if any(not self._is_new(x, kept) or count[x._storage] > 1 for x, count in tensors):
-                self.builder.frozen.add(result._storage)
+            old = [x for x, _ in tensors if not self._is_new(x, kept)]
+            # What was chosen inside from another leaf may be that leaf's result.
+            chosen = [s for x, _ in tensors for s, _ in choices.sources.get(x._storage, ())]
+            old += [made[s] for s in chosen if s in made and made[s] is not result]
+            if old or any(count[x._storage] > 1 for x, count in tensors):
+                choices.freeze(result, old)
 
     def _is_new(self, tensor: Tensor, kept: int) -> bool:
         root = tensor if tensor._root is None else tensor._root

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from jitorch import dims
 from jitorch.devices import Device
 from jitorch.dims import SymDim
 from jitorch.dtypes import Category, DType
 from jitorch.errors import ValueRangeError
+from jitorch.frontend.arithmetic import arithmetic
 from jitorch.frontend.loops import TracedRange, fix_size
 from jitorch.frontend.python import RuntimeScalar, TensorKey
 from jitorch.frontend.python.calls import NativeFunction, handles
@@ -19,7 +22,7 @@ from jitorch.frontend.python.recorder import Refuse
 from jitorch.frontend.rolling import Rolling
 from jitorch.frontend.staging import kind_text
 from jitorch.ir.types import BOOL, FLOAT, INT, PYTHON_TYPES, TensorType
-from jitorch.ops import OPS, PUBLIC, Function
+from jitorch.ops import OPS, PUBLIC, Function, dispatch
 from jitorch.ops import Op as RegisteredOp
 from jitorch.tensor import Number, Tensor
 
@@ -28,9 +31,6 @@ if TYPE_CHECKING:
 
 TRACED_PACKAGES = ("jitorch.nn", "jitorch.optim", "jitorch.utils", "jitorch.models")
 """Parts of jitorch that are plain Python over Tensor: they are traced like the user's own code."""
-
-
-_SIZE_ARITHMETIC = frozenset("add sub mul floordiv mod lt le gt ge eq ne".split())
 
 
 class SymbolicKey:
@@ -60,6 +60,30 @@ class SymbolicKey:
         return f"({self.type}, {', '.join(map(repr, self.rest))})"
 
 
+@dataclass(frozen=True)
+class Looks:
+    """Gives a result without history the looks of a tensor with one; ``grad_fn`` is the text of that."""
+
+    grad_fn: str | None
+
+    def __call__(self, tensor: Tensor) -> Tensor:
+        if self.grad_fn is None:
+            tensor._requires_grad = True
+        else:
+            tensor._node = Named(self.grad_fn)  # type: ignore[assignment]
+        return tensor
+
+
+@dataclass(frozen=True, repr=False)
+class Named:
+    """Stands for a history that is only shown."""
+
+    name: str
+
+    def __repr__(self) -> str:
+        return self.name
+
+
 class TensorRecorder:
     """Implements `jitorch.frontend.python.Recorder`."""
 
@@ -85,6 +109,18 @@ class TensorRecorder:
 
     def row(self, tensor: Any, key: Any) -> Any:
         return self.stager.row(tensor, key)
+
+    def fill(self, tensor: Any, key: Any, value: Any) -> bool:
+        if not isinstance(key, Tensor) or key.dtype is not BOOL.dtype or not (1 <= key.ndim <= tensor.ndim):
+            return False
+        if isinstance(value, Tensor) and (value.ndim or value.dtype is not tensor.dtype):
+            return False
+        if isinstance(value, float) and tensor.dtype.category < Category.FLOAT:
+            return False
+        if not all(dims.equal(a, b) for a, b in zip(key._type.shape, tensor._type.shape)):
+            return False
+        tensor.masked_fill_(key.reshape((*key._type.shape, *[1] * (tensor.ndim - key.ndim))), value)
+        return True
 
     def index(self, key: Any) -> Any:
         return OPS["cast"](key, dtype=INT.dtype) if isinstance(key, Number) and key.type is INT else key
@@ -117,14 +153,6 @@ class TensorRecorder:
         dtype = (BOOL, INT, FLOAT)[value.dtype.category].dtype
         return OPS["number_of"](scalar if value.dtype is dtype else OPS["cast"](scalar, dtype=dtype))
 
-    def operands(self, name: str, a: Any, b: Any) -> tuple[Any, Any]:
-        """Sizes have the arithmetic of sizes with ints; in everything else they are numbers of run time."""
-        symbolic = isinstance(a, SymDim), isinstance(b, SymDim)
-        if not any(symbolic) or (name in _SIZE_ARITHMETIC and all(isinstance(x, (int, SymDim)) for x in (a, b))):
-            return a, b
-        sized = [OPS["size_of"](size=x) if s else x for x, s in zip((a, b), symbolic)]
-        return tuple(self.number(x) if type(x) is RuntimeScalar else x for x in sized)  # type: ignore[return-value]
-
     def convert(self, value: Any, kind: type) -> Any:
         """``int(value)``, ``float(value)`` or ``bool(value)`` of a tensor or a number of run time."""
         if kind is bool:
@@ -149,6 +177,21 @@ class TensorRecorder:
         ):
             return NotImplemented
         return self.builder.adopt(TracedRange(first, last, step))
+
+    def codes(self, a: Any, b: Any) -> tuple[Any, Any] | None:
+        return self.builder.choices.codes(a, b)
+
+    def chosen(self, value: Any, code: Any) -> Any:
+        return self.builder.choices.add(value, code)
+
+    def choice(self, value: Any, results: Sequence[Any]) -> tuple[Any, list[tuple[int, Any]]] | None:
+        return self.builder.choices.result(value, results) if isinstance(value, Tensor) else None
+
+    def is_same(self, a: Any, b: Any) -> Any:
+        return self.builder.choices.is_same(a, b)
+
+    def check_results(self, results: Sequence[Any]) -> None:
+        self.builder.choices.check_results(results)
 
     def check(self, predicate: Any) -> None:
         self.builder.check(predicate)
@@ -182,6 +225,7 @@ class TensorRecorder:
 
     def tensor_attribute(self, tensor: Any, name: str) -> Any:
         if name == "grad":
+            self.builder.choices.check_attribute(tensor, "the gradient")
             return self.builder.get_grad(tensor)
         if name == "item":
             return NativeFunction(functools.partial(self.item, tensor))
@@ -192,6 +236,7 @@ class TensorRecorder:
         return getattr(tensor, name)
 
     def set_tensor_attribute(self, tensor: Any, name: str, value: Any) -> None:
+        self.builder.choices.check_attribute(tensor, f"an assignment to .{name}")
         if name == "grad":
             tensor.grad = value
         elif not self.builder.is_stored(tensor):
@@ -200,6 +245,28 @@ class TensorRecorder:
             raise Refuse("outside-tensor", f"assignment to .{name} of a tensor that exists outside")
         else:
             self._trace.write_attribute(tensor, name, value)
+
+    def snapshot(self, value: Any) -> tuple[Any, Any]:
+        if isinstance(value, SymDim):
+            return OPS["size_of"](size=value), None
+        if not isinstance(value, Tensor):
+            return value, None
+        if type(value) is not Tensor:
+            raise Refuse("data", f"text of a {type(value).__name__}", hint="print its detach()")
+        token = dispatch.set_grad_enabled_flag(False)
+        try:
+            copy = OPS["copy"](value.detach())
+        finally:
+            dispatch.reset_grad_enabled(token)
+        if not value.requires_grad:
+            return copy, None
+        return copy, Looks(None if value.grad_fn is None else repr(value.grad_fn))
+
+    def arithmetic(self, name: str, a: Any, b: Any) -> Any:
+        if isinstance(a, Tensor) or isinstance(b, Tensor):
+            return NotImplemented
+        a, b = [self.number(x) if type(x) is RuntimeScalar else x for x in (a, b)]
+        return arithmetic(name, a, b, self.check)
 
     def number(self, scalar: RuntimeScalar) -> Any:
         return self.builder.number_of(scalar)

@@ -17,6 +17,7 @@ from jitorch import dims
 from jitorch.builder import Cell, infer
 from jitorch.dims import Facts, Guard, SymDim
 from jitorch.errors import Location, user_location
+from jitorch.frontend.choices import Choices
 from jitorch.frontend.eager import DonatedTensor, StaleTensor, donated_error, stale_error
 from jitorch.frontend.nested import NestedBuilder
 from jitorch.frontend.python import Path, RuntimeScalar, Staged, stage
@@ -67,7 +68,7 @@ class TraceBuilder(NestedBuilder):
         self.traced: dict[int, int] = {}
         self.kept: list[Any] = []
         self.rows: dict[int, tuple[Tensor, int]] = {}  # rows of stacked results, by identity
-        self.frozen: set[Storage] = set()  # memory of tensors that a branch chose among several
+        self.choices = Choices(self)
         self.cleared: list[Tensor] = []  # stored tensors whose gradient is dropped before anything else happens
         self.watched: Location | None = None  # where a traced tensor got a hook, keeps its gradient or became a leaf
 
@@ -84,6 +85,8 @@ class TraceBuilder(NestedBuilder):
         out = super().apply(op, operands, attrs)
         for t in out if isinstance(out, tuple) else (out,):
             self.adopt(t)
+            if self.depth == 0 and isinstance(t, Tensor):
+                self.choices.outer.add(t._storage)
         if not dispatch.is_grad_enabled() and self.may_have_history(operands):
             self.stopped.update(self.graph.nodes[-1].outputs)
         return out
@@ -113,12 +116,7 @@ class TraceBuilder(NestedBuilder):
 
     def write(self, target: Tensor, value: Tensor) -> None:
         cell, old = self.cell(target), self.cell(target).value
-        if target._storage in self.frozen:
-            raise Refuse(
-                "branch-write",
-                "a write to a tensor that is one of several, by a branch or loop before",
-                hint="use the out-of-place form of the operation, such as x = x + y in the place of x += y",
-            )
+        self.choices.check_write(target)
         if self.depth and dispatch.is_grad_enabled() and self.home(target) < self.depth:
             base = target if target._base is None else target._base
             if value.requires_grad or target.requires_grad or base.requires_grad:
@@ -144,6 +142,7 @@ class TraceBuilder(NestedBuilder):
             raise Refuse("alias", "a detached alias is overwritten by a tensor that requires grad")
 
     def alter(self, tensor: Tensor, what: str) -> None:
+        self.choices.check_attribute(tensor, what)
         if self.is_stored(tensor):
             raise Refuse("outside-tensor", f"{what} of a tensor that exists outside is set")
         if what != "detach_()":
@@ -235,6 +234,7 @@ class TraceBuilder(NestedBuilder):
         self.trace.guard(attr(path, "_storage"), "same", attr(root.path, "_storage"))
 
     def value(self, tensor: Tensor) -> Value:
+        self.choices.check_read(tensor)
         found = super().value(tensor)
         if id(tensor) not in self.checked and self.is_stored(tensor):
             self._check_alias(tensor)
@@ -332,12 +332,18 @@ def trace(
     builder = TraceBuilder(Graph(name)) if builder is None else builder
     recorder = TensorRecorder(builder)
     tape = Tape(builder)
-    token = dispatch.set_grad_enabled_flag(dispatch.is_grad_enabled())
+    enabled = dispatch.is_grad_enabled()
+    token = dispatch.set_grad_enabled_flag(enabled)
     try:
         with Facts() if facts is None else facts as facts, dispatch.interpreting(tape):
             staged = stage(function, args, kwargs, recorder, dynamic)
             if staged.refused is not None:
                 return Traced(builder.graph, staged, [], [], facts.guards)
+            if dispatch.is_grad_enabled() is not enabled:
+                left = Refuse(
+                    "gradient-mode", "the gradient mode differs after the call", hint="use `with` to set it for a part"
+                )
+                return Traced(builder.graph, replace(staged, refused=left), [], [], facts.guards)
             graph = builder.graph
             graph.outputs, outputs = plan_outputs(staged.outputs, builder)
             for root in builder.written():

@@ -86,13 +86,17 @@ def _extreme(name: str, pick: Any) -> Any:
         if scalar and key is None and all(type(x) is RuntimeScalar or type(x) in NUMBERS for x in candidates):
             return apply(OPERATIONS[name], *candidates) if len(candidates) > 1 else candidates[0]
         keys = candidates if key is None else [trace.call(key, x) for x in candidates]
-        best = 0
-        for i in range(1, len(candidates)):
-            if trace.test(trace.compare(better, keys[i], keys[best])):
-                best = i
-        return candidates[best]
+        best = keys[0], candidates[0]
+        for key_of_next, candidate in zip(keys[1:], candidates[1:], strict=True):
+            other = key_of_next, candidate
+            best = trace.ternary(trace.compare(better, other[0], best[0]), *_constantly(other, best))
+        return best[1]
 
     return handler
+
+
+def _constantly(*values: Any) -> list[Any]:
+    return [lambda value=value: value for value in values]
 
 
 HANDLERS[max] = _extreme("max", max)
@@ -107,13 +111,24 @@ def _sum(trace: Calls, values: Any, start: Any = 0) -> Any:
 
 
 @handles(any)
-def _any(trace: Calls, values: Any) -> bool:
-    return any(trace.test(value) for value in trace.iterate(values))
+def _any(trace: Calls, values: Any) -> Any:
+    return _join_truths(trace, "or", trace.iterate(values))
 
 
 @handles(all)
-def _all(trace: Calls, values: Any) -> bool:
-    return all(trace.test(value) for value in trace.iterate(values))
+def _all(trace: Calls, values: Any) -> Any:
+    return _join_truths(trace, "and", trace.iterate(values))
+
+
+def _join_truths(trace: Calls, name: str, values: Iterator[Any]) -> Any:
+    """``a and b and ...``, or the same with ``or``, of values that are asked for only until one decides."""
+    for value in values:
+        known = trace.decide(value)
+        if not isinstance(known, bool):
+            return trace.joined_truth(name, known, lambda: _join_truths(trace, name, values))
+        if known == (name == "or"):
+            return known
+    return name == "and"
 
 
 # -- objects and types

@@ -173,8 +173,8 @@ class Calls(Operators):
         return result
 
     @abstractmethod
-    def decide(self, value: Any) -> Any:
-        """The truth of ``value`` as a plain bool, or what stands for it where only the program will know it."""
+    def joined_truth(self, name: str, first: Any, *rest: Callable[[], Any]) -> Any:
+        """The truth of ``a and b and c``, or the same with ``or``."""
 
     @abstractmethod
     def frame(self, function: types.FunctionType) -> Any:

@@ -25,6 +25,7 @@ _TAKES_ITERABLES = frozenset(
     "extend extendleft update difference_update intersection_update symmetric_difference_update union difference "
     "intersection symmetric_difference issubset issuperset isdisjoint".split()
 )
+_MOST_SORTED = 16
 
 
 class Containers(State):
@@ -384,10 +385,21 @@ class Containers(State):
         return result
 
     def sorted(self, values: list[Any], key: Any = None, reverse: Any = False) -> list[Any]:
-        """`sorted` of a list: the keys must be plain or scalars, whose order is then guarded."""
+        """`sorted` of a list; the order of run-time scalars is guarded, that of what the program computes staged."""
         keys = values if key is None else [self.call(key, value) for value in values]
-        if any(self.recorder.is_tensor(k) for k in keys):
-            self.refuse("data", "sorting by values of tensors")
         reverse = self.test(reverse)
+        if any(self.recorder.is_tensor(k) or self.recorder.is_traced(k) for k in keys):
+            return self._sort_staged(list(zip(keys, values, strict=True)), "gt" if reverse else "lt")
         order = sorted(range(len(values)), key=[self.plain_key(k) for k in keys].__getitem__, reverse=reverse)
         return [values[i] for i in order]
+
+    def _sort_staged(self, pairs: list[tuple[Any, Any]], before: str) -> list[Any]:
+        """The values in the order of their keys: neighbours are exchanged in the program, so equal ones stay."""
+        if len(pairs) > _MOST_SORTED:
+            self.refuse("data", f"sorting of more than {_MOST_SORTED} values of tensors")
+        for end in range(len(pairs) - 1, 0, -1):
+            for i in range(end):
+                a, b = pairs[i], pairs[i + 1]
+                exchanged = self.compare(before, b[0], a[0])
+                pairs[i], pairs[i + 1] = self.ternary(exchanged, lambda a=a, b=b: (b, a), lambda a=a, b=b: (a, b))
+        return [value for _, value in pairs]

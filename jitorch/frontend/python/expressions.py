@@ -194,8 +194,10 @@ class Expressions(ast.NodeTransformer):
 
     def visit_FormattedValue(self, node: ast.FormattedValue) -> ast.expr:
         spec = self.visit(node.format_spec) if node.format_spec is not None else ast.Constant("")
-        text = self.ask("format", self.visit(node.value), spec, ast.Constant(node.conversion))
-        return ast.FormattedValue(text, -1, None)
+        return self.ask("format", self.visit(node.value), spec, ast.Constant(node.conversion))
+
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.expr:
+        return self.ask("join", *self.visit_all(node.values))
 
     def comprehension(self, node: Any) -> ast.expr:
         first = self.visit(node.generators[0].iter)

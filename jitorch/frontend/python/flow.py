@@ -10,10 +10,12 @@ from __future__ import annotations
 import types
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from jitorch.frontend.python.calls import Calls
+from jitorch.frontend.python.iterators import TracedIterator
 from jitorch.frontend.python.journal import MISSING
 from jitorch.frontend.python.recorder import Refuse
 from jitorch.frontend.python.scalars import RuntimeScalar
@@ -49,6 +51,13 @@ class Poison:
 
     def __init__(self, why: str, hint: str = ""):
         self.why, self.hint = why, hint
+
+
+class Maybe:
+    """Stands for a variable that has the ``value`` only where ``present`` holds; reading it elsewhere is an error."""
+
+    def __init__(self, value: Any, present: Any):
+        self.value, self.present = value, present
 
 
 class Variables:
@@ -111,7 +120,10 @@ class Flow(Calls):
         return found
 
     def value(self, value: Any) -> Any:
-        """A variable's value, which may be none that all paths agree on."""
+        """A variable's value, which may be none that all paths agree on, or none on some paths."""
+        if type(value) is Maybe:
+            self.recorder.check(value.present)  # plain Python raises what it raises
+            return value.value
         if type(value) is Poison:
             raise Refuse("join", value.why, hint=value.hint or None)
         return value
@@ -246,11 +258,23 @@ class Flow(Calls):
 
     def _iterate(self, values: Iterator[Any], body: Callable[[Any], Signal], variables: Variables) -> Signal:
         pending: Signal = None
-        for value in values:
-            pending = self.iteration(pending, lambda value=value: body(value), variables)
-            if pending is not None and NEXT not in kinds_of(pending):
-                break
+        with self.doubting() as doubt:
+            for value in values:
+                pending = self.iteration(pending, lambda value=value: body(value), variables)
+                if pending is not None and NEXT not in kinds_of(pending):
+                    break
+                if pending is not None:
+                    doubt()
         return pending
+
+    @contextmanager
+    def doubting(self) -> Iterator[Callable[[], None]]:
+        """From the call of what this gives to the end of the block, only the program knows whether iterators go on."""
+        positions: dict[TracedIterator, Any] = {}
+        yield lambda: positions.update((x, x.position) for x in self.iterators() if x not in positions)
+        for iterator, position in positions.items():
+            if iterator.position != position:
+                iterator.position = None
 
     def iteration(self, pending: Signal, body: Body, variables: Variables | None) -> Signal:
         """One more iteration, where ``pending`` says to go on; a ``continue`` ends it like its end."""

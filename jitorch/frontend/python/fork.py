@@ -7,7 +7,6 @@ snapshots can be compared and merged key by key, whatever the kind of the place.
 
 from __future__ import annotations
 
-import types
 from abc import ABC, abstractmethod
 from collections import deque
 from typing import Any
@@ -15,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from jitorch.frontend.python.flow import Flow, Variables
+from jitorch.frontend.python.iterators import TracedIterator
 from jitorch.frontend.python.journal import MISSING, DictBox, ListBox, SetBox
-from jitorch.frontend.python.values import DICTS, LISTS, SETS
+from jitorch.frontend.python.values import DICTS, LISTS, SETS, slots
 
 Contents = dict[Any, Any]
 
@@ -144,6 +144,35 @@ class ObjectPlace(Place):
         return f"the attribute {key!r} of {self.what}"
 
 
+class IteratorPlace(Place):
+    what = "an iterator"
+    is_open = True
+
+    def __init__(self, target: TracedIterator):
+        self.target = target
+
+    def read(self) -> Contents:
+        return {"position": self.target.position}
+
+    def write(self, contents: Contents) -> None:
+        self.target.position = contents["position"]
+
+
+class EffectsPlace(Place):
+    """The effects so far; `Merge` joins them."""
+
+    what = "print() or logging"
+
+    def __init__(self, trace: Flow):
+        self.effects = trace.journal.effects
+
+    def read(self) -> Contents:
+        return dict(enumerate(self.effects))
+
+    def write(self, contents: Contents) -> None:
+        self.effects[:] = contents.values()
+
+
 class AttributesPlace(Place):
     """What the journal holds of single attributes: under (identity, name), the object and the value."""
 
@@ -267,6 +296,7 @@ class Snapshot:
                 self._add(id(target), place)
         attributes = previous.places[0] if previous is not None else AttributesPlace(trace)
         self._add(0, attributes)
+        self._add(1, EffectsPlace(trace))
         for key, box in trace.journal.boxes.items():
             self._add(-key, _box_place(trace, box))
 
@@ -293,6 +323,8 @@ def _place_of(target: Any) -> Place | None:
         return SetPlace(target)
     if kind is np.ndarray:
         return ArrayPlace(target)
+    if kind is TracedIterator:
+        return IteratorPlace(target)
     if kind.__module__ in ("builtins", "functools") or isinstance(target, (dict, list, set, BaseException, np.ndarray)):
         return None
     return ObjectPlace(target)
@@ -302,8 +334,3 @@ def _box_place(trace: Flow, box: Any) -> Place:
     if isinstance(box, DictBox):
         return DictBoxPlace(trace, box.base)
     return ListBoxPlace(trace, box.base) if isinstance(box, ListBox) else SetBoxPlace(trace, box.base)
-
-
-def slots(kind: type) -> list[str]:
-    """The names that the class and its bases keep in slots."""
-    return [n for owner in kind.__mro__ for n, e in owner.__dict__.items() if isinstance(e, types.MemberDescriptorType)]

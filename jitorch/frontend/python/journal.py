@@ -8,6 +8,7 @@ slots, cells and attributes of tensors as single attributes.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 
@@ -83,6 +84,17 @@ class SetBox:
 Box = DictBox | ListBox | SetBox
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Effect:
+    """``function(*args, **kwargs)``, where ``condition`` holds; the arguments are trees over ``values`` (`effects`)."""
+
+    function: Any
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    values: tuple[Any, ...]
+    condition: Any = True
+
+
 class Journal:
     """All writes of one trace.  The maps are by identity; the boxes and entries keep the objects alive."""
 
@@ -92,6 +104,7 @@ class Journal:
     def __init__(self) -> None:
         self.boxes: dict[int, Box] = {}
         self.attributes: dict[tuple[int, str], tuple[Any, Any]] = {}
+        self.effects: list[Effect] = []
         self._instances: dict[int, Any] = {}
 
     def box(self, container: Any) -> Box | None:

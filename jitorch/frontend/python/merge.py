@@ -8,14 +8,23 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, NoReturn
 
-from jitorch.frontend.python.flow import Flow, Poison
-from jitorch.frontend.python.fork import DELETED, Contents, Place, SequencePlace, Snapshot, slots
-from jitorch.frontend.python.journal import MISSING
+from jitorch.frontend.python.flow import Flow, Maybe, Poison
+from jitorch.frontend.python.fork import (
+    DELETED,
+    Contents,
+    EffectsPlace,
+    Place,
+    SequencePlace,
+    Snapshot,
+    VariablesPlace,
+)
+from jitorch.frontend.python.journal import MISSING, Effect
 from jitorch.frontend.python.recorder import Refuse
 from jitorch.frontend.python.scalars import NUMBERS, RuntimeScalar
-from jitorch.frontend.python.values import DICTS, LISTS, is_namedtuple, is_plain
+from jitorch.frontend.python.values import DICTS, LISTS, is_namedtuple, is_plain, slots
 
 Template = Callable[[Sequence[Any], dict[int, Any]], Any]
 
@@ -82,12 +91,22 @@ class Merge:
         return self.trace.made_since(value, self.serial)
 
     def leaf(self, a: Any, b: Any) -> Template:
-        """The result of one more leaf."""
+        """The result of one more leaf; of a tensor from outside, with a leaf that tells which it is."""
         number = len(self.leaves)
         self.leaves.append((a, b))
-        return lambda results, made: results[number]
+        codes = self.codes(a, b)
+        if codes is None:
+            return lambda results, made: results[number]
+        code, chosen = self.leaf(*codes), self.trace.recorder.chosen
+        return lambda results, made: chosen(results[number], code(results, made))
+
+    def codes(self, a: Any, b: Any) -> tuple[Any, Any] | None:
+        """Numbers that tell which tensors from outside two leaves are, if one of them may be one."""
+        return self.trace.recorder.codes(a, b)
 
     def _plan(self, a: Any, b: Any, name: str) -> Template:
+        if type(a) is Maybe or type(b) is Maybe:
+            return self._maybe(a, b, name)
         kind_of = self.trace.recorder.kind_of
         kinds = [None if x is DEAD else _number_kind(x) or kind_of(x) for x in (a, b)]
         if a is DEAD or b is DEAD:
@@ -102,6 +121,16 @@ class Merge:
         if kinds[0] != kinds[1]:
             self._disagree(name, a, b)
         return self.leaf(a, b)
+
+    def _maybe(self, a: Any, b: Any, name: str) -> Template:
+        """A variable that has no value on some path: the value of the others, and where it has one."""
+        if not self.strict:
+            raise Disagree(f"{name} has no value on one path", "give it a value before the branch or loop")
+        first, second = [DEAD if x is MISSING else x.value if type(x) is Maybe else x for x in (a, b)]
+        value = self.plan(first, second, name)
+        first, second = [x.present if type(x) is Maybe else x is not MISSING for x in (a, b)]
+        present = self.plan(first, second, name)
+        return lambda results, made: Maybe(value(results, made), present(results, made))
 
     def _structure(self, a: Any, b: Any, name: str) -> Template:
         one = b if a is DEAD else a
@@ -179,14 +208,17 @@ class Merge:
                 continue  # made inside: whoever still knows it has it merged
             before = _read(entry, key, place)
             after = [_read(end, key, place) if key in end.places else before for end in ends]
+            if key == entry.variables and any(dead):
+                after = [_unread(before, after[1 - i]) if dead[i] else after[i] for i in range(2)]
             if all(_identical(before, contents) for contents in after):
                 continue
-            own = key == entry.variables
-            found[key] = self.contents(place, after, [d and own for d in dead])
+            found[key] = self.contents(place, after)
         return found
 
-    def contents(self, place: Place, after: Sequence[Contents], dead: Sequence[bool]) -> dict[Any, Template]:
+    def contents(self, place: Place, after: Sequence[Contents]) -> dict[Any, Template]:
         """The templates of one place."""
+        if isinstance(place, EffectsPlace):
+            return self._effects(*[list(contents.values()) for contents in after])
         if isinstance(place, SequencePlace) and len(after[0]) != len(after[1]):
             raise Refuse(
                 "join",
@@ -195,11 +227,31 @@ class Merge:
             )
         merged: dict[Any, Template] = {}
         for key in {**after[0], **after[1]}:
-            merged[key] = self._entry(place, key, [contents.get(key, MISSING) for contents in after], dead)
+            merged[key] = self._entry(place, key, [contents.get(key, MISSING) for contents in after])
         return merged
 
-    def _entry(self, place: Place, key: Any, values: list[Any], dead: Sequence[bool]) -> Template:
-        values = [DEAD if d else v for v, d in zip(values, dead)]
+    def _effects(self, first: list[Effect], second: list[Effect]) -> dict[Any, Template]:
+        """Those of both sides, each under the condition of its side."""
+        if not self.strict:
+            raise Refuse(
+                "effect",
+                "print() or logging in a loop of the program",
+                hint="unroll the loop: for x in jit.unroll(...)",
+            )
+        common = sum(a is b for a, b in zip(first, second))
+        found: list[Template] = [lambda results, made, effect=effect: effect for effect in first[:common]]
+        found += [self._effect(effect, lambda v, dead: (v, dead)) for effect in first[common:]]
+        found += [self._effect(effect, lambda v, dead: (dead, v)) for effect in second[common:]]
+        return dict(enumerate(found))
+
+    def _effect(self, effect: Effect, pair: Callable[[Any, Any], tuple[Any, Any]]) -> Template:
+        values = [self.plan(*pair(value, DEAD), "what is printed") for value in effect.values]
+        condition = self.leaf(*pair(effect.condition, False))
+        return lambda results, made: replace(
+            effect, values=tuple(v(results, made) for v in values), condition=condition(results, made)
+        )
+
+    def _entry(self, place: Place, key: Any, values: list[Any]) -> Template:
         name = place.name(key)
         try:
             if MISSING in values:
@@ -207,6 +259,8 @@ class Merge:
             if DELETED in values and values[0] is not values[1]:
                 raise Disagree(f"{name} is deleted on one path only", "delete it on both paths, or before")
             if MISSING in values and values[0] is not values[1]:
+                if self.strict and isinstance(place, VariablesPlace):
+                    return self._maybe(values[0], values[1], name)
                 raise Disagree(f"{name} has no value on one path", "give it a value before the branch or loop")
             if not place.is_open and values[0] is not values[1] and any(map(self._is_special, values)):
                 raise Disagree(
@@ -240,6 +294,11 @@ def _once(template: Template, number: int) -> Template:
 
 def _read(snapshot: Snapshot, key: int, place: Place) -> Contents:
     return snapshot.contents[key] if key in snapshot.contents else place.read()
+
+
+def _unread(before: Contents, alive: Contents) -> Contents:
+    """Variables that nobody will read: what the other side left as it was needs no choice."""
+    return {key: value if before.get(key, MISSING) is value else DEAD for key, value in alive.items()}
 
 
 def _identical(a: Contents, b: Contents) -> bool:

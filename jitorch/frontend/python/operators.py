@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from jitorch.frontend.python.late_text import Field, LateText, join
 from jitorch.frontend.python.marks import Unrolled
 from jitorch.frontend.python.objects import Objects
 from jitorch.frontend.python.paths import OPERATIONS
@@ -52,7 +53,15 @@ class Operators(Objects):
             return result
         if isinstance(a, _CONTAINERS) or isinstance(b, _CONTAINERS):
             return self._container_binary(name, a, b)
-        return self.adopt_array(getattr(operator, name)(*self.pair(*self.recorder.operands(name, a, b))))
+        return self._native_binary(name, a, b)
+
+    def _native_binary(self, name: str, a: Any, b: Any) -> Any:
+        """An operator of numbers, tensors and whatever else C code or the library may see."""
+        if self.recorder.is_traced(a) or self.recorder.is_traced(b):
+            result = self.recorder.arithmetic(name, a, b)
+            if result is not NotImplemented:
+                return result
+        return self.adopt_array(getattr(operator, name)(*self.pair(a, b)))
 
     def _special(self, forward: str, a: Any, b: Any, reflected: str) -> Any:
         """Methods written in Python by the user, by Python's rules; NotImplemented if there is none."""
@@ -164,7 +173,10 @@ class Operators(Objects):
         """``a < b``, ``a is b``, ``a in b`` and the others, by their names in `operator`."""
         match name:
             case "is_" | "is_not":
-                return self._identical(a, b) == (name == "is_")
+                same = self._identical(a, b)
+                if isinstance(same, bool):
+                    return same == (name == "is_")
+                return same if name == "is_" else self.recorder.negate(same)
             case "in_":
                 return self.contains(b, a)
             case "not_in":
@@ -174,9 +186,9 @@ class Operators(Objects):
             return result
         if isinstance(a, (*_CONTAINERS, *VIEWS)) and isinstance(b, (*_CONTAINERS, *VIEWS, frozenset)):
             return self._compare_containers(name, a, b)
-        return self.adopt_array(getattr(operator, name)(*self.pair(*self.recorder.operands(name, a, b))))
+        return self._native_binary(name, a, b)
 
-    def _identical(self, a: Any, b: Any) -> bool:
+    def _identical(self, a: Any, b: Any) -> Any:
         if type(a) is RuntimeScalar or type(b) is RuntimeScalar:
             return a is b
         if a is b:
@@ -184,7 +196,7 @@ class Operators(Objects):
         first, second = self.origin(a), self.origin(b)
         if first is not None and second is not None and type(a) is type(b) and first != second:
             self.guard(first, "distinct", (second,))
-        return False
+        return self.recorder.is_same(a, b)
 
     def _compare_containers(self, name: str, a: Any, b: Any) -> bool:
         if isinstance(a, _SEQUENCES) and isinstance(b, _SEQUENCES):
@@ -366,7 +378,9 @@ class Operators(Objects):
         """``target[key] = value``"""
         kind = type(target)
         if self.recorder.is_tensor(target):
-            target[self.tensor_key(key)] = self.recorder.number(value) if type(value) is RuntimeScalar else value
+            value = self.recorder.number(value) if type(value) is RuntimeScalar else value
+            if not self.recorder.fill(target, key, value):
+                target[self.tensor_key(key)] = value
             return
         if kind in MUTABLE:
             self.container_set_item(target, self.plain_key(key), value)
@@ -394,6 +408,16 @@ class Operators(Objects):
 
     # -- formatting
 
+    def join(self, *texts: Any) -> Any:
+        """The parts of an f-string."""
+        return join(*texts)
+
+    def _late(self, value: Any, spec: Any, conversion: int) -> LateText | None:
+        """The text of what only the program computes, as it is now; None for other values."""
+        if type(value) is RuntimeScalar or not (self.recorder.is_tensor(value) or self.recorder.is_traced(value)):
+            return None
+        return LateText((Field(*self.recorder.snapshot(value), spec, conversion),))
+
     def formattable(self, value: Any) -> Any:
         """The value as `str` and `format` may see it: everything in it read and concrete."""
         if type(value) is RuntimeScalar or self.recorder.is_tensor(value) or self.recorder.is_traced(value):
@@ -408,9 +432,14 @@ class Operators(Objects):
             self.refuse("object", f"formatting a {type(value).__name__}")
         return value
 
-    def text(self, value: Any, conversion: str = "__str__") -> str:
+    def text(self, value: Any, conversion: str = "__str__") -> Any:
         """``str(value)`` or ``repr(value)``"""
+        late = self._late(value, "", ord("s" if conversion == "__str__" else "r"))
+        if late is not None:
+            return late
         value = self.formattable(value)
+        if isinstance(value, LateText) and conversion == "__str__":
+            return value
         method = self.user_method(value, conversion)
         if method is None and conversion == "__str__":
             method = self.user_method(value, "__repr__")
@@ -421,11 +450,18 @@ class Operators(Objects):
             self.refuse("object", f"formatting a {type(value).__name__}")
         return str(value) if conversion == "__str__" else repr(value)
 
-    def format(self, value: Any, spec: Any, conversion: int = -1) -> str:
+    def format(self, value: Any, spec: Any, conversion: int = -1) -> Any:
         """One replacement field of an f-string."""
         spec = self.formattable(spec)
+        late = self._late(value, spec, conversion)
+        if late is not None:
+            return late
+        if isinstance(value, LateText) and conversion in (-1, ord("s")) and not spec:
+            return value
         if conversion != -1:
             text = self.text(value, "__str__" if conversion == ord("s") else "__repr__")
+            if isinstance(text, LateText) and not spec:
+                return text
             if conversion == ord("a"):
                 text = text.encode("ascii", "backslashreplace").decode()
             return format(text, spec)
@@ -435,7 +471,8 @@ class Operators(Objects):
             return self.call(method, value, spec)
         if is_plain(value):
             return format(value, spec)
-        return format(self.text(value), spec)
+        text = self.text(value)
+        return text if isinstance(text, LateText) and not spec else format(text, spec)
 
     def mapping(self, value: Any) -> dict[Any, Any]:
         """What ``**value`` unpacks."""

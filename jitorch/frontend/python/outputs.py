@@ -16,13 +16,16 @@ from typing import Any
 import numpy as np
 
 from jitorch.frontend.python.codegen import Writer
+from jitorch.frontend.python.effects import Group, Slot, Stored, Text
+from jitorch.frontend.python.iterators import TracedIterator
 from jitorch.frontend.python.journal import DictBox, ListBox, SetBox
+from jitorch.frontend.python.late_text import LateText
 from jitorch.frontend.python.paths import Path
 from jitorch.frontend.python.protocol import Trace
 from jitorch.frontend.python.rewritten import is_rewritten
 from jitorch.frontend.python.scalars import RuntimeScalar
 from jitorch.frontend.python.stretch import Stretch
-from jitorch.frontend.python.values import IDENTITIES, is_namedtuple, is_plain
+from jitorch.frontend.python.values import IDENTITIES, is_namedtuple, is_plain, slots
 
 Finish = Callable[[Sequence[Any], tuple[Any, ...], Mapping[str, Any]], Any]
 
@@ -34,8 +37,12 @@ def compile_outputs(trace: Trace, returned: Any) -> tuple[Finish, str, tuple[Any
     Raises `Refuse` where something cannot be rebuilt: a function made by the trace, an iterator.
     """
     outputs = _Outputs(trace)
-    result = outputs.value(returned)
-    writes = outputs.writes()
+    result, writes = outputs.value(returned), [*outputs.writes(), *outputs.effects()]
+    if any(trace.recorder.choice(value, outputs.traced) is not None for value in tuple(outputs.traced)):
+        # What they are chosen from matters where it is a result itself: now that is known.
+        outputs = _Outputs(trace, outputs.traced)
+        result, writes = outputs.value(returned), [*outputs.writes(), *outputs.effects()]
+    trace.recorder.check_results(outputs.traced)
     for line in writes:
         outputs.writer.emit(line)
     outputs.writer.emit(f"return {result}")
@@ -44,8 +51,8 @@ def compile_outputs(trace: Trace, returned: Any) -> tuple[Finish, str, tuple[Any
 
 
 class _Outputs:
-    def __init__(self, trace: Trace):
-        self.trace = trace
+    def __init__(self, trace: Trace, results: Sequence[Any] = ()):
+        self.trace, self.results = trace, results
         self.writer = Writer()
         self.traced: list[Any] = []
         self.handed_on: list[Path] = []
@@ -65,6 +72,10 @@ class _Outputs:
             return self._once(value, self._method)
         if isinstance(value, types.FunctionType) and is_rewritten(value.__code__):
             trace.refuse("escape", "a function made inside of a compiled function escapes from it")
+        if isinstance(value, LateText):
+            parts = [p if isinstance(p, str) else (self._show(p.show, self.value(p.value)), p.spec, p.conversion)
+                     for p in value.parts]  # fmt: skip
+            return self._assign(self._text(parts))
         if not trace.is_created(value):
             source, path = self.stored(value), trace.path_of(value)
             self.handed_on += [] if path is None else [path]
@@ -95,6 +106,17 @@ class _Outputs:
         return name
 
     def _traced(self, value: Any) -> str:
+        name = self._result(value)
+        choice = self.trace.recorder.choice(value, self.results)
+        if choice is None:
+            return name
+        code, others = choice
+        number = self._assign(f"{self._result(code)}.item()")
+        for i, other in others:
+            self.writer.emit(f"if {number} == {i}: {name} = {self.value(other)}")
+        return name
+
+    def _result(self, value: Any) -> str:
         self.traced.append(value)
         return self._assign(f"R[{len(self.traced) - 1}]")
 
@@ -167,7 +189,7 @@ class _Outputs:
 
     def _object(self, value: Any) -> str:
         """An instance of a user's class, by its attributes."""
-        kind = type(value)
+        kind = type(value.source if isinstance(value, TracedIterator) else value)
         opaque = kind.__module__ == "builtins" or self.trace.recorder.is_internal(kind)
         if opaque or issubclass(kind, (dict, list, set, BaseException, np.ndarray)):
             self.trace.refuse("escape", f"a {kind.__name__} made inside of a compiled function escapes from it")
@@ -175,7 +197,7 @@ class _Outputs:
         name = self._shell(value, f"{constant(object.__new__)}({constant(kind)})")
         for attribute, element in getattr(value, "__dict__", {}).items():
             self.writer.emit(f"{name}.__dict__[{attribute!r}] = {self.value(element)}")
-        for attribute in _slots(kind):
+        for attribute in slots(kind):
             if hasattr(value, attribute):
                 element = self.value(getattr(value, attribute))
                 self.writer.emit(f"{constant(object.__setattr__)}({name}, {attribute!r}, {element})")
@@ -208,6 +230,49 @@ class _Outputs:
             lines.append(f"{setter}({self.stored(owner)}, {name!r}, {self.value(value)})")
         return lines
 
+    # -- effects
+
+    def effects(self) -> list[str]:
+        """The statements that make the effects; what they need has been computed."""
+        lines: list[str] = []
+        for effect in self.trace.journal.effects:
+            names = [self.value(value) for value in effect.values]
+            args = [self._shown(tree, names) for tree in effect.args]
+            args += [f"{name}={self._shown(tree, names)}" for name, tree in effect.kwargs.items()]
+            condition = "" if effect.condition is True else f"if {self.value(effect.condition)}: "
+            lines.append(f"{condition}{self.writer.constant(effect.function)}({', '.join(args)})")
+        return lines
+
+    def _shown(self, tree: Any, names: Sequence[str]) -> str:
+        """Source of what a tree over values of these names shows."""
+        match tree:
+            case Slot():
+                return self._show(tree.show, names[tree.number])
+            case Stored():
+                return self.value(tree.value)
+            case Text():
+                parts = [p if isinstance(p, str) else (self._shown(p[0], names), *p[1:]) for p in tree.parts]
+                return self._text(parts)
+            case Group() if issubclass(tree.kind, dict):
+                pairs = ", ".join(f"{self._shown(k, names)}: {self._shown(v, names)}" for k, v in tree.parts)
+                return f"{{{pairs}}}" if tree.kind is dict else f"{self.writer.constant(tree.kind)}({{{pairs}}})"
+            case Group():
+                parts = "".join(f"{self._shown(part, names)}, " for part in tree.parts)
+                return f"({parts})" if tree.kind is tuple else f"{self.writer.constant(tree.kind)}(({parts}))"
+        return self.writer.constant(tree)
+
+    def _show(self, show: Any, name: str) -> str:
+        return name if show is None else f"{self.writer.constant(show)}({name})"
+
+    def _text(self, parts: Sequence[Any]) -> str:
+        """Source of text of strings and fields."""
+        made = [repr(p) if isinstance(p, str) else self._field(*p) for p in parts]
+        return f"''.join(({', '.join(made)},))"
+
+    def _field(self, source: str, spec: str, conversion: int) -> str:
+        convert = {ord("s"): "str", ord("r"): "repr", ord("a"): "ascii"}.get(conversion)
+        return f"format({source if convert is None else f'{convert}({source})'}, {spec!r})"
+
     def _list_write(self, box: ListBox, target: str) -> str:
         if box.contents is None:
             return f"{target}.extend({self._tuple(box.appended)})"
@@ -219,15 +284,6 @@ class _Outputs:
                 break
             kept += 1
         return f"{target}[{kept}:] = {self._tuple(box.contents[kept:])}"
-
-
-def _slots(kind: type) -> list[str]:
-    names = []
-    for owner in kind.__mro__:
-        for name, entry in owner.__dict__.items():
-            if isinstance(entry, types.MemberDescriptorType):
-                names.append(name)
-    return names
 
 
 def distinct_guards(trace: Trace) -> None:

@@ -11,14 +11,14 @@ import sys
 import types
 from typing import Any, NoReturn
 
-from jitorch.frontend.python import builtins, paths, stdlib
+from jitorch.frontend.python import builtins, effects, paths, stdlib
 from jitorch.frontend.python.flow import Flow
 from jitorch.frontend.python.journal import MISSING, DictBox
 from jitorch.frontend.python.recorder import Refuse
 from jitorch.frontend.python.values import python_function
 
 # Importing these registers their handlers with `calls`.
-HANDLER_MODULES = (builtins, stdlib)
+HANDLER_MODULES = (builtins, effects, stdlib)
 
 
 class Trace(Flow):

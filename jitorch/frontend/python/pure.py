@@ -46,7 +46,6 @@ _NUMPY_EFFECTS = frozenset(
 
 # Why calls of these are refused, for the user.
 EFFECTS: dict[str, str] = {
-    "print": "print() has an effect outside of the program",
     "input": "input() reads from outside of the program",
     "open": "open() reaches the file system",
     "exec": "exec() runs code that is not known",
@@ -58,7 +57,7 @@ EFFECTS: dict[str, str] = {
 }
 # Modules whose functions have effects or read hidden state.
 _EFFECT_MODULES = {
-    "logging": "logging has an effect outside of the program",
+    "logging": "the state of logging is outside of the program",
     "warnings": "a warning is an effect outside of the program",
     "_warnings": "a warning is an effect outside of the program",
     "random": "Python's random numbers are drawn from hidden state",

@@ -89,6 +89,14 @@ class Recorder(Protocol):
         """``tensor.name = value``.  ``trace.write_attribute`` journals a plain attribute."""
         ...
 
+    def snapshot(self, value: Any) -> tuple[Any, Any]:
+        """What a tensor or number of run time holds now, and what makes of that result what is shown of it."""
+        ...
+
+    def arithmetic(self, name: str, a: Any, b: Any) -> Any:
+        """``operator.<name>(a, b)`` of numbers of which one is known at run time only; NotImplemented for the rest."""
+        ...
+
     def number(self, scalar: RuntimeScalar) -> Any:
         """What stands for a run-time scalar as the operand of a tensor."""
         ...
@@ -110,16 +118,16 @@ class Recorder(Protocol):
         """The truth of something traced or of a tensor: a bool, or what stands for one in the program."""
         ...
 
-    def operands(self, name: str, a: Any, b: Any) -> tuple[Any, Any]:
-        """The operands of ``operator.<name>``, as they have this operation: a symbolic size may become a number."""
-        ...
-
     def convert(self, value: Any, kind: type) -> Any:
         """``kind(value)`` of something traced or of a tensor, where ``kind`` is int, float or bool."""
         ...
 
     def row(self, tensor: Any, key: Any) -> Any:
         """``tensor[key]`` where a rolled loop has it at hand, else NotImplemented."""
+        ...
+
+    def fill(self, tensor: Any, key: Any, value: Any) -> bool:
+        """``tensor[key] = value`` where the key is a mask, if that can be done for masks of any contents."""
         ...
 
     def index(self, key: Any) -> Any:
@@ -132,6 +140,26 @@ class Recorder(Protocol):
 
     def kind_of(self, value: Any) -> Any:
         """What two tensors or numbers of run time must agree in to be joined; None for anything else."""
+        ...
+
+    def codes(self, a: Any, b: Any) -> tuple[Any, Any] | None:
+        """Numbers of the objects from outside that two values to be joined are, where it matters which."""
+        ...
+
+    def chosen(self, value: Any, code: Any) -> Any:
+        """Remember the number of what a branch chose; gives the value."""
+        ...
+
+    def choice(self, value: Any, results: Sequence[Any]) -> tuple[Any, list[tuple[int, Any]]] | None:
+        """Of one of the ``results`` that a branch chose: its number, as a result, and the object for each number."""
+        ...
+
+    def is_same(self, a: Any, b: Any) -> Any:
+        """``a is b`` of two objects that differ now: a bool, or what stands for one in the program."""
+        ...
+
+    def check_results(self, results: Sequence[Any]) -> None:
+        """Refuse results that cannot be told apart after the call."""
         ...
 
     def check(self, predicate: Any) -> None:

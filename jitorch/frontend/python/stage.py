@@ -78,7 +78,8 @@ def stage(
     seconds = time.perf_counter() - start
     return Staged(
         tuple(trace.guards), check, check_source, inputs, outputs, finish, finish_source, refused,
-        not trace.journal.targets(), dict(trace.functions), seconds, tuple(trace.guard_lines), handed_on,
+        not trace.journal.targets() and not trace.journal.effects, dict(trace.functions), seconds,
+        tuple(trace.guard_lines), handed_on,
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import types
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
@@ -17,13 +17,14 @@ import numpy as np
 from jitorch.errors import is_internal
 from jitorch.frontend.python import paths
 from jitorch.frontend.python.guards import FunctionKey, Guard
+from jitorch.frontend.python.iterators import TracedIterator
 from jitorch.frontend.python.journal import MISSING, Journal, ListBox
 from jitorch.frontend.python.paths import Path
 from jitorch.frontend.python.recorder import Recorder, Refuse
 from jitorch.frontend.python.rewritten import is_rewritten
 from jitorch.frontend.python.scalars import RuntimeScalar
 from jitorch.frontend.python.stretch import Stretch, stretches
-from jitorch.frontend.python.values import IDENTITIES, LISTS, is_iterator, is_plain
+from jitorch.frontend.python.values import IDENTITIES, LISTS, is_iterator, is_plain, python_function
 
 _FIXED = (int, float, str, tuple, frozenset, types.FunctionType, types.MethodType, types.BuiltinFunctionType)
 
@@ -46,6 +47,14 @@ class State(ABC):
     @abstractmethod
     def test(self, value: Any) -> bool:
         """``bool(value)`` under the protocol."""
+
+    @abstractmethod
+    def decide(self, value: Any) -> Any:
+        """The truth of ``value`` as a plain bool, or what stands for it where only the program will know it."""
+
+    @abstractmethod
+    def ternary(self, test: Any, then: Callable[[], Any], orelse: Callable[[], Any]) -> Any:
+        """``then() if test else orelse()``"""
 
     @abstractmethod
     def compare(self, name: str, a: Any, b: Any) -> Any:
@@ -121,13 +130,20 @@ class State(ABC):
             self.guard_lines.append(_traced_line())
 
     def adopt(self, value: Any) -> Any:
-        """Mark a mutable object as made by this trace; gives it back."""
-        if id(value) not in self._created:
-            self._created[id(value)] = len(self._kept)
-            self._kept.append(value)
-            if not isinstance(value, _FIXED) and not is_iterator(value):
-                self.created_objects.append(value)
+        """Mark a mutable object as made by this trace; gives it back, or what stands for it: an iterator's position."""
+        if id(value) in self._created:
+            return value
+        if is_iterator(value) and python_function(type(value), "__next__") is None:
+            value = TracedIterator(value)
+        self._created[id(value)] = len(self._kept)
+        self._kept.append(value)
+        if not isinstance(value, _FIXED):
+            self.created_objects.append(value)
         return value
+
+    def iterators(self) -> list[TracedIterator]:
+        """The iterators that this trace made."""
+        return [x for x in self.created_objects if type(x) is TracedIterator]
 
     def adopt_result(self, value: Any) -> Any:
         """What a native call returned: every object in it that was not known is new."""
@@ -139,7 +155,7 @@ class State(ABC):
             return value
         if isinstance(value, types.FunctionType | types.MethodType):
             return value
-        self.adopt(value)
+        value = self.adopt(value)
         if isinstance(value, (list, tuple)):
             for element in value:
                 self.adopt_result(element)
@@ -258,8 +274,13 @@ class State(ABC):
         written = self.journal.attribute(target, name)
         if written is not MISSING:
             return written
-        value = getattr(target, name)
         path = self.path_of(target)
+        try:
+            value = getattr(target, name)
+        except AttributeError:
+            if path is not None:
+                self.guard(path, "noattr", name)
+            raise
         return value if path is None else self.read(paths.attr(path, name), value)
 
     def write_attribute(self, target: Any, name: str, value: Any) -> None:

@@ -64,5 +64,11 @@ def class_entry(kind: type, name: str) -> tuple[type, Any] | None:
     return None
 
 
+def slots(kind: type) -> list[str]:
+    """The names that the class and its bases keep in slots."""
+    entries = [(n, e) for owner in kind.__mro__ for n, e in owner.__dict__.items()]
+    return [n for n, e in entries if isinstance(e, types.MemberDescriptorType) and n != "__dict__"]
+
+
 def is_namedtuple(kind: type) -> bool:
     return issubclass(kind, tuple) and isinstance(getattr(kind, "_fields", None), tuple)

@@ -193,3 +193,19 @@ def test_a_loop_over_a_symbolic_size() -> None:
         x, h = jitorch.ones(n, 3) * 0.3, jitorch.ones(3)
         np.testing.assert_allclose(compiled(x, h).numpy(), f(x, h).numpy(), rtol=1e-5)
     assert compiled.statistics.traces <= 4
+
+
+def test_checks_hold_with_gradients_too() -> None:
+    def f(x):
+        if x[0] > 0:
+            assert x[1] < 100, "large"
+            x = x * 2
+        return x * x
+
+    compiled = jitorch.jit(f, fullgraph=True)
+    x = jitorch.tensor([1.0, 2.0], requires_grad=True)
+    compiled(x).sum().backward()
+    assert values(x.grad) == [8, 16]
+    with pytest.raises(AssertionError, match="large"):
+        compiled(jitorch.tensor([1.0, 200.0], requires_grad=True))
+    assert compiled(jitorch.tensor([-1.0, 200.0], requires_grad=True)).requires_grad

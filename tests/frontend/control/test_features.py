@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 
 import jitorch
+from tests.frontend.control import features_of_calls
 from tests.frontend.control.features import FEATURES
+
+MORE = features_of_calls.__name__  # importing it registers its features
 
 
 def argument(value: Any) -> Any:
@@ -76,3 +79,6 @@ def test_feature(name: str) -> None:
         for a, b in zip(got_gradients, want_gradients, strict=True):
             check_gradient(a, b)
     assert compiled.statistics.eager == 0
+    text = compiled.explain()
+    assert "runs eagerly" not in text
+    assert "not run by the backend asked for" not in text

@@ -23,12 +23,6 @@ def two_types(x):
     return y
 
 
-def unbound(x):
-    if x[0] > 0:
-        y = x
-    return y
-
-
 def unbound_after_a_loop(x):
     while x.sum() < 10:
         x = x + 1
@@ -70,9 +64,9 @@ def write_to_one_of_two(x):
     return y
 
 
-def printing(x):
+def reading(x):
     if x[0] > 0:
-        print(x)
+        input(x)
     return x
 
 
@@ -101,7 +95,6 @@ def helper(x):
 
 CASES = [
     (two_types, "the variable 'y' is int on one path and 'one' on another", "return y", "one type on all paths"),
-    (unbound, "the variable 'y' has no value on one path", "return y", "before the branch"),
     (unbound_after_a_loop, "the variable 'y' has no value on one path", "return y", "before the branch or loop"),
     (growing_shape, "the variable 'x' is f32[2] on one path and f32[4]", "x.sum() < 10", "one type"),
     (two_shapes, "is f32[2] on one path and f32[] on another", "x[0] > 0", "one type"),
@@ -109,7 +102,7 @@ CASES = [
     (none_or_tensor, "is f32[2] on one path and None on another", "x[0] > 0", "one type"),
     (no_value_on_one_path, "returns a value on one path and ends without one", "", "return a value at the end"),
     (write_to_one_of_two, "a write to a tensor that is one of several", "y += 1", "out-of-place"),
-    (printing, "print() has an effect", "print(x)", "change that line"),
+    (reading, "input() reads from outside", "input(x)", "change that line"),
     (object_of_one_path, "['first'] is a parameter", "x[0] > 0", "choose between values"),
     (gradient_of_a_write, "a write with a gradient", "y.mul_(x)", "out-of-place"),
     (ignored, "helper is marked with jit.ignore", "helper(x)", "change that line"),

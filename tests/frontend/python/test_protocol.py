@@ -39,7 +39,7 @@ def test_an_error_of_the_user_keeps_its_lines() -> None:
 def test_a_refusal_names_the_line() -> None:
     def f(x: Any) -> Any:
         y = [x, "é"]
-        return y, print(y)
+        return y, input(y)
 
     staged = stage(f, (Tensor([1.0]),), {}, ToyRecorder())
     assert staged.refused is not None
@@ -48,8 +48,8 @@ def test_a_refusal_names_the_line() -> None:
     where = staged.refused.where
     assert where is not None
     assert (where.file, where.line) == (__file__, line_of(f, 2))
-    assert where.excerpt() == ["return y, print(y)", "          ^^^^^^^^"]
-    assert str(staged.refused).startswith("print() has an effect outside of the program (test_protocol.py:")
+    assert where.excerpt() == ["return y, input(y)", "          ^^^^^^^^"]
+    assert str(staged.refused).startswith("input() reads from outside of the program (test_protocol.py:")
     assert staged.check((Tensor([2.0]),), {}) == ()
     assert staged.check((3.0,), {}) is None
 

@@ -25,7 +25,7 @@ def test_pure(function: Any) -> None:
 @pytest.mark.parametrize(
     ("function", "word"),
     [
-        (print, "print()"),
+        (input, "input()"),
         (open, "io.open"),
         (time.time, "time.time"),
         (random.random, "random.random"),

@@ -40,7 +40,7 @@ def rewritten(source: str, free: tuple[str, ...] = (), class_name: str | None = 
         ("assert a, 'm'", "assert _jt.holds(a), 'm'"),
         ("a += 1", "a = _jt.inplace('add', a, 1)"),
         ("del a[0]", "_jt.delete_item(a, 0)"),
-        ("return f'{a:>3}'", "return f\"{_jt.format(a, f'>3', -1)}\""),
+        ("return f'{a:>3}'", "return _jt.join(_jt.format(a, _jt.join('>3'), -1))"),
         ("return [i for i in a if i]", "return _jt.adopt([i for i in _jt.iterate(a) if _jt.test(i)])"),
         ("global g; g = 1", "_jt.set_global('g', 1)"),
         ("nonlocal c; c = 1", "_jt_variables = _jt.variables(lambda: (a,), True)\n_jt.set_cell('c', 1)"),

@@ -250,6 +250,9 @@ class ToyRecorder:
     def row(self, tensor: Any, key: Any) -> Any:
         return NotImplemented
 
+    def fill(self, tensor: Any, key: Any, value: Any) -> bool:
+        return False
+
     def index(self, key: Any) -> Any:
         return key
 
@@ -259,6 +262,24 @@ class ToyRecorder:
     def kind_of(self, value: Any) -> None:
         return None
 
+    def snapshot(self, value: Any) -> Any:
+        return self.concretize(value, "the text")
+
+    def arithmetic(self, name: str, a: Any, b: Any) -> Any:
+        return NotImplemented
+
+    def codes(self, a: Any, b: Any) -> None:
+        return None
+
+    def choice(self, value: Any, results: Any) -> None:
+        return None
+
+    def is_same(self, a: Any, b: Any) -> bool:
+        return False
+
+    def check_results(self, results: Any) -> None:
+        assert isinstance(results, list)
+
     def check(self, predicate: Any) -> None:
         raise Refuse("data", "a check")
 
@@ -266,9 +287,6 @@ class ToyRecorder:
 
     def negate(self, predicate: Any) -> Any:
         raise Refuse("data", "not of a traced tensor")
-
-    def operands(self, name: str, a: Any, b: Any) -> tuple[Any, Any]:
-        return a, b
 
     def freeze(self, why: str) -> bool:
         return False
