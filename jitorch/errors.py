@@ -183,6 +183,10 @@ class AutogradError(UserError, RuntimeError):
     """A gradient was asked for that cannot be computed."""
 
 
+class VmapError(UserError, ValueError, RuntimeError):
+    """A function cannot be computed for many lanes at once, or not in the way asked for."""
+
+
 class StateDictError(UserError, RuntimeError):
     """A state dict that does not fit the module or the optimiser it is loaded into."""
 

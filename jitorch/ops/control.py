@@ -31,7 +31,7 @@ _above: dict[str, Callable[..., Any]] = {}
 
 def install(**functions: Callable[..., Any]) -> None:
     """Give the rules of this module what stands above it: ``expand(node) -> Graph`` (a composite's body) and
-    ``vjp(op) -> rule``, which differentiates inner graphs."""
+    ``vjp(op) -> rule`` and ``jvp(op) -> rule``, which differentiate inner graphs."""
     _above.update(functions)
 
 
@@ -304,6 +304,21 @@ def _(g, out, operands, **attrs):
 @scan.vjp
 def _(g, out, operands, **attrs):
     return _installed("vjp")("scan")(g, out, operands, **attrs)
+
+
+@cond.jvp
+def _(tangents, pred, operands, **attrs):
+    return _installed("jvp")("cond")(tangents, pred, operands, **attrs)
+
+
+@while_loop.jvp
+def _(tangents, operands, **attrs):
+    return _installed("jvp")("while_loop")(tangents, operands, **attrs)
+
+
+@scan.jvp
+def _(tangents, operands, **attrs):
+    return _installed("jvp")("scan")(tangents, operands, **attrs)
 
 
 # -- calls -----------------------------------------------------------------------------------------------------
