@@ -380,13 +380,15 @@ def run_backward(
     create_graph: bool,
     inputs: Sequence[Tensor] | None,
     accumulate: bool,
+    owner: Interpreter | None = None,
 ) -> list[Tensor | None]:
     """Propagate ``gradients`` from ``outputs`` to the leaves, or to ``inputs`` only.
 
-    With ``accumulate`` the results are added to ``.grad``; else those of ``inputs`` are returned.
+    With ``accumulate`` the results are added to ``.grad``; else those of ``inputs`` are returned.  ``owner``: whose
+    history it is, by default that of what runs ops now.
     """
     retain = create_graph if retain_graph is None else retain_graph
-    owner = dispatch.current().inner  # type: ignore[attr-defined]
+    owner = dispatch.current().inner if owner is None else owner  # type: ignore[attr-defined]
     token = dispatch.set_grad_enabled_flag(create_graph)
     try:
         run = _Run()

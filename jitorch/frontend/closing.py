@@ -1,0 +1,115 @@
+"""A transform of what a traced function does: the part is traced as a graph of its own, which is then transformed.
+
+So branches and loops in it are staged as everywhere, and it is the graph with its `cond` and `while_loop` nodes that is
+differentiated or vectorised, whatever Python said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jitorch.builder import TracedToken
+from jitorch.frontend.nested import Level, drop
+from jitorch.frontend.python.merge import Merge
+from jitorch.frontend.python.recorder import Refuse
+from jitorch.frontend.staging import State
+from jitorch.frontend.trace import TraceBuilder
+from jitorch.ir.graph import Graph, Value
+from jitorch.ir.types import EffectType
+from jitorch.ops import dispatch
+from jitorch.passes.transform import run
+from jitorch.tensor import Storage, Tensor
+
+
+@dataclass(eq=False)
+class Part:
+    """What a function computes, as a graph over its arguments and ``operands``, which are values of the trace.
+
+    After ``count`` results the graph gives the new contents of ``memory`` (with their versions) and, if it checks
+    something, the effect token.
+    """
+
+    graph: Graph
+    operands: list[Any]
+    count: int
+    memory: list[tuple[Storage, int]]
+
+
+def tracing() -> TraceBuilder | None:
+    """The builder of the trace that records ops here, if one does."""
+    inner = getattr(dispatch.entered(), "inner", None)
+    return inner if isinstance(inner, TraceBuilder) else None
+
+
+def traced_part(
+    builder: TraceBuilder, function: Callable[[list[Tensor]], Sequence[Tensor]], types: Sequence[Any]
+) -> Part:
+    """Trace ``function`` for arguments of these types; afterwards everything is as before."""
+    stager = builder.trace.recorder.stager
+    entry = State(stager, None)
+    level = Level(Graph("part"), entry.cells)
+    inputs = [Value(t) for t in types]
+    with builder.inside(level):
+        results = function([builder.adopt(builder.wrap(v)) for v in inputs])
+        outputs: list[Any] = [builder.lift(t) for t in results]
+    end = State(stager, None, entry)
+    entry.restore()
+    merge = Merge(builder.trace, builder.trace.serial(), False)
+    if merge.places(entry.python, [entry.python, end.python], [False, False]):
+        raise Refuse(
+            "a function that is differentiated or vectorised changes a variable or an object",
+            hint="let it return what it computes",
+        )
+    written = _written(builder, entry, end)
+    outputs += [end.cells[storage][0] for storage, _ in written]
+    if end.token is not entry.token:
+        outputs.append(end.token)
+    nodes = builder.needed(level.graph, outputs)
+    captured = builder.free(nodes, outputs, inputs)
+    graph, _ = builder.close("part", nodes, outputs, [*inputs, *captured])
+    drop(level.graph)
+    return Part(graph, [builder.operand(v) for v in captured], len(results), written)
+
+
+def _written(builder: TraceBuilder, entry: State, end: State) -> list[tuple[Storage, int]]:
+    """The memory from before that has new contents, and its new version."""
+    found = []
+    for storage, (value, version, _) in end.cells.items():
+        if storage in entry.cells:
+            before = entry.cells[storage][0]
+        elif storage in builder.roots:
+            before = builder.stored_value(storage)
+        else:
+            continue
+        if value is not before:
+            found.append((storage, version))
+    return found
+
+
+def through(
+    builder: TraceBuilder, transform: Any, plain: Callable[[Any], Any],
+    function: Callable[[list[Tensor]], Sequence[Tensor]], values: Sequence[Any],
+) -> list[Any]:  # fmt: skip
+    """What ``function`` makes of the ``values`` of a transform.
+
+    ``plain(value)`` is what stands for a value outside, or None: memory of outside takes nothing else.
+    """
+    part = traced_part(builder, function, [v.type for v in values])
+    everything = [*values, *map(transform.constant, part.operands)]
+    results = run(part.graph, transform, everything, builder.stopped)
+    rest = [plain(v) for v in results[part.count :]]
+    for (storage, version), new in zip(part.memory, rest):
+        if new is None:
+            raise Refuse(
+                "a tensor from outside of a function that is differentiated or vectorised is overwritten by one that "
+                "differs from lane to lane or has a tangent", hint="let the function return the new value",
+            )  # fmt: skip
+        cell = builder.cells[storage]
+        cell.set(builder.lift(new))
+        cell.version = version
+    if len(rest) > len(part.memory) and isinstance(part.graph.outputs[-1].type, EffectType):
+        token: TracedToken = rest[-1]
+        builder.token = token._value
+    return results[: part.count]

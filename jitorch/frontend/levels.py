@@ -1,0 +1,207 @@
+"""Levels: transforms of what eager code does, one inside of the other.
+
+A level is the interpreter that runs ops while a function is differentiated forward or vectorised: its tensors stand for
+the values of a transform (`jitorch.passes.jvp`, `jitorch.passes.vmap`), and what the transform computes is run by the
+interpreter outside of the level, which may be another level.  A tape of its own stands above each, so gradients taken
+inside are transformed, and gradients taken outside see what the transform did.
+
+A tensor of outside is a constant inside.  A view of it stays one, so a write reaches its memory, at once.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from jitorch.builder import Cell, Memory, infer
+from jitorch.errors import AutogradError, UserError, VmapError
+from jitorch.frontend.eager import StaleTensor
+from jitorch.frontend.tape import Tape
+from jitorch.ir.op import Op
+from jitorch.ir.types import EffectType, ScalarType
+from jitorch.ops import dispatch
+from jitorch.passes.jvp import Dual, Forward
+from jitorch.passes.lanes import Lanes
+from jitorch.passes.vmap import Batching
+from jitorch.tensor import Number, Tensor
+
+
+class Level(Memory):
+    """See the module's docstring; implements `jitorch.ops.dispatch.Interpreter`."""
+
+    transform: Any
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cells = WeakKeyDictionary()
+        self.shown: WeakKeyDictionary[Any, Tensor] = WeakKeyDictionary()  # tensors of outside, by their stand-in's memory
+        self.outer = dispatch.entered()
+
+    @contextmanager
+    def outside(self) -> Iterator[None]:
+        """Run ops as outside of the level in this block."""
+        token = dispatch.enter(self.outer)  # type: ignore[arg-type]  # None: what is installed
+        try:
+            yield
+        finally:
+            dispatch.leave(token)
+
+    # -- what the transform's values are ---------------------------------------------------------
+    @abstractmethod
+    def plain(self, value: Any) -> Any:
+        """What stands for ``value`` outside, or None if it is more than one tensor or number of outside."""
+
+    @abstractmethod
+    def refuse_write(self, target: Tensor) -> UserError:
+        """The error of a write that outside could not take."""
+
+    # -- interpreter -----------------------------------------------------------------------------
+    def apply(self, op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> Any:
+        values = [self.lift(x) for x in operands]
+        if any(isinstance(x, StaleTensor) for x in operands):
+            types = infer(op, [None if v is None else v.type for v in values], attrs)
+            return StaleTensor.results(types[0] if len(types) == 1 else types)
+        with self.outside():
+            results = self.transform.apply(op, values, attrs)
+        if op.is_view:
+            return self._shown_view(op, operands[0], attrs, results[0])
+        made = tuple(map(self.wrap, results))
+        return made[0] if len(made) == 1 else made
+
+    def _shown_view(self, op: Op, source: Tensor, attrs: dict[str, Any], result: Any) -> Tensor:
+        if source._storage in self.cells:
+            return self._view(op, source, attrs, result)
+        made = self.wrap(result)
+        self.shown[made._storage] = self.plain(result)
+        del self.cells[made._storage]
+        return made
+
+    def _emit(self, op: Op, inputs: list[Any], attrs: dict[str, Any]) -> Any:
+        with self.outside():
+            (result,) = self.transform.apply(op, inputs, attrs)
+        return result
+
+    def from_array(self, array: Any) -> Tensor:
+        with self.outside():
+            return self.wrap(self.transform.constant(dispatch.current().from_array(array)))
+
+    def write(self, target: Tensor, value: Tensor) -> None:
+        if target._storage in self.cells:
+            super().write(target, value)
+            return
+        new = self.plain(self.value(value))
+        if new is None:
+            raise self.refuse_write(target)
+        with self.outside():
+            dispatch.current().write(self.shown.get(target._storage, target), new)
+
+    def version(self, tensor: Tensor) -> int:
+        if tensor._storage in self.cells:
+            return super().version(tensor)
+        with self.outside():
+            return dispatch.current().version(self.shown.get(tensor._storage, tensor))
+
+    def detach(self, tensor: Tensor) -> Tensor:
+        if tensor._storage in self.cells:
+            return super().detach(tensor)
+        with self.outside():
+            return dispatch.current().detach(self.shown.get(tensor._storage, tensor))
+
+    @abstractmethod
+    def concretize(self, value: Any, why: str) -> Any:
+        """The array or number behind ``value``."""
+
+    # -- tensors and values ----------------------------------------------------------------------
+    def wrap(self, value: Any) -> Any:
+        type_ = value.type
+        if isinstance(type_, EffectType):
+            return self.plain(value)
+        if isinstance(type_, ScalarType):
+            known = self.plain(value)
+            return Number(value, type_) if known is None else known
+        tensor = Tensor._traced(type_)
+        self.cells[tensor._storage] = Cell(value)
+        return tensor
+
+    def capture(self, tensor: Tensor) -> Cell:
+        return Cell(self.transform.constant(self.shown.get(tensor._storage, tensor)))
+
+    def lift(self, operand: Any) -> Any:
+        """The transform's value of an operand."""
+        if operand is None:
+            return None
+        if isinstance(operand, Tensor):
+            return self.value(operand)
+        if isinstance(operand, Number) and isinstance(operand._value, (Lanes, Dual)):
+            return operand._value
+        return self.transform.constant(operand)
+
+    def value(self, tensor: Tensor) -> Any:
+        if tensor._storage in self.cells:
+            return super().value(tensor)
+        return self.transform.constant(self.shown.get(tensor._storage, tensor))
+
+
+class ForwardLevel(Level):
+    """Tensors with tangents."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.transform = Forward()
+
+    def plain(self, value: Dual) -> Any:
+        return value.primal if value.tangent is None else None
+
+    def concretize(self, value: Any, why: str) -> Any:
+        with self.outside():
+            return dispatch.current().concretize(self.lift(value).primal, why)
+
+    def refuse_write(self, target: Tensor) -> UserError:
+        return AutogradError(
+            "jvp: a tensor from outside of the function is overwritten by one that has a tangent", actual=target.type,
+            hint="let the function return the new value",
+        )  # fmt: skip
+
+
+class BatchLevel(Level):
+    """Tensors of which each lane has its own."""
+
+    def __init__(self, size: Any, randomness: str) -> None:
+        super().__init__()
+        self.transform = Batching(size, randomness)
+
+    def plain(self, value: Lanes) -> Any:
+        return None if value.is_batched else value.x
+
+    def refuse_write(self, target: Tensor) -> UserError:
+        return VmapError(
+            "vmap: a tensor from outside of the function is overwritten by one that differs from lane to lane",
+            actual=target.type, hint="make it an argument of the vmapped function, or let the function return the value",
+        )  # fmt: skip
+
+    def concretize(self, value: Any, why: str) -> Any:
+        known = self.plain(self.lift(value))
+        if known is not None:
+            with self.outside():
+                return dispatch.current().concretize(known, why)
+        raise VmapError(
+            f"vmap: {why} needs one value, and the tensor's differs from lane to lane", actual=value.type,
+            hint="use where() for a choice by element, or @jit the vmapped function: branches and loops are staged",
+        )  # fmt: skip
+
+
+def current_level() -> Level | None:
+    """The innermost level, if ops are run by one."""
+    entered: Any = dispatch.entered()
+    inner = getattr(entered, "inner", None)
+    return inner if isinstance(inner, Level) else None
+
+
+def through(level: Level, function: Callable[[list[Tensor]], Sequence[Tensor]], values: Sequence[Any]) -> list[Any]:
+    """What ``function``, run by ``level``, makes of the transform's ``values``."""
+    with dispatch.interpreting(Tape(level)):
+        results = function([level.wrap(v) for v in values])
+        return [level.value(t) for t in results]
