@@ -253,12 +253,10 @@ def jvp(func: Function, primals: Any, tangents: Any, *, strict: bool = False, ha
 
 
 def _forward(function: Callable[[list[Tensor]], Sequence[Tensor]], values: Sequence[Dual]) -> list[Dual]:
-    level = levels.ForwardLevel
-    builder = closing.tracing()
+    level, builder = levels.ForwardLevel(), closing.tracing()
     if builder is None:
-        return levels.through(level(), function, values)
-    made = level()
-    return closing.through(builder, made.transform, made.plain, function, values)
+        return levels.through(level, function, values)
+    return closing.through(builder, level, function, values)
 
 
 def linearize(func: Function, *primals: Any) -> tuple[Any, Function]:
@@ -268,13 +266,14 @@ def linearize(func: Function, *primals: Any) -> tuple[Any, Function]:
     with regard to them is the product from the other side.
     """
     pullback = Pullback("linearize", functools.partial(_called, func), primals, False)
-    pullback.keeps_history = True
+    is_seen, pullback.keeps_history = pullback.keeps_history, True
     token = dispatch.set_grad_enabled_flag(True)
     try:
-        cotangents = [zeros(t.type) for t in pullback.outputs]
+        cotangents = [zeros(t.type) for t in pullback.outputs]  # type: ignore[arg-type]
         back = Pullback("linearize", lambda *given: tuple(pullback.pull(given)), cotangents, False)
     finally:
         dispatch.reset_grad_enabled(token)
+    back.keeps_history = is_seen
 
     def push(*tangents: Any) -> Any:
         flat, structure = tensors_of("linearize: the tangents", tuple(tangents))
@@ -283,6 +282,6 @@ def linearize(func: Function, *primals: Any) -> tuple[Any, Function]:
                 "linearize: the tangents have another structure than the primals", expected=pullback.structure,
                 actual=structure,
             )  # fmt: skip
-        return unflatten([back.finished(t) for t in back.pull(flat)], pullback.output_structure)
+        return unflatten(back.pull(flat), pullback.output_structure)
 
     return pullback.output, push

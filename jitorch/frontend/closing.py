@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from jitorch.builder import TracedToken
+from jitorch.frontend import levels
+from jitorch.frontend.loops import placeholder_node
 from jitorch.frontend.nested import Level, drop
 from jitorch.frontend.python.merge import Merge
 from jitorch.frontend.python.recorder import Refuse
@@ -44,15 +46,19 @@ def tracing() -> TraceBuilder | None:
 
 
 def traced_part(
-    builder: TraceBuilder, function: Callable[[list[Tensor]], Sequence[Tensor]], types: Sequence[Any]
-) -> Part:
-    """Trace ``function`` for arguments of these types; afterwards everything is as before."""
+    builder: TraceBuilder, function: Callable[[list[Tensor]], Sequence[Tensor]], types: Sequence[Any],
+    recorded: Sequence[bool],
+) -> Part:  # fmt: skip
+    """Trace ``function`` for arguments of these types; afterwards everything is as before.
+
+    ``recorded``: which arguments stand for values with a history.
+    """
     stager = builder.trace.recorder.stager
     entry = State(stager, None)
     level = Level(Graph("part"), entry.cells)
     inputs = [Value(t) for t in types]
     with builder.inside(level):
-        results = function([builder.adopt(builder.wrap(v)) for v in inputs])
+        results = function([_argument(builder, v, flag) for v, flag in zip(inputs, recorded)])
         outputs: list[Any] = [builder.lift(t) for t in results]
     end = State(stager, None, entry)
     entry.restore()
@@ -73,6 +79,13 @@ def traced_part(
     return Part(graph, [builder.operand(v) for v in captured], len(results), written)
 
 
+def _argument(builder: TraceBuilder, value: Value, has_history: bool) -> Tensor:
+    made: Tensor = builder.adopt(builder.wrap(value))
+    if has_history:
+        made._node = placeholder_node()
+    return made
+
+
 def _written(builder: TraceBuilder, entry: State, end: State) -> list[tuple[Storage, int]]:
     """The memory from before that has new contents, and its new version."""
     found = []
@@ -89,17 +102,15 @@ def _written(builder: TraceBuilder, entry: State, end: State) -> list[tuple[Stor
 
 
 def through(
-    builder: TraceBuilder, transform: Any, plain: Callable[[Any], Any],
-    function: Callable[[list[Tensor]], Sequence[Tensor]], values: Sequence[Any],
+    builder: TraceBuilder, level: levels.Level, function: Callable[[list[Tensor]], Sequence[Tensor]],
+    values: Sequence[Any],
 ) -> list[Any]:  # fmt: skip
-    """What ``function`` makes of the ``values`` of a transform.
-
-    ``plain(value)`` is what stands for a value outside, or None: memory of outside takes nothing else.
-    """
-    part = traced_part(builder, function, [v.type for v in values])
+    """What ``function`` makes of the ``values`` of the level's transform."""
+    transform = level.transform
+    part = traced_part(builder, function, [v.type for v in values], [level.requires_grad(v) for v in values])
     everything = [*values, *map(transform.constant, part.operands)]
     results = run(part.graph, transform, everything, builder.stopped)
-    rest = [plain(v) for v in results[part.count :]]
+    rest = [level.plain(v) for v in results[part.count :]]
     for (storage, version), new in zip(part.memory, rest):
         if new is None:
             raise Refuse(

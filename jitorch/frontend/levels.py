@@ -55,6 +55,10 @@ class Level(Memory):
         """What stands for ``value`` outside, or None if it is more than one tensor or number of outside."""
 
     @abstractmethod
+    def requires_grad(self, value: Any) -> bool:
+        """Whether outside records what becomes of ``value``."""
+
+    @abstractmethod
     def refuse_write(self, target: Tensor) -> UserError:
         """The error of a write that outside could not take."""
 
@@ -155,6 +159,9 @@ class ForwardLevel(Level):
     def plain(self, value: Dual) -> Any:
         return value.primal if value.tangent is None else None
 
+    def requires_grad(self, value: Dual) -> bool:
+        return _requires_grad(value.primal) or _requires_grad(value.tangent)
+
     def concretize(self, value: Any, why: str) -> Any:
         with self.outside():
             return dispatch.current().concretize(self.lift(value).primal, why)
@@ -176,6 +183,9 @@ class BatchLevel(Level):
     def plain(self, value: Lanes) -> Any:
         return None if value.is_batched else value.x
 
+    def requires_grad(self, value: Lanes) -> bool:
+        return _requires_grad(value.x)
+
     def refuse_write(self, target: Tensor) -> UserError:
         return VmapError(
             "vmap: a tensor from outside of the function is overwritten by one that differs from lane to lane",
@@ -191,6 +201,10 @@ class BatchLevel(Level):
             f"vmap: {why} needs one value, and the tensor's differs from lane to lane", actual=value.type,
             hint="use where() for a choice by element, or @jit the vmapped function: branches and loops are staged",
         )  # fmt: skip
+
+
+def _requires_grad(x: Any) -> bool:
+    return isinstance(x, Tensor) and x.requires_grad
 
 
 def current_level() -> Level | None:
