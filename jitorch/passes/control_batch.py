@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from jitorch.errors import UnsupportedError
+from jitorch.errors import UnsupportedError, VmapError
 from jitorch.ir.graph import Graph
-from jitorch.ir.types import EffectType, TensorType
+from jitorch.ir.types import INT, EffectType, TensorType
 from jitorch.ops import control
 from jitorch.ops.batching import move_axis
 from jitorch.ops.control import has_effect
 from jitorch.ops.reduce import reduce_max, reduce_min
-from jitorch.passes.jvp import type_of
+from jitorch.ops.registry import OPS
+from jitorch.passes.jvp import type_of, zeros
 from jitorch.passes.lanes import Batch, Lanes, alike, batched_graph, enter, flags_of, lead, select
 from jitorch.passes.transform import Building, run
 
@@ -122,26 +124,45 @@ def _until_all_are_done(
 
 def scan(batch: Batch, values: Values, attrs: dict[str, Any]) -> tuple[Lanes, ...]:
     """The same steps for all lanes; a step's rows have the batch axis in front."""
-    body, carried, stacked = attrs["body"], attrs["carried"], attrs["stacked"]
-    end, batch = carried + stacked, _inside(batch, body)
+    body, carried, stacked, length = attrs["body"], attrs["carried"], attrs["stacked"], attrs["length"]
+    end, ragged, batch = carried + stacked, batch.ragged.get(length), _inside(batch, body)
     state, stacks, fixed = list(values[:carried]), values[carried:end], list(values[end:])
     wholes = [Lanes(move_axis(v.x, 0, 1), True, v.type) if v.is_batched else v for v in stacks]
     rows = [Lanes(_Row(type_of(v.x)), v.is_batched, _row_type(v.type)) for v in wholes]
     while True:
-        flags = flags_of(batch, body, [*state, *rows, *fixed])
+        flags = [ragged is not None or flag for flag in flags_of(batch, body, [*state, *rows, *fixed])]
         wider = [_widened(batch, v, flag) for v, flag in zip(state, flags)]
         if [v.is_batched for v in wider] == [v.is_batched for v in state]:
             break
         state = wider
     flags = [*(v.is_batched for v in state), *flags[carried:]]
-    graph = batched_graph(batch, body, [*state, *rows, *fixed], flags)
+    if ragged is None:
+        graph = batched_graph(batch, body, [*state, *rows, *fixed], flags)
+    else:
+        graph = _step_of_some(batch, body, state, rows, fixed)
+        wholes, fixed = [*wholes, alike(ragged.index)], [*fixed, Lanes(ragged.counts, True, INT)]
     results = control.run_scan(
-        [v.x for v in state], [v.x for v in wholes], [v.x for v in fixed], graph, attrs["length"], attrs["reverse"]
+        [v.x for v in state], [v.x for v in wholes], [v.x for v in fixed], graph, length, attrs["reverse"]
     )
     types = control.output_types(body)
-    types = (*types[:carried], *(control.stack_type(t, attrs["length"]) for t in types[carried:]))
+    types = (*types[:carried], *(control.stack_type(t, length) for t in types[carried:]))
     outs = [move_axis(x, 1, 0) if flag and i >= carried else x for i, (x, flag) in enumerate(zip(results, flags))]
     return _results(outs, types, flags)
+
+
+def _step_of_some(
+    batch: Batch, body: Graph, state: Sequence[Lanes], rows: Sequence[Lanes], fixed: Sequence[Lanes]
+) -> Graph:
+    """A step of the lanes that have as many; the others keep what they carry and give zeros."""
+    with Building(body.name) as building:
+        before = [enter(building, v, v.is_batched) for v in state]
+        inputs = [enter(building, v, v.is_batched) for v in rows]
+        index = building.add(TensorType(INT.dtype, ()))
+        constants = [enter(building, v, v.is_batched) for v in fixed]
+        mask = OPS["lt"](index, building.add(TensorType(INT.dtype, (batch.size,))))
+        after = [lead(batch.size, v) for v in run(body, batch, [*before, *inputs, *constants])]
+        old = [*(v.x for v in before), *(zeros(x.type) for x in after[len(before) :])]
+        return building.finish([select(mask, x, y) for x, y in zip(after, old)])
 
 
 class _Row:
@@ -155,14 +176,27 @@ def _row_type(whole: Any) -> TensorType:
     return whole.with_shape(whole.shape[1:])
 
 
+@dataclass(frozen=True)
+class Ragged:
+    """Steps of which each lane has its own number: the ``index`` of all, and the ``counts``."""
+
+    index: Any
+    counts: Any
+
+
 def steps(batch: Batch, values: Values, attrs: dict[str, Any]) -> tuple[Lanes, ...]:
-    """A loop that is run again for its gradient has one number of turns."""
-    if not values[0].is_batched:
-        return tuple(map(alike, (control.steps(values[0].x, **attrs),)))
-    raise UnsupportedError(
-        "vmap: the gradient of a loop whose number of turns differs from lane to lane",
-        hint="take the gradient of the vmapped function: grad(lambda x: vmap(f)(x).sum()), or use jvp",
-    )
+    """As many as the lane with the most has; a scan over them lets each lane take part in its own."""
+    count, size = values[0], attrs["size"]
+    if not count.is_batched:
+        return (alike(control.steps(count.x, size=size)),)
+    index = control.steps(reduce_max(count.x, axes=(0,)), size=size)
+    if index.type.shape != (size,):
+        raise VmapError(
+            "vmap: the gradient of a loop whose number of turns differs from lane to lane",
+            hint="compile the vmapped function with @jit",
+        )
+    batch.ragged[size] = Ragged(index, count.x)
+    return (alike(index),)
 
 
 # -- checks and numbers ------------------------------------------------------------------------------------------

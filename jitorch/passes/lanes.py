@@ -33,6 +33,7 @@ class Batch(Protocol):
 
     size: Dim
     mask: Any
+    ragged: dict[Dim, Any]
 
     def apply(self, op: Op, values: Sequence[Any], attrs: dict[str, Any]) -> tuple[Lanes, ...]: ...
 

@@ -35,11 +35,14 @@ class Batching:
 
     def __init__(self, size: Dim, randomness: str = "error", mask: Any = None):
         self.size, self.randomness, self.mask = size, randomness, mask
+        self.ragged: dict[Dim, Any] = {}  # sizes that differ from lane to lane, see `jitorch.passes.control_batch`
 
     def masked(self, mask: Any) -> Batching:
         """The same, for fewer lanes; with None for all."""
         both = mask if mask is None or self.mask is None else mask & self.mask
-        return Batching(self.size, self.randomness, both)
+        fewer = Batching(self.size, self.randomness, both)
+        fewer.ragged = self.ragged
+        return fewer
 
     def constant(self, x: Any) -> Lanes:
         """A value that is one for all lanes."""
