@@ -34,7 +34,7 @@ Tensor = Any
 Rule = Callable[..., Any]
 
 
-def spread(size: Dim, is_batched: bool, x: Tensor) -> Tensor:
+def repeated(size: Dim, is_batched: bool, x: Tensor) -> Tensor:
     """``x`` with the batch axis, repeated along it where it had none; a number stays as it is."""
     if is_batched or not hasattr(x, "ndim"):
         return x
@@ -66,16 +66,16 @@ def _flat(batched: Sequence[Any]) -> list[bool]:
     return [f for item in batched for f in (item if isinstance(item, list) else [item])]
 
 
-def _spread_all(op: Any, size: Dim, batched: Sequence[Any], operands: Sequence[Any]) -> list[Any]:
+def _repeat_all(op: Any, size: Dim, batched: Sequence[Any], operands: Sequence[Any]) -> list[Any]:
     flat = op.flatten(operands)
-    return op.group([None if x is None else spread(size, f, x) for f, x in zip(_flat(batched), flat)])
+    return op.group([None if x is None else repeated(size, f, x) for f, x in zip(_flat(batched), flat)])
 
 
 def leading(op: Any) -> Rule:
     """The rule of an op whose operands may all have more axes in front: a pointwise one, one of stacked matrices."""
 
-    def rule(size: Dim, batched: Sequence[Any], *operands: Any, **attrs: Any) -> Any:
-        return op(*_spread_all(op, size, batched, operands), **attrs)
+    def rule(size: Dim, batched: Sequence[Any], /, *operands: Any, **attrs: Any) -> Any:
+        return op(*_repeat_all(op, size, batched, operands), **attrs)
 
     return rule
 
@@ -83,9 +83,9 @@ def leading(op: Any) -> Rule:
 def shifting(op: Any, *names: str) -> Rule:
     """The rule of an op that takes other axes as its attributes ``names`` (an axis, or a tuple of them) say."""
 
-    def rule(size: Dim, batched: Sequence[Any], *operands: Any, **attrs: Any) -> Any:
+    def rule(size: Dim, batched: Sequence[Any], /, *operands: Any, **attrs: Any) -> Any:
         moved = {n: tuple(a + 1 for a in attrs[n]) if isinstance(attrs[n], tuple) else attrs[n] + 1 for n in names}
-        return op(*_spread_all(op, size, batched, operands), **(attrs | moved))
+        return op(*_repeat_all(op, size, batched, operands), **(attrs | moved))
 
     return rule
 
@@ -130,14 +130,14 @@ def _(size, batched, x, *, starts, stops, steps):
 
 @slice_write.batch
 def _(size, batched, x, y, *, starts, stops, steps):
-    x, y = (spread(size, f, a) for f, a in zip(batched, (x, y)))
+    x, y = (repeated(size, f, a) for f, a in zip(batched, (x, y)))
     return slice_write(x, y, starts=(0, *starts), stops=(size, *stops), steps=(1, *steps))
 
 
 @pad_axes.batch
 def _(size, batched, x, value, *, low, high, interior):
     attrs = {"low": (0, *low), "high": (0, *high), "interior": (0, *interior)}
-    x = spread(size, batched[0], x)
+    x = repeated(size, batched[0], x)
     if not batched[1]:
         return pad_axes(x, value, **attrs)
     # Each has a value of its own: it stands where padding with True does.

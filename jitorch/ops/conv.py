@@ -11,7 +11,7 @@ import numpy as np
 from jitorch import dims
 from jitorch.dims import Dim
 from jitorch.errors import DTypeError, ShapeError, ValueRangeError
-from jitorch.ops.batching import merge, move_axis, split, spread
+from jitorch.ops.batching import merge, move_axis, repeated, split
 from jitorch.ops.registry import Sample, op, primitive
 from jitorch.ops.sliding import window_count
 from jitorch.ops.structure import flip_axes, reshape_to, transpose_axes
@@ -168,7 +168,7 @@ def _(size, batched, x, w, *, groups, **geometry):
     if not batched[0] and groups == 1:
         wide = convolution(x, merge(w, 0), groups=1, **geometry)
     else:
-        wide = convolution(_into_channels(spread(size, batched[0], x)), merge(w, 0), groups=size * groups, **geometry)
+        wide = convolution(_into_channels(repeated(size, batched[0], x)), merge(w, 0), groups=size * groups, **geometry)
     return move_axis(split(wide, 1, size, w.shape[1]), 1, 0)
 
 
@@ -228,7 +228,7 @@ def _(v, out, x, g, *, kernel, **geometry):
 
 @convolution_weight.batch
 def _(size, batched, x, g, *, groups, **geometry):
-    x, g = spread(size, batched[0], x), spread(size, batched[1], g)
+    x, g = repeated(size, batched[0], x), repeated(size, batched[1], g)
     wide = convolution_weight(_into_channels(x), _into_channels(g), groups=size * groups, **geometry)
     return split(wide, 0, size, g.shape[2])
 

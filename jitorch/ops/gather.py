@@ -14,7 +14,7 @@ from jitorch import dims, dtypes
 from jitorch.dtypes import Category
 from jitorch.errors import DTypeError, ShapeError, TensorIndexError
 from jitorch.ir import kernel as k
-from jitorch.ops.batching import along, move_axis, register, shifting, spread
+from jitorch.ops.batching import along, move_axis, register, repeated, shifting
 from jitorch.ops.create import constant
 from jitorch.ops.registry import Sample, primitive
 from jitorch.ops.structure import broadcast_to, reshape_to, same_type
@@ -128,7 +128,7 @@ def _(g, out, x, index, y, *, axis, accumulate):
 
 @put.batch
 def _(size, batched, x, index, y, *, axis, accumulate):
-    x, y = spread(size, batched[0], x), spread(size, batched[2], y)
+    x, y = repeated(size, batched[0], x), repeated(size, batched[2], y)
     if not batched[1]:
         return put(x, index, y, axis=axis + 1, accumulate=accumulate)
     at = along(index, x.shape[1 : axis + 1], x.shape[axis + 2 :])

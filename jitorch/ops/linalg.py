@@ -8,7 +8,7 @@ import numpy as np
 
 from jitorch import dims, dtypes
 from jitorch.errors import DTypeError, ShapeError
-from jitorch.ops.batching import merge, move_axis, split, spread
+from jitorch.ops.batching import merge, move_axis, repeated, split
 from jitorch.ops.complex_parts import conj
 from jitorch.ops.normalize import broadcast_shapes
 from jitorch.ops.registry import Sample, function, op, primitive
@@ -57,7 +57,7 @@ def _(size, batched, x, y):
     if not batched[0] and x.ndim == 2:
         wide = merge(move_axis(y, 0, 1), 1)
         return move_axis(split(matmul_batched(x, wide), 1, size, y.shape[2]), 1, 0)
-    return matmul_batched(spread(size, batched[0], x), spread(size, batched[1], y))
+    return matmul_batched(repeated(size, batched[0], x), repeated(size, batched[1], y))
 
 
 @matmul_batched.samples

@@ -13,10 +13,10 @@ from typing import Any
 
 from jitorch import dtypes
 from jitorch.builder import body_graph
-from jitorch.errors import AutogradError, CompilerBug
+from jitorch.errors import AutogradError
 from jitorch.ir.graph import Graph, identity
 from jitorch.ir.op import Op
-from jitorch.ir.types import PYTHON_TYPES, TensorType, Type
+from jitorch.ir.types import EFFECT, PYTHON_TYPES, TensorType, Token, Type
 from jitorch.ops.create import constant
 from jitorch.ops.structure import broadcast_to
 from jitorch.passes import grad
@@ -40,6 +40,8 @@ class Dual:
 
 def type_of(operand: Any) -> Any:
     """The type of a tensor, a number of run time, a Python number or a token."""
+    if isinstance(operand, Token):
+        return EFFECT
     found = PYTHON_TYPES.get(type(operand))
     return operand.type if found is None else found
 
@@ -75,6 +77,8 @@ class Forward:
             body = body_graph(op, types, tuple(attrs.items()))
             return tuple(run(body, self, [v for v in values if v is not None]))
         outs = apply(op, primals, attrs)
+        if not any(is_float(type_of(o)) for o in outs):
+            return tuple(map(Dual, outs))
         active = tuple(i for i, t in enumerate(tangents) if t is not None)
         found = _pushed(op, types, tuple(type_of(o) for o in outs), attrs, active)
         if found is None:
@@ -121,16 +125,15 @@ def _transposed_twice(
     if not reached:
         return None
     known = len(pullback.inputs) - len(floats)
-    graph = grad.vjp(pullback, range(known, len(pullback.inputs)), range(len(reached)))
+    transposed = grad.vjp(pullback, range(known, len(pullback.inputs)), range(len(reached)))
+    with Building(f"{op.name}_jvp") as building:
+        inputs = [building.add(v.type) for v in transposed.inputs[:known]]
+        # The vjp is linear in the cotangents: its derivative is the same wherever it is taken.
+        cotangents = [zeros(outs[i]) for i in floats]
+        tangents = [building.add(v.type) for v in transposed.inputs[known + len(floats) :]]
+        graph = building.finish(evaluate(transposed, [*inputs, *cotangents, *tangents]))
     for change in (simplify, cse, dce):
         change(graph)
-    cotangents = graph.inputs[known : known + len(floats)]
-    if any(v.uses or v in graph.outputs for v in cotangents):
-        raise CompilerBug(f"the vjp of {op.name} is not linear in the cotangent", ir=graph)
-    graph.inputs = [v for v in graph.inputs if v not in cotangents]
-    graph.input_names = []
-    for i, value in enumerate(graph.inputs):
-        value.index = i
     return Pushforward(graph, reached, floats)
 
 
@@ -148,8 +151,6 @@ def _pullback(
         given = {i: building.add(outs[i]) for i in floats}
         g: Any = tuple(given.get(i) for i in range(len(outs)))
         out: Any = tuple(results)
-        if not floats:
-            return building.finish([]), floats, []
         single = len(outs) == 1
         result = rule(g[0] if single else g, out[0] if single else out, *op.group(operands), **attrs)
         flat = op.flatten([*result, *(None,) * (len(op.operands) - len(result))])

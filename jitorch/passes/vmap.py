@@ -65,10 +65,10 @@ class Batching:
     def _compute(
         self, op: Op, types: tuple[Type | None, ...], values: Sequence[Lanes | None], attrs: dict[str, Any]
     ) -> tuple[Any, ...]:
-        if op.kind == ELEMENTWISE or (op.kind == COMPOSITE and "vjp" in op.rules and is_pointwise(op, types, attrs)):
+        if op.kind == ELEMENTWISE or (op.kind == COMPOSITE and "vjp" in op.rules and self._is_pointwise(op, types, attrs)):
             return apply(op, [None if v is None else lead(self.size, v) for v in values], attrs)
         rule = op.rules.get("batch")
-        if rule is not None and not any(v is not None and v.is_batched and _is_number(v) for v in values):
+        if rule is not None and not any(v is not None and v.is_batched and _is_scalar(v.type) for v in values):
             flags = op.group([v is not None and v.is_batched for v in values])
             result = rule(self.size, tuple(flags), *op.group([None if v is None else v.x for v in values]), **attrs)
             return result if isinstance(result, tuple) else (result,)
@@ -76,6 +76,12 @@ class Batching:
             body = body_graph(op, types, tuple(attrs.items()))
             return tuple(run(body, self, [v for v in values if v is not None]))
         return self._by_rows(op, types, values, attrs)
+
+    def _is_pointwise(self, op: Op, types: tuple[Type | None, ...], attrs: dict[str, Any]) -> bool:
+        """Whether a composite computes each element of all lanes from those at its place only."""
+        if len({t.shape for t in types if isinstance(t, TensorType)}) != 1 or any(map(_is_scalar, types)):
+            return False
+        return is_pointwise(op, tuple(t and _batched_type(t, self.size) for t in types), tuple(attrs.items()))
 
     def _by_rows(
         self, op: Op, types: tuple[Type | None, ...], values: Sequence[Lanes | None], attrs: dict[str, Any]
@@ -111,21 +117,14 @@ class Batching:
         return (Lanes(x, is_batched, out),)
 
 
-def _is_number(value: Lanes) -> bool:
-    return isinstance(value.type, ScalarType)
+def _is_scalar(type_: Type | None) -> bool:
+    return isinstance(type_, ScalarType)
 
 
 # -- composites that are pointwise -------------------------------------------------------------------------------
-def is_pointwise(op: Op, types: tuple[Type | None, ...], attrs: dict[str, Any]) -> bool:
-    """Whether element i of each result of a composite depends on element i of its operands only."""
-    shapes = {t.shape for t in types if isinstance(t, TensorType)}
-    if len(shapes) != 1:
-        return False
-    return _is_pointwise(op, types, tuple(attrs.items()))
-
-
 @lru_cache(maxsize=4096)
-def _is_pointwise(op: Op, types: tuple[Type | None, ...], attrs: tuple[tuple[str, Any], ...]) -> bool:
+def is_pointwise(op: Op, types: tuple[Type | None, ...], attrs: tuple[tuple[str, Any], ...]) -> bool:
+    """Whether element i of each result of a composite depends on element i of its operands only."""
     graph = body_graph(op, types, attrs)
     shape = next(t.shape for t in types if isinstance(t, TensorType))
     if any(not isinstance(v.type, TensorType) or v.type.shape != shape for v in graph.outputs):
@@ -143,7 +142,7 @@ def _keeps_places(node: Node) -> bool:
         return False
     types = tuple(None if v is None else v.type for v in node.inputs)
     shapes = {t.shape for t in types if isinstance(t, TensorType)}
-    return len(shapes) == 1 and _is_pointwise(op, types, tuple(node.attrs.items()))
+    return len(shapes) == 1 and is_pointwise(op, types, tuple(node.attrs.items()))
 
 
 # -- graphs ------------------------------------------------------------------------------------------------------

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from jitorch.dtypes import int64
 from jitorch.builder import graph_of
 from jitorch.errors import CheckFailed, UnsupportedError, VmapError
 from jitorch.ir.graph import Graph
 from jitorch.ir.interpret import interpret
-from jitorch.ir.types import EffectType, ScalarType
+from jitorch.ir.types import EFFECT, EffectType, ScalarType, TensorType
 from jitorch.ir.verify import verify
 from jitorch.ops import OPS, control
 from jitorch.passes.grad import vjp
@@ -160,7 +161,7 @@ def test_a_check_in_a_branch_counts_for_its_lanes_only() -> None:
     def checked(x: Any, token: Any) -> Any:
         return x * 2.0, OPS["check"](x.sum() < 5, token)
 
-    types = [f64(2), OPS["begin"].rules["type"]()]
+    types = [f64(2), EFFECT]
     then = graph_of(checked, types, "then")
     orelse = graph_of(lambda x, token: (x, token), types, "orelse")
     graph = graph_of(lambda x: control.run_cond(x.sum() > 0, [x, OPS["begin"]()], then, orelse), [f64(2)], "main")
@@ -171,7 +172,7 @@ def test_a_check_in_a_branch_counts_for_its_lanes_only() -> None:
 
 
 def test_a_check_in_a_loop_of_some_lanes_is_refused() -> None:
-    types = [f64(), OPS["begin"].rules["type"]()]
+    types = [f64(), EFFECT]
     test = graph_of(lambda x, token: x < 3.0, types, "test")
     body = graph_of(lambda x, token: (x + 1.0, OPS["check"](x < 9.0, token)), types, "body")
     loop = graph_of(lambda x, token: control.run_while([x, token], test, body), types, "loop")
@@ -193,7 +194,7 @@ def test_random_values_need_to_be_asked_for() -> None:
 
 
 def traced_state() -> Any:
-    return OPS["random_advance"].rules["type"](f64(2).with_dtype(OPS["iota"](size=1).dtype), count=1)
+    return OPS["random_advance"].rules["type"](TensorType(int64, (2,)), count=1)
 
 
 def test_a_numerically_careful_gradient_survives() -> None:
