@@ -267,4 +267,6 @@ for _entry in (cummax, cummin):
     _entry.samples(_dim_samples)
 
 
-register(shifting, scan_sum, scan_prod, scan_logaddexp, scan_argmax, scan_argmin, names=("axis",))
+register(
+    shifting, scan_sum, scan_prod, scan_logaddexp, scan_argmax, scan_argmin, sum_after, sum_before, names=("axis",)
+)

@@ -65,13 +65,17 @@ class Batching:
     def _compute(
         self, op: Op, types: tuple[Type | None, ...], values: Sequence[Lanes | None], attrs: dict[str, Any]
     ) -> tuple[Any, ...]:
-        if op.kind == ELEMENTWISE or (op.kind == COMPOSITE and "vjp" in op.rules and self._is_pointwise(op, types, attrs)):
+        if op.kind == ELEMENTWISE:
             return apply(op, [None if v is None else lead(self.size, v) for v in values], attrs)
+        varies = any(v is not None and v.is_batched and isinstance(v.type, ScalarType) for v in values)
         rule = op.rules.get("batch")
-        if rule is not None and not any(v is not None and v.is_batched and _is_scalar(v.type) for v in values):
+        if rule is not None and not varies:
             flags = op.group([v is not None and v.is_batched for v in values])
             result = rule(self.size, tuple(flags), *op.group([None if v is None else v.x for v in values]), **attrs)
             return result if isinstance(result, tuple) else (result,)
+        if "vjp" in op.rules and not varies and self._is_pointwise(op, types, attrs):
+            spread = [v if v is None or isinstance(v.type, ScalarType) else lead(self.size, v) for v in values]
+            return apply(op, [x.x if isinstance(x, Lanes) else x for x in spread], attrs)
         if op.body is not None:
             body = body_graph(op, types, tuple(attrs.items()))
             return tuple(run(body, self, [v for v in values if v is not None]))
@@ -79,9 +83,11 @@ class Batching:
 
     def _is_pointwise(self, op: Op, types: tuple[Type | None, ...], attrs: dict[str, Any]) -> bool:
         """Whether a composite computes each element of all lanes from those at its place only."""
-        if len({t.shape for t in types if isinstance(t, TensorType)}) != 1 or any(map(_is_scalar, types)):
+        shapes = {t.shape for t in types if isinstance(t, TensorType)}
+        if op.body is None or len(shapes) != 1:
             return False
-        return is_pointwise(op, tuple(t and _batched_type(t, self.size) for t in types), tuple(attrs.items()))
+        whole = tuple(_batched_type(t, self.size) if isinstance(t, TensorType) else t for t in types)
+        return is_pointwise(op, whole, tuple(attrs.items()))
 
     def _by_rows(
         self, op: Op, types: tuple[Type | None, ...], values: Sequence[Lanes | None], attrs: dict[str, Any]
@@ -115,10 +121,6 @@ class Batching:
         (out,) = infer(op, types, attrs)
         x, is_batched = draw(self.size, *op.group([None if v is None else v.x for v in values]), **attrs)
         return (Lanes(x, is_batched, out),)
-
-
-def _is_scalar(type_: Type | None) -> bool:
-    return isinstance(type_, ScalarType)
 
 
 # -- composites that are pointwise -------------------------------------------------------------------------------

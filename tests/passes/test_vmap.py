@@ -19,7 +19,8 @@ from jitorch.passes.grad import vjp
 from jitorch.passes.jvp import jvp
 from jitorch.passes.vmap import vmap
 from tests.control import branch, counted, f64, newton, recurrence
-from tests.ops.test_generated import CASES, bound, expand, traced
+from tests.ops.test_generated import CASES, DIFFERENTIATED, bound, expand, traced
+from tests.passes.test_jvp import floats
 
 LANES = 3
 
@@ -64,6 +65,25 @@ def test_every_op_against_a_loop(op: Any, sample: Any) -> None:
     graph, arrays = traced(op, operands, attrs)
     for batched in choices(len(arrays)) if arrays else []:
         check(graph, arrays, batched)
+
+
+@pytest.mark.parametrize(("op", "sample"), DIFFERENTIATED)
+def test_gradients_of_lanes_are_those_of_each(op: Any, sample: Any) -> None:
+    operands, attrs = bound(op, sample)
+    graph, arrays = traced(op, operands, attrs)
+    wrt, outputs = floats(graph.inputs), floats(graph.outputs)
+    if not wrt or not outputs:
+        return
+    rng = np.random.default_rng(1)
+    whole = vmap(graph, [True] * len(arrays), LANES)
+    cotangents = [rng.normal(size=whole.outputs[o].type.shape) for o in outputs]
+    given = [lanes_of(x) for x in arrays]
+    found = interpret(vjp(whole, wrt, outputs), [*given, *cotangents], expand)
+    one = vjp(graph, wrt, outputs)
+    for lane in range(LANES):
+        for all_lanes, expected in zip(found, interpret(one, [x[lane] for x in [*given, *cotangents]], expand)):
+            np.testing.assert_allclose(all_lanes[lane], expected, 1e-8, 1e-10)
+    check(one, [*arrays, *(c[0] for c in cotangents)], [True] * (len(arrays) + len(outputs)), 1e-8, 1e-10)
 
 
 SCANNED = frozenset(
