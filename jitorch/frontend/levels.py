@@ -20,12 +20,13 @@ from jitorch.builder import Cell, Memory, infer
 from jitorch.errors import AutogradError, UserError, VmapError
 from jitorch.frontend.eager import StaleTensor
 from jitorch.frontend.tape import Tape
+from jitorch.ir.graph import Graph
 from jitorch.ir.op import Op
 from jitorch.ir.types import EffectType, ScalarType
 from jitorch.ops import dispatch
-from jitorch.passes.jvp import Dual, Forward
-from jitorch.passes.lanes import Lanes
-from jitorch.passes.vmap import Batching
+from jitorch.passes.jvp import Dual, Forward, is_float, jvp
+from jitorch.passes.lanes import Lanes, alike
+from jitorch.passes.vmap import Batching, vmap
 from jitorch.tensor import Number, Tensor
 
 
@@ -53,6 +54,17 @@ class Level(Memory):
     @abstractmethod
     def plain(self, value: Any) -> Any:
         """What stands for ``value`` outside, or None if it is more than one tensor or number of outside."""
+
+    @abstractmethod
+    def transformed(self, graph: Graph, values: Sequence[Any]) -> tuple[Any, Callable[[], Graph]]:
+        """What ``graph`` is for such ``values``, and a key that says which ``values`` are such.
+
+        `run` knows what the new graph takes and gives.
+        """
+
+    @abstractmethod
+    def run(self, function: Callable[[Sequence[Any]], list[Any]], values: Sequence[Any], types: Sequence[Any]) -> list[Any]:
+        """The results, of these types, of a graph that `transformed` gave, as tensors of this level."""
 
     @abstractmethod
     def requires_grad(self, value: Any) -> bool:
@@ -159,6 +171,22 @@ class ForwardLevel(Level):
     def plain(self, value: Dual) -> Any:
         return value.primal if value.tangent is None else None
 
+    def transformed(self, graph: Graph, values: Sequence[Dual]) -> tuple[Any, Callable[[], Graph]]:
+        wrt = tuple(i for i, v in enumerate(values) if v.tangent is not None)
+
+        def make() -> Graph:
+            plain = graph.copy()
+            plain.writes = ()
+            return jvp(plain, wrt, [i for i, v in enumerate(graph.outputs) if is_float(v.type)])
+
+        return ("jvp", wrt), make
+
+    def run(self, function: Any, values: Sequence[Dual], types: Sequence[Any]) -> list[Any]:
+        with self.outside():
+            results = function([*(v.primal for v in values), *(v.tangent for v in values if v.tangent is not None)])
+        tangents = iter(results[len(types) :])
+        return [self.wrap(Dual(x, next(tangents) if is_float(t) else None)) for x, t in zip(results, types)]
+
     def requires_grad(self, value: Dual) -> bool:
         return _requires_grad(value.primal) or _requires_grad(value.tangent)
 
@@ -183,6 +211,17 @@ class BatchLevel(Level):
     def plain(self, value: Lanes) -> Any:
         return None if value.is_batched else value.x
 
+    def transformed(self, graph: Graph, values: Sequence[Lanes]) -> tuple[Any, Callable[[], Graph]]:
+        flags = tuple(v.is_batched for v in values)
+        size, randomness = self.transform.size, self.transform.randomness
+        written = [o for _, o in graph.writes]
+        return ("vmap", flags, size, randomness), lambda: vmap(graph, flags, size, randomness, written)
+
+    def run(self, function: Any, values: Sequence[Lanes], types: Sequence[Any]) -> list[Any]:
+        with self.outside():
+            results = function([v.x for v in values])
+        return [self.wrap(_lanes_like(x, t)) for x, t in zip(results, types)]
+
     def requires_grad(self, value: Lanes) -> bool:
         return _requires_grad(value.x)
 
@@ -201,6 +240,13 @@ class BatchLevel(Level):
             f"vmap: {why} needs one value, and the tensor's differs from lane to lane", actual=value.type,
             hint="use where() for a choice by element, or @jit the vmapped function: branches and loops are staged",
         )  # fmt: skip
+
+
+def _lanes_like(x: Any, type_: Any) -> Lanes:
+    """A result of which each lane has a value of this type, or all have one; it knows the sizes that are symbols."""
+    if not isinstance(x, Tensor) or x.ndim == len(getattr(type_, "shape", ())):
+        return alike(x)
+    return Lanes(x, True, type_ if isinstance(type_, ScalarType) else x._type.with_shape(x._type.shape[1:]))
 
 
 def _requires_grad(x: Any) -> bool:

@@ -9,7 +9,7 @@ all lanes, and those that are done keep their values (see `jitorch.passes.contro
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -18,11 +18,11 @@ from jitorch.dims import Dim
 from jitorch.errors import VmapError
 from jitorch.ir.graph import Graph, Node
 from jitorch.ir.op import COMPOSITE, ELEMENTWISE, Op
-from jitorch.ir.types import ScalarType, TensorType, Type
+from jitorch.ir.types import EffectType, ScalarType, TensorType, Type
 from jitorch.ops import control
 from jitorch.passes.clean import dce
 from jitorch.passes.control_batch import RULES
-from jitorch.passes.lanes import Lanes, alike, batched_graph, lead
+from jitorch.passes.lanes import Lanes, alike, batched_graph, flags_of, lead
 from jitorch.passes.transform import apply, run
 
 
@@ -148,16 +148,23 @@ def _keeps_places(node: Node) -> bool:
 
 
 # -- graphs ------------------------------------------------------------------------------------------------------
-def vmap(graph: Graph, batched: Sequence[bool], size: Dim, randomness: str = "error") -> Graph:
+def vmap(
+    graph: Graph, batched: Sequence[bool], size: Dim, randomness: str = "error", shared: Collection[int] = ()
+) -> Graph:
     """``graph`` over operands of which those ``batched`` have one more axis of ``size`` in front; its outputs all do.
 
-    An input that is a number becomes a tensor of ``size`` elements.
+    A number that is batched becomes a tensor of ``size`` elements.  Of the outputs ``shared`` only those have the axis
+    that differ from lane to lane.
     """
     values = [
         Lanes(_Typed(_batched_type(v.type, size) if flag else v.type), flag, v.type)
         for v, flag in zip(graph.inputs, batched, strict=True)
     ]
-    result = batched_graph(Batching(size, randomness), graph, values)
+    batch = Batching(size, randomness)
+    flags = flags_of(batch, graph, values) if shared else []
+    wanted = [flags[o] if o in shared else True for o in range(len(graph.outputs))]
+    tokens = [isinstance(v.type, EffectType) for v in graph.outputs]
+    result = batched_graph(batch, graph, values, [w and not t for w, t in zip(wanted, tokens)])
     dce(result)
     return result
 
