@@ -14,7 +14,9 @@ from jitorch.builder import TracedToken
 from jitorch.frontend import levels
 from jitorch.frontend.loops import placeholder_node
 from jitorch.frontend.nested import Level, drop
-from jitorch.frontend.python.merge import Merge
+from jitorch.frontend.python.flow import Poison
+from jitorch.frontend.python.fork import Snapshot
+from jitorch.frontend.python.journal import MISSING
 from jitorch.frontend.python.recorder import Refuse
 from jitorch.frontend.staging import State
 from jitorch.frontend.trace import TraceBuilder
@@ -62,11 +64,10 @@ def traced_part(
         outputs: list[Any] = [builder.lift(t) for t in results]
     end = State(stager, None, entry)
     entry.restore()
-    merge = Merge(builder.trace, builder.trace.serial(), False)
-    if merge.places(entry.python, [entry.python, end.python], [False, False]):
+    changed = _changed(entry.python, end.python)
+    if changed is not None:
         raise Refuse(
-            "a function that is differentiated or vectorised changes a variable or an object",
-            hint="let it return what it computes",
+            f"a function that is differentiated or vectorised changes {changed}", hint="let it return what it computes"
         )
     written = _written(builder, entry, end)
     outputs += [end.cells[storage][0] for storage, _ in written]
@@ -77,6 +78,19 @@ def traced_part(
     graph, _ = builder.close("part", nodes, outputs, [*inputs, *captured])
     drop(level.graph)
     return Part(graph, [builder.operand(v) for v in captured], len(results), written)
+
+
+def _changed(entry: Snapshot, end: Snapshot) -> str | None:
+    """The first variable or part of an object that is not as it was; the state must be that of ``entry``."""
+    for number, place in end.places.items():
+        if number > 0 and number not in entry.places:
+            continue  # made inside
+        before, after = entry.contents.get(number, {}), end.contents[number]
+        for key in {**before, **after}:
+            was, is_now = (place.outside(key) if (x := c.get(key, MISSING)) is MISSING else x for c in (before, after))
+            if was is not is_now and type(was) is not Poison:
+                return place.name(key)
+    return None
 
 
 def _argument(builder: TraceBuilder, value: Value, has_history: bool) -> Tensor:

@@ -41,7 +41,7 @@ def functional_call(
             "functional_call: the names are not those of the module",
             actual=f"unexpected: {', '.join(unknown) or 'none'}; missing: {', '.join(missing) or 'none'}",
         )
-    if tie_weights:
+    if tie_weights and len(slots) > _count(module):
         given = _tied(given, slots)
     positional = () if args is None else args if isinstance(args, tuple) else (args,)
     with _replaced(slots, given):
@@ -70,18 +70,26 @@ def _slots(module: Module) -> dict[str, Slot]:
     return found
 
 
+def _count(module: Module) -> int:
+    """How many parameters and buffers there are, each counted once."""
+    return len(list(module.named_parameters())) + len(list(module.named_buffers()))
+
+
 def _tied(given: dict[str, Tensor], slots: dict[str, Slot]) -> dict[str, Tensor]:
     """The tensors by every name of what they replace."""
-    by_tensor: dict[int, Tensor] = {}
-    for name, tensor in given.items():
-        table, key = slots[name]
-        other = by_tensor.setdefault(id(table[key]), tensor)
-        if other is not tensor:
-            raise ArgumentError(
-                "functional_call: one tensor of the module is given two values", actual=name,
-                hint="give it under one of its names, or pass tie_weights=False",
-            )  # fmt: skip
-    return {name: by_tensor[id(table[key])] for name, (table, key) in slots.items() if id(table[key]) in by_tensor}
+    found: dict[str, Tensor] = {}
+    for name, (table, key) in slots.items():
+        for other, tensor in given.items():
+            its_table, its_key = slots[other]
+            if its_table[its_key] is not table[key]:
+                continue
+            if name in found and found[name] is not tensor:
+                raise ArgumentError(
+                    "functional_call: one tensor of the module is given two values", actual=f"{name}, {other}",
+                    hint="give it under one of its names, or pass tie_weights=False",
+                )  # fmt: skip
+            found[name] = tensor
+    return found
 
 
 @contextmanager
