@@ -21,7 +21,6 @@ from jitorch.frontend.python.recorder import Refuse
 from jitorch.frontend.staging import State
 from jitorch.frontend.trace import TraceBuilder
 from jitorch.ir.graph import Graph, Value
-from jitorch.ir.types import EffectType
 from jitorch.ops import dispatch
 from jitorch.passes.transform import run
 from jitorch.tensor import Storage, Tensor
@@ -77,7 +76,16 @@ def traced_part(
     captured = builder.free(nodes, outputs, inputs)
     graph, _ = builder.close("part", nodes, outputs, [*inputs, *captured])
     drop(level.graph)
-    return Part(graph, [builder.operand(v) for v in captured], len(results), written)
+    overwritten = {storage for storage, _ in written}
+    return Part(graph, [_operand(builder, v, overwritten) for v in captured], len(results), written)
+
+
+def _operand(builder: TraceBuilder, value: Value, overwritten: set[Storage]) -> Any:
+    """What stands for a value of outside: its tensor, or one of its own where memory is about to hold another."""
+    found = builder.operand(value)
+    if isinstance(found, Tensor) and found._storage in overwritten and not found.requires_grad:
+        return builder.adopt(builder.wrap(value))
+    return found
 
 
 def _changed(entry: Snapshot, end: Snapshot) -> str | None:
@@ -125,16 +133,21 @@ def through(
     everything = [*values, *map(transform.constant, part.operands)]
     results = run(part.graph, transform, everything, builder.stopped)
     rest = [level.plain(v) for v in results[part.count :]]
+    if any(new is None for new in rest):
+        raise Refuse(
+            "a tensor from outside of a function that is differentiated or vectorised is overwritten by one that "
+            "differs from lane to lane or has a tangent", hint="let the function return the new value",
+        )  # fmt: skip
+    put_back(builder, part, rest)
+    return results[: part.count]
+
+
+def put_back(builder: TraceBuilder, part: Part, rest: Sequence[Any]) -> None:
+    """Let memory hold what the part left there, and the effect token be its last."""
     for (storage, version), new in zip(part.memory, rest):
-        if new is None:
-            raise Refuse(
-                "a tensor from outside of a function that is differentiated or vectorised is overwritten by one that "
-                "differs from lane to lane or has a tangent", hint="let the function return the new value",
-            )  # fmt: skip
         cell = builder.cells[storage]
         cell.set(builder.lift(new))
         cell.version = version
-    if len(rest) > len(part.memory) and isinstance(part.graph.outputs[-1].type, EffectType):
+    if len(rest) > len(part.memory):
         token: TracedToken = rest[-1]
         builder.token = token._value
-    return results[: part.count]

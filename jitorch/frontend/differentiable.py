@@ -311,13 +311,16 @@ def split(graph: Graph, wrt: Sequence[int], outputs: Sequence[int], backend: str
 
 
 def _stored(joint: Graph, crossing: Iterable[Value]) -> dict[Value, None]:
-    """What is kept for backward to compute ``crossing``: nothing that is cheap or has a size bound on the way."""
+    """What is kept for backward to compute ``crossing``: nothing that is cheap or has a size bound on the way.
+
+    In the place of a view of an input the input itself is kept, which costs nothing.
+    """
     bound = bound_sizes(joint)
     kept: dict[Value, None] = {}
     pending, seen = list(crossing)[::-1], set(crossing)
     while pending:
         value = pending.pop()
-        if value.node is None or not (_is_cheap(value) or has_size(value, bound)):
+        if value.node is None or not (_is_cheap(value) or _shows_input(value) or has_size(value, bound)):
             kept[value] = None
             continue
         pending += [v for v in value.node.operands if v not in seen]
@@ -334,6 +337,14 @@ def _is_cheap(value: Value) -> bool:
         node.op.name in ("constant", "number", "iota", "literal", "broadcast_to", "reshape_to")
         and all(_is_cheap(v) for v in node.operands)
     )
+
+
+def _shows_input(value: Value) -> bool:
+    """Whether a value is all of an input, in another shape."""
+    node = value.node
+    if node is None or node.op.name not in ("broadcast_to", "reshape_to", "transpose_axes"):
+        return node is None
+    return _shows_input(node.operands[0])
 
 
 def _part(joint: Graph, inputs: Sequence[Value], outputs: Sequence[Value], name: str) -> Graph:

@@ -231,7 +231,7 @@ class Tape:
         vjp = op.rules.get("vjp")
         if vjp is None and op.body is not None:
             return op.body(*op.group(operands), **attrs)
-        node = GradNode(op, operands, attrs, vjp or _not_differentiable(op), self.inner)
+        node = self.node(op, operands, attrs, vjp or _not_differentiable(op))
         token = dispatch.enter(self.inner)
         try:
             out = self.inner.apply(op, operands, attrs)
@@ -241,6 +241,10 @@ class Tape:
         if any(isinstance(t, Tensor) for t in outputs):
             node.finish(outputs, self.inner.version)
         return out
+
+    def node(self, op: Op, operands: Sequence[Any], attrs: dict[str, Any], vjp: Callable[..., Any]) -> GradNode:
+        """What keeps a call for its gradient."""
+        return GradNode(op, operands, attrs, vjp, self.inner)
 
     def _requires_grad(self, operands: Sequence[Any]) -> bool:
         found = False

@@ -199,6 +199,16 @@ def steps(batch: Batch, values: Values, attrs: dict[str, Any]) -> tuple[Lanes, .
     return (alike(index),)
 
 
+# -- what is computed again ----------------------------------------------------------------------------------------
+def recomputed(batch: Batch, values: Values, attrs: dict[str, Any]) -> tuple[Lanes, ...]:
+    """The body for all lanes, which is computed again as a whole."""
+    body, inner = attrs["body"], _inside(batch, attrs["body"])
+    flags = flags_of(inner, body, values)
+    results = control.recomputed([v.x for v in values], body=batched_graph(inner, body, values, flags))
+    outs = results if isinstance(results, tuple) else (results,)
+    return _results(outs, control.output_types(body), flags)
+
+
 # -- checks and numbers ------------------------------------------------------------------------------------------
 def check(batch: Batch, values: Values, attrs: dict[str, Any]) -> tuple[Lanes, ...]:
     """What is checked must hold in every lane that takes part."""
@@ -218,5 +228,6 @@ def number_of(batch: Batch, values: Values, attrs: dict[str, Any]) -> tuple[Lane
 
 
 RULES: dict[str, Callable[[Any, Values, dict[str, Any]], tuple[Lanes, ...]]] = {
-    "cond": cond, "while_loop": while_loop, "scan": scan, "steps": steps, "check": check, "number_of": number_of,
+    "cond": cond, "while_loop": while_loop, "scan": scan, "recomputed": recomputed, "steps": steps, "check": check,
+    "number_of": number_of,
 }  # fmt: skip

@@ -117,5 +117,12 @@ def scan_jvp(
     return _paired([*primals, *found[carried:after], *found[after + results - carried :]], results, [*moving, *outputs])
 
 
-RULES = {"cond": cond_jvp, "while_loop": while_jvp, "scan": scan_jvp}
+def recomputed_jvp(tangents: Any, operands: Sequence[Any], *, body: Graph) -> Result:
+    """The rule of `jitorch.ops.control.recomputed`: forward mode keeps nothing."""
+    (given,) = tangents
+    found = run(body, Forward(), [Dual(x, t) for x, t in zip(operands, given)])
+    return tuple(d.primal for d in found), tuple(d.tangent for d in found)
+
+
+RULES = {"cond": cond_jvp, "while_loop": while_jvp, "scan": scan_jvp, "recomputed": recomputed_jvp}
 """By op; `jitorch.frontend.defaults` gives them to `jitorch.ops.control`."""

@@ -17,12 +17,13 @@ from jitorch.errors import AutogradError
 from jitorch.ir.graph import Graph, identity
 from jitorch.ir.op import Op
 from jitorch.ir.types import EFFECT, PYTHON_TYPES, TensorType, Token, Type
+from jitorch.ops.control import evaluate
 from jitorch.ops.create import constant
 from jitorch.ops.structure import broadcast_to
 from jitorch.passes import grad
 from jitorch.passes.clean import cse, dce
 from jitorch.passes.simplify import simplify
-from jitorch.passes.transform import Building, apply, evaluate, run
+from jitorch.passes.transform import Building, apply, run
 
 
 @dataclass(frozen=True, slots=True)

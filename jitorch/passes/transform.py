@@ -24,6 +24,11 @@ class Transform(Protocol):
         ...
 
 
+def apply(self, op: Op, values: Sequence[Any], attrs: dict[str, Any]) -> tuple[Any, ...]:
+        """The results of ``op``; an absent operand is None."""
+        ...
+
+
 class Identity:
     """Values are tensors, numbers and tokens, and ops do what they do."""
 
@@ -51,11 +56,6 @@ def run(graph: Graph, transform: Transform, values: Sequence[Any], stopped: Coll
         finally:
             dispatch.reset_grad_enabled(token)
     return [found[v] for v in graph.outputs]
-
-
-def evaluate(graph: Graph, operands: Sequence[Any]) -> list[Any]:
-    """The outputs of ``graph`` for tensors, numbers and tokens, op by op."""
-    return run(graph, Identity(), operands)
 
 
 class Building:
