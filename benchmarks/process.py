@@ -18,8 +18,12 @@ from pathlib import Path
 from typing import IO, Any
 
 ROOT = Path(__file__).resolve().parents[1]
-# Would make OpenBLAS choose another kernel than the processor's.
-UNSET = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
+# The first two would make OpenBLAS choose another kernel than the processor's; the last makes every process
+# compile the modules of a checkout, as it need not do for installed packages.
+UNSET = (
+    "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME",
+    "PYTHONDONTWRITEBYTECODE",
+)  # fmt: skip
 
 
 class ChildError(Exception):

@@ -32,7 +32,7 @@ from jitorch.frontend.differentiable import GraphFunction
 from jitorch.frontend.explain import explain_entry
 from jitorch.frontend.modes import Modes, disabled, modes
 from jitorch.frontend.modes import disable as disabling
-from jitorch.frontend.python import Path, changed_ints, first_failure, store
+from jitorch.frontend.python import Path, changed_paths, first_failure, store
 from jitorch.frontend.python.recorder import Refuse
 from jitorch.frontend.tensor_recorder import TensorRecorder
 from jitorch.frontend.trace import TraceBuilder, Traced, trace
@@ -150,7 +150,7 @@ class Jitted:
         self.entries: list[Entry] = []
         self._statistics = Statistics()
         self._plan: np.ndarray[Any, Any] | None = None
-        self._dynamic_ints: frozenset[Path] = frozenset()
+        self._dynamic: frozenset[Path] = frozenset()
         self._shapes: dict[Path, list[tuple[Any, ...]]] = {}
         self._reasons: list[str] = []  # why records on the disk were not used
         self._lock = threading.RLock()
@@ -286,7 +286,7 @@ class Jitted:
         registry.get(self._backend())
         cause = self._cause(args, kwargs, now)
         for entry in self.entries:
-            self._dynamic_ints |= changed_ints(entry.traced.staged.guards, args, kwargs)
+            self._dynamic |= changed_paths(entry.traced.staged.guards, args, kwargs)
         traced = self._trace_symbolic(args, kwargs)
         if traced is None or traced.staged.check(args, kwargs) is None:
             # Stand-ins are objects of their own: they do not serve arguments that share memory with something else.
@@ -312,7 +312,7 @@ class Jitted:
     def _trace_once(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Traced:
         name = getattr(self.__jit_wrapped__, "__name__", type(self.__jit_wrapped__).__name__)
         safe = "".join(c if c.isalnum() or c == "_" else "_" for c in name)
-        return trace(self.__jit_wrapped__, args, kwargs, self._dynamic_ints, safe)
+        return trace(self.__jit_wrapped__, args, kwargs, self._dynamic, safe)
 
     def _trace_symbolic(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], pinned: frozenset[int] = frozenset()

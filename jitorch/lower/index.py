@@ -144,11 +144,13 @@ def _merge(
 def _regrouped(digits: Sequence[tuple[Dim, Expr]], sizes: Sequence[Dim]) -> list[Expr] | None:
     """A number in mixed radix, ``(radix, digit)`` outermost first, as digits of the radices ``sizes``.
 
-    None if that cannot be done without dividing more than one of the digits at a time.
+    None if that cannot be done without dividing more than one of the digits at a time, or if there are no elements.
     """
     left = [(n, e) for n, e in digits if isinstance(n, int)]
     wanted = [n for n in sizes if isinstance(n, int)]
     if not left or len(left) != len(digits) or len(wanted) != len(sizes):
+        return None
+    if 0 in wanted or any(n == 0 for n, _ in left):  # nothing that could be divided
         return None
     result: list[Expr] = []
     for size in reversed(wanted):

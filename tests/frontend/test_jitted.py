@@ -432,3 +432,29 @@ def test_a_backward_of_its_own_is_used_inside_and_outside() -> None:
         else:
             outside(x).backward()
         assert x.grad.tolist() == [5.0] * 3
+
+
+def test_stored_objects_have_an_identity() -> None:
+    stored = [jitorch.ones(2), jitorch.full((2,), 2.0)]
+    where = {id(t): i for i, t in enumerate(stored)}
+
+    @jitorch.jit(fullgraph=True)
+    def chosen(x):
+        return sum(x[where[id(t)]] * t for t in stored)
+
+    assert chosen(jitorch.tensor([3.0, 4.0])).tolist() == [11, 11]
+    stored[1] = jitorch.full((2,), 5.0)
+    where[id(stored[1])] = 0
+    assert chosen(jitorch.tensor([3.0, 4.0])).tolist() == [18, 18]
+
+
+def test_an_argument_has_an_identity_until_another_comes() -> None:
+    first = jitorch.ones(2)
+
+    @jitorch.jit
+    def is_first(x):
+        return x * 2 if id(x) == id(first) else x
+
+    assert [is_first(x).tolist() for x in (first, first)] == [[2, 2], [2, 2]]
+    with pytest.warns(RuntimeWarning, match="id\\(\\) of arg0, which is another object from call to call"):
+        assert is_first(jitorch.zeros(2)).tolist() == [0, 0]

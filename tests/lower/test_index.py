@@ -123,3 +123,8 @@ def test_chains_of_reshapes_name_the_same_element(
         assert value(index.flat(), scope) == position
         assert [value(e, scope) for e in index] == [int(n) for n in np.unravel_index(position, order)]
     assert [value(e, scope) for e in index.reshaped(shape)] == [int(n) for n in np.unravel_index(position, shape)]
+
+
+def test_an_empty_shape_is_reshaped() -> None:
+    index = Index((2, 3, 0), [(1, k.Var("a")), (1, k.Var("b")), (1, k.Var("c"))]).reshaped((6, 0)).reshaped((0, 2, 3))
+    assert len(list(index)) == 3

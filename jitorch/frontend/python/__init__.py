@@ -15,7 +15,7 @@ from jitorch.frontend.python.guards import (
     TensorKey as TensorKey,
 )
 from jitorch.frontend.python.guards import (
-    changed_ints as changed_ints,
+    changed_paths as changed_paths,
 )
 from jitorch.frontend.python.guards import (
     first_failure as first_failure,

@@ -130,6 +130,11 @@ def _type(trace: Calls, value: Any, *rest: Any) -> type:
     return _type_of(value)
 
 
+@handles(id)
+def _id(trace: Calls, value: Any) -> int:
+    return trace.identity(value)
+
+
 @handles(isinstance)
 def _isinstance(trace: Calls, value: Any, kinds: Any) -> bool:
     kinds = trace.contents(kinds)

@@ -50,6 +50,12 @@ _HOLDERS = (types.ModuleType, type, type(None))  # what the functions of modules
 _DESCRIPTORS_OF_C = (types.MethodDescriptorType, types.WrapperDescriptorType)
 
 
+def _is_generated(function: types.FunctionType, args: tuple[Any, ...]) -> bool:
+    """Whether it is a method that `dataclasses` wrote."""
+    is_code = function.__code__.co_filename == _GENERATED and function.__name__.startswith("__")
+    return is_code and bool(args) and dataclasses.is_dataclass(type(args[0]))
+
+
 def handles(*functions: Any) -> Callable[[Handler], Handler]:
     """Register a handler ``handler(trace, *args, **kwargs)`` for calls of these functions or classes."""
 
@@ -137,7 +143,7 @@ class Calls(Operators):
             return self.call_library(function, args, kwargs)
         if pure.effect(function) is not None or pure.is_pure(function):
             return self.call_pure(function, args, kwargs)
-        if function.__code__.co_filename == _GENERATED:
+        if _is_generated(function, args):
             return self._call_generated(function, args, kwargs)
         return self._ran(self._prepare(function)(*self._with_defaults(function, args, kwargs), **kwargs))
 
@@ -198,9 +204,7 @@ class Calls(Operators):
 
     def _call_generated(self, function: types.FunctionType, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Methods that `dataclasses` writes."""
-        instance: Any = args[0] if args else None
-        if not dataclasses.is_dataclass(type(instance)):
-            self.refuse(f"{function.__qualname__} has no source")
+        instance: Any = args[0]
         if function.__name__ == "__init__":
             return self._fill_dataclass(instance, args[1:], kwargs)
         names = [f.name for f in dataclasses.fields(instance) if f.compare]

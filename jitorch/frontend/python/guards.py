@@ -143,17 +143,20 @@ def first_failure(
     return Failure(guard, _actual(guard, args, kwargs, tensor_key))
 
 
-def changed_ints(guards: Sequence[Guard], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> frozenset[Path]:
-    """The paths whose int was a constant of the trace and now is another int: candidates for ``dynamic``."""
+def changed_paths(guards: Sequence[Guard], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> frozenset[Path]:
+    """Where a constant of the trace now is another int, or another object: candidates for ``dynamic``."""
     changed: set[Path] = set()
     for guard in guards:
-        if guard.kind != "eq" or guard.path.kind in ("op", "const"):
+        if guard.kind not in ("eq", "is") or guard.path.kind in ("op", "const"):
             continue
         try:
             value = paths.evaluate(guard.path, args, kwargs)
         except _LOOKUP_EXCEPTIONS:
             continue
-        changed.update(_changed(guard.path, guard.expected, value))
+        if guard.kind == "eq":
+            changed.update(_changed(guard.path, guard.expected, value))
+        elif value is not guard.expected:
+            changed.add(guard.path)
     return frozenset(changed)
 
 

@@ -92,6 +92,14 @@ class Path:
     def is_constant(self) -> bool:
         return self.kind == "const"
 
+    @property
+    def is_of_argument(self) -> bool:
+        """Whether it is an argument, or leads there from one."""
+        root = self
+        while isinstance(root.base, Path):
+            root = root.base
+        return root.kind in ("arg", "kwarg")
+
 
 def _same_operands(a: tuple[Any, ...], b: tuple[Any, ...]) -> bool:
     # 1, 1.0 and True are equal, but expressions of them are not the same.

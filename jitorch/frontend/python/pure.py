@@ -52,7 +52,6 @@ EFFECTS: dict[str, str] = {
     "exec": "exec() runs code that is not known",
     "eval": "eval() runs code that is not known",
     "compile": "compile() makes code that is not known",
-    "id": "id() differs from call to call",
     "hash": "hash() of an object differs from call to call",
     "breakpoint": "breakpoint() stops the program",
     "__import__": "__import__() may run a module",

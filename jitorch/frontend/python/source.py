@@ -1,7 +1,7 @@
 """Function -> syntax tree, by an index of the file; a file that changed since is detected.
 
 The tree is taken only if compiling it again gives the very byte code of the function, so the source
-on disk is what runs.
+on disk is what runs.  What `eval` and `exec` made without a file is read from its byte code, under the same condition.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import types
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+
+from jitorch.frontend.python.decompile import Unknown, decompile
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
@@ -55,6 +57,8 @@ _files: dict[str, _File] = {}
 def find(code: types.CodeType) -> Source:
     """The source of the function whose code this is.  Raises `NoSource`."""
     name = code.co_filename
+    if not linecache.getlines(name):
+        return _from_bytecode(code)
     found = _search(_read(name), code)
     if found is None:
         # The file may be a notebook cell or a reloaded module that was indexed in an earlier state.
@@ -66,10 +70,27 @@ def find(code: types.CodeType) -> Source:
     return found
 
 
+def _from_bytecode(code: types.CodeType) -> Source:
+    try:
+        arguments, body = decompile(code)
+    except Unknown as unknown:
+        raise NoSource(f"no source file {code.co_filename}, and its byte code is not plain") from unknown
+    node: FunctionNode
+    if code.co_name != "<lambda>":
+        node = function_definition(code.co_name, arguments, body)
+    elif len(body) == 1 and isinstance(body[0], ast.Return) and body[0].value is not None:
+        node = ast.Lambda(arguments, body[0].value)
+    else:
+        raise NoSource(f"no source file {code.co_filename}, and its byte code is not plain")
+    node.lineno, node.col_offset = code.co_firstlineno, 0
+    found = Source(ast.fix_missing_locations(node), None)
+    if not _compiles_to(found, code, ()):
+        raise NoSource(f"no source file {code.co_filename}, and its byte code is not plain")
+    return found
+
+
 def _read(name: str) -> _File:
     lines = linecache.getlines(name)
-    if not lines:
-        raise NoSource(f"no source file {name}")
     known = _files.get(name)
     if known is not None and known.lines is lines:
         return known

@@ -50,7 +50,7 @@ def stage(
     """Run ``function(*args, **kwargs)`` once, with ``recorder`` recording what is done to tensors.
 
     No object that exists outside changes.  ``dynamic`` are the paths of ints that are run-time
-    scalars (see `guards.changed_ints`).  A refusal is returned, with the guards read before it; an
+    scalars (see `guards.changed_paths`).  A refusal is returned, with the guards read before it; an
     exception of the user's code is raised, and what it wrote before is dropped.
     """
     start = time.perf_counter()

@@ -150,6 +150,16 @@ class State(ABC):
             return None
         return self.remember(value, paths.const(value))
 
+    def identity(self, value: Any) -> int:
+        """``id(value)`` of a stored object, which must be the same one at each call."""
+        path = None if isinstance(value, RuntimeScalar) else self.path_of(value)
+        if path is None:
+            self.refuse("id() of what the function computes or makes differs from call to call")
+        if path.is_of_argument and path in self._dynamic:
+            self.refuse(f"id() of {path}, which is another object from call to call")
+        self.guard(path, "is", value)
+        return id(value)
+
     def remember(self, value: Any, path: Path) -> Path:
         """From now on the stored object ``value`` is found at ``path``."""
         self._origins[id(value)] = path

@@ -11,7 +11,7 @@ from jitorch.frontend.python.guards import (
     FunctionKey,
     Guard,
     TensorKey,
-    changed_ints,
+    changed_paths,
     compile_guards,
     first_failure,
 )
@@ -158,9 +158,12 @@ def test_the_first_failure_is_named() -> None:
     assert first_failure(guards, (3, 4), {}, KEY) is None
 
 
-def test_changed_ints() -> None:
+def test_changed_paths() -> None:
     guards = [Guard(A, "eq", 3), Guard(B, "eq", (1, ("a", 2))), Guard(paths.arg(2), "eq", True)]
-    assert changed_ints(guards, (3, (1, ("a", 2)), True), {}) == frozenset()
-    assert changed_ints(guards, (4, (1, ("b", 5)), False), {}) == {A, paths.item(paths.item(B, 1), 1)}
-    assert changed_ints(guards, (4.0, (1,), 7), {}) == frozenset()
-    assert changed_ints(guards, (), {}) == frozenset()
+    assert changed_paths(guards, (3, (1, ("a", 2)), True), {}) == frozenset()
+    assert changed_paths(guards, (4, (1, ("b", 5)), False), {}) == {A, paths.item(paths.item(B, 1), 1)}
+    assert changed_paths(guards, (4.0, (1,), 7), {}) == frozenset()
+    assert changed_paths(guards, (), {}) == frozenset()
+    one = object()
+    assert changed_paths([Guard(A, "is", one)], (one,), {}) == frozenset()
+    assert changed_paths([Guard(A, "is", one)], (object(),), {}) == {A}

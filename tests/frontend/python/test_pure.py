@@ -34,7 +34,6 @@ def test_pure(function: Any) -> None:
         (os.getcwd, "os.getcwd"),
         (logging.info, "logging.info"),
         (warnings.warn, "warnings.warn"),
-        (id, "id()"),
     ],
 )
 def test_effects_say_why(function: Any, word: str) -> None:

@@ -20,7 +20,7 @@ from jitorch.frontend.python import (
     Staged,
     TensorKey,
     Trace,
-    changed_ints,
+    changed_paths,
     first_failure,
     stage,
 )
@@ -375,7 +375,7 @@ class Jitted:
             if inputs is not None:
                 return self.replay(entry, inputs, args, kwargs)
         for entry in self.entries:
-            self.dynamic |= changed_ints(entry.staged.guards, args, kwargs)
+            self.dynamic |= changed_paths(entry.staged.guards, args, kwargs)
         key = TensorKey(lambda t: t.key, "key")
         self.failures.append([first_failure(e.staged.guards, args, kwargs, key) for e in self.entries])
         entry = self.trace(args, kwargs)
