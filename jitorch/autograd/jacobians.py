@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from jitorch.autograd.transforms import Function, Pullback, chosen, jvp, named, one_of_many, parted, tensors_of
+from jitorch.autograd.transforms import Function, Pullback, chosen, jvp, named, one_of_many, tensors_of
 from jitorch.autograd.vmap import vmap
-from jitorch.errors import ArgumentError
 from jitorch.frontend.pytree import unflatten
-from jitorch.ops.arrange import cat
-from jitorch.ops.create import constant, iota
-from jitorch.ops.structure import broadcast_to, cast, reshape_to, slice_axes
+from jitorch.ops.create import iota
+from jitorch.ops.structure import cast, reshape_to, slice_axes
 from jitorch.tensor import Tensor
 
 
@@ -81,7 +79,7 @@ def jacfwd(
         kept: list[Any] = []
 
         def push(*tangents: Tensor) -> Any:
-            output, tangent, *aux = jvp(of, given, unflatten(tangents, structure), has_aux=has_aux)
+            _, tangent, *aux = jvp(of, given, unflatten(tangents, structure), has_aux=has_aux)
             flat, output_structure = tensors_of("jacfwd: what the function gives", tangent)
             kept[:] = [output_structure, len(flat)]
             return (tuple(flat), tuple(aux))

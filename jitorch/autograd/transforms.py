@@ -11,7 +11,6 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from jitorch.autograd.grad_mode import enable_grad
 from jitorch.errors import ArgumentError, AutogradError, ShapeError
 from jitorch.frontend import closing, levels
 from jitorch.frontend.pytree import flatten, map_tree, unflatten
@@ -66,7 +65,9 @@ def parted(name: str, result: Any, has_aux: bool) -> tuple[Any, Any]:
         return result, None
     if not isinstance(result, tuple) or len(result) != 2:
         raise ArgumentError(
-            f"{name}: with has_aux the function gives two things", expected="(output, aux)", actual=type(result).__name__
+            f"{name}: with has_aux the function gives two things",
+            expected="(output, aux)",
+            actual=type(result).__name__,
         )
     return result
 
@@ -225,7 +226,9 @@ def jvp(func: Function, primals: Any, tangents: Any, *, strict: bool = False, ha
     given, structure = tensors_of("jvp: the primals", primals)
     along, other = tensors_of("jvp: the tangents", tangents)
     if structure != other:
-        raise ArgumentError("jvp: the tangents have another structure than the primals", expected=structure, actual=other)
+        raise ArgumentError(
+            "jvp: the tangents have another structure than the primals", expected=structure, actual=other
+        )
     for x, t in zip(given, along):
         if x.type != t.type:
             raise ShapeError("jvp: a tangent has the type of its primal", expected=x.type, actual=t.type)

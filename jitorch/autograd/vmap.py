@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from jitorch.ir.types import TensorType
 from jitorch.ops.arrange import cat
 from jitorch.ops.batching import move_axis
 from jitorch.ops.structure import slice_axes
-from jitorch.passes.lanes import Lanes, alike, lead
+from jitorch.passes.lanes import Lanes, lead
 from jitorch.tensor import Tensor
 
 _RANDOMNESS = ("error", "different", "same")
@@ -130,9 +130,7 @@ def _joined(parts: Sequence[Lanes]) -> Lanes:
     return Lanes(cat([p.x for p in parts], 0), True, first.type) if first.is_batched else first
 
 
-def _computed(
-    func: Function, inputs: Inputs, kwargs: dict[str, Any], randomness: str
-) -> tuple[list[Lanes], Any]:
+def _computed(func: Function, inputs: Inputs, kwargs: dict[str, Any], randomness: str) -> tuple[list[Lanes], Any]:
     """The results of all lanes, and their structure."""
     structures: list[Any] = []
 

@@ -38,7 +38,9 @@ class Level(Memory):
     def __init__(self) -> None:
         super().__init__()
         self.cells = WeakKeyDictionary()
-        self.shown: WeakKeyDictionary[Any, Tensor] = WeakKeyDictionary()  # tensors of outside, by their stand-in's memory
+        self.shown: WeakKeyDictionary[Any, Tensor] = (
+            WeakKeyDictionary()
+        )  # tensors of outside, by their stand-in's memory
         self.outer = dispatch.entered()
 
     @contextmanager
@@ -63,7 +65,9 @@ class Level(Memory):
         """
 
     @abstractmethod
-    def run(self, function: Callable[[Sequence[Any]], list[Any]], values: Sequence[Any], types: Sequence[Any]) -> list[Any]:
+    def run(
+        self, function: Callable[[Sequence[Any]], list[Any]], values: Sequence[Any], types: Sequence[Any]
+    ) -> list[Any]:
         """The results, of these types, of a graph that `transformed` gave, as tensors of this level."""
 
     @abstractmethod
@@ -228,7 +232,7 @@ class BatchLevel(Level):
     def refuse_write(self, target: Tensor) -> UserError:
         return VmapError(
             "vmap: a tensor from outside of the function is overwritten by one that differs from lane to lane",
-            actual=target.type, hint="make it an argument of the vmapped function, or let the function return the value",
+            actual=target.type, hint="make it an argument of the function, or let the function return the value",
         )  # fmt: skip
 
     def concretize(self, value: Any, why: str) -> Any:

@@ -140,7 +140,9 @@ def _(size, batched, input, *, dim, keepdim):
     axes = axes_of("logsumexp", dim, input.ndim - 1)
     if axes:
         return logsumexp(input, tuple(a + 1 for a in axes), keepdim)
-    return reshape_to(logsumexp(reshape_to(input, shape=(size, *input.shape[1:], 1)), -1), shape=(size, *input.shape[1:]))
+    return reshape_to(
+        logsumexp(reshape_to(input, shape=(size, *input.shape[1:], 1)), -1), shape=(size, *input.shape[1:])
+    )
 
 
 @logsumexp.samples

@@ -82,10 +82,9 @@ def while_loop(batch: Batch, values: Values, attrs: dict[str, Any]) -> tuple[Lan
     flags, types = [v.is_batched for v in state], [v.type for v in state]
     if differs:
         return _results(_until_all_are_done(batch, outer, state, fixed, test, body), types, flags)
-    graphs = [
-        batched_graph(batch, test, [*state, *fixed], [False]), batched_graph(batch, body, [*state, *fixed], flags)
-    ]  # fmt: skip
-    results = control.run_while([v.x for v in (*state, *fixed)], *graphs, constants)
+    new_test = batched_graph(batch, test, [*state, *fixed], [False])
+    new_body = batched_graph(batch, body, [*state, *fixed], flags)
+    results = control.run_while([v.x for v in (*state, *fixed)], new_test, new_body, constants)
     return _results(results, types, flags)
 
 

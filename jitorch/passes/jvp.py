@@ -175,4 +175,3 @@ def jvp(graph: Graph, wrt: Sequence[int], outputs: Sequence[int]) -> Graph:
         result = building.finish([*(d.primal for d in found), *pushed])
     dce(result)
     return result
-

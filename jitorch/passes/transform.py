@@ -24,18 +24,6 @@ class Transform(Protocol):
         ...
 
 
-def apply(self, op: Op, values: Sequence[Any], attrs: dict[str, Any]) -> tuple[Any, ...]:
-        """The results of ``op``; an absent operand is None."""
-        ...
-
-
-class Identity:
-    """Values are tensors, numbers and tokens, and ops do what they do."""
-
-    def apply(self, op: Op, values: Sequence[Any], attrs: dict[str, Any]) -> tuple[Any, ...]:
-        return apply(op, values, attrs)
-
-
 def apply(op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> tuple[Any, ...]:
     """Run ``op`` by the interpreter in force; always gives a tuple."""
     # Each node has inner graphs of its own: passes change them in place.

@@ -3,8 +3,8 @@
 An op on lanes is computed by its ``batch`` rule; elementwise ops by aligning the axes of their operands; composites by
 their body.  Where there is no rule, a `scan` over the lanes is always right.
 
-A branch whose predicate differs from lane to lane computes both sides and selects; such a loop runs until it is over for
-all lanes, and those that are done keep their values (see `jitorch.passes.control_batch`).
+A branch whose predicate differs from lane to lane computes both sides and selects; such a loop runs until it is over
+for all lanes, and those that are done keep their values (see `jitorch.passes.control_batch`).
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from jitorch.ir.types import EffectType, ScalarType, TensorType, Type
 from jitorch.ops import control
 from jitorch.passes.clean import dce
 from jitorch.passes.control_batch import RULES
+from jitorch.passes.jvp import type_of
 from jitorch.passes.lanes import Lanes, alike, batched_graph, flags_of, lead
 from jitorch.passes.transform import apply, run
 
@@ -99,8 +100,7 @@ class Batching:
         def step(*operands: Any) -> Any:
             given = iter([operands[order.index(i)] for i in range(len(order))])
             flat = [None if t is None else next(given) for t in types]
-            numbers = [control.number_of(x) if isinstance(t, ScalarType) and isinstance(x.type, TensorType) else x
-                       for x, t in zip(flat, types)]  # fmt: skip
+            numbers = [_as_number(x, t) for x, t in zip(flat, types)]
             return apply(op, numbers, attrs)
 
         rows = [present[i] for i in order if present[i].is_batched]
@@ -109,9 +109,7 @@ class Batching:
         body = graph_of(step, [*row_types, *(alike(x).type for x in fixed)], op.name)
         return control.run_scan([], [v.x for v in rows], fixed, body, self.size)
 
-    def _draw(
-        self, op: Op, draw: Any, values: Sequence[Lanes | None], attrs: dict[str, Any]
-    ) -> tuple[Lanes, ...]:
+    def _draw(self, op: Op, draw: Any, values: Sequence[Lanes | None], attrs: dict[str, Any]) -> tuple[Lanes, ...]:
         if self.randomness == "error":
             raise VmapError(
                 f"vmap: {op.name} draws random values",
@@ -121,6 +119,11 @@ class Batching:
         (out,) = infer(op, types, attrs)
         x, is_batched = draw(self.size, *op.group([None if v is None else v.x for v in values]), **attrs)
         return (Lanes(x, is_batched, out),)
+
+
+def _as_number(x: Any, type_: Type | None) -> Any:
+    """A row that is a number, as one."""
+    return control.number_of(x) if isinstance(type_, ScalarType) and isinstance(type_of(x), TensorType) else x
 
 
 # -- composites that are pointwise -------------------------------------------------------------------------------

@@ -24,7 +24,9 @@ H = 1e-6
 
 def floats(values: Any) -> list[int]:
     """Which values of a graph are float64 tensors."""
-    return [i for i, v in enumerate(values) if getattr(v.type, "shape", None) is not None and v.type.dtype.name == "float64"]
+    return [
+        i for i, v in enumerate(values) if getattr(v.type, "shape", None) is not None and v.type.dtype.name == "float64"
+    ]
 
 
 def moved(inputs: list[Any], wrt: list[int], tangents: list[Any], by: float) -> list[Any]:
@@ -72,7 +74,9 @@ def test_every_op_has_tangents_of_first_and_second_order(op: Any, sample: Any) -
 def test_control_flow_of_any_order(make: Any) -> None:
     graph = make()
     rng = np.random.default_rng(0)
-    inputs = [rng.uniform(0.5, 1.5, v.type.shape) if i in floats(graph.inputs) else 3 for i, v in enumerate(graph.inputs)]
+    inputs = [
+        rng.uniform(0.5, 1.5, v.type.shape) if i in floats(graph.inputs) else 3 for i, v in enumerate(graph.inputs)
+    ]
     forward = check(graph, inputs)
     assert sum(n.op.name in control.CONTROL for n in forward.nodes) == sum(
         n.op.name in control.CONTROL for n in graph.nodes

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jitorch.dtypes import int64
 from jitorch.builder import graph_of
+from jitorch.dtypes import int64
 from jitorch.errors import CheckFailed, UnsupportedError, VmapError
 from jitorch.ir.graph import Graph
 from jitorch.ir.interpret import interpret
@@ -96,7 +96,10 @@ def test_the_others_are_not_computed_lane_by_lane() -> None:
     missing = [
         name
         for name, op in OPS.items()
-        if op.kind == "primitive" and op.operands and "batch" not in op.rules and op.lowering not in ("control", "effect")
+        if op.kind == "primitive"
+        and op.operands
+        and "batch" not in op.rules
+        and op.lowering not in ("control", "effect")
     ]
     assert set(missing) <= SCANNED | {"number_of"}
 
