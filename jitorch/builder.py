@@ -95,8 +95,8 @@ class Memory(ABC):
             tensor._root = tensor if tensor._root is None else tensor._root
             tensor._steps = (*tensor._steps, (OPS["detach"], {}))
 
-    def call(self, function: Callable[..., Any], *args: Any) -> Any:
-        return function(*args)
+    def call(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
 
     def get_grad(self, tensor: Tensor) -> Tensor | None:
         return tensor._grad

@@ -26,7 +26,7 @@ Function = Callable[..., Any]
 
 def call(function: Function, args: Sequence[Any], kwargs: dict[str, Any] | None = None) -> Any:
     """Call a user's function: a trace runs it like the rest of the user's code."""
-    return dispatch.current().call(functools.partial(function, **kwargs) if kwargs else function, *args)
+    return dispatch.current().call(function, *args, **(kwargs or {}))
 
 
 def named(function: Function, wrapper: Function) -> Function:

@@ -157,7 +157,7 @@ class GraphFunction:
             graph.writes = ()
             differentiable = [i for i, v in enumerate(graph.outputs) if is_float(v.type)]
             found = self._transformed[key] = GraphFunction(graph, differentiable, self.backend)
-        results = level.run(found, values, [v.type for v in self.graph.outputs])
+        results = level.call_transformed(found, values, [v.type for v in self.graph.outputs])
         for i, o in self.graph.writes:
             inputs[i]._replace(results[o])
         written = {o for _, o in self.graph.writes}

@@ -143,8 +143,8 @@ class Eager:
     def alter(self, tensor: Tensor, what: str) -> None:
         return
 
-    def call(self, function: Any, *args: Any) -> Any:
-        return function(*args)
+    def call(self, function: Any, *args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
 
     def get_grad(self, tensor: Tensor) -> Tensor | None:
         return tensor._grad

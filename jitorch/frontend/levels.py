@@ -61,11 +61,11 @@ class Level(Memory):
     def transformed(self, graph: Graph, values: Sequence[Any]) -> tuple[Any, Callable[[], Graph]]:
         """What ``graph`` is for such ``values``, and a key that says which ``values`` are such.
 
-        `run` knows what the new graph takes and gives.
+        `call_transformed` knows what the new graph takes and gives.
         """
 
     @abstractmethod
-    def run(
+    def call_transformed(
         self, function: Callable[[Sequence[Any]], list[Any]], values: Sequence[Any], types: Sequence[Any]
     ) -> list[Any]:
         """The results, of these types, of a graph that `transformed` gave, as tensors of this level."""
@@ -185,7 +185,7 @@ class ForwardLevel(Level):
 
         return ("jvp", wrt), make
 
-    def run(self, function: Any, values: Sequence[Dual], types: Sequence[Any]) -> list[Any]:
+    def call_transformed(self, function: Any, values: Sequence[Dual], types: Sequence[Any]) -> list[Any]:
         with self.outside():
             results = function([*(v.primal for v in values), *(v.tangent for v in values if v.tangent is not None)])
         tangents = iter(results[len(types) :])
@@ -221,7 +221,7 @@ class BatchLevel(Level):
         written = [o for _, o in graph.writes]
         return ("vmap", flags, size, randomness), lambda: vmap(graph, flags, size, randomness, written)
 
-    def run(self, function: Any, values: Sequence[Lanes], types: Sequence[Any]) -> list[Any]:
+    def call_transformed(self, function: Any, values: Sequence[Lanes], types: Sequence[Any]) -> list[Any]:
         with self.outside():
             results = function([v.x for v in values])
         return [self.wrap(_lanes_like(x, t)) for x, t in zip(results, types)]

@@ -9,7 +9,6 @@ compiled function the part is one op, `jitorch.ops.control.recomputed`.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
@@ -55,7 +54,7 @@ def checkpoint(
         return _staged(builder, function, args, kwargs)
     tape: Any = dispatch.current()
     if not dispatch.is_grad_enabled() or not isinstance(tape, Tape):
-        return dispatch.current().call(functools.partial(function, **kwargs), *args)
+        return dispatch.current().call(function, *args, **kwargs)
     first, again = context_fn()
     frame = Frame(function, args, kwargs, tape.inner, again, preserve_rng_state)
     with first, dispatch.interpreting(Forgetting(frame)):
@@ -191,9 +190,7 @@ def _staged(builder: Any, function: Callable[..., Any], args: Sequence[Any], kwa
     def part_of(tensors: list[Tensor]) -> list[Tensor]:
         rest = iter(tensors)
         positional, named = unflatten([next(rest) if isinstance(x, Tensor) else x for x in leaves], structure)
-        results, result_structure = flatten(
-            dispatch.current().call(functools.partial(function, **named) if named else function, *positional)
-        )
+        results, result_structure = flatten(dispatch.current().call(function, *positional, **named))
         made[:] = [results, result_structure]
         return [x for x in results if isinstance(x, Tensor)]
 
