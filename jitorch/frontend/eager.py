@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from jitorch.errors import AutogradError, CompilerBug, ShapeError
+from jitorch.errors import AutogradError, CompilerBug, ShapeError, UnsupportedError
 from jitorch.ir.op import Op
 from jitorch.ir.types import EFFECT, PYTHON_TYPES, EffectType, ScalarType, Token, Type
 from jitorch.tensor import Storage, Tensor
@@ -114,7 +114,10 @@ class Eager:
         if array is None:
             if isinstance(tensor, StaleTensor):
                 raise stale_error(tensor)
-            raise CompilerBug("a tensor of a trace that is over has no data", actual=tensor.type)
+            raise UnsupportedError(
+                "a tensor of a trace, or of a transformed function, that is over has no data", actual=tensor.type,
+                hint="let the function return it",
+            )  # fmt: skip
         return array
 
     def from_array(self, array: np.ndarray[Any, Any]) -> Tensor:

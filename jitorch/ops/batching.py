@@ -16,7 +16,6 @@ from jitorch.ops.create import constant
 from jitorch.ops.registry import OPS
 from jitorch.ops.structure import (
     broadcast_to,
-    cast,
     concatenate,
     copy,
     flip_axes,
@@ -100,11 +99,6 @@ def register(rule: Callable[..., Rule], *ops: Any, names: Sequence[str] = ()) ->
 register(leading, copy, overwritten, stop_gradient)
 register(shifting, reduce_sum, flip_axes, names=("axes",))
 register(shifting, concatenate, names=("axis",))
-
-
-@cast.batch
-def _(size, batched, x, *, dtype, number):
-    return cast(x, dtype=dtype)
 
 
 @broadcast_to.batch

@@ -226,7 +226,16 @@ def number_of(batch: Batch, values: Values, attrs: dict[str, Any]) -> tuple[Lane
     return (Lanes(x.x, True, found),) if x.is_batched else (alike(control.number_of(x.x)),)
 
 
+def cast(batch: Batch, values: Values, attrs: dict[str, Any]) -> tuple[Lanes, ...]:
+    """A number a lane stays a tensor in another dtype."""
+    (x,) = values
+    (found,) = [OPS["cast"].rules["type"](x.type, **attrs)]
+    if x.is_batched:
+        return (Lanes(OPS["cast"](x.x, dtype=attrs["dtype"]), True, found),)
+    return (alike(OPS["cast"](x.x, **attrs)),)
+
+
 RULES: dict[str, Callable[[Any, Values, dict[str, Any]], tuple[Lanes, ...]]] = {
     "cond": cond, "while_loop": while_loop, "scan": scan, "recomputed": recomputed, "steps": steps, "check": check,
-    "number_of": number_of,
+    "number_of": number_of, "cast": cast,
 }  # fmt: skip

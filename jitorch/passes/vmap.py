@@ -50,13 +50,14 @@ class Batching:
         return alike(x)
 
     def apply(self, op: Op, values: Sequence[Lanes | None], attrs: dict[str, Any]) -> tuple[Lanes, ...]:
+        differs = any(v is not None and v.is_batched for v in values)
         rule = RULES.get(op.name)
-        if rule is not None and (self.mask is not None or any(v is not None and v.is_batched for v in values)):
+        if rule is not None and (differs or self.mask is not None or attrs.get("length") in self.ragged):
             return rule(self, values, attrs)
         draw = op.rules.get("draw")
-        if draw is not None and self.randomness != "same" and not any(v is not None and v.is_batched for v in values):
+        if draw is not None and self.randomness != "same" and not differs:
             return self._draw(op, draw, values, attrs)
-        if not any(v is not None and v.is_batched for v in values):
+        if not differs:
             return tuple(map(alike, apply(op, [None if v is None else v.x for v in values], attrs)))
         types = tuple(None if v is None else v.type for v in values)
         outs = infer(op, types, attrs)

@@ -101,7 +101,7 @@ def test_the_others_are_not_computed_lane_by_lane() -> None:
         and "batch" not in op.rules
         and op.lowering not in ("control", "effect")
     ]
-    assert set(missing) <= SCANNED | {"number_of"}
+    assert set(missing) <= SCANNED | {"number_of", "cast"}
 
 
 @pytest.mark.parametrize("make", [recurrence, counted, newton, branch])
@@ -151,6 +151,14 @@ def test_the_gradient_of_a_loop_with_another_number_of_turns_in_each_lane() -> N
     check(reverse, inputs, [True, False, False])
     second = vjp(reverse, [0, 1], [0, 1])
     check(second, [*inputs, np.array([0.3, 0.4]), np.array([-1.0, 2.0])], [True, True, False, False, False], 1e-9, 1e-9)
+
+
+def test_the_gradient_of_a_loop_that_needs_no_values() -> None:
+    test = graph_of(lambda x: x.sum() < 10, [f64(2)], "test")
+    turn = graph_of(lambda x: x * 2.0, [f64(2)], "turn")
+    graph = graph_of(lambda x: control.run_while([x], test, turn)[0], [f64(2)], "main")
+    for batched in ([True, False], [True, True]):
+        check(vjp(graph, [0], [0]), [np.array([3.0, 1.5]), np.array([1.0, 2.0])], batched)
 
 
 def test_a_branch_of_each_lanes_own_is_a_selection() -> None:
