@@ -38,9 +38,8 @@ class Level(Memory):
     def __init__(self) -> None:
         super().__init__()
         self.cells = WeakKeyDictionary()
-        self.shown: WeakKeyDictionary[Any, Tensor] = (
-            WeakKeyDictionary()
-        )  # tensors of outside, by their stand-in's memory
+        # Tensors of outside, by the memory of what stands for them here.
+        self.shown: WeakKeyDictionary[Any, Tensor] = WeakKeyDictionary()
         self.outer = dispatch.entered()
 
     @contextmanager
