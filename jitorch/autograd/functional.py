@@ -148,7 +148,8 @@ def hessian(
     ``vectorize`` and ``outer_jacobian_strategy`` are `jacobian`'s, of the gradient.
     """
 
-    def gradient(*arguments: Tensor) -> Any:
+    def gradient(*given: Tensor) -> Any:
+        arguments = _fresh(given, True)
         output = _scalar(func(*arguments), "hessian")
         found = _pulled(output, arguments, [constant(value=1, dtype=output.dtype).reshape(output.shape)], True, strict)
         return _like(found, inputs)

@@ -11,6 +11,7 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from jitorch.dtypes import Category
 from jitorch.errors import ArgumentError, AutogradError, ShapeError
 from jitorch.frontend import closing, levels
 from jitorch.frontend.pytree import flatten, map_tree, unflatten
@@ -94,7 +95,7 @@ class Pullback:
         given, self.structure = tensors_of(f"{name}: the arguments", tuple(primals))
         token = dispatch.set_grad_enabled_flag(True)
         try:
-            self.inputs = [copy(t) if t.requires_grad else copy(t).requires_grad_() for t in given]
+            self.inputs = [_start(name, t) for t in given]
             result = function(*unflatten(self.inputs, self.structure))
         finally:
             dispatch.reset_grad_enabled(token)
@@ -140,6 +141,15 @@ class Pullback:
                 actual=structure,
             )  # fmt: skip
         return unflatten(self.pull(flat), self.structure)
+
+
+def _start(name: str, t: Tensor) -> Tensor:
+    """What the function gets for ``t``: the end of the history that is looked at, or a step of a longer one."""
+    if t.dtype.category < Category.FLOAT:
+        raise AutogradError(f"{name}: only floating point and complex tensors have gradients", actual=t.type)
+    own = copy(t)
+    own._requires_grad = own._node is None
+    return own
 
 
 def _reaches_others(outputs: Sequence[Tensor], inputs: Sequence[Tensor]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch.autograd.forward_ad as theirs
 
 import jitorch
 from jitorch.autograd import forward_ad as ours
-from jitorch.errors import AutogradError, ShapeError, StagingError
+from jitorch.errors import AutogradError, ShapeError, UnsupportedError
 
 X = np.array([0.5, -1.0, 2.0])
 
@@ -27,7 +28,10 @@ def tangents(lib: Any, ad: Any) -> list[Any]:
 
 
 def test_as_in_pytorch() -> None:
-    for a, b in zip(tangents(jitorch, ours), tangents(torch, theirs)):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # PyTorch warns of how it does it
+        expected = tangents(torch, theirs)
+    for a, b in zip(tangents(jitorch, ours), expected):
         np.testing.assert_allclose(a, b)
 
 
@@ -57,5 +61,5 @@ def test_not_in_a_compiled_function() -> None:
         with ours.dual_level():
             return ours.unpack_dual(ours.make_dual(x, x) * 2).tangent
 
-    with pytest.raises(StagingError):
+    with pytest.raises(UnsupportedError, match="compiled function"):
         jitorch.jit(whole, fullgraph=True)(jitorch.tensor(X))

@@ -138,6 +138,21 @@ def test_results_have_a_history_only_where_somebody_may_ask_for_it() -> None:
     assert not func.linearize(lambda x: x * x, x)[1](x).requires_grad
 
 
+def test_gradients_of_parameters_go_through_a_gradient_in_a_compiled_function() -> None:
+    w = t(X).requires_grad_()
+
+    def penalty(x: Any) -> Any:
+        return (func.grad(lambda x: ((w * x).tanh() * x).sum())(x) ** 2).sum()
+
+    penalty(t(X)).backward()
+    expected, w.grad = w.grad.numpy().copy(), None
+    compiled = jitorch.jit(penalty, fullgraph=True)
+    compiled(t(X)).backward()
+    np.testing.assert_allclose(w.grad.numpy(), expected)
+    (first,) = jitorch.autograd.grad(compiled(t(X)), w, create_graph=True)
+    assert jitorch.autograd.grad(first.sum(), w)[0].shape == w.shape
+
+
 def test_writes_inside_are_differentiated() -> None:
     def filled(x: Any) -> Any:
         y = x * 1
@@ -178,6 +193,7 @@ def test_python_may_decide_by_a_primal() -> None:
         (lambda: func.grad(lambda x: x * 2)(t(X)), ShapeError, "a tensor without axes"),
         (lambda: func.grad(lambda x: (x, x))(t(1.0)), ArgumentError, "must give one tensor"),
         (lambda: func.grad(lambda x: x)(3.0), ArgumentError, "must be tensors"),
+        (lambda: func.grad(lambda x: x)(jitorch.tensor(3)), AutogradError, "only floating point"),
         (lambda: func.grad(lambda x: x, argnums=1)(t(1.0)), ArgumentError, "argnums names no argument"),
         (lambda: func.grad(lambda x, y: x, argnums=(0, -2))(t(1.0), t(1.0)), ArgumentError, "each once"),
         (lambda: func.grad(lambda x: x, has_aux=True)(t(1.0)), ArgumentError, "gives two things"),
@@ -189,7 +205,7 @@ def test_python_may_decide_by_a_primal() -> None:
         (lambda: func.vjp(lambda x: 3, t(X)), ArgumentError, "must give tensors"),
         (lambda: func.linearize(lambda x: x, t(X))[1](t(X), t(X)), ArgumentError, "another structure"),
     ],
-    ids=range(13),
+    ids=range(14),
 )
 def test_errors(call: Any, error: Any, message: str) -> None:
     with pytest.raises(error, match=message):
