@@ -10,8 +10,8 @@ import torch
 import jitorch
 from jitorch import func
 
-MISSING = {"debug_unwrap", "functionalize", "replace_all_batch_norm_modules_"}
-"""What PyTorch has besides: tools of its own implementation, and a change of modules."""
+MISSING = {"debug_unwrap", "functionalize", "rearrange", "replace_all_batch_norm_modules_"}
+"""What PyTorch has besides: tools of its own implementation, a notation for axes, and a change of modules."""
 
 
 def test_the_names_are_those_of_pytorch() -> None:
