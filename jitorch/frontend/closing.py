@@ -58,9 +58,17 @@ def traced_part(
     entry = State(stager, None)
     level = Level(Graph("part"), entry.cells)
     inputs = [Value(t) for t in types]
+    watched, builder.watched = builder.watched, None
     with builder.inside(level):
         results = function([_argument(builder, v, flag) for v, flag in zip(inputs, recorded)])
         outputs: list[Any] = [builder.lift(t) for t in results]
+    found, builder.watched = builder.watched, watched
+    if found is not None:
+        entry.restore()
+        raise Refuse(
+            "a hook, an autograd.Function, retain_grad() or requires_grad_() in a function that is differentiated, "
+            "vectorised or computed again", found,
+        )  # fmt: skip
     end = State(stager, None, entry)
     entry.restore()
     changed = _changed(entry.python, end.python)

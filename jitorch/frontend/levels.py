@@ -73,6 +73,10 @@ class Level(Memory):
     def requires_grad(self, value: Any) -> bool:
         """Whether outside records what becomes of ``value``."""
 
+    def follows(self, tensor: Tensor) -> bool:
+        """Whether outside asks for the derivatives of what is done with ``tensor`` here."""
+        return self.requires_grad(self.value(tensor))
+
     @abstractmethod
     def refuse_write(self, target: Tensor) -> UserError:
         """The error of a write that outside could not take."""
@@ -189,6 +193,9 @@ class ForwardLevel(Level):
             results = function([*(v.primal for v in values), *(v.tangent for v in values if v.tangent is not None)])
         tangents = iter(results[len(types) :])
         return [self.wrap(Dual(x, next(tangents) if is_float(t) else None)) for x, t in zip(results, types)]
+
+    def follows(self, tensor: Tensor) -> bool:
+        return self.value(tensor).tangent is not None or super().follows(tensor)
 
     def requires_grad(self, value: Dual) -> bool:
         return _requires_grad(value.primal) or _requires_grad(value.tangent)

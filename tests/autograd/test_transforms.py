@@ -11,7 +11,7 @@ import torch
 
 import jitorch
 from jitorch import func, nn
-from jitorch.errors import ArgumentError, AutogradError, ShapeError, StagingError
+from jitorch.errors import ArgumentError, AutogradError, ShapeError, StagingError, UnsupportedError
 
 X, Y = np.array([0.5, -1.0, 2.0]), np.array([[1.0, 2.0, 3.0], [0.1, 0.2, 0.3]])
 
@@ -151,6 +151,34 @@ def test_gradients_of_parameters_go_through_a_gradient_in_a_compiled_function() 
     np.testing.assert_allclose(w.grad.numpy(), expected)
     (first,) = jitorch.autograd.grad(compiled(t(X)), w, create_graph=True)
     assert jitorch.autograd.grad(first.sum(), w)[0].shape == w.shape
+
+
+class Tripled(jitorch.autograd.Function):
+    """A gradient that is not that of what is computed."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any) -> Any:
+        return x * 1
+
+    @staticmethod
+    def backward(ctx: Any, g: Any) -> Any:
+        return g * 3
+
+
+def test_a_gradient_written_by_hand_is_never_ignored() -> None:
+    def total(x: Any) -> Any:
+        return Tripled.apply(x).sum()
+
+    same(func.grad(total)(t(X)), t(X) * 0 + 3)
+    same(func.vmap(func.grad(total))(t(Y)), t(Y) * 0 + 3)
+    for call in (
+        lambda: func.grad(lambda y: func.vmap(total)(y).sum())(t(Y)),
+        lambda: func.jvp(total, (t(X),), (t(X),)),
+    ):
+        with pytest.raises(UnsupportedError, match="Tripled"):
+            call()
+        with pytest.raises(StagingError, match="an autograd.Function"):
+            jitorch.jit(call, fullgraph=True)()
 
 
 def test_writes_inside_are_differentiated() -> None:
