@@ -75,7 +75,7 @@ class Level(Memory):
 
     def follows(self, tensor: Tensor) -> bool:
         """Whether outside asks for the derivatives of what is done with ``tensor`` here."""
-        return self.requires_grad(self.value(tensor))
+        return dispatch.is_grad_enabled() and self.requires_grad(self.value(tensor))
 
     @abstractmethod
     def refuse_write(self, target: Tensor) -> UserError:
