@@ -177,7 +177,7 @@ def test_a_gradient_written_by_hand_is_never_ignored() -> None:
     ):
         with pytest.raises(UnsupportedError, match="Tripled"):
             call()
-        with pytest.raises(StagingError, match="autograd[.]Function"):
+        with pytest.raises(StagingError, match="a hook, an autograd"):
             jitorch.jit(call, fullgraph=True)()
 
 
