@@ -1,6 +1,7 @@
 """Automatic differentiation beyond ``Tensor.backward``."""
 
 from importlib import import_module as _import_module
+from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
 from jitorch.autograd.engine import backward, grad
@@ -15,6 +16,9 @@ from jitorch.autograd.grad_mode import (
 )
 from jitorch.autograd.gradcheck import GradcheckError, gradcheck, gradgradcheck
 from jitorch.autograd.variable import Variable
+
+if _TYPE_CHECKING:
+    from jitorch.autograd import forward_ad, functional
 
 __all__ = [
     "Function",
