@@ -71,7 +71,7 @@ class Level(Memory):
 
     @abstractmethod
     def requires_grad(self, value: Any) -> bool:
-        """Whether outside records what becomes of ``value``."""
+        """Whether somebody asks for derivatives of what becomes of ``value``: the tape outside, or the level."""
 
     def follows(self, tensor: Tensor) -> bool:
         """Whether outside asks for the derivatives of what is done with ``tensor`` here."""
@@ -198,7 +198,7 @@ class ForwardLevel(Level):
         return self.value(tensor).tangent is not None or super().follows(tensor)
 
     def requires_grad(self, value: Dual) -> bool:
-        return _requires_grad(value.primal) or _requires_grad(value.tangent)
+        return value.tangent is not None or _requires_grad(value.primal)
 
     def concretize(self, value: Any, why: str) -> Any:
         with self.outside():
