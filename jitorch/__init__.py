@@ -282,8 +282,8 @@ e, pi, inf, nan = _math.e, _math.pi, _math.inf, _math.nan
 newaxis = None
 
 _SUBMODULES = (
-    "accelerator", "autograd", "backends", "cpu", "cuda", "fft", "jit", "linalg", "nn", "onnx", "optim", "random",
-    "special", "utils",
+    "accelerator", "autograd", "backends", "cpu", "cuda", "fft", "func", "jit", "linalg", "nn", "onnx", "optim",
+    "random", "special", "utils",
 )  # fmt: skip
 _LATE = {
     "compile": ("jitorch.jit", "jit"),
@@ -291,6 +291,7 @@ _LATE = {
     "register_backend": ("jitorch.backends", "register_backend"),
     "set_default_backend": ("jitorch.backends", "set_default_backend"),
     "unregister_backend": ("jitorch.backends", "unregister_backend"),
+    "vmap": ("jitorch.autograd.vmap", "vmap"),
 }
 
 

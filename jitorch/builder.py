@@ -7,7 +7,8 @@ part is new, so the graph stays pure and every alias sees the write.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, MutableMapping, Sequence
 from typing import Any
 
 from jitorch.errors import CompilerBug, StagingError, user_location
@@ -30,11 +31,11 @@ class Cell:
 
     __slots__ = ("depth", "value", "version", "views")
 
-    def __init__(self, value: Value, depth: int = 0):
+    def __init__(self, value: Any, depth: int = 0):
         self.value, self.version, self.depth = value, 0, depth
-        self.views: dict[tuple[Any, ...], Value] = {}
+        self.views: dict[tuple[Any, ...], Any] = {}
 
-    def set(self, value: Value) -> None:
+    def set(self, value: Any) -> None:
         self.value = value
         self.version += 1
         self.views = {}
@@ -49,27 +50,28 @@ class TracedToken(Token):
         self._value = value
 
 
-class GraphBuilder:
-    """Builds ``graph``; implements `jitorch.ops.dispatch.Interpreter`."""
+class Memory(ABC):
+    """An interpreter whose tensors are views of cells: writes are functional, aliases see them.
 
-    def __init__(self, graph: Graph, locations: bool = False):
-        self.graph, self.locations = graph, locations
-        self.cells: dict[Storage, Cell] = {}
+    What a value is, and how an op makes one, is the subclass's affair: `_emit`, `wrap` and `capture`.
+    """
+
+    def __init__(self) -> None:
+        self.cells: MutableMapping[Storage, Cell] = {}
+
+    @abstractmethod
+    def _emit(self, op: Op, inputs: list[Any], attrs: dict[str, Any]) -> Any:
+        """The one result of ``op`` for values."""
+
+    @abstractmethod
+    def wrap(self, value: Any) -> Any:
+        """The tensor or number that stands for ``value``."""
+
+    @abstractmethod
+    def capture(self, tensor: Tensor) -> Cell:
+        """Called for a tensor with data that is met for the first time."""
 
     # -- interpreter -----------------------------------------------------------------------------
-    def apply(self, op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> Any:
-        inputs = [self.lift(x) for x in operands]
-        types = infer(op, [None if v is None else v.type for v in inputs], attrs)
-        where = user_location() if self.locations else None
-        node = self.graph.append(op, inputs, attrs, types, where)
-        if op.is_view:
-            return self._view(op, operands[0], attrs, node.output)
-        results = tuple(map(self.wrap, node.outputs))
-        return results[0] if len(results) == 1 else results
-
-    def from_array(self, array: Any) -> Tensor:
-        return self.apply(OPS["literal"], (), {"value": Literal(array.copy())})
-
     def write(self, target: Tensor, value: Tensor) -> None:
         new = self.value(value)
         cell = self.cell(target)
@@ -78,12 +80,6 @@ class GraphBuilder:
     def version(self, tensor: Tensor) -> int:
         cell = self.cells.get(tensor._storage)
         return tensor._storage.version if cell is None else cell.version
-
-    def concretize(self, value: Any, why: str) -> Any:
-        raise StagingError(
-            f"{why} needs the data of a tensor, which is not known while a graph is built",
-            hint="the result of a traced computation cannot decide what Python does",
-        )
 
     def detach(self, tensor: Tensor) -> Tensor:
         """An alias whose reads are marked, so that a later transform of the graph sees where gradients stop."""
@@ -99,14 +95,89 @@ class GraphBuilder:
             tensor._root = tensor if tensor._root is None else tensor._root
             tensor._steps = (*tensor._steps, (OPS["detach"], {}))
 
-    def call(self, function: Callable[..., Any], *args: Any) -> Any:
-        return function(*args)
+    def call(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
 
     def get_grad(self, tensor: Tensor) -> Tensor | None:
         return tensor._grad
 
     def set_grad(self, tensor: Tensor, grad: Tensor | None) -> None:
         tensor._grad = grad
+
+    # -- tensors and values ----------------------------------------------------------------------
+    def cell(self, tensor: Tensor) -> Cell:
+        cell = self.cells.get(tensor._storage)
+        if cell is None:
+            cell = self.capture(tensor)
+            self.cells[tensor._storage] = cell
+        return cell
+
+    def value(self, tensor: Tensor) -> Any:
+        """The value ``tensor`` has now."""
+        cell = self.cell(tensor)
+        return self._look_through(cell, tensor._steps[cell.depth :])
+
+    def _look_through(self, cell: Cell, steps: tuple[Step, ...]) -> Any:
+        if not steps:
+            return cell.value
+        key = tuple((op, tuple(attrs.items())) for op, attrs in steps)
+        found = cell.views.get(key)
+        if found is None:
+            op, attrs = steps[-1]
+            found = cell.views[key] = self._emit(op, [self._look_through(cell, steps[:-1])], attrs)
+        return found
+
+    def _view(self, op: Op, source: Tensor, attrs: dict[str, Any], value: Any) -> Tensor:
+        tensor = Tensor._traced(value.type)
+        tensor._as_view_of(source, op, attrs)
+        strides = op.rules.get("strides")
+        if strides is not None:
+            tensor._strides = strides(source._element_strides(), source.type.shape, **attrs)
+        cell = self.cell(source)
+        cell.views[tuple((o, tuple(a.items())) for o, a in tensor._steps[cell.depth :])] = value
+        return tensor
+
+    def _write_through(self, old: Any, steps: tuple[Step, ...], new: Any) -> Any:
+        """``old`` with the part that ``steps`` show replaced by ``new``."""
+        if not steps:
+            return new
+        op, attrs = steps[0]
+        inner = self._emit(op, [old], attrs) if len(steps) > 1 else old
+        part = self._write_through(inner, steps[1:], new)
+        return self.run(op.rules["write"], [old, part], attrs)
+
+    def run(self, function: Callable[..., Any], inputs: list[Any], attrs: dict[str, Any]) -> Any:
+        """What ``function``, written over tensors, does with values."""
+        with dispatch.interpreting(self):  # type: ignore[arg-type]  # a subclass has the rest
+            return self.value(function(*map(self.wrap, inputs), **attrs))
+
+
+class GraphBuilder(Memory):
+    """Builds ``graph``; implements `jitorch.ops.dispatch.Interpreter`."""
+
+    def __init__(self, graph: Graph, locations: bool = False):
+        super().__init__()
+        self.graph, self.locations = graph, locations
+
+    # -- interpreter -----------------------------------------------------------------------------
+    def apply(self, op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> Any:
+        inputs = [self.lift(x) for x in operands]
+        types = infer(op, [None if v is None else v.type for v in inputs], attrs)
+        where = user_location() if self.locations else None
+        node = self.graph.append(op, inputs, attrs, types, where)
+        if op.is_view:
+            return self._view(op, operands[0], attrs, node.output)
+        results = tuple(map(self.wrap, node.outputs))
+        return results[0] if len(results) == 1 else results
+
+    def from_array(self, array: Any) -> Tensor:
+        return self.apply(OPS["literal"], (), {"value": Literal(array.copy())})
+
+    def concretize(self, value: Any, why: str) -> Any:
+        raise StagingError(
+            f"{why} needs the data of a tensor, which is not known while a graph is built",
+            hint="the result of a traced computation cannot decide what Python does",
+        )
 
     # -- tensors and values ----------------------------------------------------------------------
     def wrap(self, value: Value) -> Any:
@@ -138,60 +209,14 @@ class GraphBuilder:
         type_ = PYTHON_TYPES[type(value)]
         return self.graph.append(OPS["number"], (), {"value": value}, (type_,)).output
 
-    def cell(self, tensor: Tensor) -> Cell:
-        cell = self.cells.get(tensor._storage)
-        if cell is None:
-            cell = self.capture(tensor)
-            self.cells[tensor._storage] = cell
-        return cell
-
     def capture(self, tensor: Tensor) -> Cell:
         """Called for a tensor with data that this graph meets for the first time."""
         raise CompilerBug("an op's body uses a tensor that is not its operand", ir=self.graph)
-
-    def value(self, tensor: Tensor) -> Value:
-        """The value ``tensor`` has now."""
-        cell = self.cell(tensor)
-        return self._look_through(cell, tensor._steps[cell.depth :])
-
-    def _look_through(self, cell: Cell, steps: tuple[Step, ...]) -> Value:
-        if not steps:
-            return cell.value
-        key = tuple((op, tuple(attrs.items())) for op, attrs in steps)
-        found = cell.views.get(key)
-        if found is None:
-            op, attrs = steps[-1]
-            found = cell.views[key] = self._emit(op, [self._look_through(cell, steps[:-1])], attrs)
-        return found
 
     def _emit(self, op: Op, inputs: list[Value], attrs: dict[str, Any]) -> Value:
         types = infer(op, [v.type for v in inputs], attrs)
         where = user_location() if self.locations else None
         return self.graph.append(op, inputs, attrs, types, where).output
-
-    def _view(self, op: Op, source: Tensor, attrs: dict[str, Any], value: Value) -> Tensor:
-        tensor = Tensor._traced(value.type)  # type: ignore[arg-type]
-        tensor._as_view_of(source, op, attrs)
-        strides = op.rules.get("strides")
-        if strides is not None:
-            tensor._strides = strides(source._element_strides(), source.type.shape, **attrs)
-        cell = self.cell(source)
-        cell.views[tuple((o, tuple(a.items())) for o, a in tensor._steps[cell.depth :])] = value
-        return tensor
-
-    def _write_through(self, old: Value, steps: tuple[Step, ...], new: Value) -> Value:
-        """``old`` with the part that ``steps`` show replaced by ``new``."""
-        if not steps:
-            return new
-        op, attrs = steps[0]
-        inner = self._emit(op, [old], attrs) if len(steps) > 1 else old
-        part = self._write_through(inner, steps[1:], new)
-        return self.run(op.rules["write"], [old, part], attrs)
-
-    def run(self, function: Callable[..., Any], inputs: list[Value], attrs: dict[str, Any]) -> Value:
-        """Append what ``function``, written over tensors, does with ``inputs``."""
-        with dispatch.interpreting(self):
-            return self.value(function(*map(self.wrap, inputs), **attrs))
 
 
 def infer(op: Op, types: Sequence[Type | None], attrs: dict[str, Any]) -> tuple[Type, ...]:

@@ -239,6 +239,10 @@ class AutogradError(UserError, RuntimeError):
     identifier = "JT0700"
 
 
+class VmapError(UserError, ValueError, RuntimeError):
+    """A function cannot be computed for many lanes at once, or not in the way asked for."""
+
+
 class StateDictError(UserError, RuntimeError):
     """A state dict that does not fit the module or the optimiser it is loaded into."""
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any
 
-from jitorch.errors import ArgumentError, AutogradError, UnsupportedError
+from jitorch.errors import ArgumentError, AutogradError
 from jitorch.frontend.tape import run_backward
+from jitorch.ops import dispatch
 from jitorch.ops.create import constant
 from jitorch.ops.structure import broadcast_to
 from jitorch.tensor import Tensor
@@ -45,21 +47,23 @@ def grad(
 
     ``grad_outputs`` may be left out for outputs of one element.  ``create_graph``: the result is
     differentiable itself.  An input that the outputs do not depend on is an error, unless
-    ``allow_unused`` (then None) or ``materialize_grads`` (then zeros).
+    ``allow_unused`` (then None) or ``materialize_grads`` (then zeros).  ``is_grads_batched``: ``grad_outputs`` have one
+    more axis in front, and so have the gradients.
     """
-    if is_grads_batched:
-        raise UnsupportedError("grad: is_grads_batched", hint="call grad() for each of the gradients")
     out, wanted = _tuple("grad", outputs), _tuple("grad", inputs)
     for t in wanted:
         if not t.requires_grad:
             raise AutogradError("grad: an input does not require grad", actual=t.type, hint="requires_grad_() first")
-    found = run_backward(
-        out, _gradients("grad", out, grad_outputs), retain_graph, create_graph, wanted, accumulate=False
-    )
+    given = _gradients("grad", out, grad_outputs)
+    if is_grads_batched:
+        found = _batched(out, given, retain_graph, create_graph, wanted)
+    else:
+        found = run_backward(out, given, retain_graph, create_graph, wanted, accumulate=False)
     results: list[Tensor | None] = []
     for t, g in zip(wanted, found):
         if g is None and materialize_grads:
-            g = broadcast_to(constant(value=0, dtype=t.dtype), shape=tuple(t.shape))
+            lanes = (given[0].shape[0],) if is_grads_batched and given[0] is not None else ()
+            g = broadcast_to(constant(value=0, dtype=t.dtype), shape=(*lanes, *t.shape))
         elif g is None and not allow_unused:
             raise AutogradError(
                 "grad: an input was not used to compute the outputs", actual=t.type,
@@ -67,6 +71,23 @@ def grad(
             )  # fmt: skip
         results.append(g)
     return tuple(results)
+
+
+def _batched(
+    outputs: Sequence[Tensor], gradients: Sequence[Tensor | None], retain_graph: bool | None, create_graph: bool,
+    inputs: Sequence[Tensor],
+) -> list[Tensor | None]:  # fmt: skip
+    """The gradients for each row of ``gradients``, by one pass that is vectorised."""
+    owner = dispatch.current().inner  # type: ignore[attr-defined]
+    reached: list[bool] = []
+
+    def one(*rows: Tensor) -> tuple[Tensor, ...]:
+        found = run_backward(outputs, rows, retain_graph, create_graph, inputs, accumulate=False, owner=owner)
+        reached[:] = [g is not None for g in found]
+        return tuple(g for g in found if g is not None)
+
+    rows = iter(import_module("jitorch.autograd.vmap").vmap(one)(*gradients))
+    return [next(rows) if flag else None for flag in reached]
 
 
 def backward(

@@ -193,6 +193,13 @@ class Function:
         context = FunctionCtx()
         tensors = [a for a in args if isinstance(a, Tensor)]
         wanted = dispatch.is_grad_enabled()
+        # A level of a transform has it, see `jitorch.frontend.levels`.
+        follows = getattr(getattr(dispatch.entered(), "inner", None), "follows", None)
+        if follows is not None and any(map(follows, tensors)):
+            raise UnsupportedError(
+                f"{cls.__name__}: the derivative of an autograd.Function from outside of the transform it is called in",
+                hint="take the gradient inside, as vmap(grad(f)) does",
+            )
         context.needs_input_grad = tuple(wanted and isinstance(a, Tensor) and a.requires_grad for a in args)
         context._tensor_arguments = tuple(isinstance(a, Tensor) for a in args)
         with no_grad():

@@ -7,7 +7,8 @@ from typing import Any
 
 from jitorch.autograd.engine import grad
 from jitorch.autograd.grad_mode import enable_grad
-from jitorch.errors import AutogradError, ShapeError
+from jitorch.autograd.jacobians import jacfwd, jacrev
+from jitorch.errors import AutogradError, ShapeError, UnsupportedError
 from jitorch.ops.arrange import stack
 from jitorch.ops.create import constant
 from jitorch.ops.structure import broadcast_to, copy, reshape_to
@@ -94,9 +95,12 @@ def jacobian(
 ) -> Any:  # fmt: skip
     """All partial derivatives: shape ``output.shape + input.shape``; tuples nest as outputs, then inputs.
 
-    One backward an output element.  ``vectorize`` and ``strategy`` are accepted and change nothing.
+    One backward an output element; with ``vectorize`` all at once by `vmap`, or, where ``strategy`` is
+    ``"forward-mode"``, a tangent an input element.
     """
     arguments = _fresh(inputs, create_graph)
+    if vectorize or strategy == "forward-mode":
+        return _vectorized(func, inputs, arguments, create_graph, strict, strategy)
     outputs = func(*arguments)
     table = []
     for output in _as_tuple(outputs):
@@ -111,6 +115,22 @@ def jacobian(
     return _like(table, outputs)
 
 
+def _vectorized(
+    func: Function, inputs: Any, arguments: Sequence[Tensor], create_graph: bool, strict: bool, strategy: str
+) -> Any:
+    if strict:
+        raise UnsupportedError("jacobian: strict together with vectorize", hint="leave out one of them")
+    transform = jacfwd if strategy == "forward-mode" else jacrev
+    outputs: list[Any] = []
+
+    def noting(*given: Tensor) -> Any:
+        outputs[:] = [func(*given)]
+        return _as_tuple(outputs[0])
+
+    table = transform(noting, argnums=tuple(range(len(arguments))))(*arguments)
+    return _like([_like(_done(row, create_graph), inputs) for row in table], outputs[0])
+
+
 def _rows(rows: list[Tensor], output: Tensor, t: Tensor) -> Tensor:
     shape = (*output.shape, *t.shape)
     if not rows:
@@ -123,14 +143,18 @@ def hessian(
     func: Function, inputs: Any, create_graph: bool = False, strict: bool = False, vectorize: bool = False,
     outer_jacobian_strategy: str = "reverse-mode",
 ) -> Any:  # fmt: skip
-    """All second derivatives of a function of one element: shape ``input.shape + input.shape``, tuples nested."""
+    """All second derivatives of a function of one element: shape ``input.shape + input.shape``, tuples nested.
 
-    def gradient(*arguments: Tensor) -> Any:
+    ``vectorize`` and ``outer_jacobian_strategy`` are `jacobian`'s, of the gradient.
+    """
+
+    def gradient(*given: Tensor) -> Any:
+        arguments = _fresh(given, True)
         output = _scalar(func(*arguments), "hessian")
         found = _pulled(output, arguments, [constant(value=1, dtype=output.dtype).reshape(output.shape)], True, strict)
         return _like(found, inputs)
 
-    return jacobian(gradient, inputs, create_graph, strict)
+    return jacobian(gradient, inputs, create_graph, strict, vectorize, outer_jacobian_strategy)
 
 
 def _scalar(output: Any, name: str) -> Tensor:

@@ -302,13 +302,22 @@ def _scan(writer: _Writer, node: Node, indent: str) -> Iterator[str]:
         yield f"{indent}{name} = {stack} if {name} else {empty}"
 
 
+def _recomputed(writer: _Writer, node: Node, indent: str) -> Iterator[str]:
+    """What a gradient would compute again stands here once."""
+    names = [writer.name(v) for v in node.outputs]
+    body: Graph = node.attrs["body"]
+    writer.enter(body, node.inputs)
+    yield from writer.block(body, indent)
+    yield writer._located(writer.leave(body, names, indent), node)
+
+
 def _check(writer: _Writer, node: Node, indent: str) -> Iterator[str]:
     writer.names[node.output] = "None"
     yield writer._located(f"{indent}assert {writer.text(node.inputs[0])}", node)
 
 
 _CONTROL: dict[str, Callable[[_Writer, Node, str], Iterator[str]]] = {
-    "cond": _cond, "while_loop": _while_loop, "scan": _scan, "check": _check,
+    "cond": _cond, "while_loop": _while_loop, "scan": _scan, "recomputed": _recomputed, "check": _check,
 }  # fmt: skip
 
 

@@ -35,8 +35,13 @@ def _control_vjp(name: str) -> Any:
     return import_module("jitorch.passes.control_vjp").RULES[name]
 
 
+def _control_jvp(name: str) -> Any:
+    """The tangent rule of an op that holds graphs."""
+    return import_module("jitorch.passes.control_jvp").RULES[name]
+
+
 dispatch.install(_tape, _warming)
-control.install(vjp=_control_vjp)
+control.install(vjp=_control_vjp, jvp=_control_jvp)
 direct.install()
 
 default_generator = install_default()

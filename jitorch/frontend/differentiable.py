@@ -7,7 +7,7 @@ the graph ``vjp(f)(inputs, g)``, called in this same way: so any order works.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -18,6 +18,7 @@ from jitorch.compiler import Compiled, compile_graph
 from jitorch.dims import SymDim
 from jitorch.errors import AutogradError
 from jitorch.frontend.eager import stale_error
+from jitorch.frontend.levels import Level, current_level
 from jitorch.frontend.tape import GradNode
 from jitorch.ir.graph import Graph, Node, Value
 from jitorch.ir.sizes import carriers
@@ -29,6 +30,7 @@ from jitorch.passes import grad
 from jitorch.passes.clean import cse, dce
 from jitorch.passes.control import bound_sizes, has_size
 from jitorch.passes.decompose import decompose
+from jitorch.passes.jvp import is_float
 from jitorch.passes.merge_loops import merge_loops
 from jitorch.passes.pipeline import run as run_passes
 from jitorch.passes.simplify import simplify
@@ -87,6 +89,7 @@ class GraphFunction:
         self.differentiable = list(differentiable)
         self._pairs: dict[tuple[int, ...], Pair] = {}
         self._derivatives: dict[tuple[int, ...], GraphFunction] = {}
+        self._transformed: dict[Any, GraphFunction] = {}
         self._types = _fixed_types(signature)
         self._runs_natively: tuple[int, bool] = (0, False)
 
@@ -122,15 +125,44 @@ class GraphFunction:
     # -- running ---------------------------------------------------------------------------------
     def __call__(self, inputs: Sequence[Any]) -> list[Any]:
         """Run on tensors and numbers; gives tensors and numbers for the outputs that are no write-back."""
-        wrt = self.wanted(inputs)
+        wrt = tuple(self.wanted(inputs))
+        level = current_level()
+        if level is not None:
+            outputs = self._by_level(level, inputs)
+            if wrt:
+                self._record(wrt, [x for x in inputs if isinstance(x, Tensor)], inputs, outputs)
+            return outputs
         if not wrt:
             return self._wrap(run_arrays(self.plain, inputs))
-        pair = self._pair(tuple(wrt))
+        pair = self._pair(wrt)
         results = run_arrays(pair.forward, inputs)
         count = len(self.signature.outputs) - len(self.signature.writes)
-        outputs = self._wrap(results[:count])
-        self._record(pair, inputs, outputs, results[count:])
+        outputs, residuals = self._wrap(results[:count]), results[count:]
+
+        def backward(cotangents: Sequence[Any]) -> list[Any]:
+            given = {"input": inputs, "size": inputs, "residual": residuals, "grad": cotangents}
+            values = [given[kind][i] for kind, i in pair.sources]
+            return [Tensor._from_array(r) for r in run_arrays(pair.backward, values)]
+
+        needed = [inputs[i] for kind, i in pair.sources if kind == "input" and isinstance(inputs[i], Tensor)]
+        self._record(wrt, needed, inputs, outputs, backward)
         return outputs
+
+    def _by_level(self, level: Level, inputs: Sequence[Any]) -> list[Any]:
+        """Run the graph as the level transforms it."""
+        values = [level.lift(x) for x in inputs]
+        key, transformed = level.transformed(self.graph, values)
+        found = self._transformed.get(key)
+        if found is None:
+            graph = transformed()
+            graph.writes = ()
+            differentiable = [i for i, v in enumerate(graph.outputs) if is_float(v.type)]
+            found = self._transformed[key] = GraphFunction(graph, differentiable, self.backend)
+        results = level.call_transformed(found, values, [v.type for v in self.graph.outputs])
+        for i, o in self.graph.writes:
+            inputs[i]._replace(results[o])
+        written = {o for _, o in self.graph.writes}
+        return [r for o, r in enumerate(results) if o not in written]
 
     def wanted(self, inputs: Sequence[Any]) -> list[int]:
         """The inputs whose gradients a call with these must be able to give."""
@@ -143,11 +175,14 @@ class GraphFunction:
             return [Tensor._from_array(r) if isinstance(r, np.ndarray) else r for r in results]
         return [r if t is None else Tensor._of(r, t) for r, t in zip(results, self._types)]
 
-    def _record(self, pair: Pair, inputs: Sequence[Any], outputs: Sequence[Any], residuals: Sequence[Any]) -> None:
+    def _record(
+        self, wrt: tuple[int, ...], needed: Sequence[Tensor], inputs: Sequence[Any], outputs: Sequence[Any],
+        backward: Callable[[Sequence[Any]], list[Any]] | None = None,
+    ) -> None:  # fmt: skip
+        """Record a call.  ``backward`` gives cotangents where nothing is recorded, by what is ``needed`` unchanged."""
         tape: Any = dispatch.current()
-        tensors = [inputs[i] for i in pair.wrt]
+        tensors = [inputs[i] for i in wrt]
         made = [outputs[o] for o in self.differentiable]
-        needed = [inputs[i] for kind, i in pair.sources if kind == "input" and isinstance(inputs[i], Tensor)]
         versions = [tape.version(t) for t in needed]
 
         def vjp(g: Any, out: Any, operands: list[Tensor]) -> Any:
@@ -155,12 +190,9 @@ class GraphFunction:
                 if dispatch.current().version(t) != version:
                     raise stale_error(t)
             cotangents = g if isinstance(g, tuple) else (g,)
-            if dispatch.is_grad_enabled():
-                return (self._derivative(tuple(pair.wrt))([*inputs, *cotangents]),)
-            values: list[Any] = []
-            for kind, i in pair.sources:
-                values.append({"input": inputs, "size": inputs, "residual": residuals, "grad": cotangents}[kind][i])
-            return ([Tensor._from_array(r) for r in run_arrays(pair.backward, values)],)
+            if backward is None or dispatch.is_grad_enabled() or current_level() is not None:
+                return (self._derivative(wrt)([*inputs, *cotangents]),)
+            return (backward(cotangents),)
 
         node = GradNode(JITTED, tensors, {}, vjp, tape.inner)
         node.finish(made, tape.version)
@@ -298,14 +330,17 @@ def _begin_again(joint: Graph, late: set[Value]) -> None:
 
 
 def _stored(joint: Graph, crossing: Iterable[Value]) -> dict[Value, None]:
-    """What is kept for backward to compute ``crossing``: nothing that is cheap or has a size bound on the way, and of a
-    transpose what it shows."""
+    """What is kept for backward to compute ``crossing``: nothing that is cheap or has a size bound on the way.
+
+    In the place of a transpose what it shows is kept, and in that of a view of an input the input, which costs nothing.
+    """
     bound = bound_sizes(joint)
     kept: dict[Value, None] = {}
     pending, seen = list(crossing)[::-1], set(crossing)
     while pending:
         value = pending.pop()
-        if value.node is None or not (_is_cheap(value) or has_size(value, bound) or _is_transpose(value)):
+        is_made_again = value.node is not None and (_is_cheap(value) or _shows_input(value) or _is_transpose(value))
+        if value.node is None or not (is_made_again or has_size(value, bound)):
             kept[value] = None
             continue
         pending += [v for v in value.node.operands if v not in seen]
@@ -326,6 +361,14 @@ def _is_cheap(value: Value) -> bool:
         node.op.name in ("constant", "number", "iota", "literal", "broadcast_to", "reshape_to")
         and all(_is_cheap(v) for v in node.operands)
     )
+
+
+def _shows_input(value: Value) -> bool:
+    """Whether a value is all of an input, in another shape."""
+    node = value.node
+    if node is None or node.op.name not in ("broadcast_to", "reshape_to", "transpose_axes"):
+        return node is None
+    return _shows_input(node.operands[0])
 
 
 def _part(

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from jitorch.errors import ArgumentError, AutogradError, CompilerBug, Location, ShapeError
+from jitorch.errors import ArgumentError, AutogradError, CompilerBug, Location, ShapeError, UnsupportedError
 from jitorch.ir.op import Op
 from jitorch.ir.types import EFFECT, PYTHON_TYPES, EffectType, ScalarType, Token, Type
 from jitorch.tensor import Storage, Tensor
@@ -146,7 +146,10 @@ class Eager:
                 raise stale_error(tensor)
             if isinstance(tensor, DonatedTensor):
                 raise donated_error(tensor)
-            raise CompilerBug("a tensor of a trace that is over has no data", actual=tensor.type)
+            raise UnsupportedError(
+                "a tensor of a trace, or of a transformed function, that is over has no data", actual=tensor.type,
+                hint="let the function return it",
+            )  # fmt: skip
         return array
 
     def from_array(self, array: np.ndarray[Any, Any]) -> Tensor:
@@ -175,8 +178,8 @@ class Eager:
     def alter(self, tensor: Tensor, what: str) -> None:
         return
 
-    def call(self, function: Any, *args: Any) -> Any:
-        return function(*args)
+    def call(self, function: Any, *args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
 
     def get_grad(self, tensor: Tensor) -> Tensor | None:
         return tensor._grad

@@ -257,7 +257,8 @@ class Jitted:
             return self.__jit_wrapped__(*args, **kwargs)
         if entry.calls == 0 and self.checks == "first":
             self._refuse_difference(entry, self._check(entry, inputs, args, kwargs))
-        planned = entry.calls == 1 and self._make_plan(entry, inputs, args, kwargs)
+        planned = entry.calls and not entry.is_planned and dispatch.is_plain()
+        planned = planned and self._make_plan(entry, inputs, args, kwargs)
         try:
             result = entry.run(inputs, args, kwargs)
         except (CheckFailed, TensorIndexError):

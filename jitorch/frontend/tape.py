@@ -231,7 +231,7 @@ class Tape:
         vjp = op.rules.get("vjp")
         if vjp is None and op.body is not None:
             return op.body(*op.group(operands), **attrs)
-        node = GradNode(op, operands, attrs, vjp or _not_differentiable(op), self.inner)
+        node = self.node(op, operands, attrs, vjp or _not_differentiable(op))
         token = dispatch.enter(self.inner)
         try:
             out = self.inner.apply(op, operands, attrs)
@@ -241,6 +241,10 @@ class Tape:
         if any(isinstance(t, Tensor) for t in outputs):
             node.finish(outputs, self.inner.version)
         return out
+
+    def node(self, op: Op, operands: Sequence[Any], attrs: dict[str, Any], vjp: Callable[..., Any]) -> GradNode:
+        """What keeps a call for its gradient."""
+        return GradNode(op, operands, attrs, vjp, self.inner)
 
     def _requires_grad(self, operands: Sequence[Any]) -> bool:
         found = False
@@ -380,13 +384,15 @@ def run_backward(
     create_graph: bool,
     inputs: Sequence[Tensor] | None,
     accumulate: bool,
+    owner: Interpreter | None = None,
 ) -> list[Tensor | None]:
     """Propagate ``gradients`` from ``outputs`` to the leaves, or to ``inputs`` only.
 
-    With ``accumulate`` the results are added to ``.grad``; else those of ``inputs`` are returned.
+    With ``accumulate`` the results are added to ``.grad``; else those of ``inputs`` are returned.  ``owner``: whose
+    history it is, by default that of what runs ops now.
     """
     retain = create_graph if retain_graph is None else retain_graph
-    owner = dispatch.current().inner  # type: ignore[attr-defined]
+    owner = dispatch.current().inner if owner is None else owner  # type: ignore[attr-defined]
     token = dispatch.set_grad_enabled_flag(create_graph)
     try:
         run = _Run()

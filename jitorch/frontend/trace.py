@@ -149,8 +149,8 @@ class TraceBuilder(NestedBuilder):
             self.watched = self.watched or user_location()
         super().alter(tensor, what)
 
-    def call(self, function: Any, *args: Any) -> Any:
-        return self.trace.call(function, *args)
+    def call(self, function: Any, *args: Any, **kwargs: Any) -> Any:
+        return self.trace.call(function, *args, **kwargs)
 
     def concretize(self, value: Any, why: str) -> Any:
         if isinstance(value, RuntimeScalar):

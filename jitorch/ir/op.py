@@ -7,6 +7,9 @@ interpreter, pass and backend reads the rules it needs, and a plugin attaches it
     type     (*operand types, **attrs) -> Type or tuple of Types
     numpy    (*arrays, **attrs) -> array or tuple: the meaning
     vjp      (g, out, *operands, **attrs) -> one cotangent (or None) per tensor operand
+    jvp      (tangents, *operands, **attrs) -> (out, its tangents): where it does not follow from the vjp or the body
+    batch    (size, batched, *operands, **attrs) -> out: the op on operands with one more axis in front where
+             ``batched`` says so, for results that all have it; see `jitorch.ops.batching`
     pull     (index, *operands, **attrs) -> Expr: what output element ``index`` is
     reduce   (**attrs) -> Reduction: the monoid that folds an axis
     combine  (old, new, **attrs) -> Expr: what a scatter stores
@@ -196,6 +199,14 @@ class Op:
     @property
     def vjp(self) -> Callable[..., Any]:
         return self.rule("vjp")
+
+    @property
+    def jvp(self) -> Callable[..., Any]:
+        return self.rule("jvp")
+
+    @property
+    def batch(self) -> Callable[..., Any]:
+        return self.rule("batch")
 
     @property
     def pull(self) -> Callable[..., Any]:

@@ -13,6 +13,7 @@ import numpy as np
 from jitorch import dtypes
 from jitorch.dtypes import DType
 from jitorch.errors import DTypeError
+from jitorch.ops.batching import leading, register
 from jitorch.ops.registry import Sample, primitive
 from jitorch.ops.structure import cast
 
@@ -140,3 +141,6 @@ def _(rng):
 def conj(x: Tensor) -> Tensor:
     """The conjugate of a complex tensor; a real one is its own."""
     return conjugate(x) if x.type.dtype.is_complex else x
+
+
+register(leading, real_part, imag_part, complex_from, conjugate)

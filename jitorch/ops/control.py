@@ -23,7 +23,9 @@ from jitorch.errors import ArgumentError, CheckFailed, CompilerBug
 from jitorch.ir.graph import Graph, Node
 from jitorch.ir.interpret import interpret
 from jitorch.ir.types import BOOL, EFFECT, FLOAT, INT, EffectType, ScalarType, TensorType, Token, Type
-from jitorch.ops.registry import OPS, Sample, primitive
+from jitorch.ops import dispatch
+from jitorch.ops.batching import repeated
+from jitorch.ops.registry import OPS, Sample, op, primitive
 
 Tensor = Any
 
@@ -32,7 +34,7 @@ _above: dict[str, Callable[..., Any]] = {}
 
 def install(**functions: Callable[..., Any]) -> None:
     """Give the rules of this module what stands above it: ``expand(node) -> Graph`` (a composite's body) and
-    ``vjp(op) -> rule``, which differentiates inner graphs."""
+    ``vjp(op) -> rule`` and ``jvp(op) -> rule``, which differentiate inner graphs."""
     _above.update(functions)
 
 
@@ -40,6 +42,17 @@ def _installed(name: str) -> Callable[..., Any]:
     if name not in _above:
         raise CompilerBug(f"control flow needs {name}, which was not installed; import jitorch, not a part of it")
     return _above[name]
+
+
+def evaluate(graph: Graph, operands: Sequence[Any]) -> list[Any]:
+    """The outputs of ``graph`` for tensors, numbers and tokens, op by op, by the interpreter in force."""
+    found = dict(zip(graph.inputs, operands, strict=True))
+    for node in graph.nodes:
+        # Each node has inner graphs of its own: passes change them in place.
+        attrs = {name: a.copy() if isinstance(a, Graph) else a for name, a in node.attrs.items()}
+        out = dispatch.current().apply(node.op, [None if v is None else found[v] for v in node.inputs], attrs)
+        found.update(zip(node.outputs, out if isinstance(out, tuple) else (out,), strict=True))
+    return [found[v] for v in graph.outputs]
 
 
 def expand(node: Node) -> Graph:
@@ -96,6 +109,18 @@ _numbers = count()
 def unbound_size() -> Dim:
     """A size of its own, for `steps` to bind."""
     return symbol(f"turns{next(_numbers)}", low=0)
+
+
+@op(places=())
+def recomputed(operands: Sequence[Tensor], *, body: Graph) -> Any:
+    """``body(*operands)``, of which a gradient keeps the operands only and computes the rest again."""
+    results = evaluate(body, operands)
+    return results[0] if len(results) == 1 else tuple(results)
+
+
+@primitive
+def after(x: Tensor, y: Tensor) -> Any:
+    """``x``, not before ``y`` is known: what is computed from it is not what is computed from ``x`` elsewhere."""
 
 
 @primitive
@@ -212,6 +237,11 @@ def _(x):
     return found
 
 
+@after.type_rule
+def _(x, y):
+    return x
+
+
 @begin.type_rule
 def _():
     return EFFECT
@@ -287,6 +317,16 @@ def _(index, x):
     return x.at(index)
 
 
+@after.numpy
+def _(x, y):
+    return x.copy()
+
+
+@after.pull
+def _(index, x, y):
+    return x.at(index)
+
+
 @begin.numpy
 def _():
     return Token()
@@ -313,6 +353,41 @@ def _(g, out, operands, **attrs):
 @scan.vjp
 def _(g, out, operands, **attrs):
     return _installed("vjp")("scan")(g, out, operands, **attrs)
+
+
+@recomputed.vjp
+def _(g, out, operands, **attrs):
+    return _installed("vjp")("recomputed")(g, out, operands, **attrs)
+
+
+@after.vjp
+def _(g, out, x, y):
+    return g, None
+
+
+@after.batch
+def _(size, batched, x, y):
+    return after(repeated(size, batched[0], x), y)
+
+
+@recomputed.jvp
+def _(tangents, operands, **attrs):
+    return _installed("jvp")("recomputed")(tangents, operands, **attrs)
+
+
+@cond.jvp
+def _(tangents, pred, operands, **attrs):
+    return _installed("jvp")("cond")(tangents, pred, operands, **attrs)
+
+
+@while_loop.jvp
+def _(tangents, operands, **attrs):
+    return _installed("jvp")("while_loop")(tangents, operands, **attrs)
+
+
+@scan.jvp
+def _(tangents, operands, **attrs):
+    return _installed("jvp")("scan")(tangents, operands, **attrs)
 
 
 # -- calls -----------------------------------------------------------------------------------------------------
@@ -371,6 +446,20 @@ def _(rng):
     for pred in (True, False):
         operands = [rng.normal(size=3), rng.normal(size=3)]
         yield Sample(np.asarray(pred), operands, then=then, orelse=orelse)
+
+
+@recomputed.samples
+def _(rng):
+    body = _graph(
+        "graph @body(%x: f64[3], %y: f64[3]) {"
+        " %0: f64[3] = mul(%x, %y) %1: f64[3] = sin(%0) %2: f64[3] = mul(%1, %0) return %2, %1 }"
+    )
+    yield Sample([rng.normal(size=3), rng.normal(size=3)], body=body)
+
+
+@after.samples
+def _(rng):
+    yield Sample(rng.normal(size=3), rng.normal(size=2))
 
 
 @while_loop.samples

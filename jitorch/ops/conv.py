@@ -11,6 +11,7 @@ import numpy as np
 from jitorch import dims
 from jitorch.dims import Dim
 from jitorch.errors import DTypeError, ShapeError, ValueRangeError
+from jitorch.ops.batching import merge, move_axis, repeated, split
 from jitorch.ops.registry import Sample, op, primitive
 from jitorch.ops.sliding import window_count
 from jitorch.ops.structure import flip_axes, reshape_to, transpose_axes
@@ -154,6 +155,23 @@ def _(g, out, x, w, **geometry):
     return grad_x, convolution_weight(x, g, kernel=tuple(w.shape[2:]), **geometry)
 
 
+def _into_channels(x: Tensor) -> Tensor:
+    """``[batch, N, C, ...]`` to ``[N, batch * C, ...]``."""
+    return merge(move_axis(x, 0, 1), 1)
+
+
+@convolution.batch
+def _(size, batched, x, w, *, groups, **geometry):
+    if not batched[1]:
+        out = convolution(merge(x, 0), w, groups=groups, **geometry)
+        return split(out, 0, size, x.shape[1])
+    if not batched[0] and groups == 1:
+        wide = convolution(x, merge(w, 0), groups=1, **geometry)
+    else:
+        wide = convolution(_into_channels(repeated(size, batched[0], x)), merge(w, 0), groups=size * groups, **geometry)
+    return move_axis(split(wide, 1, size, w.shape[1]), 1, 0)
+
+
 @convolution.samples
 def _(rng):
     plain: Any = {"low": (0,), "high": (0,), "interior": (0,), "groups": 1}
@@ -206,6 +224,13 @@ def _(x, g, *, kernel, stride, dilation, low, high, interior, groups):
 @convolution_weight.vjp
 def _(v, out, x, g, *, kernel, **geometry):
     return _input_gradient(g, v, x.shape[2:], **geometry), convolution(x, v, **geometry)
+
+
+@convolution_weight.batch
+def _(size, batched, x, g, *, groups, **geometry):
+    x, g = repeated(size, batched[0], x), repeated(size, batched[1], g)
+    wide = convolution_weight(_into_channels(x), _into_channels(g), groups=size * groups, **geometry)
+    return split(wide, 0, size, g.shape[2])
 
 
 @convolution_weight.samples

@@ -15,6 +15,7 @@ import numpy as np
 
 from jitorch.dims import dim_min, equal
 from jitorch.errors import AutogradError, DTypeError, LinAlgError, ShapeError
+from jitorch.ops.batching import leading, register
 from jitorch.ops.complex_parts import complex_of, conj, real_part
 from jitorch.ops.helpers import ramp
 from jitorch.ops.linalg import matmul, swap_last
@@ -464,3 +465,9 @@ def _(gs, outs, a):
 @general_eigen.samples
 def _(rng):
     yield Sample(rng.normal(size=(3, 3)), grad=False)
+
+
+register(
+    leading, solve_matrix, inverse_matrix, determinant, adjugate, sign_and_log_determinant, cholesky_factor, qr_factors,
+    symmetric_eigen, singular_value_factors, general_eigen,
+)  # fmt: skip

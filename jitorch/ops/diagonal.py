@@ -11,6 +11,7 @@ from jitorch.dims import Dim
 from jitorch.errors import ShapeError
 from jitorch.ops import dispatch
 from jitorch.ops.arguments import axis_of, check_tensor
+from jitorch.ops.batching import register, shifting
 from jitorch.ops.create import constant, iota
 from jitorch.ops.math import where
 from jitorch.ops.registry import Sample, function, op, primitive
@@ -221,3 +222,6 @@ def diagonal_scatter(input: Tensor, src: Tensor, offset: int = 0, dim1: int = 0,
 @diagonal_scatter.samples
 def _(rng):
     yield Sample(rng.normal(size=(3, 4)), rng.normal(size=(3,)))
+
+
+register(shifting, diagonal_of, names=("axis1", "axis2"))

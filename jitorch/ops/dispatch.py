@@ -47,7 +47,7 @@ class Interpreter(Protocol):
         """Called before flags, hooks or history of ``tensor`` (not its contents) change; a trace may refuse."""
         ...
 
-    def call(self, function: Any, *args: Any) -> Any:
+    def call(self, function: Any, *args: Any, **kwargs: Any) -> Any:
         """Call a user's function, such as a hook; a trace runs it like the rest of the user's code."""
         ...
 

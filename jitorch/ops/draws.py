@@ -83,6 +83,18 @@ def _(index, state, *, count):
 random_advance.samples(lambda rng: [Sample(_STATE, count=5)])
 
 
+# Where each of ``size`` lanes draws for itself: ``draw(size, *operands, **attrs)`` gives the draws of all, and whether
+# they differ from lane to lane.
+@random_bits.rule("draw")
+def _(lanes, state, *, size):
+    return reshape_to(random_bits(state, size=size * lanes), shape=(lanes, size)), True
+
+
+@random_advance.rule("draw")
+def _(lanes, state, *, count):
+    return random_advance(state, count=count * lanes), False
+
+
 def _words(state: Tensor, shape: Shape, per_element: int) -> list[Tensor]:
     """``per_element`` independent words for each element of ``shape``."""
     count = dims.prod(shape)
@@ -134,6 +146,21 @@ def random_integers(state: Tensor, low: Number, span: Number, *, shape: tuple[An
     if kind == WIDE:
         return (((first >> 1) << 32) | second) % span + low
     return ((first << 32) | second) + low
+
+
+@random_uniform.rule("draw")
+def _(lanes, state, *, shape, dtype):
+    return random_uniform(state, shape=(lanes, *shape), dtype=dtype), True
+
+
+@random_normal.rule("draw")
+def _(lanes, state, *, shape, dtype):
+    return random_normal(state, shape=(lanes, *shape), dtype=dtype), True
+
+
+@random_integers.rule("draw")
+def _(lanes, state, low, span, *, shape, kind):
+    return random_integers(state, low, span, shape=(lanes, *shape), kind=kind), True
 
 
 for _entry in (random_uniform, random_normal):

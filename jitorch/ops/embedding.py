@@ -10,7 +10,7 @@ from jitorch.ops.gather import put, take
 from jitorch.ops.helpers import filled, number_of, ramp, sum_over, unrecorded
 from jitorch.ops.math import abs, where
 from jitorch.ops.registry import Sample, function, op
-from jitorch.ops.structure import cast, copy, reshape_to
+from jitorch.ops.structure import cast, copy, reshape_to, stop_gradient
 
 Tensor = Any
 
@@ -26,6 +26,16 @@ def _(g, out, weight, index, *, padding_idx):
     if padding_idx is not None:
         g = where(reshape_to(index == padding_idx, shape=(*index.shape, 1)), 0.0, g)
     return put(filled(0, g.dtype, weight.shape), index, g, axis=0, accumulate=True), None
+
+
+@embedding_op.batch
+def _(size, batched, weight, index, *, padding_idx):
+    if not batched[0]:
+        return embedding_op(weight, index, padding_idx=padding_idx)
+    if padding_idx is not None:
+        is_padding = reshape_to(ramp(weight.shape[1], 0, 1) == padding_idx, shape=(weight.shape[1], 1))
+        weight = where(is_padding, stop_gradient(weight), weight)
+    return take.rules["batch"](size, batched, weight, index, axis=0)
 
 
 @embedding_op.samples

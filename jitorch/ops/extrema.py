@@ -8,6 +8,7 @@ from jitorch import dtypes
 from jitorch.errors import DTypeError, TensorIndexError
 from jitorch.ops import results
 from jitorch.ops.arguments import axes_of, axis_of, check_tensor, is_tensor
+from jitorch.ops.batching import register
 from jitorch.ops.create import iota
 from jitorch.ops.math import maximum, minimum, where
 from jitorch.ops.reduce import reduce_argmax, reduce_argmin, reduce_max, reduce_min
@@ -177,3 +178,17 @@ for _entry in (max, min):
             Sample(rng.normal(size=(2, 3)), rng.normal(size=(3,))),
         ]
     )
+
+
+def _many(op: Any) -> Any:
+    """The batch rule of an op along one axis; what has no axes is one element of it."""
+
+    def rule(size: Any, batched: Any, x: Tensor, *, dim: int, keepdim: bool) -> Any:
+        if x.ndim > 1:
+            return op(x, dim=dim + 1, keepdim=keepdim)
+        return op(reshape_to(x, shape=(size, 1)), dim=1, keepdim=False)
+
+    return rule
+
+
+register(_many, max_along, min_along)

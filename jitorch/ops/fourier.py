@@ -14,6 +14,7 @@ import numpy as np
 from jitorch import dims, dtypes
 from jitorch.dims import Dim
 from jitorch.errors import ArgumentError, DTypeError, ShapeError, ValueRangeError
+from jitorch.ops.batching import register, shifting
 from jitorch.ops.complex_parts import complex_of, conj, real_part
 from jitorch.ops.helpers import axes_of, number_of, ramp
 from jitorch.ops.index import axis_of
@@ -383,3 +384,6 @@ for _entry in (fftshift, ifftshift):
     def _(rng):
         yield Sample(rng.normal(size=(5,)))
         yield Sample(rng.normal(size=(4, 5)), dim=(1,))
+
+
+register(shifting, fourier, names=("axes",))

@@ -14,9 +14,10 @@ from jitorch import dims, dtypes
 from jitorch.dtypes import Category
 from jitorch.errors import DTypeError, ShapeError, TensorIndexError
 from jitorch.ir import kernel as k
+from jitorch.ops.batching import along, move_axis, register, repeated, shifting
 from jitorch.ops.create import constant
 from jitorch.ops.registry import Sample, primitive
-from jitorch.ops.structure import broadcast_to, same_type
+from jitorch.ops.structure import broadcast_to, reshape_to, same_type
 
 Tensor = Any
 
@@ -62,6 +63,17 @@ def _(index, x, where, *, axis):
 def _(g, out, x, index, *, axis):
     zeros = broadcast_to(constant(value=0, dtype=g.dtype), shape=tuple(x.shape))
     return put(zeros, index, g, axis=axis, accumulate=True), None
+
+
+@take.batch
+def _(size, batched, x, index, *, axis):
+    if not batched[1]:
+        return take(x, index, axis=axis + 1)
+    if not batched[0]:
+        return move_axis(take(x, index, axis=axis), axis, 0)
+    before, after = x.shape[1 : axis + 1], x.shape[axis + 2 :]
+    found = gather_axis(x, along(index, before, after), axis=axis + 1)
+    return reshape_to(found, shape=(size, *before, *index.shape[1:], *after))
 
 
 @take.samples
@@ -112,6 +124,15 @@ def _(g, out, x, index, y, *, axis, accumulate):
         return g, None, taken
     zeros = broadcast_to(constant(value=0, dtype=g.dtype), shape=tuple(y.shape))
     return put(g, index, zeros, axis=axis, accumulate=False), None, taken
+
+
+@put.batch
+def _(size, batched, x, index, y, *, axis, accumulate):
+    x, y = repeated(size, batched[0], x), repeated(size, batched[2], y)
+    if not batched[1]:
+        return put(x, index, y, axis=axis + 1, accumulate=accumulate)
+    at = along(index, x.shape[1 : axis + 1], x.shape[axis + 2 :])
+    return scatter_axis(x, at, reshape_to(y, shape=tuple(at.shape)), axis=axis + 1, accumulate=accumulate)
 
 
 @put.samples
@@ -211,3 +232,6 @@ def _(rng):
         rng.normal(size=(3, 4)), rng.integers(0, 4, size=(3, 2)), rng.normal(size=(3, 2)), axis=1, accumulate=True
     )
     yield Sample(rng.normal(size=(3, 4)), np.array([[0, 2, 1, 0]]), rng.normal(size=(1, 4)), axis=0, accumulate=False)
+
+
+register(shifting, gather_axis, scatter_axis, names=("axis",))

@@ -8,6 +8,7 @@ import numpy as np
 
 from jitorch import dims, dtypes
 from jitorch.errors import DTypeError, ShapeError
+from jitorch.ops.batching import merge, move_axis, repeated, split
 from jitorch.ops.complex_parts import conj
 from jitorch.ops.normalize import broadcast_shapes
 from jitorch.ops.registry import Sample, function, op, primitive
@@ -46,6 +47,17 @@ def _(x, y):
 @matmul_batched.vjp
 def _(g, out, x, y):
     return matmul_batched(g, swap_last(conj(y))), matmul_batched(swap_last(conj(x)), g)
+
+
+@matmul_batched.batch
+def _(size, batched, x, y):
+    if not batched[1] and y.ndim == 2:
+        # One tall matrix instead of a batch that repeats y.
+        return split(matmul_batched(merge(x, 0), y), 0, size, x.shape[1])
+    if not batched[0] and x.ndim == 2:
+        wide = merge(move_axis(y, 0, 1), 1)
+        return move_axis(split(matmul_batched(x, wide), 1, size, y.shape[2]), 1, 0)
+    return matmul_batched(repeated(size, batched[0], x), repeated(size, batched[1], y))
 
 
 @matmul_batched.samples

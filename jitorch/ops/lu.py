@@ -9,6 +9,7 @@ import numpy as np
 from jitorch import dtypes
 from jitorch.dims import dim_min, equal
 from jitorch.errors import TensorIndexError, UnsupportedError
+from jitorch.ops.batching import leading, register
 from jitorch.ops.decompositions import check_matrix, lower_part, solve_matrix, upper_part
 from jitorch.ops.helpers import filled, number_of, ramp
 from jitorch.ops.linalg import matmul, swap_last
@@ -260,3 +261,6 @@ def triangular_solve(
 def _(rng):
     yield Sample(rng.normal(size=(3, 2)), np.triu(rng.normal(size=(3, 3))) + 3 * np.eye(3))
     yield Sample(rng.normal(size=(3, 2)), np.tril(rng.normal(size=(3, 3))) + 3 * np.eye(3), upper=False, transpose=True)
+
+
+register(leading, lu_factors, order_of_swaps)

@@ -9,6 +9,7 @@ import numpy as np
 
 from jitorch.dims import equal
 from jitorch.errors import ShapeError
+from jitorch.ops.batching import leading, register
 from jitorch.ops.decompositions import check_matrix, inverse_matrix, lapack
 from jitorch.ops.helpers import ramp
 from jitorch.ops.linalg import matmul, swap_last
@@ -167,3 +168,6 @@ def matrix_power(input: Tensor, n: int) -> Tensor:
 def _(rng):
     for n in (0, 1, 2, 5, -2):
         yield Sample(rng.normal(size=(2, 3, 3)) + 2 * np.eye(3), n)
+
+
+register(leading, exponential_of_matrix, pseudo_inverse)

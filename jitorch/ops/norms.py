@@ -9,6 +9,7 @@ from typing import Any
 from jitorch import dims, dtypes
 from jitorch.dtypes import DType
 from jitorch.errors import DTypeError, ShapeError, ValueRangeError
+from jitorch.ops.batching import register, shifting
 from jitorch.ops.helpers import axes_of, kept, narrow_to, sum_over, widen
 from jitorch.ops.math import abs, pow, sign, sqrt, where
 from jitorch.ops.normalize import is_number
@@ -166,3 +167,6 @@ def matrix_norm_over(name: str, x: Tensor, order: Any, dim: Any, keepdim: bool, 
     if not keepdim:
         return out
     return reshape_to(out, shape=tuple(1 if i in both else d for i, d in enumerate(x.shape)))
+
+
+register(shifting, norm_2, norm_p, names=("axes",))

@@ -9,6 +9,7 @@ from typing import Any
 from jitorch import dims, dtypes
 from jitorch.dims import Dim
 from jitorch.errors import ShapeError, ValueRangeError
+from jitorch.ops.batching import leading, register
 from jitorch.ops.conv import spread
 from jitorch.ops.create import constant
 from jitorch.ops.helpers import narrow_to, number_of, ramp, require_rank, require_real, widen
@@ -324,3 +325,6 @@ for _n, _entry in enumerate((avg_pool1d, avg_pool2d, avg_pool3d), 1):
     def _(rng, n=_n):
         yield Sample(rng.normal(size=(2, 3, *(5, 6, 4)[:n])), 2)
         yield Sample(rng.normal(size=(2, *(5, 6, 4)[:n])), 3, stride=2, padding=1, ceil_mode=True)
+
+
+register(leading, max_pool, max_pool_indices)

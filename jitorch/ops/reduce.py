@@ -12,6 +12,7 @@ from jitorch.dtypes import Category, DType
 from jitorch.errors import DTypeError, ShapeError
 from jitorch.ir import kernel as k
 from jitorch.ir.monoid import Reduction
+from jitorch.ops.batching import register, shifting
 from jitorch.ops.registry import Sample, primitive
 from jitorch.ops.structure import cast, drop_axes, expand_axes, reduce_sum
 
@@ -211,3 +212,6 @@ def _(x, *, axes):
 @reduce_argmin.samples
 def _(rng):
     yield Sample(rng.normal(size=(2, 3, 4)), axes=(2,))
+
+
+register(shifting, reduce_max, reduce_min, reduce_prod, reduce_argmax, reduce_argmin, names=("axes",))

@@ -12,6 +12,7 @@ from jitorch import dims, dtypes
 from jitorch.dtypes import Category, DType
 from jitorch.errors import DTypeError
 from jitorch.ops.arguments import axes_of, check_tensor
+from jitorch.ops.batching import register, shifting
 from jitorch.ops.create import size_number
 from jitorch.ops.math import where
 from jitorch.ops.reduce import reduce_prod
@@ -164,6 +165,15 @@ def _(rng):
     yield Sample(rng.uniform(0.5, 2, size=(2, 3)), axes=(1,))
 
 
+@product.batch
+def _(size, batched, x, *, dim, keepdim, dtype):
+    rank = x.ndim - 1
+    if rank and dim is not None:
+        return product(x, dim=axes_of("prod", dim, rank)[0] + 1, keepdim=keepdim, dtype=dtype)
+    out = product(reshape_to(x, shape=(size, dims.prod(x.shape[1:]))), dim=1, keepdim=False, dtype=dtype)
+    return reshape_to(out, shape=(size, *(1,) * rank)) if keepdim else out
+
+
 @product.samples
 def _(rng):
     yield Sample(rng.normal(size=(2, 3)), dim=None, keepdim=False, dtype=None)
@@ -254,3 +264,6 @@ for _entry in (all, any):
             Sample(rng.normal(size=(0, 2)) > 0, 0),
         ]
     )
+
+
+register(shifting, _nonzero_product, names=("axes",))

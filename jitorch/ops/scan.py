@@ -17,6 +17,7 @@ from jitorch.ir import kernel as k
 from jitorch.ir.monoid import Reduction
 from jitorch.ops import results
 from jitorch.ops.arguments import axis_of, check_tensor
+from jitorch.ops.batching import register, shifting
 from jitorch.ops.gather import gather_axis
 from jitorch.ops.math import exp, log, neg, where
 from jitorch.ops.reduce import arg_reduction, highest, lowest
@@ -264,3 +265,8 @@ def cummin(input: Tensor, dim: int) -> Any:
 
 for _entry in (cummax, cummin):
     _entry.samples(_dim_samples)
+
+
+register(
+    shifting, scan_sum, scan_prod, scan_logaddexp, scan_argmax, scan_argmin, sum_after, sum_before, names=("axis",)
+)

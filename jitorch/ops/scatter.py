@@ -9,6 +9,7 @@ import numpy as np
 from jitorch import dims, dtypes
 from jitorch.errors import DTypeError, ShapeError, TensorIndexError, ValueRangeError
 from jitorch.ir import kernel as k
+from jitorch.ops.batching import register, shifting
 from jitorch.ops.gather import gather_axis, put, scatter_axis, take
 from jitorch.ops.helpers import at_axis, filled, narrow_to, number_of
 from jitorch.ops.index import axis_of
@@ -75,6 +76,9 @@ def _over(product: Tensor, factor: Tensor, is_zero: Tensor, zeros: Tensor) -> Te
     """What a factor's gradient is: the product of the others, 0 if a 0 is among them."""
     others = zeros - cast(is_zero, dtype=dtypes.int64)
     return where(others == 0, product / factor, 0.0)
+
+
+register(shifting, scatter_extreme, names=("axis",))
 
 
 @scatter_extreme.samples

@@ -9,6 +9,7 @@ import numpy as np
 from jitorch import dims, dtypes
 from jitorch.dtypes import DType
 from jitorch.errors import ArgumentError, DTypeError, ShapeError, ValueRangeError
+from jitorch.ops.batching import repeated
 from jitorch.ops.gather import gather_axis, put
 from jitorch.ops.helpers import filled, narrow_to
 from jitorch.ops.math import floor, minimum, where
@@ -49,6 +50,17 @@ def _(sequence, values, *, right, dtype):
 @search_sorted.vjp
 def _(g, out, sequence, values, *, right, dtype):
     return None, None
+
+
+@search_sorted.batch
+def _(size, batched, sequence, values, *, right, dtype):
+    if not batched[0] and sequence.ndim == 1:
+        return search_sorted(sequence, values, right=right, dtype=dtype)
+    sequence, flat = repeated(size, batched[0], sequence), repeated(size, batched[1], values)
+    if sequence.ndim == 2:
+        flat = reshape_to(flat, shape=(size, dims.prod(flat.shape[1:])))
+    found = search_sorted(sequence, flat, right=right, dtype=dtype)
+    return reshape_to(found, shape=(size, *(values.shape[1:] if batched[1] else values.shape)))
 
 
 @search_sorted.samples

@@ -14,6 +14,7 @@ from jitorch import dims, dtypes
 from jitorch.dims import Dim
 from jitorch.errors import ShapeError
 from jitorch.ir import kernel as k
+from jitorch.ops.batching import leading, register
 from jitorch.ops.registry import Sample, primitive
 from jitorch.ops.structure import reduce_sum
 
@@ -171,3 +172,6 @@ def _(g, out, x, *, counts, strides, dilations):
 @window_diagonal.samples
 def _(rng):
     yield Sample(rng.normal(size=(2, 6, 2)), counts=(3,), strides=(2,), dilations=(1,))
+
+
+register(leading, windows, unwindow, window_diagonal)

@@ -7,12 +7,13 @@ from typing import Any
 from jitorch import dims, dtypes
 from jitorch.dtypes import DType
 from jitorch.errors import DTypeError
+from jitorch.ops.batching import register
 from jitorch.ops.helpers import kept, narrow_to, sum_over, widen
 from jitorch.ops.index import axis_of
 from jitorch.ops.math import exp, log
 from jitorch.ops.reduce import reduce_max
 from jitorch.ops.registry import Sample, function, op
-from jitorch.ops.structure import copy
+from jitorch.ops.structure import copy, reshape_to
 
 Tensor = Any
 
@@ -138,3 +139,17 @@ def _public_samples(rng: Any) -> Any:
 
 for _entry in (softmax, log_softmax, nn_softmax, nn_log_softmax, softmin):
     _entry.samples(_public_samples)
+
+
+def _many(op: Any) -> Any:
+    """The batch rule of an op along one axis; what has no axes is one element of it."""
+
+    def rule(size: Any, batched: Any, input: Tensor, *, axis: int) -> Tensor:
+        if input.ndim > 1:
+            return op(input, axis=axis + 1)
+        return reshape_to(op(reshape_to(input, shape=(size, 1)), axis=1), shape=(size,))
+
+    return rule
+
+
+register(_many, softmax_op, log_softmax_op)

@@ -14,6 +14,7 @@ from jitorch import dims, dtypes
 from jitorch.errors import ArgumentError, DTypeError, ShapeError, TensorIndexError, ValueRangeError
 from jitorch.ops import results
 from jitorch.ops.arguments import axis_of, check_tensor, is_tensor
+from jitorch.ops.batching import register, shifting
 from jitorch.ops.create import constant, size_number
 from jitorch.ops.gather import gather_axis
 from jitorch.ops.math import ceil, floor, where
@@ -342,3 +343,6 @@ for _entry in (quantile, nanquantile):
             Sample(rng.normal(size=(4, 2)), 0.5, dim=0, interpolation="nearest"),
         ]
     )
+
+
+register(shifting, argsort_axis, mode_axis, names=("axis",))

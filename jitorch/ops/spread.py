@@ -135,6 +135,16 @@ def _(g, out, x, *, dim, keepdim):
     return (expand_axes(g, x.shape, axes) * exp(x - expand_axes(out, x.shape, axes)),)
 
 
+@logsumexp.batch
+def _(size, batched, input, *, dim, keepdim):
+    axes = axes_of("logsumexp", dim, input.ndim - 1)
+    if axes:
+        return logsumexp(input, tuple(a + 1 for a in axes), keepdim)
+    return reshape_to(
+        logsumexp(reshape_to(input, shape=(size, *input.shape[1:], 1)), -1), shape=(size, *input.shape[1:])
+    )
+
+
 @logsumexp.samples
 def _(rng):
     yield Sample(rng.normal(size=(2, 3)), 1)

@@ -321,5 +321,19 @@ def _with_counter(graph: Graph, carried: int, counts: bool) -> Graph:
     return new
 
 
-RULES = {"cond": cond_vjp, "while_loop": while_vjp, "scan": scan_vjp}
+# -- recomputed --------------------------------------------------------------------------------------------------
+def recomputed_vjp(g: Any, out: Any, operands: Sequence[Any], *, body: Graph) -> Any:
+    """The rule of `jitorch.ops.control.recomputed`: from the operands, once the cotangents are there."""
+    given = _given(g, len(body.outputs))
+    known = [i for i, v in enumerate(body.outputs) if is_float(v.type) and given[i] is not None]
+    wrt = [i for i, v in enumerate(body.inputs) if is_float(v.type)]
+    if not known or not wrt:
+        return ([None] * len(operands),)
+    late = [control.after(x, given[known[0]]) if isinstance(v.type, TensorType) else x
+            for x, v in zip(operands, body.inputs)]  # fmt: skip
+    found = iter(control.evaluate(vjp(body, wrt, known), [*late, *(given[i] for i in known)]))
+    return ([next(found) if i in wrt else None for i in range(len(operands))],)
+
+
+RULES = {"cond": cond_vjp, "while_loop": while_vjp, "scan": scan_vjp, "recomputed": recomputed_vjp}
 """By op; `jitorch.frontend.defaults` gives them to `jitorch.ops.control`."""

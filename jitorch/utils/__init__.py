@@ -1,7 +1,8 @@
 """Tools around training."""
 
-from jitorch.utils import data
+from jitorch.utils import checkpoint, data
 
 __all__ = [
+    "checkpoint",
     "data",
 ]

@@ -5,7 +5,7 @@ import pytest
 
 import jitorch
 from jitorch.autograd import backward, grad
-from jitorch.errors import ArgumentError, AutogradError, UnsupportedError
+from jitorch.errors import ArgumentError, AutogradError
 
 
 def leaf(*values: float) -> jitorch.Tensor:
@@ -59,8 +59,21 @@ def test_errors():
         grad(x * 2, x)
     with pytest.raises(ArgumentError, match="expected tensors"):
         grad(x.sum(), [1.0])
-    with pytest.raises(UnsupportedError, match="batched"):
-        grad(x.sum(), x, is_grads_batched=True)
+
+
+def test_many_gradients_at_once():
+    x, unused = leaf(1.0, 2.0), leaf(3.0)
+    y = x.exp() * x
+    rows = jitorch.tensor([[1.0, 0.0], [0.0, 1.0], [2.0, 3.0]], dtype=jitorch.float64)
+    found, none = grad(y, [x, unused], rows, retain_graph=True, is_grads_batched=True, allow_unused=True)
+    expected = [grad(y, x, row, retain_graph=True)[0].numpy() for row in rows]
+    np.testing.assert_allclose(found.numpy(), np.stack(expected))
+    assert none is None
+    _, zeros = grad(y, [x, unused], rows, retain_graph=True, is_grads_batched=True, materialize_grads=True)
+    assert zeros.shape == (3, 1)
+    (again,) = grad(y, x, rows, create_graph=True, is_grads_batched=True)
+    np.testing.assert_allclose(again.detach().numpy(), np.stack(expected))
+    assert grad(again.sum(), x)[0].shape == (2,)
 
 
 def test_backward_accumulates():

@@ -10,7 +10,7 @@ import torch
 
 import jitorch
 from jitorch.autograd import functional
-from jitorch.errors import AutogradError, ShapeError
+from jitorch.errors import AutogradError, ShapeError, UnsupportedError
 
 X, Y = np.array([0.5, -1.0, 2.0]), np.array([[1.0, 2.0, 3.0], [0.1, 0.2, 0.3]])
 
@@ -61,6 +61,29 @@ def test_whole_derivatives():
     both("jacobian", pair, (X, Y))
     both("hessian", scalar, (X, Y))
     both("hessian", lambda x: (x**3).sum(), X)
+
+
+@pytest.mark.parametrize("strategy", ["reverse-mode", "forward-mode"])
+def test_whole_derivatives_at_once(strategy):
+    for function, arrays in ((single, X), (pair, (X, Y))):
+        given = tuple(map(jitorch.tensor, arrays)) if isinstance(arrays, tuple) else jitorch.tensor(arrays)
+        found = functional.jacobian(function, given, vectorize=True, strategy=strategy)
+        same(found, _detached(functional.jacobian(function, given)))
+    x = jitorch.tensor(X, requires_grad=True)
+    found = functional.jacobian(single, x, create_graph=True, vectorize=True, strategy=strategy)
+    found.sum().backward()
+    expected = jitorch.tensor(X, requires_grad=True)
+    functional.jacobian(single, expected, create_graph=True).sum().backward()
+    np.testing.assert_allclose(x.grad.numpy(), expected.grad.numpy())
+    given = (jitorch.tensor(X), jitorch.tensor(Y))
+    second = functional.hessian(scalar, given, vectorize=True, outer_jacobian_strategy=strategy)
+    same(second, _detached(functional.hessian(scalar, given)))
+    with pytest.raises(UnsupportedError, match="strict"):
+        functional.jacobian(single, x, strict=True, vectorize=True)
+
+
+def _detached(value):
+    return tuple(map(_detached, value)) if isinstance(value, tuple) else value.detach()
 
 
 @pytest.mark.parametrize("name", ["hvp", "vhp"])

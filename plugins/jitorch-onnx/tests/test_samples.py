@@ -23,7 +23,7 @@ from jitorch.ops import OPS, PUBLIC
 
 ENTRIES: dict[str, Any] = {f"op.{name}": entry for name, entry in OPS.items()}
 ENTRIES |= {name: entry for name, entry in PUBLIC.items() if entry not in OPS.values()}
-CONTROL = ("cond", "scan", "while_loop")
+CONTROL = ("cond", "recomputed", "scan", "while_loop")
 """Their samples hold graphs of one dtype; that they are refused is a test of its own."""
 SAMPLED = sorted(n for n, entry in ENTRIES.items() if "samples" in entry.rules and n.removeprefix("op.") not in CONTROL)
 

@@ -38,7 +38,7 @@ def _(ctx: Context, node: Node) -> str:
     return ctx.input(node.operands[1])
 
 
-@rule("copy", "detach")
+@rule("copy", "detach", "after")
 def _(ctx: Context, node: Node) -> str:
-    # Tensors of an ONNX graph are values, without gradients: a copy is the operand.
+    # Tensors of an ONNX graph are values, without gradients or memory: a copy is the operand.
     return ctx.input(node.operands[0])
