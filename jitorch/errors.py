@@ -242,6 +242,8 @@ class AutogradError(UserError, RuntimeError):
 class VmapError(UserError, ValueError, RuntimeError):
     """A function cannot be computed for many lanes at once, or not in the way asked for."""
 
+    identifier = "JT2100"
+
 
 class StateDictError(UserError, RuntimeError):
     """A state dict that does not fit the module or the optimiser it is loaded into."""

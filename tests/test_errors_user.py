@@ -380,7 +380,7 @@ def test_indices_out_of_range_at_run_time(function: Callable[..., Any], backend:
     compiled(x, jitorch.tensor([1, 1]))
 
 
-def test_out_of_range_leaves_the_arguments_as_they_were() -> None:
+def test_out_of_range_writes_what_eager_writes_before_it() -> None:
     @jitorch.jit(fullgraph=True)
     def step(x: Any, i: Any) -> None:
         x.add_(1)
@@ -391,4 +391,4 @@ def test_out_of_range_leaves_the_arguments_as_they_were() -> None:
     np.testing.assert_array_equal(x.numpy(), 1)
     with pytest.raises(IndexError):
         step(x, jitorch.tensor([0, 7]))
-    np.testing.assert_array_equal(x.numpy(), 1)
+    np.testing.assert_array_equal(x.numpy(), 2)

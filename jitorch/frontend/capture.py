@@ -123,6 +123,9 @@ def capture(
     staged = traced.staged
     if staged.refused is not None:
         raise staging_error(function, staged.refused)
+    if builder.trace.journal.effects and not builder.may_drop("print() or logging, which is not repeated"):
+        why = "print() or logging, which a trace cannot repeat"
+        raise staging_error(function, Refuse("side-effect", why, hint="use @jit, which repeats it"))
     graph = _Closing(builder, traced, stand_ins, kinds)
     dropped = builder.trace.journal.dropped_tensors()
     functions = tuple(dict.fromkeys(staged.functions.values()))
@@ -200,7 +203,11 @@ class CapturingBuilder(TraceBuilder):
         self._trace = trace
         if trace is not None:
             trace.stages_floats = False
-            trace.journal = _Dropped(lambda why: self.drops_writes or self.freeze(why))
+            trace.journal = _Dropped(self.may_drop)
+
+    def may_drop(self, why: str) -> bool:
+        """Whether what the function does to Python objects outside may be left out; ``why`` names it."""
+        return self.drops_writes or self.freeze(why)
 
     def may_have_history(self, operands: Sequence[Any]) -> bool:
         # The arguments of later calls may require gradients where those of the example do not.

@@ -34,6 +34,14 @@ class Choice:
     code: Any
 
 
+def number_of(code: Any) -> int:
+    """The code that a program gave; 0, so that the value stands, where it is not one number.
+
+    So it is in a graph that is captured, and in a function of which many are computed at once.
+    """
+    return code.item() if isinstance(code, Tensor) and code._array is not None else 0
+
+
 class Choices:
     """What was chosen in one trace."""
 
@@ -105,6 +113,13 @@ class Choices:
                 other = other.detach() if op.name == "detach" else op(other, **attrs)  # type: ignore[operator]
             found.append((number, other))
         return (OPS["cast"](choice.code, dtype=INT.dtype), found) if found else None
+
+    def release(self) -> None:
+        """Let go of all memory."""
+        self.outer.clear()
+        self.candidates.clear()
+        self.made.clear()
+        self.sources.clear()
 
     # -- refusals --------------------------------------------------------------------------------
     def check_write(self, tensor: Tensor) -> None:

@@ -261,7 +261,9 @@ class Jitted:
         planned = planned and self._make_plan(entry, inputs, args, kwargs)
         try:
             result = entry.run(inputs, args, kwargs)
-        except (CheckFailed, TensorIndexError):
+        except (CheckFailed, TensorIndexError) as error:
+            if entry.loan is not None and not isinstance(error, CheckFailed):
+                raise  # what was donated may be overwritten
             failed = True
         else:
             failed = False

@@ -13,6 +13,7 @@ from jitorch.dims import SymDim
 from jitorch.dtypes import Category, DType
 from jitorch.errors import ValueRangeError
 from jitorch.frontend.arithmetic import arithmetic
+from jitorch.frontend.choices import number_of
 from jitorch.frontend.loops import TracedRange, fix_size
 from jitorch.frontend.python import RuntimeScalar, TensorKey
 from jitorch.frontend.python.calls import NativeFunction, handles
@@ -186,6 +187,10 @@ class TensorRecorder:
 
     def choice(self, value: Any, results: Sequence[Any]) -> tuple[Any, list[tuple[int, Any]]] | None:
         return self.builder.choices.result(value, results) if isinstance(value, Tensor) else None
+
+    @staticmethod
+    def number_of(code: Any) -> int:
+        return number_of(code)
 
     def is_same(self, a: Any, b: Any) -> Any:
         return self.builder.choices.is_same(a, b)

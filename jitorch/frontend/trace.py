@@ -269,6 +269,7 @@ class TraceBuilder(NestedBuilder):
         self.carriers.clear()
         self.rows.clear()
         self.kept.clear()
+        self.choices.release()
 
 
 @dataclass
@@ -325,11 +326,11 @@ def trace(
     builder: TraceBuilder | None = None,
     facts: Facts | None = None,
 ) -> Traced:
-    """Run ``function`` once and record it, by ``builder`` or a new one.  Nothing outside changes.
+    """Run ``function`` once and record it, by ``builder``, which keeps its memory, or a new one.  Nothing outside changes.
 
     ``facts``: where what is assumed of symbolic sizes is kept, for a caller that needs it where tracing fails, too.
     """
-    builder = TraceBuilder(Graph(name)) if builder is None else builder
+    is_own, builder = builder is None, TraceBuilder(Graph(name)) if builder is None else builder
     recorder = TensorRecorder(builder)
     tape = Tape(builder)
     enabled = dispatch.is_grad_enabled()
@@ -371,7 +372,8 @@ def trace(
             notes = tuple(recorder.stager.notes)
             return Traced(graph, staged, outputs, sorted(alive), facts.guards, cleared, notes=notes)
     finally:
-        builder.release()
+        if is_own:
+            builder.release()
         dispatch.reset_grad_enabled(token)
 
 

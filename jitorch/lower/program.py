@@ -38,7 +38,6 @@ from jitorch.lower.nests import (
     scan_kernel,
     scatter_kernel,
 )
-from jitorch.lower.pieces import in_pieces
 from jitorch.lower.pull import STATUS, Puller
 from jitorch.lower.quotients import cut_quotients
 from jitorch.lower.recipe import Job, Recipe
@@ -81,7 +80,7 @@ def program(
     made = reuse_operands(lowering.run())
     if origins is not None:
         origins.update(lowering.names.origins)
-    return plan_memory(in_pieces(stream_results(share_copies(made), chosen)) if chosen.is_cpu else made)
+    return plan_memory(stream_results(share_copies(made), chosen) if chosen.is_cpu else made)
 
 
 class Lowering:

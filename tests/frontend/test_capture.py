@@ -134,7 +134,7 @@ def test_gradients_do_not_flow_through_no_grad() -> None:
         (lambda x: x * max(x.tolist()), "data", "tolist() needs a value"),
         (lambda x: x * time.time(), "effect", "the clock differs"),
         (lambda x: jitorch.tensor(np.asarray(x)), "data", "numpy.asarray needs a value"),
-        (lambda x: print(x), "effect", "print()"),
+        (lambda x: print(x), "side-effect", "print() or logging"),
         (lambda x: NOTES.append(x), "side-effect", "a write to a Python object"),
         (lambda x: x * zlib.crc32(b"a"), "unknown-call", "zlib.crc32, of which nothing is known"),
         (lambda x: object(), "escape", "a object made inside"),

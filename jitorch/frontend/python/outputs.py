@@ -111,7 +111,7 @@ class _Outputs:
         if choice is None:
             return name
         code, others = choice
-        number = self._assign(f"{self._result(code)}.item()")
+        number = self._assign(f"{self.writer.constant(self.trace.recorder.number_of)}({self._result(code)})")
         for i, other in others:
             self.writer.emit(f"if {number} == {i}: {name} = {self.value(other)}")
         return name

@@ -154,6 +154,10 @@ class Recorder(Protocol):
         """Of one of the ``results`` that a branch chose: its number, as a result, and the object for each number."""
         ...
 
+    def number_of(self, code: Any) -> int:
+        """The number in what the program gave for the first part of a `choice`."""
+        ...
+
     def is_same(self, a: Any, b: Any) -> Any:
         """``a is b`` of two objects that differ now: a bool, or what stands for one in the program."""
         ...

@@ -252,11 +252,12 @@ def test_what_cannot_be_written_is_found_inside_of_branches():
 
 def test_what_cannot_be_joined_is_a_staging_error():
     def function(x):
+        found = None
         if x.sum() > 0:
             found = x
         return found
 
-    with pytest.raises(StagingError, match="has no value on one path"):
+    with pytest.raises(StagingError, match="on one path and None on another"):
         export(function, tensor(1, 2))
 
 
