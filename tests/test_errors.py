@@ -65,7 +65,8 @@ IDENTIFIERS = {
     "JT1104": "unknown-member", "JT1105": "arguments", "JT1106": "annotation", "JT1107": "no-source",
     "JT1108": "not-saveable", "JT1200": "TracingCheckError", "JT1300": "UnsupportedError", "JT1400": "BackendError",
     "JT1500": "PluginError", "JT1600": "MissingExtraError", "JT1700": "ParseError", "JT1800": "SavedModelError",
-    "JT1900": "KernelError", "JT2000": "CheckFailed", "JT2100": "VmapError", "JT9000": "CompilerBug", "JT9100": "VerifyError",
+    "JT1900": "KernelError", "JT2000": "CheckFailed", "JT2100": "VmapError", "JT9000": "CompilerBug",
+    "JT9100": "VerifyError",
 }  # fmt: skip
 """What each identifier stands for, for ever: entries are added, and neither changed nor removed."""
 
