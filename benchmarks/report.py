@@ -49,6 +49,13 @@ def lagging(rows: dict[str, Any]) -> str:
     return markdown_table(["row", "ratio", "fastest", "first target"], lines)
 
 
+def lagging_once(found: dict[str, Any]) -> str:
+    """The rows of start and memory that miss their first target, with what was measured."""
+    missed = [r for r in ONCE if r.name in found and judge_once(r, found[r.name])[0] is False]
+    parts = [f"{row.name} ({_amount(row.kind, found[row.name]['jitorch'])})" for row in missed]
+    return f"Of start and memory: {', '.join(parts)}." if parts else ""
+
+
 def groups(rows: dict[str, Any]) -> str:
     """The geometric mean of each peer's ratio, by group of rows."""
     verdicts = table.judged_rows(rows)
@@ -130,6 +137,7 @@ def text(found: dict[str, Any]) -> str:
         f"{len(rows)} rows: {reach} reach the first target, {aim} the aim.",
         "## Rows that lag",
         lagging(rows),
+        *filter(None, [lagging_once(found.get("once", {}))]),
         "![ratio of each row](performance.svg)",
         "## All rows",
         "Times of jitorch; for each peer its time as a multiple of jitorch's; `-`: not run.",

@@ -34,6 +34,12 @@ def test_nothing_lags():
     assert report.lagging({"W1.pointwise_1e3": ROWS["W1.pointwise_1e3"]}) == "No row is below its first target."
 
 
+def test_what_lags_of_start_and_memory():
+    found = {"W10.import": {"jitorch": {"value": 0.2}}, "W10.memory_mlp_step": FOUND["once"]["W10.memory_mlp_step"]}
+    assert report.lagging_once(found) == "Of start and memory: W10.import (200 ms)."
+    assert report.lagging_once(FOUND["once"]) == ""
+
+
 def test_groups():
     lines = report.groups(ROWS).splitlines()
     assert lines[2] == "| W1 | 5.00 (1) | 3.00 (1) | - | - |"
