@@ -22,10 +22,12 @@ def row(workload: Workload) -> object:
 
 
 @pytest.fixture(autouse=True)
-def _threads() -> Iterator[None]:
-    before = jitorch.get_num_threads()
+def _as_before() -> Iterator[None]:
+    """Rows set the number of threads and the gradient mode for their whole process."""
+    threads, enabled = jitorch.get_num_threads(), jitorch.is_grad_enabled()
     yield
-    jitorch.set_num_threads(before)
+    jitorch.set_num_threads(threads)
+    jitorch.set_grad_enabled(enabled)
 
 
 def outputs(workload: Workload, threads: int) -> list[np.ndarray]:
