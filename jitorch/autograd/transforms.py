@@ -46,6 +46,14 @@ def tensors_of(what: str, tree: Any) -> tuple[list[Tensor], Any]:
     return leaves, structure
 
 
+def tensors_like(what: str, tree: Any, structure: Any, of: str) -> list[Tensor]:
+    """The leaves, which must be tensors in the structure of something called ``of``."""
+    leaves, found = tensors_of(what, tree)
+    if found != structure:
+        raise ArgumentError(f"{what} have another structure than the {of}", expected=structure, actual=found)
+    return leaves
+
+
 def chosen(name: str, args: Sequence[Any], argnums: int | tuple[int, ...]) -> tuple[int, ...]:
     """The positions that ``argnums`` names, from the start."""
     numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
@@ -134,12 +142,7 @@ class Pullback:
     def __call__(self, *cotangents: Any) -> Any:
         """Cotangents of the outputs (in their structure) to those of the inputs."""
         given = cotangents[0] if len(cotangents) == 1 else tuple(cotangents)
-        flat, structure = tensors_of("vjp: the cotangents", given)
-        if structure != self.output_structure:
-            raise ArgumentError(
-                "vjp: the cotangents have another structure than the outputs", expected=self.output_structure,
-                actual=structure,
-            )  # fmt: skip
+        flat = tensors_like("vjp: the cotangents", given, self.output_structure, "outputs")
         return unflatten(self.pull(flat), self.structure)
 
 
@@ -234,11 +237,7 @@ def jvp(func: Function, primals: Any, tangents: Any, *, strict: bool = False, ha
     if not isinstance(primals, tuple) or not primals:
         raise ArgumentError("jvp: primals is a tuple of arguments", expected="tuple", actual=type(primals).__name__)
     given, structure = tensors_of("jvp: the primals", primals)
-    along, other = tensors_of("jvp: the tangents", tangents)
-    if structure != other:
-        raise ArgumentError(
-            "jvp: the tangents have another structure than the primals", expected=structure, actual=other
-        )
+    along = tensors_like("jvp: the tangents", tangents, structure, "primals")
     for x, t in zip(given, along):
         if x.type != t.type:
             raise ShapeError("jvp: a tangent has the type of its primal", expected=x.type, actual=t.type)
@@ -289,12 +288,7 @@ def linearize(func: Function, *primals: Any) -> tuple[Any, Function]:
     back.keeps_history = is_seen
 
     def push(*tangents: Any) -> Any:
-        flat, structure = tensors_of("linearize: the tangents", tuple(tangents))
-        if structure != pullback.structure:
-            raise ArgumentError(
-                "linearize: the tangents have another structure than the primals", expected=pullback.structure,
-                actual=structure,
-            )  # fmt: skip
+        flat = tensors_like("linearize: the tangents", tuple(tangents), pullback.structure, "primals")
         return unflatten(back.pull(flat), pullback.output_structure)
 
     return pullback.output, push
