@@ -34,7 +34,7 @@ from jitorch.lower.pull import Puller
 from jitorch.lower.recipe import Job, Made
 from jitorch.lower.target import Target
 from jitorch.lower.tiles import choose_tile, staged_blocking
-from jitorch.lower.winograd import Filtering, filtering_kernel, squares_axis, weights_kernel
+from jitorch.lower.winograd import Filtering, filtering_kernel, row_run, squares_axis, weights_kernel
 from jitorch.lower.winograd_cut import Cut, choose_cut
 from jitorch.ops.conv import padded_sizes
 
@@ -215,7 +215,7 @@ class _Recipe:
         """By minimal filtering (`jitorch.lower.winograd`)."""
         down, across = self.axes
         axes = (squares_axis(down.size, down.low, down.out), squares_axis(across.size, across.low, across.out))
-        source = self._copy(axes, 0)
+        source = self._copy(axes, 0, row_run(cut, -(-across.out // 2)).over)
         f = Filtering(
             source, self.batch, self.groups, self.outputs, self.inputs, down.out, across.out, self._weight(),
             self._store, self.dtype, cut,
@@ -284,10 +284,10 @@ class _Recipe:
                 return there
         return self._copy(axes, tail)
 
-    def _copy(self, axes: tuple[PaddedAxis, ...], tail: int) -> Padded:
-        """A copy of the input with zeros around it."""
+    def _copy(self, axes: tuple[PaddedAxis, ...], tail: int, behind: int = 0) -> Padded:
+        """A copy of the input with zeros around it, and behind it."""
         lead = self.batch, self.inputs * self.groups
-        plan = Padded(k.Buffer(f"{self.job.name}_padded", self.dtype), lead, axes, tail)
+        plan = Padded(k.Buffer(f"{self.job.name}_padded", self.dtype), lead, axes, tail, behind=behind)
         self._temporary("padded", self.dtype, plan.size)
         puller = Puller(self.job.buffers, self.job.scalars)
         self.kernels.append(padded_kernel(f"{self.job.name}_pad", self.x, plan, puller))

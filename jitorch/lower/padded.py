@@ -46,13 +46,17 @@ class PaddedAxis:
 
 @dataclass(frozen=True)
 class Padded:
-    """Where the elements of the copy are.  ``tail``: zeros behind each plane, read by its last row."""
+    """Where the elements of the copy are.
+
+    ``tail``: zeros behind each plane, read by its last row; ``behind``: zeros behind everything.
+    """
 
     buffer: k.Buffer
     lead: tuple[Dim, Dim]  # batch, channels
     axes: tuple[PaddedAxis, ...]
     tail: int = 0
     is_copy: bool = True
+    behind: int = 0
 
     @property
     def pitches(self) -> list[Dim]:
@@ -85,7 +89,7 @@ class Padded:
 
     @property
     def size(self) -> Dim:
-        return dims.prod(self.lead) * self.channel
+        return dims.prod(self.lead) * self.channel + self.behind
 
     def with_rows(self) -> Padded:
         """The same, with an axis of one row in front."""
@@ -177,6 +181,7 @@ def padded_kernel(name: str, value: Value, to: Padded, puller: Puller, rows_give
             zeros(at + size_expr(to.plane - to.tail), k.const(to.tail))
 
     puller.loop(image, size_expr(dims.prod(to.lead)), planes, "parallel")
+    zeros(size_expr(to.size - to.behind), k.const(to.behind))
     return finish(name, puller)
 
 

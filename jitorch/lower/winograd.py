@@ -16,7 +16,7 @@ and puts the sums, transformed back, where they belong.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from jitorch import dims
@@ -63,6 +63,34 @@ class Filtering:
 def squares_axis(size: Dim, low: int, out: int) -> PaddedAxis:
     """An axis of the copy: coordinates of one parity stand next to each other, so squares' neighbours do."""
     return PaddedAxis(size, low, -(-out // 2) + 1, 1, 2, 2)
+
+
+@dataclass(frozen=True)
+class RowRun:
+    """The vectors of a row of squares: ``count`` of them, each ``width`` squares wide; ``last`` is where the last begins.
+
+    It may reach over the end of the row by ``over`` squares, which the next row writes anew and nobody reads.
+    """
+
+    width: int
+    count: int
+    last: int
+    over: int = 0
+
+    @property
+    def overlaps(self) -> bool:
+        """Whether the last one begins earlier than the one before it ends."""
+        return self.last != (self.count - 1) * self.width
+
+
+def row_run(cut: Cut, across: int) -> RowRun:
+    """How `filtering_kernel` goes through rows of ``across`` squares."""
+    width = min(cut.width, _cover(across))
+    if width > across:
+        if (cut.rows - 1) * across + width <= cut.lanes:
+            return RowRun(width, 1, 0, width - across)
+        width //= 2  # of two vectors the second ends where the row does
+    return RowRun(width, -(-across // width), across - width)
 
 
 class _Steps:
@@ -142,6 +170,7 @@ class _Writer:
         self.inputs = self._scratch("inputs", TERMS * self.apart)
         self.sums = self._scratch("sums", kept * TERMS * ROWS * f.cut.lanes)
         self.stage = self._scratch("stage", 4 * f.cut.lanes)
+        self.run = row_run(f.cut, self.across)
         self.chunk, self.panel = k.Var("chunk"), k.Var("panel")
 
     def _scratch(self, name: str, size: int) -> k.Buffer:
@@ -163,7 +192,7 @@ class _Writer:
         body.append(k.Let(skip, begin - first))
         left = k.call("minimum", cut.panels, f.panels - panel_block * cut.panels)
         first_channel = (panel_block * cut.panels + self.panel) * ROWS
-        each = [self._products(group * f.panels + panel_block * cut.panels + self.panel)]
+        each = [*self._begin(), self._products(group * f.panels + panel_block * cut.panels + self.panel)]
         each += self._when_last(self._results(group, first_channel, first, skip))
         nest = (self._fill(group, first), k.For(self.panel, left, tuple(each)))
         body += [*self._clear(), k.For(self.chunk, k.const(self.chunks), nest)]
@@ -182,27 +211,21 @@ class _Writer:
 
     # -- inputs ------------------------------------------------------------------------------------
     def _fill(self, group: k.Expr, first: k.Expr) -> k.Stmt:
-        """``B^T x B`` of a chunk: ``[TERMS, chunk, lanes]``, the squares of all rows one after the other.
-
-        Vectors may reach over the end of a row: what they write there is what the next row writes anew.
-        """
+        """``B^T x B`` of a chunk: ``[TERMS, chunk, lanes]``, the squares of all rows one after the other."""
         f, row, c, lead = self.f, k.Var("row"), k.Var("c"), k.Var("lead")
-        rows, across = self.cut.rows, self.across
         place = first + row
         channel = group * f.channels + self.chunk * self.cut.chunk
         at = f.source.channels(place // self.down, channel) + place % self.down * size_expr(f.source.pitches[0])
-        width = min(self.cut.width, _cover(across))
-        wide = [(a, width) for a in range(0, across, width)]
-
-        def pieces(runs: Iterable[tuple[int, int]]) -> k.Stmt:
-            return k.For(c, self._length, tuple(self._transformed(lead, c, row * across, a, w) for a, w in runs))
-
-        # A vector over the end of a row reads the next one's inputs: so there must be a next one.
-        is_inner = (row < rows - 1) & (place % self.down < self.down - 1)
-        squares: k.Stmt = pieces(powers(across))
-        if across % width:
-            squares = k.If(is_inner, (pieces(wide),), (squares,))
-        return k.For(row, k.const(rows), (k.Let(lead, at), squares))
+        piece, begin, source, target = k.Var("piece"), k.Var("begin"), k.Var("source"), k.Var("target")
+        start = k.call("minimum", piece * self.run.width, self.run.last) if self.run.overlaps else piece * self.run.width
+        vector = (
+            k.Let(begin, start),
+            k.Let(source, lead + c * size_expr(f.source.channel) + begin),
+            k.Let(target, c * self.cut.lanes + row * self.across + begin),
+            self._transformed(source, target),
+        )
+        pieces = k.For(piece, k.const(self.run.count), vector)
+        return k.For(row, k.const(self.cut.rows), (k.Let(lead, at), k.For(c, self._length, (pieces,))))
 
     def _clear(self) -> list[k.Stmt]:
         """Zeros where a task has no squares."""
@@ -216,21 +239,21 @@ class _Writer:
         )
         return [k.For(term, k.const(TERMS), (k.For(c, k.const(self.cut.chunk), lanes),))]
 
-    def _transformed(self, lead: k.Var, c: k.Var, lane: k.Expr, start: int, width: int) -> k.Stmt:
-        f, v = self.f, k.Var("v")
+    def _transformed(self, source: k.Var, target: k.Var) -> k.Stmt:
+        f, v, none = self.f, k.Var("v"), k.const(0)
         steps = _Steps(f.dtype)
 
         def load(i: int, j: int) -> k.Expr:
-            offset = f.source.offset(c, [k.const(i % 2), k.const(j % 2)], [k.const(i // 2), k.const(j // 2 + start)])
-            return steps.let(k.Load(f.source.buffer, lead + offset + v))
+            offset = f.source.offset(none, [k.const(i % 2), k.const(j % 2)], [k.const(i // 2), k.const(j // 2)])
+            return steps.let(k.Load(f.source.buffer, source + v + offset))
 
         square = steps.both_ways([[load(i, j) for j in range(4)] for i in range(4)], _of_inputs)
         stores = [
-            k.Store(self.inputs, c * self.cut.lanes + (4 * i + j) * self.apart + (lane + start) + v, square[i][j])
+            k.Store(self.inputs, target + v + (4 * i + j) * self.apart, square[i][j])
             for i in range(4)
             for j in range(4)
         ]
-        return k.For(v, k.const(width), (*steps.statements, *stores), "vector")
+        return k.For(v, k.const(self.run.width), (*steps.statements, *stores), "vector")
 
     # -- products ----------------------------------------------------------------------------------
     @property
@@ -243,6 +266,14 @@ class _Writer:
         term = k.Var("term")
         tiles = [s for runs in self.cut.tiles for s in self._tile(panel, term, runs)]
         return k.For(term, k.const(TERMS), tuple(tiles))
+
+    def _begin(self) -> list[k.Stmt]:
+        """Zeros for the sums of a panel before its first chunk, where there are several."""
+        if self.chunks == 1:
+            return []
+        element = k.Var("element")
+        zero = k.Store(self.sums, self._kept + element, k.const(0, self.f.dtype))
+        return [k.If(self.chunk.eq(0), (k.For(element, k.const(TERMS * ROWS * self.cut.lanes), (zero,)),))]
 
     def _tile(self, panel: k.Expr, term: k.Var, runs: Sequence[tuple[int, int]]) -> list[k.Stmt]:
         f, cut, c, r, v = self.f, self.cut, k.Var("c"), k.Var("r"), k.Var("v")
@@ -261,9 +292,10 @@ class _Writer:
         def saved(lane: k.Expr) -> k.Expr:
             return kept + r * cut.lanes + lane
 
-        zero = over(lambda lane: (k.Store(tile, place(lane), k.const(0, f.dtype)),))
-        again = over(lambda lane: (k.Store(tile, place(lane), k.Load(self.sums, saved(lane))),))
-        start: k.Stmt = k.If(self.chunk.eq(0), (zero,), (again,)) if self.chunks > 1 else zero
+        def before(lane: k.Expr) -> k.Expr:
+            return k.Load(self.sums, saved(lane)) if self.chunks > 1 else k.const(0, f.dtype)
+
+        start = over(lambda lane: (k.Store(tile, place(lane), before(lane)),))
         channel = self.chunk * cut.chunk + c
         weight = k.Load(self.weights, ((panel * f.channels + channel) * TERMS + term) * ROWS + r)
 
@@ -293,17 +325,20 @@ class _Writer:
         return [k.For(r, left, (back, self._rows(output, first, skip)))]
 
     def _rows(self, output: k.Expr, first: k.Var, skip: k.Var) -> k.Stmt:
-        f, x, line = self.f, k.Var("x"), k.Var("line")
-        row = line + skip
-        place = first + row
-        statements: list[k.Stmt] = []
-        for i in range(2):
-            y = place % self.down * 2 + i
-            value = k.Load(self.stage, row * (2 * self.across) + x + i * (2 * self.cut.lanes))
-            pixels = k.For(x, k.const(f.width), f.store([place // self.down, output, y, x], value))
-            is_whole = i == 0 or f.height % 2 == 0
-            statements.append(pixels if is_whole else k.If(y < f.height, (pixels,)))
-        return k.For(line, self.cut.rows - skip, tuple(statements))
+        """Stores the rows of pixels of a channel that are new, two for each row of squares."""
+        f, x, line, i = self.f, k.Var("x"), k.Var("line"), k.Var("i")
+        row, image, down = k.Var("row"), k.Var("image"), k.Var("down")
+        y = down * 2 + i
+        value = k.Load(self.stage, row * (2 * self.across) + i * (2 * self.cut.lanes) + x)
+        pixels: k.Stmt = k.For(x, k.const(f.width), f.store([image, output, y, x], value))
+        if f.height % 2:
+            pixels = k.If(y < f.height, (pixels,))
+        named = (
+            k.Let(row, line + skip),
+            k.Let(image, (first + row) // self.down),
+            k.Let(down, (first + row) % self.down),
+        )
+        return k.For(line, self.cut.rows - skip, (*named, k.For(i, k.const(2), (pixels,))))
 
 
 def _cover(count: int) -> int:

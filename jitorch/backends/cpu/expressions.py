@@ -7,7 +7,8 @@ A `Value` is one of three things:
               see that an access moves by one element a lane
     lanes     a vector register
 
-Arithmetic keeps the first two as long as it can; only real data becomes vectors.
+Arithmetic keeps the first two as long as it can; only real data becomes vectors.  A constant in a sum of indices
+becomes part of the address, as LLVM would make it: so what reads neighbours shares one address.
 """
 
 from __future__ import annotations
@@ -25,13 +26,17 @@ from jitorch.ir.kernel import INDEX, Buffer, Call, Const, Expr, Load, Var
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """``number`` is the value of ``text`` where that is an int64 literal."""
+    """``number`` is the value of ``text`` where that is an int64 literal.
+
+    ``offset`` is still to be added to ``text``: `settled` does so, and addresses do without.
+    """
 
     text: str
     dtype: DType
     lanes: int = 1
     stride: int = 0
     number: int | None = None
+    offset: int = 0
 
     @property
     def is_uniform(self) -> bool:
@@ -69,21 +74,41 @@ def at(function: Function, dtype: DType, lanes: int = 1, reassociate: bool = Fal
 
 def evaluate(function: Function, scope: Scope, expr: Expr) -> Value:
     """Write the instructions that compute ``expr``; each shared subexpression once."""
+    return settled(function, evaluate_place(function, scope, expr))
+
+
+def evaluate_place(function: Function, scope: Scope, expr: Expr) -> Value:
+    """`evaluate` for an index, which may come with an ``offset``."""
     return _Evaluation(function, scope).value(expr)
 
 
-def element(function: Function, scope: Scope, buffer: Buffer, offset: str) -> str:
-    """The address of the element at an int64 ``offset``."""
+def settled(function: Function, value: Value) -> Value:
+    """``value`` without an ``offset``."""
+    if not value.offset:
+        return value
+    return Value(function.op(f"add i64 {value.text}, {value.offset}"), value.dtype, 1, value.stride)
+
+
+def element(function: Function, scope: Scope, buffer: Buffer, place: Value, number: int = 0) -> str:
+    """The address of the element at an index, in the lane with this number."""
     pointer = scope.pointers.get(buffer.name)
     if pointer is None:
         raise CompilerBug(f"buffer {buffer.name} has no memory here")
-    if offset == "0":
-        return pointer
-    return function.op(f"getelementptr inbounds {memory_type(buffer.dtype)}, ptr {pointer}, i64 {offset}")
+    step = f"getelementptr inbounds {memory_type(buffer.dtype)}"
+    offset = place.offset + place.stride * number
+    if place.number is not None:
+        offset += place.number
+        return function.op(f"{step}, ptr {pointer}, i64 {offset}") if offset else pointer
+    if not offset:
+        return function.op(f"{step}, ptr {pointer}, i64 {place.text}")
+    step = f"getelementptr {memory_type(buffer.dtype)}"  # without its offset the index may lie outside
+    start = function.op(f"{step}, ptr {pointer}, i64 {place.text}")
+    return function.op(f"{step}, ptr {start}, i64 {offset}")
 
 
 def widen(function: Function, value: Value, lanes: int) -> str:
     """``value`` as a vector of ``lanes`` lanes."""
+    value = settled(function, value)
     if value.lanes == lanes:
         return value.text
     if value.lanes != 1:
@@ -100,15 +125,14 @@ def widen(function: Function, value: Value, lanes: int) -> str:
     return function.op(f"add {type} {base}, <{steps}>")
 
 
-def lane(function: Function, value: Value, number: int) -> str:
-    """The element of ``value`` in one lane, as a scalar text."""
+def lane(function: Function, value: Value, number: int) -> Value:
+    """The element of ``value`` in one lane, as a scalar."""
     if value.lanes > 1:
-        return function.op(f"extractelement {register_type(value.dtype, value.lanes)} {value.text}, i64 {number}")
-    if value.stride == 0:
-        return value.text
+        vector = register_type(value.dtype, value.lanes)
+        return Value(function.op(f"extractelement {vector} {value.text}, i64 {number}"), value.dtype)
     if value.number is not None:
-        return str(value.number + value.stride * number)
-    return function.op(f"add i64 {value.text}, {value.stride * number}")
+        return index(value.number + value.stride * number)
+    return Value(value.text, value.dtype, offset=value.offset + value.stride * number)
 
 
 def load(function: Function, scope: Scope, buffer: Buffer, place: Value) -> Value:
@@ -116,7 +140,7 @@ def load(function: Function, scope: Scope, buffer: Buffer, place: Value) -> Valu
     dtype = buffer.dtype
     if place.is_uniform or (place.lanes == 1 and place.stride == 1):
         lanes = 1 if place.is_uniform else scope.lanes
-        pointer = element(function, scope, buffer, place.text)
+        pointer = element(function, scope, buffer, place)
         raw = function.op(f"load {memory_type(dtype, lanes)}, ptr {pointer}, align {dtype.itemsize}")
         return Value(words.from_memory(at(function, dtype, lanes), raw), dtype, lanes)
     memory, type = memory_type(dtype), memory_type(dtype, scope.lanes)
@@ -134,16 +158,16 @@ def store(function: Function, scope: Scope, buffer: Buffer, place: Value, value:
     if place.is_uniform:
         if not value.is_uniform:
             raise CompilerBug(f"the lanes of a vector loop store to one element of {buffer.name}")
-        _store_one(function, scope, buffer, place.text, value.text)
+        _store_one(function, scope, buffer, place, value.text)
         return
     vector = widen(function, value, scope.lanes)
     if place.lanes > 1 or place.stride != 1:
         whole = Value(vector, dtype, scope.lanes)
         for number in range(scope.lanes):
-            _store_one(function, scope, buffer, lane(function, place, number), lane(function, whole, number))
+            _store_one(function, scope, buffer, lane(function, place, number), lane(function, whole, number).text)
         return
     raw = words.to_memory(at(function, dtype, scope.lanes), vector)
-    pointer = element(function, scope, buffer, place.text)
+    pointer = element(function, scope, buffer, place)
     if streamed and scope.lanes & (scope.lanes - 1) == 0:
         _stream(function, f"store {memory_type(dtype, scope.lanes)} {raw}, ptr {pointer}", pointer, dtype, scope.lanes)
     else:
@@ -167,10 +191,20 @@ def _stream(function: Function, instruction: str, pointer: str, dtype: DType, la
     function.streams = True
 
 
-def _store_one(function: Function, scope: Scope, buffer: Buffer, offset: str, value: str) -> None:
+def _store_one(function: Function, scope: Scope, buffer: Buffer, place: Value, value: str) -> None:
     raw = words.to_memory(at(function, buffer.dtype), value)
-    pointer = element(function, scope, buffer, offset)
+    pointer = element(function, scope, buffer, place)
     function.do(f"store {memory_type(buffer.dtype)} {raw}, ptr {pointer}, align {buffer.dtype.itemsize}")
+
+
+def _literal(number: int, stride: int) -> Value:
+    number = _wrapped(number)
+    return Value(str(number), INDEX, 1, stride, number)
+
+
+def _wrapped(number: int) -> int:
+    """As the machine holds it in 64 bits."""
+    return (number + 2**63) % 2**64 - 2**63
 
 
 def _is_literal(text: str) -> bool:
@@ -219,6 +253,7 @@ class _Evaluation:
         if x.dtype is dtype:
             return x
         lanes = 1 if x.is_uniform else self.scope.lanes
+        x = settled(self.function, x)
         text = x.text if x.is_uniform else widen(self.function, x, lanes)
         return Value(words.cast(at(self.function, x.dtype, lanes), text, dtype), dtype, lanes)
 
@@ -227,6 +262,7 @@ class _Evaluation:
             result = self._affine(fn, args)
             if result is not None:
                 return result
+        args = [settled(self.function, a) for a in args]
         operand = args[-1].dtype
         if all(a.is_uniform for a in args):
             return Value(words.say(at(self.function, operand, 1, reassociate), fn, *(a.text for a in args)), dtype)
@@ -239,23 +275,25 @@ class _Evaluation:
         if fn not in ("add", "sub", "mul") or len(args) != 2:
             return self._folded(fn, args)
         x, y = args
+        if fn != "sub" and x.number is not None and not x.stride:
+            x, y = y, x
         if fn == "mul":
-            if x.number is not None and x.stride == 0:
-                x, y = y, x
-            if y.number is None or y.stride:
-                return None
-            stride = x.stride * y.number
-        else:
-            stride = x.stride + (y.stride if fn == "add" else -y.stride)
-        if x.number is not None and y.number is not None:
-            number = {"add": x.number + y.number, "sub": x.number - y.number, "mul": x.number * y.number}[fn]
-            number = (number + 2**63) % 2**64 - 2**63
-            return Value(str(number), INDEX, 1, stride, number)
-        if (y.number == 0 and fn != "mul") or (y.number == 1 and fn == "mul"):
-            return Value(x.text, INDEX, 1, stride, x.number)
-        if x.number == 0 and fn == "add":
-            return Value(y.text, INDEX, 1, stride, y.number)
-        return Value(self.function.op(f"{fn} i64 {x.text}, {y.text}"), INDEX, 1, stride)
+            return None if y.number is None or y.stride else self._multiple(x, y.number)
+        sign = 1 if fn == "add" else -1
+        stride = x.stride + sign * y.stride
+        if y.number is None:
+            text = self.function.op(f"{fn} i64 {x.text}, {y.text}")
+            return Value(text, INDEX, 1, stride, offset=_wrapped(x.offset + sign * y.offset))
+        if x.number is None:
+            return Value(x.text, INDEX, 1, stride, offset=_wrapped(x.offset + sign * y.number))
+        return _literal(x.number + sign * y.number, stride)
+
+    def _multiple(self, x: Value, factor: int) -> Value:
+        stride = x.stride * factor
+        if x.number is not None:
+            return _literal(x.number * factor, stride)
+        text = x.text if factor == 1 else self.function.op(f"mul i64 {x.text}, {factor}")
+        return Value(text, INDEX, 1, stride, offset=_wrapped(x.offset * factor))
 
     def _folded(self, fn: str, args: list[Value]) -> Value | None:
         if fn == "philox" or any(a.number is None or a.stride for a in args):

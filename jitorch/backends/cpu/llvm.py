@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from jitorch.backends.cpu import codegen, words
-from jitorch.backends.cpu.expressions import Scope, Slot, Value, at, evaluate, index, store, widen
+from jitorch.backends.cpu.expressions import Scope, Slot, Value, at, evaluate, evaluate_place, index, store, widen
 from jitorch.backends.cpu.host import HostWriter, entry_symbol
 from jitorch.backends.cpu.profile import Profiler
 from jitorch.backends.cpu.regions import share
@@ -205,7 +205,7 @@ class KernelWriter:
                 self._assign(var, value, scope)
             case Store(buffer, place, value, streamed):
                 result = evaluate(self.function, scope, value)
-                store(self.function, scope, buffer, evaluate(self.function, scope, place), result, streamed)
+                store(self.function, scope, buffer, evaluate_place(self.function, scope, place), result, streamed)
             case If(test, then, orelse):
                 self._if(test, then, orelse, scope)
             case For():
