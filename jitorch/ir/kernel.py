@@ -387,57 +387,106 @@ def _fold(e: Call) -> Const:
 
 
 def simplify(e: Call) -> Expr:
-    """Integer index algebra and constant folding.  One rule, one line; operands are already simple."""
+    """Integer index algebra and constant folding; operands are already simple."""
     if all(isinstance(a, Const) for a in e.args) and e.fn != "philox":
         return _fold(e)
-    match e:
-        case Call("where", (Const(test), x, y)):
+    rules = _RULES.get(e.fn)
+    return e if rules is None else rules(e)
+
+
+# Rules by function.  One rule, one line.
+
+
+def _simplify_where(e: Call) -> Expr:
+    match e.args:
+        case (Const(test), x, y):
             return x if test else y
-        case Call("where", (_, x, y)) if x == y:
+        case (_, x, y) if x == y:
             return x
-        case Call("and", (Const(True), x)) | Call("and", (x, Const(True))) if e.dtype is dtypes.bool_:
+    return e
+
+
+def _simplify_logic(e: Call) -> Expr:
+    neutral = e.fn == "and"
+    if e.dtype is not dtypes.bool_:
+        return e
+    match e.args:
+        case (Const(bool(v)), x) | (x, Const(bool(v))) if v is neutral:
             return x
-        case Call("or", (Const(False), x)) | Call("or", (x, Const(False))) if e.dtype is dtypes.bool_:
-            return x
-        case Call("and", (Const(False) as no, _)) | Call("and", (_, Const(False) as no)) if e.dtype is dtypes.bool_:
+        case (Const(False) as no, _) | (_, Const(False) as no):
             return no
+    return e
+
+
+def _simplify_sum(e: Call) -> Expr:
     if not _is_integer(e):
         return e
-    match e:
-        case Call("add" | "sub", (x, Const(0))) | Call("add", (Const(0), x)):
+    match e.args:
+        case (x, Const(0)):
             return x
-        case Call("sub", (x, Const(v))):
+        case (x, Const(v)) if e.fn == "sub":
             return x + (-v)
-        case Call("add" | "mul" as fn, (Const() as c, x)) if not isinstance(x, Const):
-            return call(fn, x, c)
-        case Call("add", (Call("add", (x, Const(a))), Const(b))):
-            return x + (a + b)
-        case Call("add", (Call("add", (x, Const() as c)), y)):
-            return x + y + c
-        case Call("add", (x, Call("add", (y, z)))):
-            return x + y + z
-        case Call("mul" | "floordiv", (x, Const(1))):
+    if e.fn == "sub":
+        return e
+    match e.args:
+        case (Const(0), x):
             return x
-        case Call("mul", (_, Const(0) as zero)) | Call("floordiv" | "mod", (Const(0) as zero, _)):
-            return zero
-        case Call("mul", (Call("mul", (x, Const(a))), Const(b))):
-            return x * (a * b)
-        case Call("mul", (Call("add", (x, y)), Const() as c)):
-            return x * c + y * c
-        case Call("mod", (_, Const(1))):
-            return const(0, e.dtype)
-        # Indices do not overflow; a multiple of any other integer may have wrapped.
-        case Call("floordiv", (x, Const(int(b)))) if e.dtype is INDEX and b > 0 and (q := _multiple(x, b)) is not None:
-            return q
-        case Call("mod", (x, Const(int(b)))) if e.dtype is INDEX and b > 0 and _multiple(x, b) is not None:
-            return const(0, e.dtype)
-        case Call("add", (Call("mul", (Call("floordiv", (x, Const(a))), Const(b))), Call("mod", (y, Const(c))))) if (
+        case (Const() as c, x):
+            return x + c
+        case (Call("add", (x, Const(a))), Const(b)):
+            return x + (a + b)
+        case (Call("add", (x, Const() as c)), y):
+            return x + y + c
+        case (x, Call("add", (y, z))):
+            return x + y + z
+        case (Call("mul", (Call("floordiv", (x, Const(a))), Const(b))), Call("mod", (y, Const(c)))) if (
             a == b == c and x == y
         ):
             return x
-        case Call("maximum" | "minimum", (x, y)) if x == y:
-            return x
     return e
+
+
+def _simplify_product(e: Call) -> Expr:
+    if not _is_integer(e):
+        return e
+    match e.args:
+        case (Const() as c, x):
+            return x * c
+        case (x, Const(1)):
+            return x
+        case (_, Const(0) as zero):
+            return zero
+        case (Call("mul", (x, Const(a))), Const(b)):
+            return x * (a * b)
+        case (Call("add", (x, y)), Const() as c):
+            return x * c + y * c
+    return e
+
+
+def _simplify_quotient(e: Call) -> Expr:
+    if not _is_integer(e):
+        return e
+    match e.args:
+        case (x, Const(1)):
+            return x if e.fn == "floordiv" else const(0, e.dtype)
+        case (Const(0) as zero, _):
+            return zero
+        # Indices do not overflow; a multiple of any other integer may have wrapped.
+        case (x, Const(int(b))) if e.dtype is INDEX and b > 0 and (q := _multiple(x, b)) is not None:
+            return q if e.fn == "floordiv" else const(0, e.dtype)
+    return e
+
+
+def _simplify_extreme(e: Call) -> Expr:
+    x, y = e.args
+    return x if _is_integer(e) and x == y else e
+
+
+_RULES: dict[str, Callable[[Call], Expr]] = {
+    "where": _simplify_where, "and": _simplify_logic, "or": _simplify_logic, "add": _simplify_sum,
+    "sub": _simplify_sum, "mul": _simplify_product, "floordiv": _simplify_quotient, "mod": _simplify_quotient,
+    "maximum": _simplify_extreme, "minimum": _simplify_extreme,
+}  # fmt: skip
 
 
 Tree = TypeVar("Tree")

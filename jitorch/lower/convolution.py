@@ -24,7 +24,7 @@ from jitorch.ir import kernel as k
 from jitorch.ir.graph import Value
 from jitorch.ir.sizes import size_expr
 from jitorch.lower.conv_tiles import choose
-from jitorch.lower.direct import UNROLLED_TAPS, Direct, Positions, Window, direct_kernel
+from jitorch.lower.direct import UNROLLED_PRODUCTS, Direct, Positions, Window, direct_kernel
 from jitorch.lower.fuse import FLAT_VIEWS, INDEX_VIEWS
 from jitorch.lower.index import Index
 from jitorch.lower.nests import finish, kernel_of
@@ -342,7 +342,7 @@ class _Recipe:
             source, self.groups, self.outputs, self.inputs, windows, positions, weight, store, self.dtype, tiling,
             fits or strips * weights <= blocks * image,
             # Without an instruction for both, loads of several taps at once would take the sums' registers.
-            UNROLLED_TAPS if target.fma else 1,
+            UNROLLED_PRODUCTS if target.fma else 0,
         )  # fmt: skip
         self.kernels.append(direct_kernel(name, direct))
 

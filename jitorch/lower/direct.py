@@ -13,8 +13,8 @@ from jitorch.lower.conv_tiles import Run, Tiling
 from jitorch.lower.nests import kernel_of
 from jitorch.lower.padded import Padded
 
-UNROLLED_TAPS = 8
-"""More taps than this are a loop: code for each would take longer to compile than it saves."""
+UNROLLED_PRODUCTS = 64
+"""More vector products than this are a loop over taps: code for each would take longer to compile than it saves."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Direct:
     dtype: DType
     tiling: Tiling
     channels_inside: bool
-    unrolled_taps: int = UNROLLED_TAPS
+    unrolled_products: int = UNROLLED_PRODUCTS
 
 
 def direct_kernel(name: str, d: Direct) -> k.Kernel:
@@ -107,15 +107,7 @@ class _Writer:
         statements.append(
             k.Let(self.base, source.channels(self.b, self.g * d.channels) + source.offset(k.const(0), zeros, places))
         )
-        if t.tiles:
-            tile = k.Var("tile")
-            full = self._tile(tile * t.full.length, t.full)
-            statements.append(k.For(tile, k.const(t.tiles), full))
-        done = t.tiles * t.full.length
-        for run in t.tail:
-            start = min(done, t.positions - run.length)
-            statements.append(k.For(k.Var("last"), k.const(1), self._tile(k.const(start), run)))
-            done = start + run.length
+        statements += self._tiles()
         statements += self._rows(*skipped)
         total: k.Expr = k.const(1)
         for _, count in nest:
@@ -133,6 +125,26 @@ class _Writer:
             size = size_expr(count)
             result.append(k.Let(var, rest if i == 0 else rest % size))
             rest = rest // size
+        return result
+
+    def _tiles(self) -> list[k.Stmt]:
+        """The full tiles of a strip, then those at its end.
+
+        A tile that would reach over the end begins earlier; if it is as long as a full one, it is the last of those.
+        """
+        t, tile = self.tiling, k.Var("tile")
+        start: k.Expr = tile * t.full.length
+        if t.tail == (t.full,):
+            start = k.call("minimum", start, t.positions - t.full.length)
+            return [k.For(tile, k.const(t.tiles + 1), self._tile(start, t.full))]
+        result: list[k.Stmt] = []
+        if t.tiles:
+            result.append(k.For(tile, k.const(t.tiles), self._tile(start, t.full)))
+        done = t.tiles * t.full.length
+        for run in t.tail:
+            first = min(done, t.positions - run.length)
+            result.append(k.For(k.Var("last"), k.const(1), self._tile(k.const(first), run)))
+            done = first + run.length
         return result
 
     def _tile(self, start: k.Expr, run: Run) -> tuple[k.Stmt, ...]:
@@ -166,10 +178,11 @@ class _Writer:
             for j in every
         ]
         body: k.Stmt = over(product, read)
-        unrolled = 1
+        products = rows * run.vectors
         for var, window in reversed(list(zip(taps, d.windows))):
-            unrolled *= window.count
-            body = k.For(var, k.const(window.count), (body,), "unroll" if unrolled <= d.unrolled_taps else "serial")
+            products *= window.count
+            kind = "unroll" if products <= d.unrolled_products else "serial"
+            body = k.For(var, k.const(window.count), (body,), kind)
         return (
             over([k.Store(sums, place(j), k.const(0, d.dtype)) for j in every], []),
             k.Let(begin, self.base + start),
