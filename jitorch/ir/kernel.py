@@ -501,7 +501,7 @@ def transform(tree: Tree, f: Callable[[Expr], Expr]) -> Tree:
     if not isinstance(tree, (Expr, Stmt, Kernel)):
         return tree
     changes: dict[str, Any] = {}
-    for name in _CHILDREN[type(tree)]:
+    for name in CHILDREN[type(tree)]:
         old = getattr(tree, name)
         new = transform(old, f)
         if new is not old and new != old:
@@ -524,7 +524,7 @@ def substitute(tree: Tree, values: dict[Var, Expr]) -> Tree:
     return transform(tree, replace_var)
 
 
-_CHILDREN: dict[type, tuple[str, ...]] = {
+CHILDREN: dict[type, tuple[str, ...]] = {
     Const: (), Var: (), Load: ("index",), Call: ("args",), Let: ("var", "value"), Local: ("var", "init"),
     Assign: ("var", "value"), Store: ("index", "value"), For: ("var", "extent", "body"), If: ("test", "then", "orelse"),
     Barrier: (), Kernel: ("body",),
@@ -542,7 +542,7 @@ def walk(tree: object) -> Iterator[Expr | Stmt]:
             continue
         if not isinstance(part, Kernel):
             yield part
-        for name in reversed(_CHILDREN[type(part)]):
+        for name in reversed(CHILDREN[type(part)]):
             stack.append(getattr(part, name))
 
 
@@ -560,7 +560,7 @@ def parts(tree: object) -> Iterator[Expr | Stmt]:
         seen.add(id(part))
         if not isinstance(part, Kernel):
             yield part
-        for name in reversed(_CHILDREN[type(part)]):
+        for name in reversed(CHILDREN[type(part)]):
             stack.append(getattr(part, name))
 
 

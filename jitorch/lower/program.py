@@ -18,6 +18,7 @@ from jitorch.lower import control, fuse
 from jitorch.lower.abreast import abreast
 from jitorch.lower.alike import Cone, Kernels, Shared, cone
 from jitorch.lower.borders import cut_borders
+from jitorch.lower.common import common_kernels
 from jitorch.lower.convolution import convolution
 from jitorch.lower.copies import order_copies, share_copies
 from jitorch.lower.crosswise import tile
@@ -78,9 +79,11 @@ def program(
     chosen = target_of(target)
     lowering = Lowering(graph, name or graph.name, chosen)
     made = reuse_operands(lowering.run())
+    if chosen.is_cpu:
+        made = common_kernels(stream_results(share_copies(made), chosen), lowering.names.origins)
     if origins is not None:
         origins.update(lowering.names.origins)
-    return plan_memory(stream_results(share_copies(made), chosen) if chosen.is_cpu else made)
+    return plan_memory(made)
 
 
 class Lowering:
