@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from jitorch import config, dims
 from jitorch.backends import registry
 from jitorch.backends.base import Unavailable
@@ -21,7 +23,6 @@ from jitorch.frontend.eager.interpreter import type_of
 from jitorch.ir.graph import Graph, Value, identity
 from jitorch.ir.op import PRIMITIVE, Op
 from jitorch.ir.types import TensorType
-from jitorch.ops import dispatch
 from jitorch.passes.decompose import decompose
 from jitorch.passes.jvp import is_float
 from jitorch.tensor import Tensor
@@ -64,7 +65,7 @@ def _pattern(operands: Sequence[Any]) -> tuple[Any, ...] | None:
             pattern.append(type(x))
             continue
         array = x._array
-        if array is None or not array.flags.c_contiguous:
+        if type(array) is not np.ndarray or not (array.flags.c_contiguous and array.flags.aligned):
             return None
         sizes = tuple([n if n <= 1 else -numbers.setdefault(n, len(numbers) + 1) for n in array.shape])
         pattern.append((x._type.dtype, sizes))
