@@ -1,8 +1,9 @@
 """The short way of an elementwise op: plain stored tensors of one type, and numbers that need no promotion.
 
 For such operands the result is that of one NumPy function, its type is known from theirs, and nothing
-is to be cast or broadcast.  Everything else takes the ordinary way, as do large tensors, for which there are kernels
-(`jitorch.frontend.eager.large`): `elementwise` returns NotImplemented.  The results are the same, bit for bit.  `jitorch.frontend.eager.native` does the same in machine code.
+is to be cast or broadcast.  Everything else takes the ordinary way, as do large tensors, for which there are
+kernels (`jitorch.frontend.eager.large`): `elementwise` returns NotImplemented.  The results are the same, bit for
+bit.  `jitorch.frontend.eager.native` does the same in machine code.
 """
 
 from __future__ import annotations
