@@ -182,13 +182,16 @@ class Program:
 
     def __str__(self) -> str:
         """The kernels, then the program."""
+        return "\n\n".join([*map(str, self.kernels), self.host_text()])
+
+    def host_text(self) -> str:
+        """The text without that of the kernels."""
         lines = [f"input {b}{self._size(b)}" for b in self.inputs]
         lines += [f"output {b}{self._size(b)}" for b in self.outputs]
         lines += [f"scalar {v.typed}" for v in self.scalars]
         lines += [] if self.status is None else [f"status {self.status}{self._size(self.status)}"]
         lines += [] if self.arena is None else [f"arena {self.arena}"]
-        text = f"program @{notation.name(self.name)} {notation.block((*lines, *self.body))}"
-        return "\n\n".join([*map(str, self.kernels), text])
+        return f"program @{notation.name(self.name)} {notation.block((*lines, *self.body))}"
 
     def _size(self, buffer: Buffer) -> str:
         return f" of {self.sizes[buffer.name]}" if buffer.name in self.sizes else ""

@@ -48,7 +48,9 @@ class CpuBackend:
         manifest = program_manifest(region, lowered, symbol)
         if profiler is not None:
             manifest["timed"] = profiler.names
-        sources = {"kernels": "\n".join(map(str, lowered.kernels)), "program": str(lowered), "llvm": str(modules)}
+        kernels = list(map(str, lowered.kernels))
+        text = "\n\n".join([*kernels, lowered.host_text()])
+        sources = {"kernels": "\n".join(kernels), "program": text, "llvm": str(modules)}
         return Artifact(self.name, payload, manifest, sources)
 
     def lowered(self, region: Graph, origins: Origins | None = None) -> Program:

@@ -20,7 +20,7 @@ SIMPLE = "; simple\n"
 """The first line of a module of which level 2 need only make registers of its locals.
 
 That is half of the time.  It suits loops that are vectors already, such as the tiles of contractions: they run as
-fast."""
+fast; and code that calls and branches, as that of the thread pool does."""
 
 
 @functools.cache

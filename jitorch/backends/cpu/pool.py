@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jitorch import config
-from jitorch.backends.cpu import native
+from jitorch.backends.cpu import codegen, native
 from jitorch.backends.cpu.pool_text import ENTER, FORGET, MAX_THREADS, OWN, PAUSES, RESIZE, SYMBOLS, TUNE, pool_text
 
 HOOK = "jitorch_parallel_loop"
@@ -75,7 +75,7 @@ def _load() -> Pool | None:
     text = pool_text(native.host().triple)
     if text is None:
         return None
-    addresses, library = native.load_symbols([native.cached_object(text)], SYMBOLS)
+    addresses, library = native.load_symbols([native.cached_object(codegen.SIMPLE + text)], SYMBOLS)
     # Threads run this code until the process ends, later than Python's objects live.
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(library))
     call = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_int32)
