@@ -18,6 +18,7 @@ from jitorch.lower import control, fuse
 from jitorch.lower.abreast import abreast
 from jitorch.lower.alike import Cone, Kernels, Shared, cone
 from jitorch.lower.attention import attention, fits_blocks
+from jitorch.lower.attention_gradient import attention_gradients
 from jitorch.lower.borders import cut_borders
 from jitorch.lower.convolution import convolution
 from jitorch.lower.copies import order_copies, share_copies
@@ -57,6 +58,7 @@ RECIPES: dict[str, Recipe] = {
     "convolution": convolution,
     "convolution_weight": convolution_weight,
     "blockwise_attention": attention,
+    "attention_gradients": attention_gradients,
 }
 
 
