@@ -108,9 +108,9 @@ def mean_square(x):
     return total * (1.0 / (x.shape[0] * x.shape[1]))
 
 # -- 3. A tensor, and two interpreters: eager and tape ----------------------------------------------------
-# jitorch/tensor.py, jitorch/ops/dispatch.py, jitorch/frontend/eager.py, jitorch/frontend/tape.py.  A tensor knows no
-# arithmetic: its operators call ops, and an op asks the interpreter in force what to do.  Eager computes.  The tape
-# passes on and keeps what backward needs; backward calls the vjp rules, which are ops again.
+# jitorch/tensor.py, jitorch/ops/dispatch.py, jitorch/frontend/eager/interpreter.py, jitorch/frontend/eager/tape.py.
+# A tensor knows no arithmetic: its operators call ops, and an op asks the interpreter in force what to do.  Eager
+# computes.  The tape passes on and keeps what backward needs; backward calls the vjp rules, which are ops again.
 class Tensor:
     def __init__(self, array=None, requires_grad=False, value=None):
         self.array = None if array is None else np.asarray(array, float)
@@ -420,8 +420,8 @@ def compile_graph(graph):  # jitorch/compiler.py
     dce(graph)
     return Program(graph)
 
-# jitorch/frontend/differentiable.py.  The compiled graph as an op with a gradient.  There forward keeps what backward
-# needs, and the gradient has gradients itself.
+# jitorch/frontend/eager/differentiable.py.  The compiled graph as an op with a gradient.  There forward keeps what
+# backward needs, and the gradient has gradients itself.
 
 def differentiable(graph):
     forward, derivative, entry = compile_graph(graph), vjp(graph), Op(graph.name)

@@ -46,7 +46,7 @@ from jitorch.dtypes import float64 as double
 from jitorch.dtypes import int16 as short
 from jitorch.dtypes import int32 as int
 from jitorch.dtypes import int64 as long
-from jitorch.frontend.defaults import default_generator
+from jitorch.frontend.eager.defaults import default_generator
 from jitorch.ops import PUBLIC as _PUBLIC
 from jitorch.ops.generator import Generator
 from jitorch.printing import get_printoptions, set_printoptions

@@ -323,7 +323,7 @@ class Compiled:
     calls: int = 0
     seconds: float = 0.0
     key: str | None = None
-    may_be_long: bool | None = None  # see `jitorch.frontend.call_plan`; None: the nodes of the graph say so
+    may_be_long: bool | None = None  # see `jitorch.frontend.calls.plan`; None: the nodes of the graph say so
 
     def __post_init__(self) -> None:
         self._written = {o for _, o in self.graph.writes}

@@ -17,9 +17,10 @@ import sys
 from contextvars import ContextVar
 from types import CodeType, FrameType
 
-_internal: tuple[str, ...] = (
-    os.path.dirname(os.path.abspath(__file__)) + os.sep, "<jitorch", functools.__file__, contextlib.__file__,
-)  # fmt: skip
+PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+"""The folder of jitorch's own code: how the file names of its frames begin."""
+
+_internal: tuple[str, ...] = (PACKAGE, "<jitorch", functools.__file__, contextlib.__file__)
 """How the file names of jitorch's own code begin, and those between it and the user's: cached properties, ``with``."""
 
 

@@ -17,8 +17,8 @@ from importlib import import_module
 from typing import Any
 
 from jitorch.errors import ArgumentError
+from jitorch.frontend.calls.modes import disable
 from jitorch.frontend.jitted import Jitted
-from jitorch.frontend.modes import disable
 from jitorch.frontend.python.marks import ignore, unroll
 
 __all__ = ["Jitted", "disable", "ignore", "jit", "unroll"]

@@ -1,6 +1,6 @@
 """The default random generator, by function."""
 
-from jitorch.frontend.defaults import default_generator
+from jitorch.frontend.eager.defaults import default_generator
 from jitorch.ops.generator import (
     fork_rng,
     get_rng_state,

@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from jitorch.errors import ArgumentError, AutogradError
-from jitorch.frontend.tape import run_backward
+from jitorch.frontend.eager.tape import run_backward
 from jitorch.ops import dispatch
 from jitorch.ops.create import constant
 from jitorch.ops.structure import broadcast_to

@@ -12,9 +12,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from jitorch.errors import AutogradError, ShapeError, UnsupportedError
-from jitorch.frontend import closing
-from jitorch.frontend.levels import ForwardLevel, current_level
-from jitorch.frontend.tape import Tape
+from jitorch.frontend.eager.levels import ForwardLevel, current_level
+from jitorch.frontend.eager.tape import Tape
+from jitorch.frontend.trace import closing
 from jitorch.ops import dispatch
 from jitorch.passes.jvp import Dual
 from jitorch.tensor import Tensor

@@ -10,8 +10,8 @@ from typing import Any
 from jitorch.autograd.grad_mode import no_grad
 from jitorch.dtypes import Category
 from jitorch.errors import AutogradError, CompilerBug, UnsupportedError
-from jitorch.frontend.eager import stale_error
-from jitorch.frontend.tape import GradNode
+from jitorch.frontend.eager.interpreter import stale_error
+from jitorch.frontend.eager.tape import GradNode
 from jitorch.ops import dispatch
 from jitorch.ops.create import constant
 from jitorch.ops.registry import Op
@@ -193,7 +193,7 @@ class Function:
         context = FunctionCtx()
         tensors = [a for a in args if isinstance(a, Tensor)]
         wanted = dispatch.is_grad_enabled()
-        # A level of a transform has it, see `jitorch.frontend.levels`.
+        # A level of a transform has it, see `jitorch.frontend.eager.levels`.
         follows = getattr(getattr(dispatch.entered(), "inner", None), "follows", None)
         if follows is not None and any(map(follows, tensors)):
             raise UnsupportedError(

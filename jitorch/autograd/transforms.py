@@ -1,8 +1,8 @@
 """Functions that make functions: gradients, tangents, Jacobians, and one function for many inputs at once.
 
 The interface is that of ``torch.func``, which is published as `jitorch.func`.  Eager, a transform is a level
-(`jitorch.frontend.levels`) or the tape; in a compiled function it is a transform of the graph of what it is given
-(`jitorch.frontend.closing`), branches and loops included.  They nest in any order.
+(`jitorch.frontend.eager.levels`) or the tape; in a compiled function it is a transform of the graph of what it is given
+(`jitorch.frontend.trace.closing`), branches and loops included.  They nest in any order.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from typing import Any
 
 from jitorch.dtypes import Category
 from jitorch.errors import ArgumentError, AutogradError, ShapeError
-from jitorch.frontend import closing, levels
+from jitorch.frontend.eager import levels
+from jitorch.frontend.eager.tape import GradNode, run_backward
 from jitorch.frontend.pytree import flatten, map_tree, unflatten
-from jitorch.frontend.tape import GradNode, run_backward
+from jitorch.frontend.trace import closing
 from jitorch.ops import dispatch
 from jitorch.ops.create import constant
 from jitorch.ops.structure import broadcast_to, copy

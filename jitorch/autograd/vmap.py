@@ -9,8 +9,9 @@ from typing import Any
 from jitorch import dims
 from jitorch.autograd.transforms import Function, call, named
 from jitorch.errors import ArgumentError, VmapError
-from jitorch.frontend import closing, levels
+from jitorch.frontend.eager import levels
 from jitorch.frontend.pytree import flatten, spread, unflatten
+from jitorch.frontend.trace import closing
 from jitorch.ir.types import TensorType
 from jitorch.ops.arrange import cat
 from jitorch.ops.batching import move_axis

@@ -21,10 +21,10 @@ import numpy as np
 
 from jitorch.allocator import is_block
 from jitorch.errors import ArgumentError, user_location
-from jitorch.frontend.eager import DonatedTensor
+from jitorch.frontend.eager.interpreter import DonatedTensor
 from jitorch.frontend.python import Path
-from jitorch.frontend.results import Output
-from jitorch.frontend.trace import Traced
+from jitorch.frontend.trace.results import Output
+from jitorch.frontend.trace.tracer import Traced
 from jitorch.ir.graph import Graph, Value
 from jitorch.ir.types import TensorType
 from jitorch.tensor import Tensor

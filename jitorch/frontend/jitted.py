@@ -7,7 +7,6 @@ If there is none, the function is traced again; the reason is kept for `explain`
 from __future__ import annotations
 
 import functools
-import os
 import sys
 import threading
 import types
@@ -23,21 +22,22 @@ from jitorch.backends import cache, registry
 from jitorch.backends.cpu import extension
 from jitorch.backends.kernels import release_arena
 from jitorch.dims import SymDim
-from jitorch.errors import CheckFailed, CompilerBug, Location, StagingError, TensorIndexError
-from jitorch.frontend import call_plan, records
-from jitorch.frontend.call_code import Word
-from jitorch.frontend.check import TOLERANCE, Report, check_graph, compare_results
-from jitorch.frontend.code import python_code
-from jitorch.frontend.differentiable import GraphFunction
+from jitorch.errors import PACKAGE, CheckFailed, CompilerBug, Location, StagingError, TensorIndexError
+from jitorch.frontend.calls import plan as call_plan
+from jitorch.frontend.calls.code import Word
+from jitorch.frontend.calls.modes import Modes, disabled, modes
+from jitorch.frontend.calls.modes import disable as disabling
 from jitorch.frontend.donation import Loan, donate, places
-from jitorch.frontend.explain import explain_entry
-from jitorch.frontend.listing import listing
-from jitorch.frontend.modes import Modes, disabled, modes
-from jitorch.frontend.modes import disable as disabling
+from jitorch.frontend.eager.differentiable import GraphFunction
 from jitorch.frontend.python import Path, changed_paths, first_failure, store
 from jitorch.frontend.python.recorder import Refuse
-from jitorch.frontend.tensor_recorder import TensorRecorder
-from jitorch.frontend.trace import TraceBuilder, Traced, trace
+from jitorch.frontend.records import record as records
+from jitorch.frontend.shown.check import TOLERANCE, Report, check_graph, compare_results
+from jitorch.frontend.shown.code import python_code
+from jitorch.frontend.shown.explain import explain_entry
+from jitorch.frontend.shown.listing import listing
+from jitorch.frontend.trace.tensor_recorder import TensorRecorder
+from jitorch.frontend.trace.tracer import TraceBuilder, Traced, trace
 from jitorch.ir.graph import Graph
 from jitorch.ir.types import TensorType
 from jitorch.ops import dispatch
@@ -559,9 +559,8 @@ def _is_tracing() -> bool:
 
 def _depth() -> int:
     """How many frames up the user's call is."""
-    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
     frame, depth = sys._getframe(1), 1
-    while frame is not None and frame.f_code.co_filename.startswith(package):
+    while frame is not None and frame.f_code.co_filename.startswith(PACKAGE):
         frame, depth = frame.f_back, depth + 1  # type: ignore[assignment]
     return depth
 

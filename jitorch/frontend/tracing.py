@@ -15,10 +15,10 @@ from typing import Any
 from jitorch import dims
 from jitorch.dims import Dim, Facts, Guard, SymDim
 from jitorch.errors import ArgumentError, CheckFailed, CompilerBug, UserError, located
-from jitorch.frontend.capture import Captured, Slot, capture, leaves, replaced
-from jitorch.frontend.check import Report
-from jitorch.frontend.code import python_code
 from jitorch.frontend.jitted import Jitted, Statistics
+from jitorch.frontend.shown.check import Report
+from jitorch.frontend.shown.code import python_code
+from jitorch.frontend.trace.capture import Captured, Slot, capture, leaves, replaced
 from jitorch.ir.graph import Graph, Value, map_dims
 from jitorch.ir.types import TensorType
 from jitorch.ops import dispatch

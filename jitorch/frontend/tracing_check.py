@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from jitorch.errors import Location, TracingCheckError
-from jitorch.frontend.capture import capture, leaves, replaced
-from jitorch.frontend.check import check_graph, distance
-from jitorch.frontend.defaults import default_generator
-from jitorch.frontend.modes import disable
+from jitorch.frontend.calls.modes import disable
+from jitorch.frontend.eager.defaults import default_generator
+from jitorch.frontend.shown.check import check_graph, distance
+from jitorch.frontend.trace.capture import capture, leaves, replaced
 from jitorch.frontend.tracing import Pattern, TracedFunction, typed
 from jitorch.ir.graph import Graph, Node, identity
 from jitorch.ops import dispatch

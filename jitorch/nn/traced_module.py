@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from jitorch.errors import ArgumentError, TracerWarning, UnsupportedError
-from jitorch.frontend.capture import Frozen
 from jitorch.frontend.jitted import Statistics
 from jitorch.frontend.script.modules import INTERNAL
+from jitorch.frontend.trace.capture import Frozen
 from jitorch.frontend.tracing import Held, TracedFunction, trace_function
 from jitorch.frontend.tracing import save as savers
 from jitorch.frontend.tracing_check import check_traced

@@ -108,7 +108,8 @@ def explain(entry: Op | Function, error: Exception, args: tuple[Any, ...], kwarg
 class Op(OpRecord):
     """An op that can be called: the arguments are bound, promoted and handed to the interpreter in force."""
 
-    __slots__ = ("entry",)  # where machine code finds what it needs of the op (`jitorch.frontend.native`), or unset
+    # Where machine code finds what it needs of the op (`jitorch.frontend.eager.native`), or unset.
+    __slots__ = ("entry",)
 
     __name__: str
     __module__: str
@@ -116,9 +117,9 @@ class Op(OpRecord):
     aliases: tuple[str, ...] = ()
     inplace: bool = False
     loops: Any = None
-    """What `jitorch.frontend.shortcut` knows of the op."""
+    """What `jitorch.frontend.eager.shortcut` knows of the op."""
     short: Callable[..., Any] | None = None
-    """The function for plain operands, as `jitorch.frontend.direct` has it; NotImplemented for others."""
+    """The function for plain operands, as `jitorch.frontend.eager.direct` has it; NotImplemented for others."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self.short is not None and dispatch.is_plain():

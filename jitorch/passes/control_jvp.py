@@ -125,4 +125,4 @@ def recomputed_jvp(tangents: Any, operands: Sequence[Any], *, body: Graph) -> Re
 
 
 RULES = {"cond": cond_jvp, "while_loop": while_jvp, "scan": scan_jvp, "recomputed": recomputed_jvp}
-"""By op; `jitorch.frontend.defaults` gives them to `jitorch.ops.control`."""
+"""By op; `jitorch.frontend.eager.defaults` gives them to `jitorch.ops.control`."""

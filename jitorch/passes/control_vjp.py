@@ -336,4 +336,4 @@ def recomputed_vjp(g: Any, out: Any, operands: Sequence[Any], *, body: Graph) ->
 
 
 RULES = {"cond": cond_vjp, "while_loop": while_vjp, "scan": scan_vjp, "recomputed": recomputed_vjp}
-"""By op; `jitorch.frontend.defaults` gives them to `jitorch.ops.control`."""
+"""By op; `jitorch.frontend.eager.defaults` gives them to `jitorch.ops.control`."""

@@ -10,9 +10,9 @@ import numpy as np
 from jitorch import dims
 from jitorch.dims import Guard, Symbol
 from jitorch.errors import CompileError, CompilerBug, ParseError, SavedModelError, StagingError, VerifyError
-from jitorch.frontend.capture import Slot, capture, leaves, without_gradients
-from jitorch.frontend.defaults import default_generator
+from jitorch.frontend.eager.defaults import default_generator
 from jitorch.frontend.jitted import Jitted
+from jitorch.frontend.trace.capture import Slot, capture, leaves, without_gradients
 from jitorch.frontend.tracing import GraphCall, TracedFunction, parameter_names
 from jitorch.ir.graph import Graph
 from jitorch.ir.literal import Literal

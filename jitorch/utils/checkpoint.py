@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from jitorch.errors import ArgumentError
-from jitorch.frontend.recompute import checkpoint
+from jitorch.frontend.trace.recompute import checkpoint
 
 __all__ = ["checkpoint", "checkpoint_sequential"]
 

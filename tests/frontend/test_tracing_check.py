@@ -12,7 +12,7 @@ import pytest
 import jitorch
 from jitorch import compiler, nn
 from jitorch.errors import TracerWarning, TracingCheckError
-from jitorch.frontend import check
+from jitorch.frontend.shown import check
 from jitorch.frontend.tracing_check import first_difference
 from jitorch.ir.graph import Graph
 from jitorch.ops import OPS
@@ -139,7 +139,7 @@ def test_a_wrong_program_is_told_from_a_wrong_trace(monkeypatch: pytest.MonkeyPa
         monkeypatch.setattr(compiled, "run", lambda inputs: [r * np.float32(1.5) for r in run(inputs)])
         return compiled
 
-    monkeypatch.setattr("jitorch.frontend.differentiable.compile_graph", broken)
+    monkeypatch.setattr("jitorch.frontend.eager.differentiable.compile_graph", broken)
     monkeypatch.setattr(check, "compile_graph", broken)
     weight = jitorch.ones(2)
     with pytest.raises(TracingCheckError, match="the compiled program is wrong: mul at"):

@@ -14,7 +14,7 @@ import torch
 import jitorch
 from jitorch import nn, optim
 from jitorch.errors import ArgumentError, StagingError, UnsupportedError
-from jitorch.frontend.capture import leaves
+from jitorch.frontend.trace.capture import leaves
 
 
 def values(*shape: int) -> np.ndarray[Any, Any]:

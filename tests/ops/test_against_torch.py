@@ -14,7 +14,7 @@ import torch
 from jitorch import dtypes
 from jitorch.dtypes import DType
 from jitorch.errors import UserError
-from jitorch.frontend.tape import run_backward
+from jitorch.frontend.eager.tape import run_backward
 from jitorch.ops import PUBLIC
 from jitorch.ops.registry import Sample
 from jitorch.tensor import Tensor

@@ -15,7 +15,7 @@ import pytest
 from jitorch import dims
 from jitorch.builder import GraphBuilder, body_graph
 from jitorch.dims import Facts
-from jitorch.frontend.tape import run_backward
+from jitorch.frontend.eager.tape import run_backward
 from jitorch.ir.graph import Graph, Node
 from jitorch.ir.interpret import interpret
 from jitorch.ir.types import TensorType

@@ -9,7 +9,7 @@ import pytest
 
 import jitorch
 from jitorch.autograd import gradcheck, gradgradcheck
-from jitorch.frontend.differentiable import GraphFunction
+from jitorch.frontend.eager.differentiable import GraphFunction
 from jitorch.ops import control
 from jitorch.passes.grad import vjp
 from tests.control import GRAPHS, arguments, body, f64, meaning, recurrence, smooth

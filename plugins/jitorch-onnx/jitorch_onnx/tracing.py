@@ -9,7 +9,7 @@ from typing import Any
 from jitorch import Tensor, default_generator
 from jitorch.dims import Facts, Guard
 from jitorch.errors import ShapeError, UnsupportedError, ValueRangeError
-from jitorch.frontend.capture import Captured, Slot, capture, without_gradients
+from jitorch.frontend.trace.capture import Captured, Slot, capture, without_gradients
 from jitorch.ir.graph import Graph
 from jitorch_onnx.arguments import Argument, leaves
 

@@ -1,0 +1,1 @@
+"""Calls of compiled functions in machine code: plans, and the code that reads them."""

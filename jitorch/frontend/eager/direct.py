@@ -1,0 +1,177 @@
+"""Short ways of common functions on plain stored tensors that record nothing.
+
+Each computes what the function's definition comes to in NumPy, with the same calls, and returns
+NotImplemented for arguments that are not the usual ones.  See `jitorch.frontend.eager.shortcut` for
+elementwise ops.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from jitorch import dtypes
+from jitorch.frontend.eager.interpreter import quieten, restore
+from jitorch.frontend.eager.large import LARGE
+from jitorch.frontend.eager.shortcut import Loops
+from jitorch.ops import OPS, PUBLIC, dispatch
+from jitorch.ops.index import getitem
+from jitorch.ops.structure import reshape_to, slice_axes
+from jitorch.tensor import Tensor
+
+_FLOATS = (dtypes.float32, dtypes.float64)
+
+
+def install() -> None:
+    """Let the functions try their short ways first."""
+    PUBLIC["matmul"].short = _matmul
+    PUBLIC["sum"].short = _sum
+    PUBLIC["mean"].short = _mean
+    PUBLIC["reshape"].short = _reshape
+    getitem.short = _getitem
+    for name in ("add", "sub", "div"):
+        PUBLIC[name].short = _binary(OPS[name])
+    for name, function in (("relu", _relu), ("sigmoid", _sigmoid)):
+        OPS[name].loops = Loops(function, 1, {dtype: dtype for dtype in _FLOATS}, True)
+
+
+def _relu(x: Any) -> Any:
+    return np.maximum(x, x.dtype.type(0))
+
+
+def _sigmoid(x: Any) -> Any:
+    one = x.dtype.type(1)
+    return one / (one + np.exp(-x))
+
+
+def _binary(op: Any) -> Callable[..., Any]:
+    """``add(x, y)`` and the like without keywords: the op itself."""
+
+    def short(*args: Any, **kwargs: Any) -> Any:
+        if kwargs or len(args) != 2 or not isinstance(args[0], Tensor) or args[0]._type.dtype is dtypes.bool_:
+            return NotImplemented
+        other = args[1]
+        if type(other) is not Tensor and type(other) is not float and type(other) is not int:
+            return NotImplemented
+        return op(*args)
+
+    return short
+
+
+def _array(x: Any) -> Any:
+    """The array of a plain tensor of floats whose use records nothing, else None."""
+    return _stored(x) if isinstance(x, Tensor) and x._type.dtype in _FLOATS else None
+
+
+def _stored(x: Any) -> Any:
+    """The array of a plain tensor whose use records nothing, else None."""
+    if not isinstance(x, Tensor):
+        return None
+    if x._base is not None and x._view_version != x._base._view_version:
+        return None
+    if (x._requires_grad or x._node is not None) and dispatch.is_grad_enabled():
+        return None
+    return x._array
+
+
+def _compute(function: Callable[..., Any], *args: Any) -> Tensor:
+    token = quieten()
+    try:
+        return Tensor._from_array(np.asarray(function(*args)))
+    finally:
+        restore(token)
+
+
+def _matmul(*args: Any, **kwargs: Any) -> Any:
+    if kwargs or len(args) != 2:
+        return NotImplemented
+    x, y = _array(args[0]), _array(args[1])
+    if x is None or y is None or x.dtype is not y.dtype or x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[0]:
+        return NotImplemented
+    return _compute(np.matmul, x, y)
+
+
+def _axes(rank: int, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> tuple[int, ...] | None:
+    """The axes of a reduction that drops them, or None for unusual arguments."""
+    if (keywords and (len(keywords) > 1 or "dim" not in keywords or arguments)) or len(arguments) > 1:
+        return None
+    dim = arguments[0] if arguments else keywords.get("dim")
+    if dim is None:
+        return tuple(range(rank))
+    if type(dim) is not int or not -rank <= dim < rank:
+        return None
+    return (dim % rank,)
+
+
+def _add_up(x: Any, axes: tuple[int, ...]) -> Any:
+    return np.add.reduce(x, axis=axes, dtype=x.dtype)
+
+
+def _average(x: Any, axes: tuple[int, ...]) -> Any:
+    return np.add.reduce(x, axis=axes, dtype=x.dtype) / x.dtype.type(math.prod([x.shape[a] for a in axes]))
+
+
+def _reduction(function: Callable[..., Any]) -> Callable[..., Any]:
+    def short(*args: Any, **kwargs: Any) -> Any:
+        x = _array(args[0]) if args else None
+        axes = None if x is None or x.size >= LARGE else _axes(x.ndim, args[1:], kwargs)
+        return NotImplemented if axes is None else _compute(function, x, axes)
+
+    return short
+
+
+_sum, _mean = _reduction(_add_up), _reduction(_average)
+
+
+def _reshape(*args: Any, **kwargs: Any) -> Any:
+    x = _stored(args[0]) if args and not kwargs else None
+    if x is None or not x.flags.c_contiguous:
+        return NotImplemented
+    sizes: Any = args[1] if len(args) == 2 and isinstance(args[1], tuple) else args[1:]
+    known = 1
+    for size in sizes:
+        if type(size) is not int or size < -1:
+            return NotImplemented
+        known *= size
+    if known < 0 and x.size and x.size % known == 0 and sizes.count(-1) == 1:
+        sizes = tuple([x.size // -known if size == -1 else size for size in sizes])
+    elif known != x.size or -1 in sizes:
+        return NotImplemented
+    return Tensor._from_array(x.reshape(sizes))._as_view_of(args[0], reshape_to, {"shape": sizes})
+
+
+def _getitem(*args: Any, **kwargs: Any) -> Any:
+    x = _stored(args[0]) if len(args) == 2 and not kwargs else None
+    items = args[1] if type(args[-1]) is tuple else args[-1:]
+    if x is None or len(items) > x.ndim:
+        return NotImplemented
+    bounds: list[tuple[int, int, int]] = []
+    sizes: list[int] = []
+    for item, size in zip(items, x.shape):
+        if type(item) is int and -size <= item < size:
+            start = item % size
+            bounds.append((start, start + 1, 1))
+        elif type(item) is slice and _INDICES.issuperset(map(type, (item.start, item.stop, item.step))):
+            if item.step is not None and item.step <= 0:
+                return NotImplemented
+            start, stop, step = item.indices(size)
+            bounds.append((start, max(start, stop), step))
+            sizes.append(len(range(start, stop, step)))
+        else:
+            return NotImplemented
+    bounds += [(0, size, 1) for size in x.shape[len(items) :]]
+    if all(bound == (0, size, 1) for bound, size in zip(bounds, x.shape)):
+        return NotImplemented
+    # The ellipsis keeps a single element an array that shares the memory.
+    view = Tensor._from_array(x[(*items, ...)])
+    starts, stops, steps = zip(*bounds)
+    view._as_view_of(args[0], slice_axes, {"starts": starts, "stops": stops, "steps": steps})
+    if len(sizes) < len(items):
+        view._steps += ((reshape_to, {"shape": (*sizes, *x.shape[len(items) :])}),)
+    return view
+
+
+_INDICES = frozenset((int, type(None)))

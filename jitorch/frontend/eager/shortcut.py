@@ -1,0 +1,117 @@
+"""The short way of an elementwise op: plain stored tensors of one type, and numbers that need no promotion.
+
+For such operands the result is that of one NumPy function, its type is known from theirs, and nothing
+is to be cast or broadcast.  Everything else takes the ordinary way, as do large tensors, for which there are
+kernels (`jitorch.frontend.eager.large`): `elementwise` returns NotImplemented.  The results are the same, bit for
+bit.  `jitorch.frontend.eager.native` does the same in machine code.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from jitorch import dtypes
+from jitorch.dtypes import Category, DType
+from jitorch.frontend.eager.interpreter import quieten, restore
+from jitorch.frontend.eager.large import LARGE_ELEMENTWISE
+from jitorch.frontend.eager.tape import ElementNode
+from jitorch.ir import scalars
+from jitorch.ir.op import Op
+from jitorch.ir.types import TensorType
+from jitorch.ops import dispatch
+from jitorch.tensor import Tensor
+
+DTYPES = (dtypes.float32, dtypes.float64, dtypes.int64, dtypes.int32, dtypes.bool_)
+"""Those that are worth a short way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loops:
+    """The NumPy function that is an op's meaning, and the dtype of its result by that of its operands.
+
+    ``differentiable``: the result has a gradient and the op a rule for it.
+    """
+
+    ufunc: Any
+    arity: int
+    results: dict[DType, DType]
+    differentiable: bool
+
+
+_NONE = Loops(None, 0, {}, False)
+
+
+def loops_of(op: Any) -> Loops:
+    """What `elementwise` knows of ``op``; found out once."""
+    machine = scalars.TABLE[op.scalar]
+    ufunc = machine.numpy
+    if not isinstance(ufunc, np.ufunc) or ufunc.nin != machine.arity or machine.name == "where":
+        op.loops = _NONE
+        return _NONE
+    results: dict[DType, DType] = {}
+    for dtype in DTYPES:
+        result = dtypes.bool_ if machine.to_bool else dtype
+        signature = f"{dtype.numpy.char * machine.arity}->{result.numpy.char}"
+        promoted = (op.promote == "float" and dtype.category < Category.FLOAT) or (
+            op.promote == "bool" and dtype is not dtypes.bool_
+        )
+        if dtype.category in machine.accepts and not promoted and signature in ufunc.types:
+            results[dtype] = result
+    op.loops = Loops(ufunc, machine.arity, results, not machine.to_bool and "vjp" in op.rules)
+    return op.loops
+
+
+def elementwise(op: Op, args: tuple[Any, ...]) -> Any:
+    """The result of ``op``, or NotImplemented.  No trace is on."""
+    loops: Loops = op.loops or loops_of(op)  # type: ignore[attr-defined]
+    if len(args) != loops.arity:
+        return NotImplemented
+    first = args[0]
+    tensor = first if isinstance(first, Tensor) else args[-1]
+    if not isinstance(tensor, Tensor):
+        return NotImplemented
+    type_, array = tensor._type, tensor._array
+    result_dtype = loops.results.get(type_.dtype)
+    if result_dtype is None or array is None or array.size >= LARGE_ELEMENTWISE:
+        return NotImplemented
+    recorded = False
+    for x in args:
+        if isinstance(x, Tensor):
+            if x._base is not None and x._view_version != x._base._view_version:
+                return NotImplemented
+            recorded = recorded or x._requires_grad or x._node is not None
+    recorded = recorded and result_dtype is not dtypes.bool_ and dispatch.is_grad_enabled()
+    if recorded and not loops.differentiable:
+        return NotImplemented
+    token = quieten()
+    try:
+        if loops.arity == 1:
+            result = loops.ufunc(array)
+        else:
+            other = args[1] if tensor is first else first
+            operand = _operand(other, type_)
+            if operand is None:
+                return NotImplemented
+            result = loops.ufunc(array, operand) if tensor is first else loops.ufunc(operand, array)
+    finally:
+        restore(token)
+    if not type_.shape:
+        result = np.asarray(result)
+    out = Tensor._of(result, type_) if result_dtype is type_.dtype else Tensor._from_array(result)
+    if recorded:
+        ElementNode(op, args, out)
+    return out
+
+
+def _operand(x: Any, type_: TensorType) -> Any:
+    """``x`` as the NumPy function takes it beside a tensor of ``type_``, or None if it is to be promoted."""
+    if isinstance(x, Tensor):
+        return x._array if x._type is type_ or x._type == type_ else None
+    if type(x) is float:
+        return type_.dtype.numpy.type(x) if type_.dtype.category is Category.FLOAT else None
+    if type(x) is int and -(2**31) < x < 2**31:
+        return type_.dtype.numpy.type(x) if type_.dtype is not dtypes.bool_ else None
+    return None

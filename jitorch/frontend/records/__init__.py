@@ -1,0 +1,1 @@
+"""Traces kept on disk, so that the first call in a new process need not trace."""

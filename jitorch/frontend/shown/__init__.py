@@ -1,0 +1,1 @@
+"""What a compiled function shows of itself: code, explain, the marked source, the check."""
