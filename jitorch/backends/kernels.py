@@ -40,9 +40,7 @@ NativeCall = Callable[[int | bytes, int | bytes, int], int]
 """The native function: its three parameters, each an address or the bytes it would point to; gives its status."""
 
 
-def kernel_verdict(
-    node: Node, dtypes: Collection[DType], control: bool = False, composites: bool = False
-) -> Verdict:
+def kernel_verdict(node: Node, dtypes: Collection[DType], control: bool = False, composites: bool = False) -> Verdict:
     """What a backend says of ``node`` that makes kernels over ``dtypes``; ``control``: its programs branch and loop.
 
     ``composites``: it takes those as they are that have a recipe, which are made for processors.

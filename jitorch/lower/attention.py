@@ -42,19 +42,18 @@ MOST_BYTES = 4096
 
 def fits_blocks(node: Node) -> bool:
     """Whether a node of blockwise attention, or of its gradients, has sizes and dtypes that blocks are made for."""
-    tensors = [v.type for v in node.operands if isinstance(v.type, TensorType)]
-    floats = [t for t in tensors if t.dtype is not dtypes.bool_]
-    key, value = floats[1 + _is_gradient(node)], floats[2 + _is_gradient(node)]
-    last = [d for t in tensors for d in t.shape[-2:]]
-    if not all(isinstance(d, int) and d > 0 for d in last):
+    types = dict(zip((p.name for p in node.op.operands), (None if v is None else v.type for v in node.inputs)))
+    tensors = {name: t for name, t in types.items() if isinstance(t, TensorType)}
+    query, key, value = tensors["query"], tensors["key"], tensors["value"]
+    sizes = (query.shape[-2], *key.shape[-2:], value.shape[-1])
+    if not all(isinstance(d, int) and d > 0 for d in sizes) or query.dtype not in (dtypes.float32, dtypes.float64):
         return False
-    if {t.dtype for t in floats} - {dtypes.float32} and {t.dtype for t in floats} - {dtypes.float64}:
+    if any(t.dtype is not query.dtype and name != "mask" for name, t in tensors.items()):
         return False
-    return (key.shape[-1] + value.shape[-1]) * key.dtype.itemsize <= MOST_BYTES  # type: ignore[operator]
-
-
-def _is_gradient(node: Node) -> bool:
-    return len(node.outputs) == 3
+    mask = tensors.get("mask")
+    if mask is not None and mask.dtype not in (dtypes.bool_, query.dtype):
+        return False
+    return (sizes[2] + sizes[3]) * query.dtype.itemsize <= MOST_BYTES  # type: ignore[operator]
 
 
 @dataclass(frozen=True)
@@ -116,9 +115,7 @@ class Scores:
         puller = Puller(self.job.buffers, self.job.scalars)
         return puller.load(value, Index.of(_shape(value), [*batch, *place]))
 
-    def masked(
-        self, batch: Batch, query: k.Expr, key: k.Expr, score: k.Expr
-    ) -> tuple[tuple[k.Stmt, ...], k.Expr]:
+    def masked(self, batch: Batch, query: k.Expr, key: k.Expr, score: k.Expr) -> tuple[tuple[k.Stmt, ...], k.Expr]:
         """Statements, and a scaled score with the mask added, or minus infinity where that forbids it."""
         if self.mask is None:
             return (), score
@@ -139,7 +136,7 @@ def _shape(value: Value) -> tuple[Dim, ...]:
 
 
 def inside(place: k.Expr, size: int, step: int) -> k.Expr:
-    """``place``, or the last one inside where blocks of ``step`` reach over ``size``: what is read twice is not used."""
+    """``place``, or the last place where blocks of ``step`` reach over ``size``; nobody uses what is read again."""
     return place if size % step == 0 else k.call("minimum", place, k.const(size - 1))
 
 
@@ -246,9 +243,7 @@ class _Forward:
         )
         return k.For(number, blocks, body)
 
-    def score(
-        self, batch: Batch, first: k.Expr, start: k.Expr, count: k.Expr, scale: k.Expr
-    ) -> tuple[k.Stmt, ...]:
+    def score(self, batch: Batch, first: k.Expr, start: k.Expr, count: k.Expr, scale: k.Expr) -> tuple[k.Stmt, ...]:
         s = self.scores
 
         def key(row: k.Expr) -> k.Expr:

@@ -164,9 +164,7 @@ class _Backward:
     def _query(self, place: k.Expr) -> k.Expr:
         return inside(place, self.scores.queries, self.tile.rows)
 
-    def score(
-        self, batch: Batch, first: k.Expr, start: k.Expr, rows: k.Expr, scale: k.Expr
-    ) -> tuple[k.Stmt, ...]:
+    def score(self, batch: Batch, first: k.Expr, start: k.Expr, rows: k.Expr, scale: k.Expr) -> tuple[k.Stmt, ...]:
         s = self.scores
 
         def store(row: k.Expr, lane: k.Expr, total: k.Expr) -> tuple[k.Stmt, ...]:
@@ -253,9 +251,7 @@ class _Backward:
         )  # fmt: skip
         return product.statements(self.scratch)
 
-    def to_queries(
-        self, batch: Batch, first: k.Expr, start: k.Expr, rows: k.Expr, count: k.Expr
-    ) -> tuple[k.Stmt, ...]:
+    def to_queries(self, batch: Batch, first: k.Expr, start: k.Expr, rows: k.Expr, count: k.Expr) -> tuple[k.Stmt, ...]:
         """What a block of keys adds to the gradients of its queries."""
         s, begin = self.scores, k.Var("queries")
         best = choose_tile(self.job.target, s.dtype, self.tile.rows, s.size, True, USUAL_ROWS)

@@ -71,9 +71,7 @@ class BlockProduct:
         return (k.For(i, self.row_tiles, (*over(begin), k.For(term, self.terms, over(add)), *over(end))),)
 
 
-def vectors(
-    size: int, width: int, body: Callable[[k.Expr], tuple[k.Stmt, ...]], name: str = "c"
-) -> Iterator[k.Stmt]:
+def vectors(size: int, width: int, body: Callable[[k.Expr], tuple[k.Stmt, ...]], name: str = "c") -> Iterator[k.Stmt]:
     """``body`` for each of ``size`` neighbours, in vectors of ``width`` and shorter ones at the end."""
     whole, rest = divmod(size, width)
     c, v = k.Var(name), k.Var("v")

@@ -44,6 +44,18 @@ def _weights(scores: Tensor, masked: bool) -> Tensor:
     return where(nothing, 0.0, softmax_op(where(nothing, 0.0, scores), axis=axis))
 
 
+def _attention_samples(rng: Any, sizes: tuple[int, int, int], size: int, width: int) -> Any:
+    """Calls without and with masks, of which one forbids a row altogether; ``sizes``: batch, queries and keys."""
+    batch, queries, keys = sizes
+    q, k, v = (rng.normal(size=(batch, *s)) for s in ((queries, size), (keys, size), (keys, width)))
+    allowed = rng.random((queries, keys)) > 0.4
+    allowed[1] = False
+    yield Sample(q, k, v, None, 0.5, causal=False)
+    yield Sample(q, k, v, rng.normal(size=(batch, queries, keys)), 0.5, causal=False)
+    yield Sample(q, k, v, np.broadcast_to(allowed, (batch, queries, keys)).copy(), 0.5, causal=False)
+    yield Sample(q, k, v, None, 0.5, causal=True)
+
+
 @op(name="scaled_dot_product_attention", places=())
 def attention_op(
     query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scale: float, *, causal: bool
@@ -56,17 +68,6 @@ def attention_op(
 @attention_op.samples
 def _(rng):
     yield from _attention_samples(rng, (2, 3, 5), 4, 6)
-
-
-def _attention_samples(rng: Any, sizes: tuple[int, int, int], size: int, width: int) -> Any:
-    batch, queries, keys = sizes
-    q, k, v = (rng.normal(size=(batch, *s)) for s in ((queries, size), (keys, size), (keys, width)))
-    allowed = rng.random((queries, keys)) > 0.4
-    allowed[1] = False
-    yield Sample(q, k, v, None, 0.5, causal=False)
-    yield Sample(q, k, v, rng.normal(size=(batch, queries, keys)), 0.5, causal=False)
-    yield Sample(q, k, v, np.broadcast_to(allowed, (batch, queries, keys)).copy(), 0.5, causal=False)
-    yield Sample(q, k, v, None, 0.5, causal=True)
 
 
 # ---- the same without the matrix of scores ---------------------------------------------------------------------
@@ -162,10 +163,6 @@ def _(rng):
             yield Sample(g, q, *rest, rng.normal(size=q.shape[:2]) + 3.0, rng.normal(size=q.shape[:2]), **sample.kwargs)
 
 
-def _whole(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scale: Any, causal: bool) -> Tensor:
-    return attention_op(query, key, value, mask, scale, causal=causal)
-
-
 BLOCKWISE_QUERIES, BLOCKWISE_KEYS = 16, 16
 """From so many on `blockwise_attention` is used: shorter ones would fill a vector or a block in part only."""
 
@@ -180,16 +177,13 @@ def _takes_blocks(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None
     return mask is None or mask.dtype is dtypes.bool_ or mask.dtype is query.dtype
 
 
-def _by_blocks(
-    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scale: Any, causal: bool
-) -> Tensor:
+def _by_blocks(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scale: Any, causal: bool) -> Tensor:
     """`blockwise_attention` of operands whose leading axes broadcast, and of halves."""
     operands = [widen(query), widen(key), widen(value)]
     lead = [tuple(x.shape[:-2]) for x in (*operands, *(() if mask is None else (mask,)))]
     batch = broadcast_shapes("scaled_dot_product_attention", lead)
     if mask is not None:
-        mask = broadcast_to(mask, shape=(*batch, query.shape[-2], key.shape[-2]))
-        mask = mask if mask.dtype is dtypes.bool_ else widen(mask)
+        mask = broadcast_to(widen(mask), shape=(*batch, query.shape[-2], key.shape[-2]))
     spread = [x if tuple(x.shape[:-2]) == batch else broadcast_to(x, shape=(*batch, *x.shape[-2:])) for x in operands]
     return narrow_to(blockwise_attention(*spread, mask, scale, causal=causal)[0], query.dtype)
 
@@ -225,8 +219,9 @@ def scaled_dot_product_attention(
     if enable_gqa:
         key, value = _repeated_heads(key, query), _repeated_heads(value, query)
     if is_number(dropout_p) and dropout_p == 0:
-        attend = _by_blocks if _takes_blocks(query, key, value, attn_mask) else _whole
-        return attend(query, key, value, attn_mask, scale, bool(is_causal))
+        if _takes_blocks(query, key, value, attn_mask):
+            return _by_blocks(query, key, value, attn_mask, scale, bool(is_causal))
+        return attention_op(query, key, value, attn_mask, scale, causal=bool(is_causal))
     weights = _weights(_scores(query, key, attn_mask, scale, bool(is_causal)), attn_mask is not None)
     return matmul(dropout(weights, dropout_p), value)
 
