@@ -151,16 +151,14 @@ def _all_repeated(size: Any, batched: Any, operands: Any) -> list[Any]:
 @blockwise_attention.samples
 def _(rng):
     yield from _attention_samples(rng, (2, 3, 5), 4, 6)
-    yield from _attention_samples(rng, (2, 37, 21), 5, 19)
 
 
 @attention_gradients.samples
 def _(rng):
-    for sizes, size, width in (((2, 3, 5), 4, 6), ((2, 37, 21), 5, 19)):
-        for sample in _attention_samples(rng, sizes, size, width):
-            q, *rest = sample.args
-            g = rng.normal(size=(*q.shape[:2], width))
-            yield Sample(g, q, *rest, rng.normal(size=q.shape[:2]) + 3.0, rng.normal(size=q.shape[:2]), **sample.kwargs)
+    for sample in _attention_samples(rng, (2, 3, 5), 4, 6):
+        q, *rest = sample.args
+        g, common = rng.normal(size=(*q.shape[:2], 6)), rng.normal(size=q.shape[:2])
+        yield Sample(g, q, *rest, rng.random(q.shape[:2]) + 4.0, common, **sample.kwargs)
 
 
 BLOCKWISE_QUERIES, BLOCKWISE_KEYS = 16, 16
