@@ -31,7 +31,7 @@ from jitorch.ir.program import Program
 from jitorch.ir.types import TensorType
 from jitorch.lower.control import CHECK_FAILED
 from jitorch.lower.memory import ALIGNMENT
-from jitorch.lower.program import can_lower
+from jitorch.lower.program import can_lower, takes_whole
 from jitorch.lower.pull import OUT_OF_RANGE
 from jitorch.lower.render import OUT_OF_MEMORY
 from jitorch.ops.control import inner_graphs
@@ -40,11 +40,14 @@ NativeCall = Callable[[int | bytes, int | bytes, int], int]
 """The native function: its three parameters, each an address or the bytes it would point to; gives its status."""
 
 
-def kernel_verdict(node: Node, dtypes: Collection[DType], control: bool = False) -> Verdict:
-    """What a backend says of ``node`` that makes kernels over ``dtypes``; ``control``: its programs branch and loop."""
+def kernel_verdict(node: Node, dtypes: Collection[DType], control: bool = False, composites: bool = False) -> Verdict:
+    """What a backend says of ``node`` that makes kernels over ``dtypes``; ``control``: its programs branch and loop.
+
+    ``composites``: it takes those as they are that have a recipe, which are made for processors.
+    """
     if node.op.lowering in ("control", "effect"):
         return _control_verdict(node, dtypes) if control else Reject("no kernels in branches and loops")
-    if node.op.body is not None:
+    if node.op.body is not None and not (composites and takes_whole(node)):
         return Decompose("composite")
     if not can_lower(node.op.name, node.op.lowering):
         return Reject(f"no kernel recipe for {node.op.name}")

@@ -169,7 +169,12 @@ def _merge_at(plan: Plan, groups: list[Group], at: int) -> int:
 
 
 def _follows(plan: Plan, recipe: Group, follower: Group) -> bool:
-    """Whether ``follower`` is a map that reads the recipe's values, at its own index only."""
+    """Whether ``follower`` is a map that reads the recipe's values, at its own index only.
+
+    A recipe of several results stores them itself.
+    """
+    if len(recipe.values[0].node.outputs) > 1:  # type: ignore[union-attr]
+        return False
     if not follower.is_map or follower.values[0].type.shape != recipe.values[0].type.shape:  # type: ignore[union-attr]
         return False
     mine = set(recipe.values)

@@ -40,8 +40,11 @@ FLAT_VIEWS = frozenset(("reshape_to", "detach"))
 """Views that keep the row-major order of all elements."""
 INDEX_VIEWS = VIEWS | {"flip_axes"}
 """Ops whose elements are elements of the operand, at another index."""
-_COPYING = frozenset(("convolution", "convolution_weight"))
-"""Recipes that copy what they do not find in memory, and compute it on the way."""
+_COMPUTED = {
+    "convolution": ("x", "w"), "convolution_weight": ("x", "g"), "blockwise_attention": ("mask",),
+    "attention_gradients": ("mask",),
+}  # fmt: skip
+"""The operands that a recipe computes on its way where they are not in memory, for it reads each element once."""
 _MATERIALIZED = frozenset(("recipe", "scatter", "scan", "extern", "control", "effect"))
 
 
@@ -65,8 +68,8 @@ def plan(graph: Graph, outputs: Iterable[Value] | None = None) -> Plan:
     decided: set[Value] = {*_ends_of_long_chains(graph), *(v for v in results if v.node is not None)}
     readers: dict[Value, dict[Value, bool]] = {}  # kernel root -> whether it reads an element more than once
     for node in reversed(graph.nodes):
-        if node.op.lowering == "recipe" and node.op.name not in _COPYING:
-            decided.update(v for v in map(_behind_views, node.operands) if v.node is not None)
+        if node.op.lowering == "recipe":
+            decided.update(v for v in map(_behind_views, _read_in_place(node)) if v.node is not None)
         if node.op.lowering == "scatter":
             # What is put into a copy is computed before, if from the original: the copy may take its place.
             decided.update(v for v in node.operands[1:] if v.node is not None and reads(v, node.operands[0]))
@@ -183,8 +186,18 @@ def _wants_memory(user: Node, value: Value) -> bool:
     if kind == "control":
         return value in _read_in_graphs(user) and behind_flat_views(value) is value
     if kind == "recipe":
-        return user.op.name not in _COPYING and not _is_view_of_memory(value)
+        return value in _read_in_place(user) and not _is_view_of_memory(value)
     return False
+
+
+def _read_in_place(node: Node) -> tuple[Value, ...]:
+    """The operands that a recipe wants in memory."""
+    computed = _COMPUTED.get(node.op.name, ())
+    return tuple(
+        v
+        for name, v in zip(node.op.operand_names(len(node.inputs)), node.inputs, strict=True)
+        if name not in computed and v is not None and isinstance(v.type, TensorType)
+    )
 
 
 def _read_in_graphs(node: Node) -> tuple[Value, ...]:

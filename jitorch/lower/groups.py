@@ -48,7 +48,7 @@ def groups(plan: Plan) -> list[Group]:
     result: list[Group] = []
     position: dict[Value, int] = {}
     for value in plan.stored:
-        if value.node is not None and value.node.op.lowering == "control" and value.index > 0:
+        if value.node is not None and value.node.op.lowering in ("control", "recipe") and value.index > 0:
             at = position[value] = position[value.node.outputs[0]]
             result[at].values.append(value)
             continue

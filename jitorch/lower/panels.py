@@ -93,13 +93,19 @@ class Product:
 
     def over(self, body: Callable[[k.Expr, k.Expr], tuple[k.Stmt, ...]]) -> tuple[k.Stmt, ...]:
         """``body`` for each row and lane of a tile, in registers."""
-        r, u, v = k.Var("r"), k.Var("u"), k.Var("v")
-        vectors = self.lanes.tile // self.width
-        lane = u * self.width + v if vectors > 1 else v
-        inner: tuple[k.Stmt, ...] = (k.For(v, k.const(self.width), body(r, lane), "vector"),)
-        if vectors > 1:
-            inner = (k.For(u, k.const(vectors), inner, "unroll"),)
-        return (k.For(r, k.const(self.rows.tile), inner, "unroll"),)
+        return over_tile(self.rows.tile, self.lanes.tile, self.width, body)
+
+
+def over_tile(
+    rows: int, lanes: int, width: int, body: Callable[[k.Expr, k.Expr], tuple[k.Stmt, ...]]
+) -> tuple[k.Stmt, ...]:
+    """``body`` for each row and lane of a tile, in vectors of ``width`` lanes with constant places."""
+    r, u, v = k.Var("r"), k.Var("u"), k.Var("v")
+    lane = u * width + v if lanes > width else v
+    inner: tuple[k.Stmt, ...] = (k.For(v, k.const(width), body(r, lane), "vector"),)
+    if lanes > width:
+        inner = (k.For(u, k.const(lanes // width), inner, "unroll"),)
+    return (k.For(r, k.const(rows), inner, "unroll"),)
 
 
 def ceil_div(size: Dim, by: int) -> Dim:

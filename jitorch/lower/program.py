@@ -17,6 +17,8 @@ from jitorch.ir.types import ScalarType, TensorType
 from jitorch.lower import control, fuse
 from jitorch.lower.abreast import abreast
 from jitorch.lower.alike import Cone, Kernels, Shared, cone
+from jitorch.lower.attention import attention, fits_blocks
+from jitorch.lower.attention_gradient import attention_gradients
 from jitorch.lower.borders import cut_borders
 from jitorch.lower.common import common_kernels
 from jitorch.lower.convolution import convolution
@@ -56,7 +58,14 @@ RECIPES: dict[str, Recipe] = {
     "matmul_batched": matmul,
     "convolution": convolution,
     "convolution_weight": convolution_weight,
+    "blockwise_attention": attention,
+    "attention_gradients": attention_gradients,
 }
+
+
+def takes_whole(node: Node) -> bool:
+    """Whether there is a recipe, for processors, that makes a composite node as it is."""
+    return node.op.name in RECIPES and node.op.body is not None and fits_blocks(node)
 
 
 def can_lower(op_name: str, lowering: str | None) -> bool:

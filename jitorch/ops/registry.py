@@ -278,11 +278,15 @@ def op(
     places: tuple[str, ...] = ("torch", "method"),
     aliases: tuple[str, ...] = (),
     inplace: bool = False,
+    lowering: str | None = None,
 ) -> Any:
-    """Define a composite op: ``function``'s body, over other ops, is the definition."""
+    """Define a composite op: ``function``'s body, over other ops, is the definition.
+
+    ``lowering``: how a backend may make it as a whole, where it does not take the body.
+    """
 
     def define(fn: Callable[..., Any]) -> Op:
-        entry = Op(name or fn.__name__.rstrip("_"), COMPOSITE, fn)
+        entry = Op(name or fn.__name__.rstrip("_"), COMPOSITE, fn, lowering)
         return _configure(entry, places, aliases, None, inplace, fn.__module__)
 
     return define if function is None else define(function)

@@ -33,7 +33,7 @@ class CpuBackend:
             return Unavailable(f"llvmlite does not work here: {error}")
 
     def verdict(self, node: Node, target: Any = None) -> Verdict:
-        return kernel_verdict(node, DTYPES, control=True)
+        return kernel_verdict(node, DTYPES, control=True, composites=True)
 
     def compile(self, region: Graph, options: Options) -> Artifact:
         machine = native.host()
