@@ -24,7 +24,7 @@ from jitorch.frontend.python.fork import (
 from jitorch.frontend.python.journal import MISSING, Effect
 from jitorch.frontend.python.recorder import Refuse
 from jitorch.frontend.python.scalars import NUMBERS, RuntimeScalar
-from jitorch.frontend.python.values import DICTS, LISTS, is_namedtuple, is_plain, slots
+from jitorch.frontend.python.values import DICTS, LISTS, is_identical, is_namedtuple, is_plain, slots
 
 Template = Callable[[Sequence[Any], dict[int, Any]], Any]
 
@@ -82,7 +82,7 @@ class Merge:
             return False
         if type(a) is RuntimeScalar:
             return a.path == b.path
-        return is_plain(a) and a == b and repr(a) == repr(b)
+        return is_plain(a) and is_identical(a, b)
 
     def _may_hold_leaves(self, value: Any) -> bool:
         return self.trace.recorder.kind_of(value) is not None or isinstance(value, tuple) or self._is_new(value)

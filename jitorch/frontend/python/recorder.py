@@ -93,8 +93,8 @@ class Recorder(Protocol):
         """What a tensor or number of run time holds now, and what makes of that result what is shown of it."""
         ...
 
-    def arithmetic(self, name: str, a: Any, b: Any) -> Any:
-        """``operator.<name>(a, b)`` of numbers of which one is known at run time only; NotImplemented for the rest."""
+    def arithmetic(self, name: str, *operands: Any) -> Any:
+        """``operator.<name>(*operands)`` of numbers of which one is known at run time only; else NotImplemented."""
         ...
 
     def number(self, scalar: RuntimeScalar) -> Any:

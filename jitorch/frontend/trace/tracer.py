@@ -244,6 +244,8 @@ class TraceBuilder(NestedBuilder):
 
     def number_of(self, scalar: RuntimeScalar) -> Number:
         """A run-time scalar as an input of the graph."""
+        if not scalar.has_64_bits:
+            raise Refuse("data", "an int of more than 64 bits in the program")
         value = self.numbers.get(scalar.path)
         if value is None:
             value = self.root_graph.add_input(PYTHON_TYPES[scalar.python_type], "")

@@ -15,15 +15,21 @@ from tests.frontend.later import (
     functions,
     memory,
     modules,
+    objects,
     python_state,
     shapes,
     table,
+    tensors,
     training,
+    values,
     writes,
 )
 
 # Importing these registers their cases.
-PARTS = (python_state, containers, arguments, shapes, modules, training, memory, writes, flow, functions, effects)
+PARTS = (
+    python_state, objects, containers, arguments, values, shapes, modules, training, tensors, memory, writes, flow,
+    functions, effects,
+)  # fmt: skip
 DOCS = pathlib.Path(__file__).parents[3] / "docs"
 
 
