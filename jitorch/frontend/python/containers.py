@@ -138,6 +138,8 @@ class Containers(State):
         path = self._stored(container)
         name = self.key_in_path(key)
         if key in container:
+            if isinstance(container, defaultdict):
+                self.guard(path, "has", name)  # before anything asks for the item, which would make one
             return self.read(paths.item(path, name), container[key])
         self.guard(path, "lacks", name)
         return MISSING

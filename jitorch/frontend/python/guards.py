@@ -146,18 +146,34 @@ def first_failure(
 def changed_paths(guards: Sequence[Guard], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> frozenset[Path]:
     """Where a constant of the trace now is another int, or another object: candidates for ``dynamic``."""
     changed: set[Path] = set()
+    gone: set[Path] = set()  # what lies below is not looked at: asking a defaultdict for a key makes it
     for guard in guards:
-        if guard.kind not in ("eq", "is") or guard.path.kind in ("op", "const"):
+        if guard.kind not in ("eq", "is", "type", "has") or guard.path.kind in ("op", "const"):
+            continue
+        if not gone.isdisjoint(_above(guard.path)):
             continue
         try:
             value = paths.evaluate(guard.path, args, kwargs)
         except _LOOKUP_EXCEPTIONS:
             continue
-        if guard.kind == "eq":
+        if guard.kind == "type":
+            if type(value) is not guard.expected:
+                gone.add(guard.path)
+        elif guard.kind == "has":
+            if not isinstance(guard.expected, Path) and guard.expected not in value:
+                gone.add(paths.item(guard.path, guard.expected))
+        elif guard.kind == "eq":
             changed.update(_changed(guard.path, guard.expected, value))
         elif value is not guard.expected:
             changed.add(guard.path)
     return frozenset(changed)
+
+
+def _above(path: Path) -> Iterable[Path]:
+    """The path, and those that lead to it."""
+    while isinstance(path, Path):
+        yield path
+        path = path.base
 
 
 def _changed(path: Path, old: Any, new: Any) -> Iterable[Path]:

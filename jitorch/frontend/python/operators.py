@@ -266,7 +266,7 @@ class Operators(Objects):
         if type(value) is RuntimeScalar:
             return bool(value.concrete("a test"))
         if self.recorder.is_traced(value) or self.recorder.is_tensor(value):
-            return bool(self.recorder.concretize(value, "a test"))
+            return self.recorder.decided(value)
         kind = type(value)
         if kind in MUTABLE or isinstance(value, tuple):
             self.check_whole(value)

@@ -21,11 +21,16 @@ if TYPE_CHECKING:
 class Refuse(BaseException):
     """This call cannot be staged: ``why`` in words, ``where`` the user's line; ``reason`` is a key of `errors.STAGING`.
 
+    ``places``: the tests that would have to come out in one way for it (empty: that would not help; None: not known).
+
     Not an `Exception`, so that no handler of the user's own code swallows it.
     """
 
-    def __init__(self, reason: str, why: str, where: Location | None = None, hint: str | None = None):
-        self.reason, self.why, self.hint = reason, why, hint
+    def __init__(
+        self, reason: str, why: str, where: Location | None = None, hint: str | None = None,
+        places: frozenset[Location] | None = None,
+    ):  # fmt: skip
+        self.reason, self.why, self.hint, self.places = reason, why, hint, places
         self.where = where if where is not None else user_location(columns=True)
         super().__init__(why)
 
@@ -112,6 +117,10 @@ class Recorder(Protocol):
     @property
     def stager(self) -> Any:
         """Traces branches and loops whose tests are known at run time only; see `Flow` for what is asked of it."""
+        ...
+
+    def decided(self, value: Any) -> bool:
+        """The truth of something traced or of a tensor, in the course that this trace follows; else `Refuse`."""
         ...
 
     def predicate(self, value: Any) -> Any:

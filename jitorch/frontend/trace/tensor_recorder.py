@@ -126,6 +126,10 @@ class TensorRecorder:
     def index(self, key: Any) -> Any:
         return OPS["cast"](key, dtype=INT.dtype) if isinstance(key, Number) and key.type is INT else key
 
+    def decided(self, value: Any) -> bool:
+        known = self.predicate(value)
+        return known if isinstance(known, bool) else self.stager.decided(known)
+
     def predicate(self, value: Any) -> Any:
         if isinstance(value, SymDim):
             return bool(fix_size(value))

@@ -13,6 +13,7 @@ from tests.frontend.later import (
     effects,
     flow,
     functions,
+    matches,
     memory,
     modules,
     objects,
@@ -27,7 +28,7 @@ from tests.frontend.later import (
 
 # Importing these registers their cases.
 PARTS = (
-    python_state, objects, containers, arguments, values, shapes, modules, training, tensors, memory, writes, flow,
+    python_state, objects, containers, arguments, values, shapes, modules, training, tensors, memory, writes, flow, matches,
     functions, effects,
 )  # fmt: skip
 DOCS = pathlib.Path(__file__).parents[3] / "docs"
