@@ -58,6 +58,10 @@ class Recorder(Protocol):
         """Called once before the user's function runs: ``trace`` answers `path_of`, `guard`, `concretize`."""
         ...
 
+    def end(self) -> None:
+        """Called once when the user's function has returned: journal what it left behind that is no object."""
+        ...
+
     def is_tensor(self, value: Any) -> bool:
         """Whether ``value`` is a tensor, stored (it exists outside of the trace) or traced."""
         ...

@@ -14,7 +14,7 @@ from jitorch.dtypes import Category, DType
 from jitorch.errors import ValueRangeError
 from jitorch.frontend.python import RuntimeScalar, TensorKey
 from jitorch.frontend.python.calls import NativeFunction, handles
-from jitorch.frontend.python.journal import MISSING
+from jitorch.frontend.python.journal import MISSING, Effect
 from jitorch.frontend.python.paths import attr
 from jitorch.frontend.python.recorder import Refuse
 from jitorch.frontend.trace.arithmetic import arithmetic, check_range
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 TRACED_PACKAGES = ("jitorch.nn", "jitorch.optim", "jitorch.utils", "jitorch.models")
 """Parts of jitorch that are plain Python over Tensor: they are traced like the user's own code."""
+_SET_FOR_A_PART = "use `with` to set it for a part"
 
 
 class SymbolicKey:
@@ -97,6 +98,15 @@ class TensorRecorder:
 
     def begin(self, trace: Any) -> None:
         self._trace = self.builder.trace = trace
+        self._enabled = dispatch.is_grad_enabled()
+
+    def end(self) -> None:
+        enabled, journal = dispatch.is_grad_enabled(), self._trace.journal
+        if enabled is self._enabled:
+            return
+        if not journal.is_replayed:
+            raise Refuse("gradient-mode", "the gradient mode differs after the call", hint=_SET_FOR_A_PART)
+        journal.effects.append(Effect(dispatch.set_grad_enabled_flag, (enabled,), {}, ()))
 
     def is_tensor(self, value: Any) -> bool:
         return isinstance(value, Tensor)

@@ -340,18 +340,12 @@ def trace(
     recorder = TensorRecorder(builder)
     recorder.stager.course = course
     tape = Tape(builder)
-    enabled = dispatch.is_grad_enabled()
-    token = dispatch.set_grad_enabled_flag(enabled)
+    token = dispatch.set_grad_enabled_flag(dispatch.is_grad_enabled())
     try:
         with Facts() if facts is None else facts as facts, dispatch.interpreting(tape):
             staged = stage(function, args, kwargs, recorder, dynamic)
             if staged.refused is not None:
                 return Traced(builder.graph, staged, [], [], facts.guards)
-            if dispatch.is_grad_enabled() is not enabled:
-                left = Refuse(
-                    "gradient-mode", "the gradient mode differs after the call", hint="use `with` to set it for a part"
-                )
-                return Traced(builder.graph, replace(staged, refused=left), [], [], facts.guards)
             graph = builder.graph
             graph.outputs, outputs = plan_outputs(staged.outputs, builder)
             for root in builder.written():

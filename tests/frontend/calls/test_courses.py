@@ -146,7 +146,7 @@ def test_only_courses_that_are_taken_are_traced() -> None:
 
 def test_nothing_is_written_by_a_program_that_stops() -> None:
     kept: list[Any] = []
-    state = tensor(0)
+    state = tensor(0.0)
 
     def f(x):
         kept.append(x.sum())

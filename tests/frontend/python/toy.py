@@ -267,6 +267,9 @@ class ToyRecorder:
     def snapshot(self, value: Any) -> Any:
         return self.concretize(value, "the text")
 
+    def end(self) -> None:
+        assert self.trace is not None
+
     def arithmetic(self, name: str, *operands: Any) -> Any:
         return NotImplemented
 
