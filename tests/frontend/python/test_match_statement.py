@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from jitorch.frontend.python.match_statement import Asked, MatchStatements
-from jitorch.frontend.python.protocol import Trace
-from tests.frontend.python.toy import Recorder
+from tests.frontend.python.test_fork import new_trace
 
 
 class Point:
@@ -85,7 +84,7 @@ def test_as_python(case: str) -> None:
                 found = "third"
         return locals()
     """
-    trace = Trace(Recorder())
+    trace = new_trace()
     for subject in SUBJECTS:
         assert run(source, subject, trace) == run(source, subject)
 
@@ -101,7 +100,7 @@ def test_names_are_bound_when_the_whole_pattern_matched() -> None:
                 pass
         return locals()
     """
-    trace = Trace(Recorder())
+    trace = new_trace()
     for subject in ([1, 2], [1, 5], [5, 1], [1, 200]):
         assert run(source, subject, trace) == run(source, subject)
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from jitorch.frontend.python.journal import MISSING
-from tests.frontend.python.test_flow import new_trace
+from tests.frontend.python.test_fork import new_trace
 
 
 class Named:
