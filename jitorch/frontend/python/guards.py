@@ -216,7 +216,9 @@ def _violated(guard: Guard, writer: Writer, tensor_key: TensorKey) -> str:
         case "keys" if all(type(key) is str for key in expected):
             return f"tuple({value}) != {constant(expected)}"
         case "keys":
-            return f"len({value}) != {len(expected)} or not all(map({constant(_same_key)}, {value}, {constant(expected)}))"
+            return (
+                f"len({value}) != {len(expected)} or not all(map({constant(_same_key)}, {value}, {constant(expected)}))"
+            )
         case "has":
             return f"{_key(expected, writer)} not in {value}"
         case "lacks":

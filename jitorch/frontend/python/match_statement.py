@@ -9,8 +9,8 @@
                                             if x > 0: done = True; B
                                         if not done: ...
 
-What has no operator is asked of the protocol (`matching`), by an `Asked` expression.  The new variables have names with a
-dot, which no variable of the user's has.  As in CPython, a name is bound when the whole pattern matched.
+What has no operator is asked of the protocol (`matching`), by an `Asked` expression.  The new variables have names with
+a dot, which no variable of the user's has.  As in CPython, a name is bound when the whole pattern matched.
 """
 
 from __future__ import annotations

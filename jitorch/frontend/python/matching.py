@@ -1,4 +1,4 @@
-"""What the patterns of ``match`` ask of their subjects, under the protocol; `match_statement` makes the rest of them."""
+"""What patterns of ``match`` ask of their subjects, under the protocol; `match_statement` makes the rest of them."""
 
 from __future__ import annotations
 

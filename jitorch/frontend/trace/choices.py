@@ -94,9 +94,7 @@ class Choices:
             self.made[tensor._storage] = Choice(tensor, code)
         return tensor
 
-    def freeze(
-        self, tensor: Tensor, sources: Sequence[Tensor] = (), places: frozenset[Location] = frozenset()
-    ) -> None:
+    def freeze(self, tensor: Tensor, sources: Sequence[Tensor] = (), places: frozenset[Location] = frozenset()) -> None:
         """The tensor may be one of the ``sources``, as the program sees them now; the tests at ``places`` chose."""
         builder = self.builder
         self.places[tensor._storage] = places

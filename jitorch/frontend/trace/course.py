@@ -1,10 +1,10 @@
 """Courses: tests of which a program takes the outcome for granted, each outcome having a program of its own.
 
-Where the paths of a branch leave things that cannot be joined (a tensor and None, lists of two lengths, an iterator that
-only one of them advanced), they are kept apart up to the end of the function: a trace goes on by one path, and its
-program *checks* that the test came out so.  Where the check fails, nothing is written, and the program of the other path
-serves the call; it is traced when it is first needed.  So a call costs no more than the programs that stop at a test,
-and a function gets as many programs as courses are taken.
+Where the paths of a branch leave things that cannot be joined (a tensor and None, lists of two lengths, an iterator
+that only one of them advanced), they are kept apart up to the end of the function: a trace goes on by one path, and its
+program *checks* that the test came out so.  Where the check fails, nothing is written, and the program of the other
+path serves the call; it is traced when it is first needed.  So a call costs no more than the programs that stop at a
+test, and a function gets as many programs as courses are taken.
 
 None of the ten nouns will do: a course is to the tests of one trace what a signature is to its arguments.
 """
@@ -33,7 +33,7 @@ class TooLong(Refuse):
 
 @dataclass(eq=False)
 class Course:
-    """The tests at ``places`` are not staged.  The first ones come out as ``known``; of the rest, True is tried first."""
+    """The tests at ``places`` are not staged.  The first come out as ``known``; of the rest, True is tried first."""
 
     places: Places = frozenset()
     known: Outcomes = ()

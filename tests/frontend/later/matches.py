@@ -138,8 +138,8 @@ def _nested(x, s):
 
 _with_subjects("literals", _literals, 1, 2, 3, True, 1.0, "a", b"a", None, -1.5, 3 + 4j, 2.0, [])
 _with_subjects(
-    "sequences", _sequences, [], [3], (3,), [2, [3, 4]], [1, 2], [1, 5, 6, 2], (5, 3, 1), [1, 2, 3], "ab", range(2), {1},
-    collections.deque([4, 5]), [tensor(2)],
+    "sequences", _sequences, [], [3], (3,), [2, [3, 4]], [1, 2], [1, 5, 6, 2], (5, 3, 1), [1, 2, 3], "ab", range(2),
+    {1}, collections.deque([4, 5]), [tensor(2)],
 )  # fmt: skip
 _with_subjects(
     "mappings", _mappings, {"kind": "scale", "by": 2}, {"kind": "scale", "by": 3}, {"kind": "add", "by": 2.5},
@@ -147,8 +147,8 @@ _with_subjects(
     collections.OrderedDict(kind="scale", by=5), collections.defaultdict(int),
 )  # fmt: skip
 _with_subjects(
-    "classes", _classes, Point(0, 5), Point(2, 0), Point(3, 3), Point(2, 3), Plain(4), 5, 2.5, True, "abc", tensor(2, 3),
-    jitorch.tensor([1, 2]), [1, 2], None, SimpleNamespace(x=1),
+    "classes", _classes, Point(0, 5), Point(2, 0), Point(3, 3), Point(2, 3), Plain(4), 5, 2.5, True, "abc",
+    tensor(2, 3), jitorch.tensor([1, 2]), [1, 2], None, SimpleNamespace(x=1),
 )  # fmt: skip
 _with_subjects("bindings_that_stay", _bindings_that_stay, [2, 1], [2, 7], [2, 3], 5, [])
 _with_subjects(
@@ -215,7 +215,7 @@ def guards_that_the_program_decides(jit):
     def f(x, s):
         match s:
             case [a, b] if x.sum() > 0:
-                y = x * a
+                y = x * a + b
             case [a, *_] if x[0] < -1:
                 y = x - a
             case _:

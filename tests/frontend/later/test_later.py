@@ -28,8 +28,8 @@ from tests.frontend.later import (
 
 # Importing these registers their cases.
 PARTS = (
-    python_state, objects, containers, arguments, values, shapes, modules, training, tensors, memory, writes, flow, matches,
-    functions, effects,
+    python_state, objects, containers, arguments, values, shapes, modules, training, tensors, memory, writes, flow,
+    matches, functions, effects,
 )  # fmt: skip
 DOCS = pathlib.Path(__file__).parents[3] / "docs"
 

@@ -16,7 +16,7 @@ VALUES = "values that look alike"
 
 class Colour(enum.Enum):
     RED = 1
-    CRIMSON = 1
+    CRIMSON = 1  # noqa: PIE796 - an alias
     BLUE = 2
 
 
@@ -60,21 +60,41 @@ _with_values("large_int_with_a_small_tensor", lambda x, n: x.to(jitorch.int8) + 
 _with_values("int_shifted", lambda x, n: (1 << n, n >> 1, n & 6, n | 1, n ^ 3, ~n, x), 1, 5, 40, 62, 63, 64)
 _with_values("int_divided", lambda x, n: (x * (7 // n), -7 // n, -7 % n, divmod(7, n)), 2, -2, 3, 0, 2.5)
 _with_values("int_power", lambda x, n: (2**n, n**2, (-1) ** n, x), 2, 3, -1, 0.5, 63, 64)
-_with_values("enum_aliases", lambda x, c: (x * c.value, c.name, c is Colour.RED), Colour.RED, Colour.CRIMSON, Colour.BLUE)
+_with_values(
+    "enum_aliases", lambda x, c: (x * c.value, c.name, c is Colour.RED), Colour.RED, Colour.CRIMSON, Colour.BLUE
+)
 _with_values("string_or_bytes", lambda x, s: (x * len(s), s[0], s == "a"), "a", b"a", "ab", bytearray(b"a"))
 _with_values("string_of_a_subclass", lambda x, s: (x * len(s.upper()), s == "up"), "up", Text("up"), "down")
 _with_values("int_of_a_subclass", lambda x, n: (n + 1, x * int(n)), 2, Wide(2), True)
 _with_values("strings_with_accents", lambda x, s: x * len(s), "\u00e9", "e\u0301", "e", "\U0001f600")
-_with_values("numpy_arrays", lambda x, a: x * jitorch.tensor(a), np.ones(2), np.zeros(2), np.ones(2, np.int32), np.ones(1))
+_with_values(
+    "numpy_arrays", lambda x, a: x * jitorch.tensor(a), np.ones(2), np.zeros(2), np.ones(2, np.int32), np.ones(1)
+)
 _with_values("numpy_array_as_an_operand", lambda x, a: (a.sum(), a.shape, x), np.ones(2), np.arange(3), np.ones((0, 2)))
-_with_values("numpy_scalar_that_decides", lambda x, n: x if n > 1 else -x, np.float64(2), np.float64(0), np.int8(2), np.bool_(1))
-_with_values("zero_dimensional_or_one_element", lambda x, t: (x * t, t.shape, t.dim()),
-             jitorch.tensor(2.0), jitorch.tensor([2.0]), jitorch.tensor([[2.0]]), 2.0)  # fmt: skip
-_with_values("zero_dimensional_of_each_dtype", lambda x, t: x * t + t,
-             jitorch.tensor(2), jitorch.tensor(2.0, dtype=jitorch.float64), jitorch.tensor(True), jitorch.tensor([2]))  # fmt: skip
+_with_values(
+    "numpy_scalar_that_decides", lambda x, n: x if n > 1 else -x, np.float64(2), np.float64(0), np.int8(2), np.bool_(1)
+)
+_with_values(
+    "zero_dimensional_or_one_element", lambda x, t: (x * t, t.shape, t.dim()),
+    jitorch.tensor(2.0), jitorch.tensor([2.0]), jitorch.tensor([[2.0]]), 2.0,
+)  # fmt: skip
+_with_values(
+    "zero_dimensional_of_each_dtype", lambda x, t: x * t + t,
+    jitorch.tensor(2), jitorch.tensor(2.0, dtype=jitorch.float64), jitorch.tensor(True),
+    jitorch.tensor([2]),
+)  # fmt: skip
 _with_values("complex_zeros", lambda x, z: (str(z), z == 0, x), 0j, complex(-0.0, 0.0), complex(0.0, -0.0), 0)
-_with_values("ranges_that_are_equal", lambda x, r: (r.start, r.stop, len(r), x), range(0), range(2, 2), range(0, 3, 2), range(0, 4, 2))
-_with_values("empty_containers", lambda x, c: (len(c), type(c).__name__, x), [], (), {}, set(), "", frozenset(), range(0))
+_with_values(
+    "ranges_that_are_equal",
+    lambda x, r: (r.start, r.stop, len(r), x),
+    range(0),
+    range(2, 2),
+    range(0, 3, 2),
+    range(0, 4, 2),
+)
+_with_values(
+    "empty_containers", lambda x, c: (len(c), type(c).__name__, x), [], (), {}, set(), "", frozenset(), range(0)
+)
 _with_values("sets_and_frozen_sets", lambda x, s: x * sum(s), {1, 2}, frozenset({1, 2}), {1.0, 2}, {3})
 _with_values("slices_that_differ", lambda x, s: x[s], slice(0, 1), slice(False, True), slice(-1, None), slice(None))
 _with_values("ellipsis_and_none", lambda x, k: x[k].shape, ..., None, (None, ...), (..., 0))

@@ -21,8 +21,8 @@ class Point:
 
 
 SUBJECTS = [
-    0, 1, 1.0, True, None, "a", "ab", b"a", [], [1], [1, 2], [1, 2, 3], (1, 2), [[1, 2], 3], {"k": 1}, {"k": 1, "m": 2}, {},
-    Point(1, 2), Point(2, 2), Point([1, 2], {"k": 5}), {1, 2}, range(3), collections.deque([1, 2]), -1,
+    0, 1, 1.0, True, None, "a", "ab", b"a", [], [1], [1, 2], [1, 2, 3], (1, 2), [[1, 2], 3], {"k": 1}, {"k": 1, "m": 2},
+    {}, Point(1, 2), Point(2, 2), Point([1, 2], {"k": 5}), {1, 2}, range(3), collections.deque([1, 2]), -1,
 ]  # fmt: skip
 CASES = """
 1 | 2

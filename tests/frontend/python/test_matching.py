@@ -22,7 +22,8 @@ class Named:
     ("subject", "least", "exactly", "found"),
     [
         ([1, 2], 2, True, True), ([1, 2], 1, True, False), ((1, 2), 1, False, True), ([], 1, False, False),
-        (range(3), 3, True, True), (collections.deque([1]), 1, True, True), ("ab", 2, True, False), ({1, 2}, 2, True, False),
+        (range(3), 3, True, True), (collections.deque([1]), 1, True, True), ("ab", 2, True, False),
+        ({1, 2}, 2, True, False),
         (b"ab", 2, True, False), (5, 1, False, False),
     ],
     ids=repr,
