@@ -15,8 +15,8 @@ from jitorch.frontend.python.recorder import Refuse
 class TracedIterator:
     """``source``, of which ``taken`` values were asked for; ``position`` of them by the path that is being traced.
 
-    The position is no int where only the program will know it, or where the paths of a branch left two.  None of the ten
-    nouns will do: this is state of Python.
+    The position is no int where only the program will know it, or where the paths of a branch left two.  None of the
+    ten nouns will do: this is state of Python.
     """
 
     __slots__ = ("position", "source", "taken")

@@ -27,6 +27,7 @@ class Asked(ast.expr):
     """``_jt.method(*arguments)``, before rewriting."""
 
     _fields = ("method", "arguments")
+    _field_types = {"method": str, "arguments": list}  # noqa: RUF012 - as in `ast`
     method: str
     arguments: list[ast.expr]
 
@@ -179,7 +180,7 @@ def _test(pattern: ast.pattern, subject: str) -> ast.expr | None:
 
 
 def _asked(method: str, subject: str, *arguments: ast.expr) -> Asked:
-    return Asked(method, [_load(subject), *arguments])
+    return Asked(method, [_load(subject), *arguments])  # pyright: ignore[reportCallIssue]
 
 
 def _load(name: str) -> ast.Name:
