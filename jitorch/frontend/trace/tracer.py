@@ -334,8 +334,8 @@ def trace(
     """Run ``function`` once and record it, by ``builder`` or a new one.  Nothing outside changes.
 
     ``course``: the one that the trace follows, if there may be programs for others.  A given ``builder`` keeps the
-    memory that it knows.  ``facts``: where what is assumed of symbolic sizes is kept, for a caller that needs it where tracing
-    fails, too.
+    memory that it knows.  ``facts``: where what is assumed of symbolic sizes is kept, for a caller that needs it where
+    tracing fails, too.
     """
     is_own, builder = builder is None, TraceBuilder(Graph(name)) if builder is None else builder
     recorder = TensorRecorder(builder)
