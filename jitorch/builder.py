@@ -206,9 +206,9 @@ class GraphBuilder(Memory):
         raise CompilerBug(f"a {type(operand).__name__} is no operand")
 
     def number(self, value: Any) -> Value:
-        """A Python number as a constant of the graph."""
-        type_ = PYTHON_TYPES[type(value)]
-        return self.graph.append(OPS["number"], (), {"value": value}, (type_,)).output
+        """A Python number, or one of a class derived from it, as a constant of the graph."""
+        kind = next(k for k in PYTHON_NUMBERS if isinstance(value, k))
+        return self.graph.append(OPS["number"], (), {"value": kind(value)}, (PYTHON_TYPES[kind],)).output
 
     def capture(self, tensor: Tensor) -> Cell:
         """Called for a tensor with data that this graph meets for the first time."""

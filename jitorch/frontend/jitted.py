@@ -25,6 +25,7 @@ from jitorch.dims import SymDim
 from jitorch.errors import PACKAGE, CheckFailed, CompilerBug, Location, StagingError, TensorIndexError
 from jitorch.frontend.calls import plan as call_plan
 from jitorch.frontend.calls.code import Word
+from jitorch.frontend.calls.courses import Courses
 from jitorch.frontend.calls.modes import Modes, disabled, modes
 from jitorch.frontend.calls.modes import disable as disabling
 from jitorch.frontend.donation import Loan, donate, places
@@ -36,6 +37,7 @@ from jitorch.frontend.shown.check import TOLERANCE, Report, check_graph, compare
 from jitorch.frontend.shown.code import python_code
 from jitorch.frontend.shown.explain import explain_entry
 from jitorch.frontend.shown.listing import listing
+from jitorch.frontend.trace.course import Outcomes, corrected
 from jitorch.frontend.trace.tensor_recorder import TensorRecorder
 from jitorch.frontend.trace.tracer import TraceBuilder, Traced, trace
 from jitorch.ir.graph import Graph
@@ -66,6 +68,16 @@ class Entry:
     @property
     def refused(self) -> Refuse | None:
         return self.traced.staged.refused
+
+    def serves(self, known: Outcomes) -> bool:
+        """Whether it is of a course that begins with the ``known`` outcomes; one that is refused, of just these."""
+        outcomes = self.traced.outcomes
+        return outcomes == known or (self.refused is None and outcomes[: len(known)] == known)
+
+    @property
+    def is_left_to_python(self) -> bool:
+        """Whether every path of its course raises, as Python is to do."""
+        return bool(self.traced.outcomes) and self.refused is not None and self.refused.reason == "raises"
 
     def inputs(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, ...] | None:
         """The program's inputs for this call, or None if this trace is not for it."""
@@ -195,6 +207,7 @@ class Jitted:
         self.origins: tuple[types.CodeType, ...] = ()  # the functions of which ``function`` is the captured graph
         self._reasons: list[str] = []  # why records on the disk were not used
         self._lock = threading.RLock()
+        self._courses = Courses()
         if isinstance(function, (types.FunctionType, types.MethodType)):
             functools.update_wrapper(self, function)
 
@@ -213,8 +226,12 @@ class Jitted:
         if (dispatch.entered() is not None and _is_tracing()) or disabled.get():
             return self.__jit_wrapped__(*args, **kwargs)
         self._statistics.calls += 1
+        return self._call_in_course((), args, kwargs)
+
+    def _call_in_course(self, known: Outcomes, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Serve a call of which the outcomes of the first tests are known."""
         try:
-            found: Any = self._find(args, kwargs)
+            found: Any = self._find(args, kwargs, known)
         except Raised as error:
             found = error
         # Not in the handler: what Python raises has nothing to do with what was raised here.
@@ -233,14 +250,17 @@ class Jitted:
         self._warn(refused)
         return result
 
-    def _find(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Entry, tuple[Any, ...]]:
+    def _find(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], known: Outcomes = ()
+    ) -> tuple[Entry, tuple[Any, ...]]:
         """The trace that serves a call, made if there is none, and the program's inputs."""
         now = modes()
         for entry in self.entries:
-            if entry.modes == now and (inputs := entry.inputs(args, kwargs)) is not None:
+            if entry.modes == now and entry.serves(known) and (inputs := entry.inputs(args, kwargs)) is not None:
                 return entry, inputs
         with self._lock:
-            entry = self._recall(args, kwargs, now) or self._trace(args, kwargs, now)
+            recalled = None if known else self._recall(args, kwargs, now)
+            entry = recalled or self._trace(args, kwargs, now, known)
         inputs = entry.inputs(args, kwargs)
         if inputs is None:
             raise CompilerBug(
@@ -251,22 +271,27 @@ class Jitted:
 
     def _run(self, entry: Entry, inputs: tuple[Any, ...], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if entry.refused is not None:
-            if self.fullgraph:
+            if self.fullgraph and not entry.is_left_to_python:
                 raise self._staging_error(entry.refused)
             self._statistics.eager += 1
             return self.__jit_wrapped__(*args, **kwargs)
-        if entry.calls == 0 and self.checks == "first":
-            self._refuse_difference(entry, self._check(entry, inputs, args, kwargs))
         planned = entry.calls and not entry.is_planned and dispatch.is_plain()
         planned = planned and self._make_plan(entry, inputs, args, kwargs)
+        other: Outcomes | None = None
         try:
+            if entry.calls == 0 and self.checks == "first":
+                self._refuse_difference(entry, self._check(entry, inputs, args, kwargs))
             result = entry.run(inputs, args, kwargs)
-        except (CheckFailed, TensorIndexError) as error:
-            if entry.loan is not None and not isinstance(error, CheckFailed):
+        except CheckFailed as error:
+            failed, other = True, corrected(entry.traced.outcomes, error.code)
+        except TensorIndexError:
+            if entry.loan is not None:
                 raise  # what was donated may be overwritten
             failed = True
         else:
             failed = False
+        if other is not None:
+            return self._call_in_course(other, args, kwargs)
         if failed:
             # Nothing was written: Python raises, or catches, what the program only knows to be an exception.
             self._statistics.eager += 1
@@ -351,29 +376,33 @@ class Jitted:
         return self.backend or registry.default_backend()
 
     # -- tracing ---------------------------------------------------------------------------------
-    def _trace(self, args: tuple[Any, ...], kwargs: dict[str, Any], now: Modes) -> Entry:
+    def _trace(self, args: tuple[Any, ...], kwargs: dict[str, Any], now: Modes, known: Outcomes = ()) -> Entry:
         registry.get(self._backend())
-        cause = self._cause(args, kwargs, now)
+        places = self._courses.places
+        cause = "another outcome of a test" if known else self._cause(args, kwargs, now)
         for entry in self.entries:
             self._dynamic |= changed_paths(entry.traced.staged.guards, args, kwargs)
-        traced = self._trace_symbolic(args, kwargs)
+        traced = self._trace_symbolic(args, kwargs, known)
         if traced is None or traced.staged.check(args, kwargs) is None:
             # Stand-ins are objects of their own: they do not serve arguments that share memory with something else.
             try:
-                traced = self._trace_once(args, kwargs)
+                traced = self._trace_once(args, kwargs, known)
             except CompilerBug:
                 raise
             except Exception as error:
                 raise Raised(error) from error
+        if self._courses.places != places:
+            # Outcomes were of other tests.
+            self.entries = [e for e in self.entries if not e.traced.outcomes]
         function = None
         if traced.staged.refused is None:
             function = GraphFunction(traced.graph, traced.differentiable, self._backend())
             self._statistics.compiled += 1
-        elif self.fullgraph:
-            raise self._staging_error(traced.staged.refused)
-        else:
-            self._warn(traced.staged.refused)
         entry = Entry(traced, now, cause, function, loan=Loan.of(traced, self._name))
+        if entry.refused is not None and not entry.is_left_to_python:
+            if self.fullgraph:
+                raise self._staging_error(entry.refused)
+            self._warn(entry.refused)
         key = self._key(args, kwargs, now) if function is not None else None
         if key is not None:
             written = records.draft(key, self.__jit_wrapped__, traced, args, kwargs)
@@ -383,12 +412,14 @@ class Jitted:
         self.entries.insert(0, entry)
         return entry
 
-    def _trace_once(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Traced:
+    def _trace_once(self, args: tuple[Any, ...], kwargs: dict[str, Any], known: Outcomes) -> Traced:
         safe = "".join(c if c.isalnum() or c == "_" else "_" for c in self._name)
-        return donate(trace(self.__jit_wrapped__, args, kwargs, self._dynamic, safe), self.donated)
+        count = sum(bool(entry.traced.outcomes) for entry in self.entries)
+        run = functools.partial(trace, self.__jit_wrapped__, args, kwargs, self._dynamic, safe)
+        return donate(self._courses.trace(lambda course: run(course=course), known, count), self.donated)
 
     def _trace_symbolic(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any], pinned: frozenset[int] = frozenset()
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], known: Outcomes, pinned: frozenset[int] = frozenset()
     ) -> Traced | None:
         """With stand-ins of symbolic size for arguments whose sizes were seen to change; not for ``pinned`` sizes."""
         if self.dynamic is False:
@@ -402,7 +433,7 @@ class Jitted:
         if not symbols:
             return None
         try:
-            traced = self._trace_once(tuple(stood), named)
+            traced = self._trace_once(tuple(stood), named, known)
         except CompilerBug:
             raise
         except Exception:  # noqa: BLE001 - sizes that must be known: the trace for just these says so, or works
@@ -414,7 +445,7 @@ class Jitted:
         if equal:
             names = {symbol.name for symbol in equal}
             sizes = {size for size, symbol in symbols.items() if str(symbol) in names}
-            return self._trace_symbolic(args, kwargs, pinned | sizes)
+            return self._trace_symbolic(args, kwargs, known, pinned | sizes)
         return traced
 
     def _stand_in(self, place: int | str, x: Any, symbols: dict[int, SymDim], pinned: frozenset[int]) -> Any:
@@ -485,13 +516,20 @@ class Jitted:
         units in the last place.  Nothing is changed.  The `Report` is true if all agree; print it to see op, line and
         size of the first difference.
         """
-        try:
-            entry, inputs = self._find(args, kwargs)
-        except Raised as raised:
-            raise raised.error from None
-        if entry.refused is not None:
-            raise self._staging_error(entry.refused)
-        return self._check(entry, inputs, args, kwargs, tolerance)
+        known: Outcomes | None = ()
+        while True:
+            try:
+                entry, inputs = self._find(args, kwargs, known)
+            except Raised as raised:
+                raise raised.error from None
+            if entry.refused is not None:
+                raise self._staging_error(entry.refused)
+            try:
+                return self._check(entry, inputs, args, kwargs, tolerance)
+            except CheckFailed as failed:
+                known = corrected(entry.traced.outcomes, failed.code)
+                if known is None:
+                    raise
 
     def _check(self, entry: Entry, inputs: Any, args: Any, kwargs: Any, tolerance: float = TOLERANCE) -> Report:
         graph, backend = entry.traced.graph, self._backend()

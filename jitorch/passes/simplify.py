@@ -39,15 +39,20 @@ def subtract_zero(x: Any) -> Any:
     return x
 
 
+def _may_be_minus_zero(x: Any) -> bool:
+    dtype = x.type.dtype
+    return dtype.is_floating_point or dtype.is_complex
+
+
 @rewrite(P(add, x, C(0)))
 def add_zero(x: Any) -> Any:
-    # -0.0 + 0.0 is 0.0: the law holds for all but the sign of a zero.
-    return x
+    # -0.0 + 0.0 is 0.0
+    return None if _may_be_minus_zero(x) else x
 
 
 @rewrite(P(add, C(0), x))
 def zero_plus(x: Any) -> Any:
-    return x
+    return None if _may_be_minus_zero(x) else x
 
 
 @rewrite(P(neg, P(neg, x)))

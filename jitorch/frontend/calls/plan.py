@@ -163,7 +163,7 @@ class _Writer:
                 self.emit(Code.LENGTH, value, expected)
             case "has" | "lacks" if known:
                 self.emit(Code.HAS if guard.kind == "has" else Code.LACKS, value, address(expected))
-            case "keys" if all(type(key) in (str, int, bool) for key in expected):
+            case "keys" if all(type(key) is str for key in expected):
                 self.emit(Code.KEYS, value, address(expected))
             case "unshadowed":
                 names = self.path(paths.attr(guard.path, "__dict__"))

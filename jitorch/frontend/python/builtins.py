@@ -21,8 +21,7 @@ from jitorch.frontend.python.values import DICTS, LISTS, MUTABLE, VIEWS, is_plai
 
 @handles(abs)
 def _abs(trace: Calls, value: Any) -> Any:
-    method = trace.user_method(value, "__abs__")
-    return trace.call(method, value) if method is not None else abs(trace.native(value))
+    return trace.unary("abs", value)
 
 
 @handles(pow)

@@ -220,8 +220,8 @@ class Calls(Operators):
         return self.refuse("source", f"{function.__qualname__} has no source")
 
     def _call_partial(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        path = self.origin(function)
-        if path is None or path.is_constant:
+        path = self.path_of(function)
+        if path is None:
             inner, bound, keywords = function.func, function.args, function.keywords
         else:
             inner, bound, keywords = [
@@ -242,6 +242,8 @@ class Calls(Operators):
             return method(*args, **kwargs)
         if self.recorder.is_tensor(owner) or self.recorder.is_traced(owner):
             return self.call_library(method, args, kwargs)
+        if isinstance(owner, np.ndarray):
+            self.constant(owner, method)
         if isinstance(owner, str) and method.__name__ in ("join", "format"):
             return method(*[self._joined(a) for a in args], **{k: self.formattable(v) for k, v in kwargs.items()})
         if is_plain(owner) or isinstance(owner, BaseException) or self.is_created(owner):

@@ -38,7 +38,8 @@ class Writer:
     def constant(self, value: Any) -> str:
         """Source for a constant: a literal where it has one, else a name bound to the object."""
         if type(value) in _LITERALS:
-            return repr(value)
+            # -1 ** n is -(1 ** n)
+            return f"({value})" if type(value) is int and value < 0 else repr(value)
         name = self._constant_names.get(id(value))
         if name is None:
             name = f"c{len(self.constants)}"

@@ -61,7 +61,7 @@ class Containers(State):
             return self._read_list(container, box)
         if isinstance(box, SetBox):
             return box.contents
-        self.guard(self._stored(container), "eq", set(container))
+        self.guard(self._stored(container), "keys", tuple(container))
         return container
 
     def _stored(self, container: Any) -> Path:
@@ -138,6 +138,8 @@ class Containers(State):
         path = self._stored(container)
         name = self.key_in_path(key)
         if key in container:
+            if isinstance(container, defaultdict):
+                self.guard(path, "has", name)  # before anything asks for the item, which would make one
             return self.read(paths.item(path, name), container[key])
         self.guard(path, "lacks", name)
         return MISSING
@@ -260,7 +262,7 @@ class Containers(State):
         elements = self.contents(container)
         if isinstance(elements, (set, frozenset)):
             return self.plain_key(value) in elements
-        return any(element is value or self.test(self.compare("eq", element, value)) for element in elements)
+        return any(self.equal(element, value) for element in elements)
 
     # -- methods
 
@@ -319,7 +321,7 @@ class Containers(State):
         if bounds:
             self.refuse("object", f"{name}() with bounds")
         elements = enumerate(self.contents(container))
-        matches = (i for i, x in elements if x is value or self.test(self.compare("eq", x, value)))
+        matches = (i for i, x in elements if self.equal(x, value))
         if name == "count":
             return sum(1 for _ in matches)
         position = next(matches, None)

@@ -268,9 +268,8 @@ def _leaves_loop(statements: Sequence[ast.stmt]) -> bool:
         for name in ("body", "orelse", "finalbody"):
             if (name != "body" or not loop) and _leaves_loop(getattr(statement, name, [])):
                 return True
-        for name in ("handlers", "cases"):
-            if any(_leaves_loop(part.body) for part in getattr(statement, name, [])):
-                return True
+        if any(_leaves_loop(part.body) for part in getattr(statement, "handlers", [])):
+            return True
     return False
 
 

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from jitorch.errors import Location
 from jitorch.frontend.python.calls import Calls
 from jitorch.frontend.python.iterators import TracedIterator
 from jitorch.frontend.python.journal import MISSING
@@ -36,21 +37,28 @@ class Left:
 
 @dataclass(frozen=True, slots=True)
 class Mixed:
-    """A body left in one of several ``kinds``; ``selector`` is the kind at run time, ``value`` the returned one."""
+    """A body left in one of several ``kinds``; ``selector`` is the kind at run time, ``value`` the returned one.
+
+    ``places``: the tests that decide.
+    """
 
     selector: Any
     kinds: frozenset[int]
     value: Any = None
+    places: frozenset[Location] = frozenset()
 
 
 Signal = Left | Mixed | None
 
 
 class Poison:
-    """Stands for the value of a variable after paths that do not agree on one; reading it is refused."""
+    """Stands for the value of a variable after paths that do not agree on one; reading it is refused.
 
-    def __init__(self, why: str, hint: str = ""):
-        self.why, self.hint = why, hint
+    ``places``: the tests that decide which.
+    """
+
+    def __init__(self, why: str, hint: str = "", places: frozenset[Location] = frozenset()):
+        self.why, self.hint, self.places = why, hint, places
 
 
 class Maybe:
@@ -104,7 +112,7 @@ def only(signal: Mixed, kinds: frozenset[int]) -> Signal:
     """The signal where it is known to be one of these kinds."""
     kinds &= signal.kinds
     if len(kinds) > 1:
-        return Mixed(signal.selector, kinds, signal.value if RETURN in kinds else None)
+        return Mixed(signal.selector, kinds, signal.value if RETURN in kinds else None, signal.places)
     (kind,) = kinds
     return None if kind == NEXT else Left(kind, signal.value if kind == RETURN else None)
 
@@ -125,7 +133,7 @@ class Flow(Calls):
             self.recorder.check(value.present)  # plain Python raises what it raises
             return value.value
         if type(value) is Poison:
-            raise Refuse("join", value.why, hint=value.hint or None)
+            raise Refuse("join", value.why, hint=value.hint or None, places=value.places)
         return value
 
     def returning(self, value: Any) -> Left:
@@ -145,6 +153,7 @@ class Flow(Calls):
                 "join",
                 "a function that returns a value on one path and ends without one on another",
                 hint="return a value at the end of the function, too",
+                places=signal.places,
             )
         return signal.value
 
@@ -294,7 +303,7 @@ class Flow(Calls):
         kinds = (signal.kinds - {kind}) | {NEXT}
         if kinds == {NEXT}:
             return None
-        return Mixed(self.recorder.stager.without(signal, kind), kinds, signal.value)
+        return Mixed(self.recorder.stager.without(signal, kind), kinds, signal.value, signal.places)
 
     def _after_loop(self, signal: Signal, orelse: Body | None, variables: Variables | None) -> Signal:
         if orelse is None or NEXT not in kinds_of(signal):

@@ -10,7 +10,7 @@ A guard is data, ``(path, kind, expected)``:
     same        it is the object at the path ``expected``
     distinct    it and the values at the paths ``expected`` are all different objects
     len         ``len(value) == expected``
-    keys        ``tuple(value)`` is ``expected``: the keys of a dict, in order
+    keys        ``tuple(value)`` is ``expected``: the keys of a dict, or the elements of a set, in order
     has, lacks  the key ``expected`` (or the value at the path ``expected``) is in it, is not in it
     unshadowed  its instance dictionary has no entry ``expected``
     noattr      it has no attribute ``expected``
@@ -23,13 +23,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from operator import is_
 from types import CodeType, FunctionType
 from typing import Any
 
 from jitorch.frontend.python import paths
 from jitorch.frontend.python.codegen import Writer
 from jitorch.frontend.python.paths import Path
+from jitorch.frontend.python.values import is_identical, is_plain
 
 KINDS = frozenset("eq type is func tensor same distinct len keys has lacks unshadowed noattr".split())
 
@@ -146,18 +146,34 @@ def first_failure(
 def changed_paths(guards: Sequence[Guard], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> frozenset[Path]:
     """Where a constant of the trace now is another int, or another object: candidates for ``dynamic``."""
     changed: set[Path] = set()
+    gone: set[Path] = set()  # what lies below is not looked at: asking a defaultdict for a key makes it
     for guard in guards:
-        if guard.kind not in ("eq", "is") or guard.path.kind in ("op", "const"):
+        if guard.kind not in ("eq", "is", "type", "has") or guard.path.kind in ("op", "const"):
+            continue
+        if not gone.isdisjoint(_above(guard.path)):
             continue
         try:
             value = paths.evaluate(guard.path, args, kwargs)
         except _LOOKUP_EXCEPTIONS:
             continue
-        if guard.kind == "eq":
+        if guard.kind == "type":
+            if type(value) is not guard.expected:
+                gone.add(guard.path)
+        elif guard.kind == "has":
+            if not isinstance(guard.expected, Path) and guard.expected not in value:
+                gone.add(paths.item(guard.path, guard.expected))
+        elif guard.kind == "eq":
             changed.update(_changed(guard.path, guard.expected, value))
         elif value is not guard.expected:
             changed.add(guard.path)
     return frozenset(changed)
+
+
+def _above(path: Path) -> Iterable[Path]:
+    """The path, and those that lead to it."""
+    while isinstance(path, Path):
+        yield path
+        path = path.base
 
 
 def _changed(path: Path, old: Any, new: Any) -> Iterable[Path]:
@@ -176,14 +192,14 @@ def _violated(guard: Guard, writer: Writer, tensor_key: TensorKey) -> str:
         case "eq":
             return _unequal(value, expected, writer)
         case "type":
-            return f"{value}.__class__ is not {constant(expected)}"
+            return f"type({value}) is not {constant(expected)}"
         case "is":
             return f"{value} is not {constant(expected)}"
         case "func":
             code = constant(expected.code)
             function = constant(FunctionType)
             return (
-                f"{value}.__class__ is not {function} or {value}.__code__ is not {code}"
+                f"type({value}) is not {function} or {value}.__code__ is not {code}"
                 f" or {value}.__globals__ is not {constant(expected.globals)}"
             )
         case "tensor":
@@ -197,11 +213,12 @@ def _violated(guard: Guard, writer: Writer, tensor_key: TensorKey) -> str:
             return f"len({{{identities}}}) != {len(expected) + 1}"
         case "len":
             return f"len({value}) != {expected}"
-        case "keys" if all(type(key) in (str, int, bool) for key in expected):
+        case "keys" if all(type(key) is str for key in expected):
             return f"tuple({value}) != {constant(expected)}"
         case "keys":
-            # Keys may be objects whose `==` is not identity (tensors).
-            return f"len({value}) != {len(expected)} or not all(map({constant(is_)}, {value}, {constant(expected)}))"
+            return (
+                f"len({value}) != {len(expected)} or not all(map({constant(_same_key)}, {value}, {constant(expected)}))"
+            )
         case "has":
             return f"{_key(expected, writer)} not in {value}"
         case "lacks":
@@ -228,31 +245,21 @@ def _unequal(value: str, expected: Any, writer: Writer) -> str:
     if expected is None or type(expected) is bool:
         return f"{value} is not {expected}"
     if type(expected) is float and expected != expected:
-        return f"{value}.__class__ is not float or {value} == {value}"
+        return f"type({value}) is not float or {value} == {value}"
     name = writer.constant(expected)
     kind = writer.constant(type(expected))
     if type(expected) is float and expected == 0.0:
         # 0.0 == -0.0, but 1 / x and atan2 tell them apart.
-        return f"{value}.__class__ is not float or {value} != {name} or str({value}) != {str(expected)!r}"
+        return f"type({value}) is not float or {value} != {name} or str({value}) != {str(expected)!r}"
     if type(expected) in (int, str):
-        return f"{value}.__class__ is not {kind} or {value} != {name}"
-    if _holds_numbers(expected):
-        # (1,) == (1.0,) == (True,): compare the types of the elements as well.
-        return f"{value} is not {name} and not {writer.constant(_identical)}({value}, {name})"
-    return f"{value} is not {name} and ({value}.__class__ is not {kind} or {value} != {name})"
+        return f"type({value}) is not {kind} or {value} != {name}"
+    # (1,) == (1.0,) == (True,), 0j == -0j, and all empty ranges are equal.
+    return f"{value} is not {name} and not {writer.constant(is_identical)}({value}, {name})"
 
 
-def _holds_numbers(value: Any) -> bool:
-    return isinstance(value, (tuple, frozenset)) and any(not isinstance(x, str) for x in value)
-
-
-def _identical(a: Any, b: Any) -> bool:
-    """Equality of constants that also compares types, at every depth of tuples."""
-    if type(a) is not type(b):
-        return False
-    if isinstance(a, tuple):
-        return len(a) == len(b) and all(map(_identical, a, b))
-    return bool(a == b)
+def _same_key(a: Any, b: Any) -> bool:
+    """Whether two keys are one: an object, whose ``==`` may be anything (tensors), or constants like each other."""
+    return a is b or (is_plain(b) and is_identical(a, b))
 
 
 def _short(value: Any) -> str:

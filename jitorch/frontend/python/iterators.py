@@ -15,7 +15,8 @@ from jitorch.frontend.python.recorder import Refuse
 class TracedIterator:
     """``source``, of which ``taken`` values were asked for; ``position`` of them by the path that is being traced.
 
-    The position is no int where only the program will know it.  None of the ten nouns will do: this is state of Python.
+    The position is no int where only the program will know it, or where the paths of a branch left two.  None of the
+    ten nouns will do: this is state of Python.
     """
 
     __slots__ = ("position", "source", "taken")
@@ -54,6 +55,7 @@ class TracedIterator:
                 "iterator",
                 "an iterator that a branch or loop advances on one path, or on each",
                 hint="make a list of it before the branch or loop",
+                places=getattr(self.position, "places", None),
             )
         self.taken += 1
         self.position = self.taken

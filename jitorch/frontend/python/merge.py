@@ -11,11 +11,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NoReturn
 
+from jitorch.errors import Location
 from jitorch.frontend.python.flow import Flow, Maybe, Poison
 from jitorch.frontend.python.fork import (
     DELETED,
     Contents,
     EffectsPlace,
+    IteratorPlace,
     Place,
     SequencePlace,
     Snapshot,
@@ -24,7 +26,7 @@ from jitorch.frontend.python.fork import (
 from jitorch.frontend.python.journal import MISSING, Effect
 from jitorch.frontend.python.recorder import Refuse
 from jitorch.frontend.python.scalars import NUMBERS, RuntimeScalar
-from jitorch.frontend.python.values import DICTS, LISTS, is_namedtuple, is_plain, slots
+from jitorch.frontend.python.values import DICTS, LISTS, is_identical, is_namedtuple, is_plain, slots
 
 Template = Callable[[Sequence[Any], dict[int, Any]], Any]
 
@@ -41,8 +43,8 @@ DEAD: Any = _Dead()
 class Disagree(Exception):
     """Two values that have no merged one."""
 
-    def __init__(self, why: str, hint: str):
-        self.why, self.hint = why, hint
+    def __init__(self, why: str, hint: str, places: frozenset[Location] = frozenset()):
+        self.why, self.hint, self.places = why, hint, places
         super().__init__(why)
 
 
@@ -50,11 +52,11 @@ class Merge:
     """Plans for the values of one branch or loop; ``leaves`` grow as plans are made.
 
     ``serial``: when the branch began (objects made since belong to one side).  ``strict``: containers must have been
-    made since, for else somebody may know which of the two they are.
+    made since, for else somebody may know which of the two they are.  ``tests``: where those that decide are.
     """
 
-    def __init__(self, trace: Flow, serial: int, strict: bool = True):
-        self.trace, self.serial, self.strict = trace, serial, strict
+    def __init__(self, trace: Flow, serial: int, strict: bool = True, tests: frozenset[Location] = frozenset()):
+        self.trace, self.serial, self.strict, self.tests = trace, serial, strict, tests
         self.leaves: list[tuple[Any, Any]] = []
         self.poisoned: list[tuple[Place, Any]] = []
         self._known: dict[tuple[int, int], Template] = {}
@@ -82,7 +84,7 @@ class Merge:
             return False
         if type(a) is RuntimeScalar:
             return a.path == b.path
-        return is_plain(a) and a == b and repr(a) == repr(b)
+        return is_plain(a) and is_identical(a, b)
 
     def _may_hold_leaves(self, value: Any) -> bool:
         return self.trace.recorder.kind_of(value) is not None or isinstance(value, tuple) or self._is_new(value)
@@ -113,7 +115,8 @@ class Merge:
             known = kinds[0] or kinds[1]
             return self.leaf(a, b) if known is not None else self._structure(a, b, name)
         if type(a) is Poison or type(b) is Poison:
-            raise Disagree((a if type(a) is Poison else b).why, (a if type(a) is Poison else b).hint)
+            poison = a if type(a) is Poison else b
+            raise Disagree(poison.why, poison.hint, poison.places)
         if None in kinds and (kinds[0] is not None or kinds[1] is not None):
             self._disagree(name, a, b)
         if kinds[0] is None:
@@ -256,6 +259,8 @@ class Merge:
         try:
             if MISSING in values:
                 values = [place.outside(key) if v is MISSING else v for v in values]
+            if isinstance(place, IteratorPlace) and values[0] != values[1]:
+                raise Disagree("an iterator is advanced on one path", "make a list of it before the branch or loop")
             if DELETED in values and values[0] is not values[1]:
                 raise Disagree(f"{name} is deleted on one path only", "delete it on both paths, or before")
             if MISSING in values and values[0] is not values[1]:
@@ -273,7 +278,8 @@ class Merge:
                 raise Refuse("join", disagree.why, hint=disagree.hint) from None
             if type(values[0]) is Poison:
                 return lambda results, made: values[0]
-            poison = Poison(disagree.why, disagree.hint)
+            places = self.tests | disagree.places if self.tests else self.tests
+            poison = Poison(disagree.why, disagree.hint, places)
             self.poisoned.append((place, key))
             return lambda results, made: poison
 

@@ -55,7 +55,7 @@ class Objects(Containers):
         if kind is RuntimeScalar:
             return target.python_type if name == "__class__" else getattr(target, name)
         if self.recorder.is_tensor(target):
-            return self.recorder.tensor_attribute(target, name)
+            return self._tensor_attribute(target, name)
         if self.recorder.is_traced(target) or self.recorder.is_constant(target) or is_plain(target):
             return getattr(target, name)
         if kind in MUTABLE or kind is tuple or isinstance(target, (types.GeneratorType, BaseException)):
@@ -67,6 +67,15 @@ class Objects(Containers):
         if isinstance(target, type):
             return self._class_attribute(target, name)
         return self._instance_attribute(target, name)
+
+    def _tensor_attribute(self, target: Any, name: str) -> Any:
+        """An attribute of a tensor, which may be of a class of the user's."""
+        entry = class_entry(type(target), name)
+        if entry is None or self.recorder.is_internal(entry[0]) or name in getattr(target, "__dict__", ()):
+            return self.recorder.tensor_attribute(target, name)
+        if hasattr(type(entry[1]), "__set__"):
+            return self._data_descriptor(target, name, entry[1])
+        return self._bind(target, name, entry[1])
 
     def has_attribute(self, target: Any, name: str) -> bool:
         """``hasattr(target, name)``; absence is guarded as well."""

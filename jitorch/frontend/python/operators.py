@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from jitorch.frontend.python import paths
 from jitorch.frontend.python.late_text import Field, LateText, join
 from jitorch.frontend.python.marks import Unrolled
 from jitorch.frontend.python.objects import Objects
@@ -29,6 +30,7 @@ from jitorch.frontend.python.values import (
     class_entry,
     is_iterator,
     is_namedtuple,
+    is_of_the_user,
     is_plain,
     python_function,
 )
@@ -89,10 +91,20 @@ class Operators(Objects):
         if kind is RuntimeScalar or is_plain(value) or self.recorder.is_tensor(value):
             return None
         found = python_function(kind, name)
+        if found is None and is_of_the_user(kind) and not self.recorder.is_internal(kind):
+            self._guard_special(kind, name)
         if found is None or self.recorder.is_internal(found):
             return None
         self._class_value(kind, name, found)
         return found
+
+    def _guard_special(self, kind: type, name: str) -> None:
+        """That a class has no special method written in Python; it may get one."""
+        path = paths.const(kind)
+        if hasattr(kind, name):
+            self.guard(paths.attr(path, name), "is", getattr(kind, name))
+        else:
+            self.guard(path, "noattr", name)
 
     def _container_binary(self, name: str, a: Any, b: Any) -> Any:
         if self.recorder.is_tensor(a) or self.recorder.is_tensor(b):
@@ -137,7 +149,7 @@ class Operators(Objects):
         return isinstance(value, np.ndarray) and self.is_created(value)
 
     def unary(self, name: str, a: Any) -> Any:
-        """``-a``, ``+a``, ``~a`` or ``not a``"""
+        """``-a``, ``+a``, ``~a``, ``abs(a)`` or ``not a``"""
         if name == "not_":
             if type(a) is RuntimeScalar:
                 return apply(OPERATIONS["not_"], a)
@@ -145,6 +157,10 @@ class Operators(Objects):
         method = self.user_method(a, f"__{name}__")
         if method is not None:
             return self.call(method, a)
+        if self.recorder.is_traced(a):
+            result = self.recorder.arithmetic(name, a)
+            if result is not NotImplemented:
+                return result
         return self.adopt_array(getattr(operator, name)(self.native(a)))
 
     def native(self, value: Any) -> Any:
@@ -221,8 +237,13 @@ class Operators(Objects):
         return getattr(operator, name)(len(x), len(y))
 
     def equal(self, a: Any, b: Any) -> bool:
-        """Equality as containers see it: identity first."""
-        return a is b or self.test(self.compare("eq", a, b))
+        """Equality as containers see it: identity first, which only matters for what is not equal to itself."""
+        if a is b:
+            return True
+        for x in (a, b):
+            if type(x) is RuntimeScalar and x.python_type is float and not self.test(self.compare("eq", x, x)):
+                self.refuse("object", "the identity of a NaN, by which a container is searched")
+        return self.test(self.compare("eq", a, b))
 
     def contains(self, container: Any, value: Any) -> Any:
         """``value in container``"""
@@ -245,7 +266,7 @@ class Operators(Objects):
         if type(value) is RuntimeScalar:
             return bool(value.concrete("a test"))
         if self.recorder.is_traced(value) or self.recorder.is_tensor(value):
-            return bool(self.recorder.concretize(value, "a test"))
+            return self.recorder.decided(value)
         kind = type(value)
         if kind in MUTABLE or isinstance(value, tuple):
             self.check_whole(value)

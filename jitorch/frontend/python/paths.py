@@ -31,6 +31,11 @@ class Operation:
     template: str | None = None
 
 
+def fits(bits: int, value: int) -> bool:
+    """Whether an int fits in so many bits and one for the sign."""
+    return -1 << bits <= value < 1 << bits
+
+
 def _operators() -> dict[str, Operation]:
     infix = {
         "add": "+", "sub": "-", "mul": "*", "truediv": "/", "floordiv": "//", "mod": "%", "pow": "**",
@@ -40,7 +45,7 @@ def _operators() -> dict[str, Operation]:
     prefix = {"neg": "-", "pos": "+", "invert": "~", "not_": "not "}
     table = {n: Operation(n, getattr(operator, n), f"({{}} {s} {{}})") for n, s in infix.items()}
     table |= {n: Operation(n, getattr(operator, n), f"({s}{{}})") for n, s in prefix.items()}
-    for function in (abs, int, float, bool, round, min, max, divmod):
+    for function in (abs, int, float, bool, round, min, max, divmod, fits):
         table[function.__name__] = Operation(function.__name__, function)
     return table
 
@@ -166,7 +171,7 @@ def describe(path: Path) -> str:
         case "const":
             return _describe_constant(path.base)
         case "op":
-            operands = [describe(x) if isinstance(x, Path) else repr(x) for x in path.base]
+            operands = [describe(x) if isinstance(x, Path) else repr(x) if x >= 0 else f"({x!r})" for x in path.base]
             if path.key.template is not None:
                 return path.key.template.format(*operands)
             return f"{path.key.name}({', '.join(operands)})"

@@ -12,8 +12,8 @@ import types
 from typing import Any, NoReturn
 
 from jitorch.frontend.python import builtins, effects, paths, stdlib
-from jitorch.frontend.python.flow import Flow
 from jitorch.frontend.python.journal import MISSING, DictBox
+from jitorch.frontend.python.matching import Matching
 from jitorch.frontend.python.recorder import Refuse
 from jitorch.frontend.python.values import python_function
 
@@ -21,7 +21,7 @@ from jitorch.frontend.python.values import python_function
 HANDLER_MODULES = (builtins, effects, stdlib)
 
 
-class Trace(Flow):
+class Trace(Matching):
     """One run of a user's function: all of reads, journal, operators and calls."""
 
     def frame(self, function: types.FunctionType) -> Frame:

@@ -21,11 +21,16 @@ if TYPE_CHECKING:
 class Refuse(BaseException):
     """This call cannot be staged: ``why`` in words, ``where`` the user's line; ``reason`` is a key of `errors.STAGING`.
 
+    ``places``: the tests that would have to come out in one way for it (empty: that would not help; None: not known).
+
     Not an `Exception`, so that no handler of the user's own code swallows it.
     """
 
-    def __init__(self, reason: str, why: str, where: Location | None = None, hint: str | None = None):
-        self.reason, self.why, self.hint = reason, why, hint
+    def __init__(
+        self, reason: str, why: str, where: Location | None = None, hint: str | None = None,
+        places: frozenset[Location] | None = None,
+    ):  # fmt: skip
+        self.reason, self.why, self.hint, self.places = reason, why, hint, places
         self.where = where if where is not None else user_location(columns=True)
         super().__init__(why)
 
@@ -51,6 +56,10 @@ class Recorder(Protocol):
 
     def begin(self, trace: State) -> None:
         """Called once before the user's function runs: ``trace`` answers `path_of`, `guard`, `concretize`."""
+        ...
+
+    def end(self) -> None:
+        """Called once when the user's function has returned: journal what it left behind that is no object."""
         ...
 
     def is_tensor(self, value: Any) -> bool:
@@ -93,8 +102,8 @@ class Recorder(Protocol):
         """What a tensor or number of run time holds now, and what makes of that result what is shown of it."""
         ...
 
-    def arithmetic(self, name: str, a: Any, b: Any) -> Any:
-        """``operator.<name>(a, b)`` of numbers of which one is known at run time only; NotImplemented for the rest."""
+    def arithmetic(self, name: str, *operands: Any) -> Any:
+        """``operator.<name>(*operands)`` of numbers of which one is known at run time only; else NotImplemented."""
         ...
 
     def number(self, scalar: RuntimeScalar) -> Any:
@@ -112,6 +121,10 @@ class Recorder(Protocol):
     @property
     def stager(self) -> Any:
         """Traces branches and loops whose tests are known at run time only; see `Flow` for what is asked of it."""
+        ...
+
+    def decided(self, value: Any) -> bool:
+        """The truth of something traced or of a tensor, in the course that this trace follows; else `Refuse`."""
         ...
 
     def predicate(self, value: Any) -> Any:

@@ -8,9 +8,9 @@
     [x, y]           ->  _jt.adopt([x, y])
 
 Branches and loops are the matter of `control`; other statements stay Python's own.
-Whatever could not be seen through the protocol (`match`, class statements, coroutines) becomes a
-refusal *where it is reached*.  All new nodes carry the line and columns of the node they replace,
-so tracebacks point at the user's source.
+``match`` statements are branches (`match_statement`).  Whatever could not be seen through the protocol (class
+statements, coroutines) becomes a refusal *where it is reached*.  All new nodes carry the line and columns of the node
+they replace, so tracebacks point at the user's source.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from typing import Any
 from jitorch.frontend.python import source
 from jitorch.frontend.python.control import VARIABLES, ControlFlow, rebound
 from jitorch.frontend.python.expressions import BINARY, PROTOCOL, Unsupported, first_parameter, locate
+from jitorch.frontend.python.match_statement import Asked, MatchStatements
 from jitorch.frontend.python.scopes import Scope, bindings, clone, leaves, mangle, parameter_names
 
 MAKER = "_jt_maker"
@@ -35,7 +36,7 @@ def rewrite(node: source.FunctionNode, class_name: str | None, free: Sequence[st
     """
     if isinstance(node, ast.AsyncFunctionDef):
         raise Unsupported("an async function")
-    node = clone(node)
+    node = MatchStatements().visit(clone(node))
     if class_name is not None:
         mangle(node, class_name)
     if isinstance(node, ast.Lambda):
@@ -132,8 +133,8 @@ class Rewriter(ControlFlow):
 
     # -- statements
 
-    def visit_Match(self, node: ast.Match) -> list[ast.stmt]:
-        return self.refused(node, "a match statement")
+    def visit_Asked(self, node: Asked) -> ast.expr:
+        return self.ask(node.method, *self.visit_all(node.arguments))
 
     def visit_TryStar(self, node: Any) -> list[ast.stmt]:
         return self.refused(node, "except*")

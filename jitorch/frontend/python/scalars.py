@@ -19,7 +19,7 @@ from jitorch.frontend.python.paths import OPERATIONS, Operation, Path
 NUMBERS = (bool, int, float)
 
 # The types of the operands settle the type of these results; that of others (2 ** n) is guarded.
-_TYPED = frozenset("add sub mul truediv floordiv mod lt le gt ge eq ne neg pos not_ int float bool".split())
+_TYPED = frozenset("add sub mul truediv floordiv mod lt le gt ge eq ne neg pos not_ int float bool fits".split())
 
 
 class Guarding(Protocol):
@@ -43,6 +43,11 @@ class RuntimeScalar:
     @property
     def python_type(self) -> type:
         return type(self.value)
+
+    @property
+    def has_64_bits(self) -> bool:
+        """Whether a program can take it, guarded."""
+        return self.python_type is not int or apply(OPERATIONS["fits"], 63, self).concrete()
 
     def concrete(self, why: str = "") -> Any:
         """The value, guarded: from here on the trace holds for this value only."""

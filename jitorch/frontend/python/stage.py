@@ -63,6 +63,7 @@ def stage(
     finish, finish_source, outputs, handed_on = None, "", (), ()
     try:
         returned = _run(trace, function, args, kwargs)
+        recorder.end()
         finish, finish_source, outputs, handed_on = compile_outputs(trace, returned)
         distinct_guards(trace)
     except Refuse as refusal:

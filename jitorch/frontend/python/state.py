@@ -61,6 +61,10 @@ class State(ABC):
         """A comparison under the protocol; ``name`` as in `operator`, or ``in_``, ``not_in``."""
 
     @abstractmethod
+    def equal(self, a: Any, b: Any) -> bool:
+        """Equality as containers see it, under the protocol."""
+
+    @abstractmethod
     def binary(self, name: str, a: Any, b: Any) -> Any:
         """An operation under the protocol; ``name`` as in `operator`."""
 

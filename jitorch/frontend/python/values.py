@@ -31,6 +31,8 @@ _PLAIN_BASES = (int, float, complex, str, bytes, enum.Enum, np.generic, np.dtype
 # Objects that are themselves: guarded by identity, and the same at every call from then on.
 IDENTITIES = (type, types.ModuleType, types.BuiltinFunctionType, np.ufunc, property)
 
+_HEAP_TYPE, _IMMUTABLE_TYPE = 1 << 9, 1 << 8  # of `PyTypeObject.tp_flags`
+
 VIEWS = (type({}.keys()), type({}.values()), type({}.items()))
 
 
@@ -46,6 +48,19 @@ def is_plain(value: Any) -> bool:
     return False
 
 
+def is_identical(a: Any, b: Any) -> bool:
+    """Whether nothing tells two constants apart: they are equal, of one type at every depth, zeros of one sign."""
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, (tuple, frozenset)):
+        return len(a) == len(b) and all(map(is_identical, a, b))
+    if type(a) is slice:
+        return is_identical((a.start, a.stop, a.step), (b.start, b.stop, b.step))
+    if type(a) in (int, str, bytes):
+        return a == b
+    return bool(a == b or (a != a and b != b)) and repr(a) == repr(b)
+
+
 def is_iterator(value: Any) -> bool:
     return hasattr(type(value), "__next__")
 
@@ -54,6 +69,11 @@ def python_function(kind: type, name: str) -> types.FunctionType | None:
     """The special method ``name`` of a class, if it is written in Python."""
     found = getattr(kind, name, None)
     return found if isinstance(found, types.FunctionType) else None
+
+
+def is_of_the_user(kind: type) -> bool:
+    """Whether a class statement, which C code runs none of, made the class: it can be changed."""
+    return bool(kind.__flags__ & _HEAP_TYPE) and not kind.__flags__ & _IMMUTABLE_TYPE
 
 
 def class_entry(kind: type, name: str) -> tuple[type, Any] | None:

@@ -7,27 +7,33 @@ check fails, nothing is written, and the call runs again in plain Python, which 
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from jitorch import dims
 from jitorch.dims import SymDim
-from jitorch.ir.types import FLOAT, INT
+from jitorch.ir.types import BOOL, FLOAT, INT
 from jitorch.ops import OPS
 from jitorch.tensor import Number
 
 _DIVISIONS = frozenset(("truediv", "floordiv", "mod"))
 _GROWING = frozenset(("mul", "lshift", "pow"))
-"""Operations on integers that a few steps may bring beyond 64 bits; a sum would need a few billion."""
+"""Operations on integers that a few steps may bring beyond 64 bits."""
+_STEPPING = frozenset(("add", "sub", "floordiv", "neg", "abs"))
+"""Those that only do so for a number near the end of its range: billions of steps of a counter are no case."""
+_STEP = 2**31
 _LIMIT = 2.0**62
 _INEXACT = frozenset(("truediv", "pow"))
 
 
-def arithmetic(name: str, a: Any, b: Any, check: Callable[[Any], None]) -> Any:
-    """``operator.<name>(a, b)`` where one operand is a number or a size of the traced program, and none is a tensor.
+def arithmetic(name: str, operands: Sequence[Any], check: Callable[[Any], None]) -> Any:
+    """``operator.<name>(*operands)`` where one is a number or a size of the traced program, and none is a tensor.
 
-    ``check`` records that the program goes on only where its argument holds.  NotImplemented if neither is one.
+    ``check`` records that the program goes on only where its argument holds.  NotImplemented if none is one.
     """
+    if len(operands) == 1:
+        return _unary(name, operands[0], check)
+    a, b = operands
     if isinstance(a, SymDim) or isinstance(b, SymDim):
         if name in ("eq", "ne") and all(isinstance(x, (int, SymDim)) for x in (a, b)):
             return dims.equal(a, b) == (name == "eq")
@@ -38,9 +44,43 @@ def arithmetic(name: str, a: Any, b: Any, check: Callable[[Any], None]) -> Any:
     if name in _DIVISIONS and (isinstance(b, Number) or b == 0):
         check(OPS["ne"](b, 0) if isinstance(b, Number) else False)
     result = getattr(operator, name)(a, b)
-    if name in _GROWING and isinstance(result, Number) and result.type is INT:
-        check(OPS["lt"](abs(getattr(operator, name)(_as_float(a), _as_float(b))), _LIMIT))
+    if isinstance(result, Number) and result.type is INT and _may_overflow(name, a, b):
+        check_range(getattr(operator, name)(_as_float(a), _as_float(b)), check)
     return result
+
+
+def _unary(name: str, a: Any, check: Callable[[Any], None]) -> Any:
+    if not isinstance(a, Number):
+        return NotImplemented
+    if name in _STEPPING and _is_of_full_range(a):
+        check_range(_as_float(a), check)
+    return getattr(operator, name)(a)
+
+
+def check_range(value: Any, check: Callable[[Any], None]) -> None:
+    """Go on only where the float ``value`` is well within the integers of 64 bits: no NaN, and not infinite."""
+    check(OPS["lt"](abs(value), _LIMIT))
+
+
+def _may_overflow(name: str, a: Any, b: Any) -> bool:
+    if name in _GROWING:
+        return True
+    if name not in _STEPPING:
+        return False
+    return _is_of_full_range(a) or _is_of_full_range(b) or (name != "floordiv" and not (_is_step(a) or _is_step(b)))
+
+
+def _is_of_full_range(value: Any) -> bool:
+    """Whether it is an element of a tensor, of which nothing was checked yet."""
+    node = value._value.node if isinstance(value, Number) and value.type is INT else None
+    return node is not None and node.op is OPS["number_of"]
+
+
+def _is_step(value: Any) -> bool:
+    """Whether it is a number by which a counter may move."""
+    if isinstance(value, Number):
+        return value.type is BOOL
+    return isinstance(value, SymDim) or abs(value) < _STEP
 
 
 def _as_number(value: Any) -> Any:

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from jitorch.errors import Location
 from jitorch.frontend.python.merge import DEAD
 from jitorch.frontend.python.recorder import Refuse
 from jitorch.ir.types import INT
@@ -52,6 +53,7 @@ class Choices:
         self.made: dict[Storage, Choice] = {}
         # Memory of chosen tensors -> the memories, with their versions, that they may be.
         self.sources: dict[Storage, tuple[tuple[Storage, int], ...]] = {}
+        self.places: dict[Storage, frozenset[Location]] = {}  # the tests that chose
 
     def code(self, value: Any) -> Any:
         """The number of the tensor that this is: plain, or of the program."""
@@ -60,7 +62,11 @@ class Choices:
         found = self.made.get(value._storage)
         if found is not None:
             if value is not found.tensor:
-                raise Refuse("join", "a view of a tensor that a branch chose is chosen by another")
+                raise Refuse(
+                    "join",
+                    "a view of a tensor that a branch chose is chosen by another",
+                    places=self.places.get(value._storage),
+                )
             return found.code
         if not self._is_from_outside(value) and value._storage not in self.outer:
             return 0
@@ -88,9 +94,10 @@ class Choices:
             self.made[tensor._storage] = Choice(tensor, code)
         return tensor
 
-    def freeze(self, tensor: Tensor, sources: Sequence[Tensor] = ()) -> None:
-        """The tensor may be one of the ``sources``, as the program sees them now."""
+    def freeze(self, tensor: Tensor, sources: Sequence[Tensor] = (), places: frozenset[Location] = frozenset()) -> None:
+        """The tensor may be one of the ``sources``, as the program sees them now; the tests at ``places`` chose."""
         builder = self.builder
+        self.places[tensor._storage] = places
         self.sources[tensor._storage] = tuple((t._storage, builder.cell(t).version) for t in sources)
 
     def result(self, value: Tensor, results: Sequence[Any]) -> tuple[Any, list[tuple[int, Tensor]]] | None:
@@ -120,6 +127,7 @@ class Choices:
         self.candidates.clear()
         self.made.clear()
         self.sources.clear()
+        self.places.clear()
 
     # -- refusals --------------------------------------------------------------------------------
     def check_write(self, tensor: Tensor) -> None:
@@ -128,6 +136,7 @@ class Choices:
                 "branch-write",
                 "a write to a tensor that is one of several, by a branch or loop before",
                 hint=_OUT_OF_PLACE,
+                places=self.places[tensor._storage],
             )
 
     def check_read(self, tensor: Tensor) -> None:
@@ -137,11 +146,16 @@ class Choices:
                     "branch-write",
                     "a tensor that a branch or loop chose is read, after a write to one that it was chosen from",
                     hint=_OUT_OF_PLACE,
+                    places=self.places[tensor._storage],
                 )
 
     def check_attribute(self, tensor: Tensor, name: str) -> None:
         if tensor._storage in self.sources:
-            raise Refuse("join", f"{name} of a tensor that is one of several, by a branch or loop before")
+            raise Refuse(
+                "join",
+                f"{name} of a tensor that is one of several, by a branch or loop before",
+                places=self.places[tensor._storage],
+            )
 
     def check_results(self, results: Sequence[Any]) -> None:
         """Two results that are one tensor on some path, and have no codes, would be two after the call."""
@@ -152,6 +166,7 @@ class Choices:
                     "join",
                     "a result that is another result where a branch or loop chose that one",
                     hint="return a copy",
+                    places=self.places[t._storage],
                 )
 
     def is_same(self, a: Any, b: Any) -> Any:
@@ -163,6 +178,9 @@ class Choices:
         chosen, other = (a, b) if a._storage in self.made else (b, a)
         code = self.code(other)
         if chosen._storage not in self.made or type(code) is not int or chosen is not self.made[chosen._storage].tensor:
-            raise Refuse("join", "the identity of a tensor that is one of several, by a branch or loop before")
+            places = self.places.get(a._storage, frozenset()) | self.places.get(b._storage, frozenset())
+            raise Refuse(
+                "join", "the identity of a tensor that is one of several, by a branch or loop before", places=places
+            )
         found = self.made[chosen._storage].code
         return OPS["eq"](found, code) if isinstance(found, Number) else found == code

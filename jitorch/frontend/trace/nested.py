@@ -126,9 +126,9 @@ class NestedBuilder(GraphBuilder):
             self.token = self.first_token
         return self.token
 
-    def check(self, ok: Any) -> None:
+    def check(self, ok: Any, code: int = 0) -> None:
         """Record that the program stops unless ``ok`` holds."""
-        token = OPS["check"](ok, TracedToken(self.current_token()))
+        token = OPS["check"](ok, TracedToken(self.current_token()), code=code)
         self.token = token._value
 
     # -- closing ---------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ from jitorch.frontend.python.journal import MISSING
 from jitorch.frontend.python.merge import DEAD, Disagree, Merge, Template, write
 from jitorch.frontend.python.recorder import Refuse
 from jitorch.frontend.python.scalars import RuntimeScalar
+from jitorch.frontend.trace.course import Course
 from jitorch.frontend.trace.nested import Cells, Level, drop
 from jitorch.ir.graph import Graph, Value
 from jitorch.ir.types import BOOL, INT, EffectType, TensorType, Type
@@ -39,6 +40,10 @@ if TYPE_CHECKING:
     from jitorch.frontend.trace.tracer import TraceBuilder
 
 Body = Callable[[], Signal]
+
+
+_OF_PATHS = frozenset(("join", "branch-write", "gradient-mode", "iterator"))
+"""Reasons that are none where the paths of a branch are kept apart."""
 
 
 class AllRaise(Refuse):
@@ -105,6 +110,8 @@ class Stager:
         self.builder = builder
         self.notes: list[Note] = []
         self.scans: list[Any] = []  # those being traced, innermost last
+        self.course: Course | None = None  # None where all that runs must be one program
+        self.around: list[Location | None] = []  # the branches being traced, innermost last
 
     @property
     def trace(self) -> Flow:
@@ -123,8 +130,59 @@ class Stager:
     def branch(
         self, flow: Flow, predicate: Any, then: Body, orelse: Body, rest: Body | None, variables: Variables | None
     ) -> Signal:
-        """Trace both sides, and ``rest`` after them where they did not leave."""
+        """Trace both sides, and ``rest`` after them where they did not leave; or one, in the course of this trace."""
         where = user_location(columns=True)
+        if self.is_apart(where):
+            signal = then() if self.outcome(predicate, where) else orelse()
+            return signal if rest is None else flow.follow(signal, rest, variables)
+        self.around.append(where)
+        try:
+            return self._branch(flow, predicate, then, orelse, rest, variables, where)
+        except Refuse as refusal:
+            if refusal.places is None and refusal.reason in _OF_PATHS:
+                refusal.places = self.places
+            raise
+        finally:
+            self.around.pop()
+
+    @property
+    def places(self) -> frozenset[Location]:
+        """The tests around here; none where a loop or a transform is around, too."""
+        places = frozenset(x for x in self.around if x is not None)
+        return places if len(self.around) == self.builder.depth + 1 and None not in self.around else frozenset()
+
+    def is_apart(self, where: Location | None) -> bool:
+        """Whether the paths of the test here are kept apart."""
+        return self.course is not None and not self.builder.depth and where in self.course.places
+
+    def outcome(self, predicate: Any, where: Location | None) -> bool:
+        """The outcome of a test in the course of this trace, which the program checks."""
+        assert self.course is not None
+        outcome, code = self.course.next()
+        self.notes.append(Note(f"a test of which this program is for the outcome {outcome}", where))
+        self.builder.check(predicate if outcome else OPS["logical_not"](predicate), code)
+        return outcome
+
+    def decided(self, predicate: Any) -> bool:
+        """The truth of what only the program knows, where Python must know it."""
+        where = user_location(columns=True)
+        if self.is_apart(where):
+            return self.outcome(predicate, where)
+        self.around.append(where)
+        try:
+            raise Refuse(
+                "data",
+                "a test needs a value that is computed by the traced program",
+                hint="let a branch, a loop or a tensor operation depend on it, not an object of Python",
+                places=self.places,
+            )
+        finally:
+            self.around.pop()
+
+    def _branch(
+        self, flow: Flow, predicate: Any, then: Body, orelse: Body, rest: Body | None, variables: Variables | None,
+        where: Location | None,
+    ) -> Signal:  # fmt: skip
         serial, kept = flow.serial(), len(self.builder.kept)
         entry = State(self, variables)
         sides = [self._side(entry, body, variables, name) for body, name in ((then, "then"), (orelse, "orelse"))]
@@ -186,7 +244,7 @@ class Stager:
         return alive.signal
 
     def _join(self, entry: State, predicate: Any, sides: list[Side], serial: int, kept: int) -> Signal:
-        merge = Merge(self.trace, serial)
+        merge = Merge(self.trace, serial, tests=self.places)
         ends = [side.end for side in sides]
         dead = [isinstance(s.signal, Left) and s.signal.kind == RETURN for s in sides]
         templates = merge.places(entry.python, [e.python for e in ends], dead if dead != [True, True] else [False] * 2)
@@ -316,7 +374,7 @@ class Stager:
             chosen = [s for x, _ in tensors for s, _ in choices.sources.get(x._storage, ())]
             old += [made[s] for s in chosen if s in made and made[s] is not result]
             if old or any(count[x._storage] > 1 for x, count in tensors):
-                choices.freeze(result, old)
+                choices.freeze(result, old, self.places)
 
     def _is_new(self, tensor: Tensor, kept: int) -> bool:
         root = tensor if tensor._root is None else tensor._root
@@ -345,8 +403,9 @@ def _signals(merge: Merge, signals: Sequence[Signal]) -> Callable[[Sequence[Any]
         return lambda results, made: Left(kind, None if template is None else template(results, made))
     selectors = [selector_of(s) for s in signals]
     selector = merge.leaf(*selectors)
+    places = merge.tests.union(*(s.places for s in signals if isinstance(s, Mixed)))
     return lambda results, made: Mixed(
-        selector(results, made), kinds, None if template is None else template(results, made)
+        selector(results, made), kinds, None if template is None else template(results, made), places
     )
 
 

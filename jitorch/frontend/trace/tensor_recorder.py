@@ -14,10 +14,10 @@ from jitorch.dtypes import Category, DType
 from jitorch.errors import ValueRangeError
 from jitorch.frontend.python import RuntimeScalar, TensorKey
 from jitorch.frontend.python.calls import NativeFunction, handles
-from jitorch.frontend.python.journal import MISSING
+from jitorch.frontend.python.journal import MISSING, Effect
 from jitorch.frontend.python.paths import attr
 from jitorch.frontend.python.recorder import Refuse
-from jitorch.frontend.trace.arithmetic import arithmetic
+from jitorch.frontend.trace.arithmetic import arithmetic, check_range
 from jitorch.frontend.trace.choices import number_of
 from jitorch.frontend.trace.loops import TracedRange, fix_size
 from jitorch.frontend.trace.rolling import Rolling
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 TRACED_PACKAGES = ("jitorch.nn", "jitorch.optim", "jitorch.utils", "jitorch.models")
 """Parts of jitorch that are plain Python over Tensor: they are traced like the user's own code."""
+_SET_FOR_A_PART = "use `with` to set it for a part"
 
 
 class SymbolicKey:
@@ -97,6 +98,15 @@ class TensorRecorder:
 
     def begin(self, trace: Any) -> None:
         self._trace = self.builder.trace = trace
+        self._enabled = dispatch.is_grad_enabled()
+
+    def end(self) -> None:
+        enabled, journal = dispatch.is_grad_enabled(), self._trace.journal
+        if enabled is self._enabled:
+            return
+        if not journal.is_replayed:
+            raise Refuse("gradient-mode", "the gradient mode differs after the call", hint=_SET_FOR_A_PART)
+        journal.effects.append(Effect(dispatch.set_grad_enabled_flag, (enabled,), {}, ()))
 
     def is_tensor(self, value: Any) -> bool:
         return isinstance(value, Tensor)
@@ -125,6 +135,10 @@ class TensorRecorder:
 
     def index(self, key: Any) -> Any:
         return OPS["cast"](key, dtype=INT.dtype) if isinstance(key, Number) and key.type is INT else key
+
+    def decided(self, value: Any) -> bool:
+        known = self.predicate(value)
+        return known if isinstance(known, bool) else self.stager.decided(known)
 
     def predicate(self, value: Any) -> Any:
         if isinstance(value, SymDim):
@@ -159,11 +173,11 @@ class TensorRecorder:
         if kind is bool:
             return self.predicate(value)
         number = self.item(value) if isinstance(value, Tensor) else value
-        return (
-            number
-            if number.type is PYTHON_TYPES[kind]
-            else OPS["cast"](number, dtype=PYTHON_TYPES[kind].dtype, number=True)
-        )
+        if number.type is PYTHON_TYPES[kind]:
+            return number
+        if kind is int and number.type is FLOAT:
+            check_range(number, self.check)
+        return OPS["cast"](number, dtype=PYTHON_TYPES[kind].dtype, number=True)
 
     def range(self, bounds: Sequence[Any]) -> Any:
         """A range with bounds that the program knows, or NotImplemented where all are plain numbers."""
@@ -267,14 +281,13 @@ class TensorRecorder:
             return copy, None
         return copy, Looks(None if value.grad_fn is None else repr(value.grad_fn))
 
-    def arithmetic(self, name: str, a: Any, b: Any) -> Any:
-        if isinstance(a, Tensor) or isinstance(b, Tensor):
+    def arithmetic(self, name: str, *operands: Any) -> Any:
+        if any(isinstance(x, Tensor) for x in operands):
             return NotImplemented
-        a, b = [self.number(x) if type(x) is RuntimeScalar else x for x in (a, b)]
-        return arithmetic(name, a, b, self.check)
+        return arithmetic(name, [self.number(x) if type(x) is RuntimeScalar else x for x in operands], self.check)
 
     def number(self, scalar: RuntimeScalar) -> Any:
-        return self.builder.number_of(scalar)
+        return self.builder.number_of(scalar) if scalar.has_64_bits else scalar.concrete("an operand")
 
     def lend(self, scalar: RuntimeScalar) -> Any:
         # Integers are sizes, axes and counts more often than operands: there they must be known.

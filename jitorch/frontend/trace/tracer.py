@@ -25,6 +25,7 @@ from jitorch.frontend.python.journal import MISSING
 from jitorch.frontend.python.paths import attr
 from jitorch.frontend.python.recorder import Refuse
 from jitorch.frontend.trace.choices import Choices
+from jitorch.frontend.trace.course import Course, Outcomes
 from jitorch.frontend.trace.nested import NestedBuilder
 from jitorch.frontend.trace.results import Output, plan_outputs
 from jitorch.frontend.trace.staging import Note
@@ -244,6 +245,8 @@ class TraceBuilder(NestedBuilder):
 
     def number_of(self, scalar: RuntimeScalar) -> Number:
         """A run-time scalar as an input of the graph."""
+        if not scalar.has_64_bits:
+            raise Refuse("data", "an int of more than 64 bits in the program")
         value = self.numbers.get(scalar.path)
         if value is None:
             value = self.root_graph.add_input(PYTHON_TYPES[scalar.python_type], "")
@@ -292,6 +295,7 @@ class Traced:
     whole: Callable[[], Graph] | None = None
     nodes: int = 0
     notes: tuple[Note | str, ...] = ()  # the branches and loops that the program decides
+    outcomes: Outcomes = ()  # of the tests of its course
 
     @property
     def size(self) -> int:
@@ -325,27 +329,24 @@ def trace(
     name: str = "main",
     builder: TraceBuilder | None = None,
     facts: Facts | None = None,
+    course: Course | None = None,
 ) -> Traced:
     """Run ``function`` once and record it, by ``builder`` or a new one.  Nothing outside changes.
 
-    A given ``builder`` keeps the memory that it knows.  ``facts``: where what is assumed of symbolic sizes is kept, for
-    a caller that needs it where tracing fails, too.
+    ``course``: the one that the trace follows, if there may be programs for others.  A given ``builder`` keeps the
+    memory that it knows.  ``facts``: where what is assumed of symbolic sizes is kept, for a caller that needs it where
+    tracing fails, too.
     """
     is_own, builder = builder is None, TraceBuilder(Graph(name)) if builder is None else builder
     recorder = TensorRecorder(builder)
+    recorder.stager.course = course
     tape = Tape(builder)
-    enabled = dispatch.is_grad_enabled()
-    token = dispatch.set_grad_enabled_flag(enabled)
+    token = dispatch.set_grad_enabled_flag(dispatch.is_grad_enabled())
     try:
         with Facts() if facts is None else facts as facts, dispatch.interpreting(tape):
             staged = stage(function, args, kwargs, recorder, dynamic)
             if staged.refused is not None:
                 return Traced(builder.graph, staged, [], [], facts.guards)
-            if dispatch.is_grad_enabled() is not enabled:
-                left = Refuse(
-                    "gradient-mode", "the gradient mode differs after the call", hint="use `with` to set it for a part"
-                )
-                return Traced(builder.graph, replace(staged, refused=left), [], [], facts.guards)
             graph = builder.graph
             graph.outputs, outputs = plan_outputs(staged.outputs, builder)
             for root in builder.written():
@@ -371,7 +372,8 @@ def trace(
                 mark_stopped(graph, builder.stopped)
             cleared = tuple(filter(None, map(builder.trace.path_of, builder.cleared)))
             notes = tuple(recorder.stager.notes)
-            return Traced(graph, staged, outputs, sorted(alive), facts.guards, cleared, notes=notes)
+            outcomes = () if course is None else tuple(course.taken)
+            return Traced(graph, staged, outputs, sorted(alive), facts.guards, cleared, notes=notes, outcomes=outcomes)
     finally:
         if is_own:
             builder.release()

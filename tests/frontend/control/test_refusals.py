@@ -1,4 +1,7 @@
-"""What a branch or loop cannot join is refused at the user's line, with words on what to write instead."""
+"""What a branch or loop cannot join is refused at the user's line, with words on what to write instead.
+
+Where each path may have a program of its own (`calls.courses`) much of it is not.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,15 @@ import pytest
 import jitorch
 from jitorch import nn
 from jitorch.errors import StagingError
+from jitorch.frontend.calls import courses
 
 WEIGHTS = nn.Module()
 WEIGHTS.first, WEIGHTS.second = nn.Parameter(jitorch.ones(2)), nn.Parameter(jitorch.zeros(2))
+
+
+@pytest.fixture(autouse=True)
+def one_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(courses, "MOST_COURSES", 0)
 
 
 def two_types(x):

@@ -234,3 +234,15 @@ def tuple_contents_of_a_global(jit):
     for t in ((1, 3.0, "a"), (2, 3.0, "a"), (2, 3.0, "aa"), (True, 3.0, "aa"), (2, 3, "aa"), (2, 3.0, "aa", 1)):
         h.t = t
         yield f(tensor(1))
+
+
+@later(CONTAINERS)
+def keys_that_asking_would_make(jit):
+    def f(x, table):
+        found = table.get("k")
+        return x * 2 if found is None else x * found
+
+    g = jit(f)
+    full, empty = collections.defaultdict(int, k=5), collections.defaultdict(int)
+    for table in (full, empty, {"k": 2}, empty, collections.Counter(k=3), collections.Counter(), full, {}):
+        yield g(tensor(1), table), dict(table)

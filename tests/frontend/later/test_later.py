@@ -13,17 +13,24 @@ from tests.frontend.later import (
     effects,
     flow,
     functions,
+    matches,
     memory,
     modules,
+    objects,
     python_state,
     shapes,
     table,
+    tensors,
     training,
+    values,
     writes,
 )
 
 # Importing these registers their cases.
-PARTS = (python_state, containers, arguments, shapes, modules, training, memory, writes, flow, functions, effects)
+PARTS = (
+    python_state, objects, containers, arguments, values, shapes, modules, training, tensors, memory, writes, flow,
+    matches, functions, effects,
+)  # fmt: skip
 DOCS = pathlib.Path(__file__).parents[3] / "docs"
 
 
@@ -48,11 +55,11 @@ def test_what_is_refused_runs_as_plain_python(name: str) -> None:
 def test_refusals_are_few_and_their_reasons_documented() -> None:
     found = {name: outcome(name) for name in table.CASES}
     refused = {name: o.text for name, o in found.items() if o.kind == "refused"}
-    assert len(found) > 300
+    assert len(found) > 450
     # What the language of branches takes is one thing; that what changes is noticed, another.
     changes = [name for name in found if table.CASES[name].feature not in (flow.BRANCHES, flow.ITERATORS)]
     assert len(refused.keys() & changes) <= 0.04 * len(changes)
-    assert len(refused) <= 0.07 * len(found)
+    assert len(refused) <= 0.04 * len(found)
     reasons = table.documented_reasons((DOCS / "errors.md").read_text())
     undocumented = {name: text for name, text in refused.items() if not any(r.search(text) for r in reasons)}
     assert not undocumented

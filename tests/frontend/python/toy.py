@@ -244,6 +244,8 @@ class ToyRecorder:
     def predicate(self, value: Any) -> bool:
         return bool(self.concretize(value, "a test"))
 
+    decided = predicate
+
     def convert(self, value: Any, kind: type) -> Any:
         return kind(self.concretize(value, f"{kind.__name__}()"))
 
@@ -265,7 +267,10 @@ class ToyRecorder:
     def snapshot(self, value: Any) -> Any:
         return self.concretize(value, "the text")
 
-    def arithmetic(self, name: str, a: Any, b: Any) -> Any:
+    def end(self) -> None:
+        assert self.trace is not None
+
+    def arithmetic(self, name: str, *operands: Any) -> Any:
         return NotImplemented
 
     def codes(self, a: Any, b: Any) -> None:

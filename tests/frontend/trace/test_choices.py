@@ -9,6 +9,7 @@ import pytest
 
 import jitorch
 from jitorch.errors import StagingError
+from jitorch.frontend.calls import courses
 
 
 def tensor(*values: float) -> Any:
@@ -90,7 +91,14 @@ def alternating(x, y):
     ],
     ids=["written", "read", "gradient"],
 )
-def test_refusals(function: Callable[..., Any], why: str) -> None:
+def test_refusals(function: Callable[..., Any], why: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of one program; where each path may have one, there are two."""
+    compiled = jitorch.jit(function, fullgraph=True)
+    for values in ((1, 2), (-1, 2)):
+        got, want = [f(*map(tensor, values)) for f in (compiled, function)]
+        assert got.tolist() == want.tolist()
+    assert compiled.statistics.traces == 2
+    monkeypatch.setattr(courses, "MOST_COURSES", 0)
     with pytest.raises(StagingError, match=why):
         jitorch.jit(function, fullgraph=True)(tensor(1), tensor(2))
 

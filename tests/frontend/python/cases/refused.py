@@ -146,25 +146,10 @@ def class_statement(jit):
     return jit(f), [(T(1, 2),)], None
 
 
-@refused("a match statement")
-def match_statement(jit):
-    def f(x, k):
-        match k:
-            case {"a": v}:
-                return x * v
-            case _:
-                return x
-
-    return jit(f), [(T(1, 2), {"a": 2})], None
-
-
 @staged(1)
 def refusal_that_is_not_reached(jit):
     def f(x, k):
         if k:
-            match k:
-                case [v]:
-                    return x * v
             return locals()
         return x
 
