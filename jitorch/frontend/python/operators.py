@@ -37,6 +37,7 @@ from jitorch.frontend.python.values import (
 
 _SEQUENCES = (*LISTS, tuple)
 _CONTAINERS = (*MUTABLE, tuple)
+_HAS = paths.operation(hasattr)
 _REFLECTED = {"lt": "gt", "le": "ge", "gt": "lt", "ge": "le", "eq": "eq", "ne": "ne"}
 
 
@@ -104,7 +105,7 @@ class Operators(Objects):
         if hasattr(kind, name):
             self.guard(paths.attr(path, name), "is", getattr(kind, name))
         else:
-            self.guard(path, "noattr", name)
+            self.guard(paths.expression(_HAS, path, name), "eq", False)
 
     def _container_binary(self, name: str, a: Any, b: Any) -> Any:
         if self.recorder.is_tensor(a) or self.recorder.is_tensor(b):

@@ -171,7 +171,7 @@ def describe(path: Path) -> str:
         case "const":
             return _describe_constant(path.base)
         case "op":
-            operands = [describe(x) if isinstance(x, Path) else repr(x) if x >= 0 else f"({x!r})" for x in path.base]
+            operands = [describe(x) if isinstance(x, Path) else _describe_operand(x) for x in path.base]
             if path.key.template is not None:
                 return path.key.template.format(*operands)
             return f"{path.key.name}({', '.join(operands)})"
@@ -188,6 +188,11 @@ def describe(path: Path) -> str:
             return f"{describe(path.base)}({path.key[1]}=...)"
         case _:
             return f"{describe(path.base)}({path.key}=...)"
+
+
+def _describe_operand(value: Any) -> str:
+    is_negative = type(value) in (int, float) and value < 0
+    return f"({value!r})" if is_negative else repr(value)
 
 
 def _is_globals(value: object) -> bool:

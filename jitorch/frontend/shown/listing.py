@@ -19,7 +19,7 @@ from jitorch.ir.graph import Graph
 from jitorch.lower.names import Origins
 
 Line = tuple[str, int]
-_STAGED = {"a branch of the program": "branch", "a loop of the program": "loop", "a check": "check"}
+_STAGED = {"a branch of the program": "branch", "a loop of the program": "loop", "a check": "check", "a test": "check"}
 _LEGEND = {
     "branch": "a branch of the program", "loop": "a loop of the program", "check": "checked by the program",
     "python": "plain Python, while tracing", "folded": "an operation without a kernel of its own",

@@ -12,7 +12,6 @@ import jitorch
 from jitorch.errors import StagingError
 from jitorch.frontend.calls import courses
 from jitorch.frontend.trace import course
-from jitorch.frontend.trace.course import CODE, MOST_TESTS, Course, TooLong, corrected
 
 SIGNS = tuple(itertools.product((1.0, -1.0), repeat=3))
 
@@ -247,20 +246,3 @@ def test_branches_in_loops_of_the_program_are_not_kept_apart() -> None:
     with pytest.raises(StagingError, match="None on"):
         compiled(tensor(1, 2))
     assert compiled._courses.places == frozenset()
-
-
-def test_course() -> None:
-    followed = Course(known=(True, False))
-    assert [followed.next() for _ in range(3)] == [(True, CODE), (False, CODE + 1), (True, CODE + 2)]
-    assert followed.other(2) == (True, False, False)
-    assert followed.other(3) is None
-    followed.taken[2] = False
-    assert followed.other(0) == (False,)
-    followed.taken = [True] * MOST_TESTS
-    with pytest.raises(TooLong, match=f"more than {MOST_TESTS} tests"):
-        followed.next()
-
-
-@pytest.mark.parametrize(("code", "found"), [(0, None), (CODE, (False,)), (CODE + 1, (True, True)), (CODE + 2, None)])
-def test_corrected(code: int, found: Any) -> None:
-    assert corrected((True, False), code) == found

@@ -52,6 +52,15 @@ def test_expressions_use_operators_and_keep_their_structure() -> None:
     assert function((3,), {}) == 12
 
 
+def test_negative_numbers_are_operands_of_their_own() -> None:
+    power = paths.expression(paths.OPERATIONS["pow"], -1, paths.arg(0))
+    writer = Writer()
+    writer.emit(f"return {writer.path(power)}")
+    function, _ = writer.function("f", "A")
+    assert function((2,)) == 1 == paths.evaluate(power, (2,), {})
+    assert paths.describe(power) == "((-1) ** arg0)"
+
+
 def test_the_source_can_be_seen_in_a_traceback() -> None:
     import linecache
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import collections
 import math
 from typing import Any
 
@@ -58,6 +59,9 @@ TABLE: list[tuple[str, Any, list[Any], list[Any]]] = [
     ("eq", math.nan, [math.nan, -math.nan], [0.0, "x"]),
     ("eq", (1, "a"), [(1, "a")], [(1.0, "a"), (True, "a"), (1,), [1, "a"]]),
     ("eq", ((1,), 2), [((1,), 2)], [((1.0,), 2)]),
+    ("eq", 0j, [0j], [-0j, 0, 0.0]),
+    ("eq", range(0), [range(0)], [range(1, 1), ()]),
+    ("keys", (1, 2), [{1: 0, 2: 0}], [{2: 0, 1: 0}, {1.0: 0, 2: 0}, {True: 0, 2: 0}, {1: 0}]),
     ("eq", frozenset("ab"), [frozenset("ba")], [frozenset("a"), {"a", "b"}]),
     ("eq", {1, 2}, [{2, 1}], [{1}, frozenset((1, 2))]),
     ("type", float, [1.0, math.nan], [1, "a"]),
@@ -167,3 +171,14 @@ def test_changed_paths() -> None:
     one = object()
     assert changed_paths([Guard(A, "is", one)], (one,), {}) == frozenset()
     assert changed_paths([Guard(A, "is", one)], (object(),), {}) == {A}
+
+
+def test_what_changed_is_not_looked_for_below_what_is_gone() -> None:
+    table = collections.defaultdict(int)
+    guards = [
+        Guard(A, "type", collections.defaultdict), Guard(A, "has", "k"), Guard(paths.item(A, "k"), "eq", 5),
+        Guard(B, "type", dict), Guard(paths.item(B, "k"), "eq", 5),
+    ]  # fmt: skip
+    assert changed_paths(guards, (table, {"k": 6}), {}) == {paths.item(B, "k")}
+    assert changed_paths(guards, (table, table), {}) == frozenset()
+    assert not table

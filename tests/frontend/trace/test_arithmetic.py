@@ -21,6 +21,51 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
 }
 
 
+NEAR_THE_END: dict[str, Callable[..., Any]] = {
+    "sum": lambda x: int(x[0]) + int(x[1]),
+    "difference": lambda x: int(x[0]) - int(x[1]),
+    "counter": lambda x: int(x[0]) + 1,
+    "negative": lambda x: -int(x[0]),
+    "absolute": lambda x: abs(int(x[0])),
+    "quotient": lambda x: int(x[0]) // -1,
+    "constant": lambda x: int(x[0]) + 2**64,
+    "float": lambda x: int(x.double()[0]),
+}
+
+
+@pytest.mark.parametrize("name", NEAR_THE_END)
+def test_integers_of_any_size(name: str) -> None:
+    function = NEAR_THE_END[name]
+    compiled = jitorch.jit(function, fullgraph=True)
+    for values in ((3, 4), (2**62, 2**62), (-(2**63), 2**62), (2**63 - 1, -(2**63)), (-5, 7)):
+        x = jitorch.tensor(values)
+        got, want = compiled(x), function(x)
+        assert type(got) is int
+        assert got == want
+    assert compiled.statistics.traces == 1
+
+
+@pytest.mark.parametrize("value", ["inf", "-inf", "nan"])
+def test_what_is_no_integer(value: str) -> None:
+    x = jitorch.tensor(float(value))
+    with pytest.raises((OverflowError, ValueError)) as plain:
+        int(x)
+    with pytest.raises(type(plain.value)):
+        jitorch.jit(lambda x: int(x), fullgraph=True)(x)
+
+
+def test_a_counter_is_not_checked() -> None:
+    def f(x):
+        n = 0
+        while x[0] > n:
+            n += 1
+        return n
+
+    compiled = jitorch.jit(f, fullgraph=True)
+    assert compiled(jitorch.tensor([3.5])) == 4
+    assert " check(" not in str(compiled.graph)
+
+
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_as_python(name: str) -> None:
     function = FUNCTIONS[name]
