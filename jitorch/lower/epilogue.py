@@ -170,11 +170,11 @@ def _merge_at(plan: Plan, groups: list[Group], at: int) -> int:
 
 def _follows(plan: Plan, recipe: Group, follower: Group) -> bool:
     """Whether ``follower`` is a map that reads the recipe's values, at its own index only."""
-    if not follower.is_map or follower.values[0].type.shape != recipe.values[0].type.shape:  # type: ignore[union-attr]
+    if follower.reads.isdisjoint(recipe.values) or not follower.is_map:
+        return False
+    if follower.values[0].type.shape != recipe.values[0].type.shape:  # type: ignore[union-attr]
         return False
     mine = set(recipe.values)
-    if not follower.reads & mine:
-        return False
     for value in follower.values:
         reads, aligned = reads_of(plan, value)
         if not reads & mine <= aligned:
