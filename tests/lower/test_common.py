@@ -108,6 +108,6 @@ def test_inside_of_branches_and_loops() -> None:
 def test_origins_are_those_of_all() -> None:
     a, b = kernel("a", copy(10).replace("NAME", "a")), kernel("b", copy(20).replace("NAME", "b"))
     lines: Origins = {"a": {("one", 1): None}, "b": {("two", 2): None}}  # type: ignore[dict-item]
-    program = host.Program("main", (*a.buffers, *b.buffers), (), (), (host.Launch(a, a.params), host.Launch(b, b.params)))
-    common_kernels(program, lines)
+    launches = host.Launch(a, a.params), host.Launch(b, b.params)
+    common_kernels(host.Program("main", (*a.buffers, *b.buffers), (), (), launches), lines)
     assert list(lines["a"]) == [("one", 1), ("two", 2)]
