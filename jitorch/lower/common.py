@@ -1,7 +1,7 @@
 """Common: kernels that differ in sizes only become one, which takes those sizes as parameters.
 
-The layers and the parameters of a model have other sizes, and else the same few maps, copies and sums: code for each
-size would take longer to compile than it saves.  A size is an integer of an index that a processor computes with as
+The layers and the parameters of a model have other sizes, and else the same few maps and copies: code for each size
+would take longer to compile than it saves.  A size is an integer of an index that a processor computes with as
 fast in a register: how often a loop runs, how far apart elements lie, what a comparison is with.  Divisors and the
 lengths of vectors stay, as do small numbers, which are how much work an element is and which neighbours it has.
 """
@@ -28,7 +28,7 @@ def common_kernels(program: host.Program, origins: Origins) -> host.Program:
     """``program`` with kernels that differ in sizes joined; ``origins`` of each then are those of all."""
     alike: dict[Hashable, list[k.Kernel]] = {}
     for kernel in program.kernels:
-        if not any(isinstance(s, k.For) and s.kind in ("vector", "unroll") for s in k.parts(kernel)):
+        if not any(map(_needs_sizes, k.parts(kernel))):
             alike.setdefault(_key(kernel), []).append(kernel)
     joined: dict[k.Kernel, tuple[k.Kernel, tuple[k.Expr, ...]]] = {}
     for kernels in alike.values():
@@ -38,6 +38,11 @@ def common_kernels(program: host.Program, origins: Origins) -> host.Program:
             for kernel in kernels[1:]:
                 lines |= origins.get(kernel.name, {})
     return replace(program, body=tuple(_launches(program.body, joined))) if joined else program
+
+
+def _needs_sizes(part: k.Expr | k.Stmt) -> bool:
+    """Whether code with this in it is better made for its sizes: vectors, and sums, whose loops LLVM cuts by them."""
+    return isinstance(part, k.Local) or (isinstance(part, k.For) and part.kind in ("vector", "unroll"))
 
 
 def _joined(kernels: Sequence[k.Kernel]) -> dict[k.Kernel, tuple[k.Kernel, tuple[k.Expr, ...]]]:

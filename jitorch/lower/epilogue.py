@@ -175,11 +175,11 @@ def _follows(plan: Plan, recipe: Group, follower: Group) -> bool:
     """
     if len(recipe.values[0].node.outputs) > 1:  # type: ignore[union-attr]
         return False
-    if not follower.is_map or follower.values[0].type.shape != recipe.values[0].type.shape:  # type: ignore[union-attr]
+    if follower.reads.isdisjoint(recipe.values) or not follower.is_map:
+        return False
+    if follower.values[0].type.shape != recipe.values[0].type.shape:  # type: ignore[union-attr]
         return False
     mine = set(recipe.values)
-    if not follower.reads & mine:
-        return False
     for value in follower.values:
         reads, aligned = reads_of(plan, value)
         if not reads & mine <= aligned:

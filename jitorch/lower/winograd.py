@@ -67,9 +67,9 @@ def squares_axis(size: Dim, low: int, out: int) -> PaddedAxis:
 
 @dataclass(frozen=True)
 class RowRun:
-    """The vectors of a row of squares: ``count`` of them, each ``width`` squares wide; the ``last`` begins there.
+    """The vectors of a row of squares: ``count`` of them, ``width`` squares wide, of which the last begins at ``last``.
 
-    It may reach over the end of the row by ``over`` squares, which the next row writes anew and nobody reads.
+    That may reach over the end of the row by ``over`` squares, which the next row writes anew and nobody reads.
     """
 
     width: int
@@ -217,9 +217,9 @@ class _Writer:
         channel = group * f.channels + self.chunk * self.cut.chunk
         at = f.source.channels(place // self.down, channel) + place % self.down * size_expr(f.source.pitches[0])
         piece, begin, source, target = k.Var("piece"), k.Var("begin"), k.Var("source"), k.Var("target")
-        start = (
-            k.call("minimum", piece * self.run.width, self.run.last) if self.run.overlaps else piece * self.run.width
-        )
+        start = piece * self.run.width
+        if self.run.overlaps:
+            start = k.call("minimum", start, self.run.last)
         vector = (
             k.Let(begin, start),
             k.Let(source, lead + c * size_expr(f.source.channel) + begin),

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jitorch.lower import winograd_cut
+from jitorch.lower.winograd import row_run
 from jitorch.lower.winograd_cut import ROWS, choose_cut
 
 LANES = st.sampled_from([(16, 32), (8, 16), (4, 15), (4, 32), (2, 15)])
@@ -31,6 +32,21 @@ def test_any_cut_fits(
     kept = ROWS * (cut.panels if cut.chunk < channels else 1)
     assert 16 * (cut.chunk + kept) * cut.lanes * itemsize <= winograd_cut.SCRATCH_BYTES
     assert 1 <= cut.chunk <= channels
+
+
+@given(SIZES, SIZES, CHANNELS, LANES)
+def test_the_vectors_of_a_row_cover_it(height: int, width: int, channels: int, target: tuple[int, int]) -> None:
+    cut = choose_cut(2, height, width, channels, channels, *target, 4)
+    if cut is None:
+        return
+    across = -(-width // 2)
+    run = row_run(cut, across)
+    starts = [min(i * run.width, run.last) for i in range(run.count)]
+    covered = {start + i for start in starts for i in range(run.width)}
+    assert covered == set(range(across + run.over))
+    # What the last row writes too much stays inside of its channel.
+    assert (cut.rows - 1) * across + run.last + run.width <= cut.lanes
+    assert run.width <= target[0]
 
 
 @pytest.mark.parametrize("size", [14, 28, 56])

@@ -27,7 +27,7 @@ import numpy as np
 
 from jitorch import config
 from jitorch.backends import cache
-from jitorch.backends.cpu import codegen, native
+from jitorch.backends.cpu import native
 from jitorch.errors import BackendError, CompilerBug, JitorchError
 
 VERSIONS = ((3, 11), (3, 14))
@@ -256,7 +256,7 @@ def load(
     reason = available()
     if reason is not None:
         raise BackendError("no builtin can be made here", actual=reason)
-    module = codegen.SIMPLE + declarations() + text
+    module = declarations() + text
     imports = _imports()
     for name, value in (objects or {}).items():
         imports[name] = id(value)
@@ -264,7 +264,8 @@ def load(
     key = cache.key_of("extension", native.fingerprint(), module)
     data = cache.get(key)
     if data is None:
-        data = native.compile_text(module, imports=imports.keys())
+        # Little of it is loops; level 1 is made in half the time of level 2.
+        data = native.compile_text(module, opt=1, imports=imports.keys())
         cache.put(key, data)
     found, code = native.load_symbols((data,), symbols, imports)
     _kept.extend((code, objects))

@@ -72,6 +72,29 @@ def test_constant_index_arithmetic_is_folded() -> None:
     assert "mul" not in text
 
 
+def test_neighbours_share_one_address() -> None:
+    at = N * 8 + LANE
+    total = Load(X, at + 9) + Load(X, at + 10) + Load(X, (at + 3) - 5)
+    text = llvm.render_kernel(Kernel("k", (X, OUT, N), (), (vector(Store(OUT, LANE, total)),)))
+    assert text.count("getelementptr float, ptr %p0") == 1
+    assert [f", i64 {offset}\n" in text for offset in (9, 10, -2)] == [True] * 3
+    assert "add i64" not in text
+
+
+def test_a_constant_in_an_index_is_not_lost(run_kernel: Callable[..., None]) -> None:
+    # As operands of what is no address: a product of two variables, a quotient, a comparison, a cast.
+    for index, actual in (
+        ((N + 3) * (N + 5), 10 * 12),
+        ((N + 3) // 2, 5),
+        (5 - (N - 1), -1),
+        ((N + 3) * 4 + (N - 2), 45),
+    ):
+        x, out = np.array([7.0], np.float32), np.zeros(1, np.float32)
+        value = cast(index, F32) + call("where", (N + 1) < (N + 2), Load(X, const(0)), const(0, F32))
+        run_kernel(Kernel("k", (X, OUT, N), (), (Store(OUT, const(0), value),)), x, out, 7)
+        assert out[0] == actual + 7
+
+
 def test_a_shared_subexpression_is_computed_once() -> None:
     value: Expr = Load(X, const(0))
     for _ in range(200):  # a tree of 2**200 nodes
