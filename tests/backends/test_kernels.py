@@ -51,8 +51,8 @@ def test_composites_with_a_recipe() -> None:
 
     assert of(True, 2, 20, 8) == Accept()
     assert of(False, 2, 20, 8) == Decompose("composite")
-    assert of(True, 2, symbol("L", 1), 8) == Decompose("composite")
-    assert of(True, 2, 0, 8) == Decompose("composite")
+    assert of(True, 2, symbol("L", 2), 8) == Decompose("composite")
+    assert of(True, 2, 20, 0) == Decompose("composite")
     square = parse("graph @main(%x: f32[2]) { %0: f32[2] = square(%x) return %0 }")
     assert kernel_verdict(square.nodes[0], FLOATS, composites=True) == Decompose("composite")
 
