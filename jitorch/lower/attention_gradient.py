@@ -23,7 +23,7 @@ from jitorch.lower.nests import kernel_of
 from jitorch.lower.panels import Batch, ceil_div, split_task
 from jitorch.lower.recipe import Job, Made
 from jitorch.lower.register_tiles import BlockProduct, count_tiles, lane_split, vectors
-from jitorch.lower.tiles import USUAL_ROWS, Tile, choose_tile
+from jitorch.lower.tiles import USUAL_ROWS, choose_tile
 
 KEYS = 64
 """Of a block: twice as many scores as in the other direction are kept, and the gradients of keys and values."""
@@ -40,10 +40,7 @@ class _Backward:
     def __init__(self, job: Job):
         self.job = job
         self.scores = s = Scores.of(job, 1)
-        g, logarithm, common = job.node.inputs[0], job.node.inputs[-2], job.node.inputs[-1]
-        self.g: Value = g  # type: ignore[assignment]
-        self.logarithm: Value = logarithm  # type: ignore[assignment]
-        self.common: Value = common  # type: ignore[assignment]
+        self.g, *_, self.logarithm, self.common = job.node.operands
         target, dtype = job.target, s.dtype
         self.lanes = target.lanes(dtype)
         rows, keys = min(QUERIES, s.queries), min(KEYS, -(-s.keys // self.lanes) * self.lanes)
@@ -254,8 +251,7 @@ class _Backward:
     def to_queries(self, batch: Batch, first: k.Expr, start: k.Expr, rows: k.Expr, count: k.Expr) -> tuple[k.Stmt, ...]:
         """What a block of keys adds to the gradients of its queries."""
         s, begin = self.scores, k.Var("queries")
-        best = choose_tile(self.job.target, s.dtype, self.tile.rows, s.size, True, USUAL_ROWS)
-        tile = Tile(self.tile.rows, best.lanes, best.width) if best.rows != self.tile.rows else best
+        tile = rows_that_divide(self.job.target, s.dtype, self.tile.rows, s.size)
 
         def place(row: k.Expr, lane: k.Expr) -> k.Expr:
             return begin + (first + row) * s.size + lane

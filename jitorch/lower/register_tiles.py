@@ -71,10 +71,10 @@ class BlockProduct:
         return (k.For(i, self.row_tiles, (*over(begin), k.For(term, self.terms, over(add)), *over(end))),)
 
 
-def vectors(size: int, width: int, body: Callable[[k.Expr], tuple[k.Stmt, ...]], name: str = "c") -> Iterator[k.Stmt]:
+def vectors(size: int, width: int, body: Callable[[k.Expr], tuple[k.Stmt, ...]]) -> Iterator[k.Stmt]:
     """``body`` for each of ``size`` neighbours, in vectors of ``width`` and shorter ones at the end."""
     whole, rest = divmod(size, width)
-    c, v = k.Var(name), k.Var("v")
+    c, v = k.Var("c"), k.Var("v")
     if whole == 1:
         yield k.For(v, k.const(width), body(v), "vector")
     elif whole:

@@ -40,6 +40,23 @@ def test_verdicts() -> None:
     assert verdict(literal) == Reject("no kernel recipe for literal")
 
 
+def test_composites_with_a_recipe() -> None:
+    """Taken whole by who asks for it, where sizes are known; else decomposed."""
+
+    def of(composites: bool, *shape: Any) -> Any:
+        types = [TensorType(dtypes.float32, shape)] * 3
+        graph = trace_types(lambda *x: OPS["blockwise_attention"](*x, None, 0.5, causal=True), types)
+        (node,) = (n for n in graph.nodes if n.op.name == "blockwise_attention")
+        return kernel_verdict(node, FLOATS, composites=composites)
+
+    assert of(True, 2, 20, 8) == Accept()
+    assert of(False, 2, 20, 8) == Decompose("composite")
+    assert of(True, 2, symbol("L", 2), 8) == Decompose("composite")
+    assert of(True, 2, 20, 0) == Decompose("composite")
+    square = parse("graph @main(%x: f32[2]) { %0: f32[2] = square(%x) return %0 }")
+    assert kernel_verdict(square.nodes[0], FLOATS, composites=True) == Decompose("composite")
+
+
 class Recorder:
     """Stands for native code: keeps the first ``pointers`` and ``scalars`` that it is called with."""
 

@@ -72,7 +72,7 @@ def test_several_blocks_under_the_strict_interpreter(queries: int, keys: int) ->
         check(operands((), queries, keys, 2, 3, mask), mask == "causal", "neon")
 
 
-def test_half_of_the_leading_axes_may_be_symbols() -> None:
+def test_leading_axes_may_be_symbols() -> None:
     arrays = operands((3,), 5, 6, 4, 4, "none")
     batch = jitorch.dims.symbol("B")
     types = [TensorType(dtypes.float32, (batch, *a.shape[1:])) for a in arrays[:3]]
@@ -143,6 +143,14 @@ def test_there_is_no_matrix_of_scores() -> None:
     assert all(b.size is None or b.size < scores // 8 for kernel in lowered.kernels for b in kernel.scratch)
     memory = compiled.explain().split("peak memory ")[1].split(":")[0]
     assert memory == "136 KiB", memory  # the result, and a logarithm a row
+
+
+def test_what_follows_is_a_kernel_of_its_own() -> None:
+    """A recipe of two results takes no epilogue."""
+    q, k, v = map(jitorch.tensor, operands((2,), 17, 18, 4, 5, "none")[:3])
+    compiled = jitorch.jit(lambda q, k, v: F.scaled_dot_product_attention(q, k, v) * 2 + 1, fullgraph=True)
+    expected = F.scaled_dot_product_attention(q, k, v) * 2 + 1
+    np.testing.assert_allclose(compiled(q, k, v).numpy(), expected.numpy(), rtol=1e-5, atol=2e-6)
 
 
 def test_short_or_symbolic_sequences_are_decomposed() -> None:
