@@ -207,7 +207,7 @@ class GraphBuilder(Memory):
 
     def number(self, value: Any) -> Value:
         """A Python number, or one of a class derived from it, as a constant of the graph."""
-        kind: type[Any] = next(k for k in PYTHON_NUMBERS if isinstance(value, k))
+        kind: Any = next(k for k in PYTHON_NUMBERS if isinstance(value, k))
         return self.graph.append(OPS["number"], (), {"value": kind(value)}, (PYTHON_TYPES[kind],)).output
 
     def capture(self, tensor: Tensor) -> Cell:

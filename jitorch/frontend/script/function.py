@@ -18,6 +18,7 @@ from jitorch.frontend.script import codegen
 from jitorch.frontend.script.program import Function, Program
 from jitorch.frontend.script.relations import mismatch
 from jitorch.frontend.script.spelling import spell
+from jitorch.frontend.trace.course import Outcomes
 from jitorch.ir.graph import Graph
 from jitorch.ir.types import TENSOR
 
@@ -90,9 +91,9 @@ class Scripted(Quiet):
         """The script as Python."""
         return codegen.generate_function(self._record).text
 
-    def _trace(self, args: tuple[Any, ...], kwargs: dict[str, Any], now: Modes) -> Entry:
+    def _trace(self, args: tuple[Any, ...], kwargs: dict[str, Any], now: Modes, known: Outcomes = ()) -> Entry:
         check_arguments(self._record, args, kwargs, self._skip, self._class)
-        return super()._trace(args, kwargs, now)
+        return super()._trace(args, kwargs, now, known)
 
     def _class(self, name: str) -> type | None:
         found = self._names.get(name)
