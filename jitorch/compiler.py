@@ -92,7 +92,7 @@ def _compile(graph: Graph, chosen: Backend, options: Options) -> Compiled:
         if key is not None:
             _keep(key, artifact)
         return _whole(graph, literals, chosen, artifact, key)
-    return _compile_regions(graph, work, literals, verdicts, options)
+    return _compile_regions(graph, work, literals, verdicts, options, key)
 
 
 def _begun(graph: Graph, verdicts: Verdicts) -> tuple[Graph, list[np.ndarray[Any, Any]]]:
@@ -140,7 +140,7 @@ def _whole(
     """A graph that one backend runs as a whole."""
     inputs, outputs = range(len(graph.inputs) + len(literals)), range(len(graph.outputs))
     steps = [Step(artifact, None, list(inputs), list(outputs))]
-    return Compiled(graph, literals, chosen.load(artifact), steps, cached=cached, key=key)
+    return Compiled(graph, literals, chosen.load(artifact), steps, cached=cached, key=key, digest=key)
 
 
 def load(signature: Graph, literals: list[np.ndarray[Any, Any]], key: str, backend: str) -> Compiled | None:
@@ -158,7 +158,12 @@ def load(signature: Graph, literals: list[np.ndarray[Any, Any]], key: str, backe
 
 
 def _compile_regions(
-    graph: Graph, work: Graph, literals: list[np.ndarray[Any, Any]], verdicts: Verdicts, options: Options
+    graph: Graph,
+    work: Graph,
+    literals: list[np.ndarray[Any, Any]],
+    verdicts: Verdicts,
+    options: Options,
+    digest: str | None,
 ) -> Compiled:
     """Several backends share the graph, or results have sizes that it binds: a host plan runs one region after the
     other.  Where a size is bound a region ends, for what follows needs memory of that size."""
@@ -182,7 +187,8 @@ def _compile_regions(
             )
         )
     joined = Joined(steps, work, [slots[v] for v in work.outputs], len(slots))
-    return Compiled(graph, literals, joined, [s for s in steps if isinstance(s, Step)], verdicts.reasons)
+    ran = [s for s in steps if isinstance(s, Step)]
+    return Compiled(graph, literals, joined, ran, verdicts.reasons, digest=digest)
 
 
 def available(name: str) -> Backend:
@@ -311,7 +317,8 @@ class Compiled:
     """A compiled graph.  ``run`` takes what the graph's inputs stand for and gives its outputs.
 
     ``calls`` counts runs; ``cached`` says that the code came from the disk cache, ``seconds`` how long it took to
-    make or find it, ``key`` what it is kept under there (None: it is not kept as a whole).
+    make or find it, ``key`` what it is kept under there (None: it is not kept as a whole).  ``digest`` stands for the
+    graph and all that its code depends on (None: it holds an op of somebody else's).
     """
 
     graph: Graph
@@ -323,6 +330,7 @@ class Compiled:
     calls: int = 0
     seconds: float = 0.0
     key: str | None = None
+    digest: str | None = None
     may_be_long: bool | None = None  # see `jitorch.frontend.calls.plan`; None: the nodes of the graph say so
 
     def __post_init__(self) -> None:

@@ -32,6 +32,7 @@ def jit(
     dynamic: bool | None = None,
     check: str | None = None,
     donate: str | int | Sequence[str | int] = (),
+    tune: bool = False,
 ) -> Any:
     """Compile a function, a Module or a whole training step; also a decorator, with or without arguments.
 
@@ -46,7 +47,8 @@ def jit(
     second size is seen, True all axes longer than 1 from the start, False none.  ``check="first"``: before a new
     program is used it is run beside what it means, op by op, and a difference is a `CompilerBug`.  ``donate``: names or
     positions of arguments whose tensors nobody needs after a call: results may take their memory, and those tensors
-    cannot be used any more.
+    cannot be used any more.  ``tune``: the first call of each signature times its program, and its ops one by one, on
+    copies of its inputs; the faster way is used from then on, in later processes too, which measure nothing.
 
     The result is called like the function, and has ``graph``, ``sources()``, ``statistics`` and ``explain()``::
 
@@ -65,10 +67,13 @@ def jit(
     if check not in (None, "first"):
         raise ArgumentError("jit: check", expected='"first" or None', actual=check)
     if function is None:
-        return lambda f: jit(f, fullgraph=fullgraph, backend=backend, dynamic=dynamic, check=check, donate=donate)
+        options = {"fullgraph": fullgraph, "backend": backend, "dynamic": dynamic, "check": check, "donate": donate}
+        return lambda f: jit(f, **options, tune=tune)
     if not callable(function):
         raise ArgumentError("only what can be called can be compiled", actual=type(function).__name__)
-    return Jitted(function, fullgraph=fullgraph, backend=backend, dynamic=dynamic, checks=check, donate=donate)
+    return Jitted(
+        function, fullgraph=fullgraph, backend=backend, dynamic=dynamic, checks=check, donate=donate, tune=tune
+    )
 
 
 _MARKS = ("Attribute", "Final", "annotate", "export", "interface", "is_scripting", "is_tracing",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from jitorch.frontend.tuning import Choice
+
 PROFILED = 16
 """Kernels that `explain` lists with their times."""
 
@@ -18,6 +20,8 @@ def explain_entry(number: int, entry: Any) -> list[str]:
     cost = f"{staged.seconds * 1e3:.1f} ms"
     origin = f"{cost} to trace" if entry.traced.whole is None else f"from the disk: {cost} to read"
     lines.append(f"  {entry.calls} calls, {entry.traced.size} nodes, {len(staged.guards)} guards, {origin}")
+    if entry.choice is not None:
+        lines.append(f"  {_choice_text(entry.choice)}")
     if entry.note:
         lines.append(f"  not kept on the disk: {entry.note}")
     lines += [f"  {note}" for note in dict.fromkeys(map(str, entry.traced.notes))]
@@ -48,6 +52,21 @@ def _profile(executable: Any) -> list[str]:
         rest = sum(t.seconds for t in ran[PROFILED:])
         lines.append(f"      {rest / total:6.1%} in {len(ran) - PROFILED} more")
     return lines
+
+
+def _choice_text(choice: Choice) -> str:
+    compiled, op_by_op = in_time(choice.compiled), in_time(choice.op_by_op)
+    if choice.is_compiled:
+        return f"runs compiled: {compiled}, op by op {op_by_op} ({choice.origin})"
+    return f"runs op by op: {op_by_op}, compiled {compiled} ({choice.origin})"
+
+
+def in_time(seconds: float) -> str:
+    """A time of three digits, in the unit that fits."""
+    for unit, size in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds / 1e-9:.3g} ns"
 
 
 def in_bytes(count: int) -> str:
