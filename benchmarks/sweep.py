@@ -21,10 +21,23 @@ from numpy.random import Generator
 
 PREFIX = "S."
 TOLERANCE = 1e-3
-ELEMENTS = (16, 256, 4096, 65536, 1 << 20, 1 << 22)
+ELEMENTS = (16, 4096, 65536, 1 << 20, 1 << 22)
 DTYPES = ("float32", "float64", "int64")
-SIZES = ("size", "shape", "sizes", "normalized_shape", "num_classes", "embed_dim_to_check", "bins", "n", "m", "split_size")
+SIZES = (
+    "size",
+    "shape",
+    "sizes",
+    "normalized_shape",
+    "num_classes",
+    "embed_dim_to_check",
+    "bins",
+    "n",
+    "m",
+    "split_size",
+)
 """Parameters that hold sizes, and grow with the operands."""
+SLOWEST = 0.15
+"""Seconds of a call after which no larger size is measured."""
 MOST_TIMES = 8
 """What makes a value so many times larger than its operands is not measured at that size."""
 STAYS = {
@@ -62,8 +75,8 @@ def data(rng: Generator, name: str) -> dict[str, Any]:
     return {"op": point.op, "arguments": arguments, "keywords": keywords, "transposed": point.transposed}
 
 
-def largest_value(point: Point) -> int:
-    """Elements of the largest value that the op computes; 0 for what no graph can be made of."""
+def graph_of_row(point: Point) -> Any:
+    """The graph of a row, as it is traced; None for what no graph can be made of."""
     import jitorch
     from jitorch import dtypes
     from jitorch.builder import graph_of
@@ -73,11 +86,19 @@ def largest_value(point: Point) -> int:
     row = data(np.random.default_rng(0), point.name)
     types = [TensorType(dtypes.from_numpy(x.dtype), x.shape) for x in operands(row)]
     try:
-        graph = graph_of(call_of(jitorch, row["op"], row["arguments"], row["keywords"]), types, "call")
+        return graph_of(call_of(jitorch, row["op"], row["arguments"], row["keywords"]), types, "call")
     except JitorchError:
-        return 0
-    values = [v.type for node in graph for v in node.outputs]
-    return max((t.size for t in values if isinstance(t, TensorType)), default=0)
+        return None
+
+
+def is_too_large(point: Point) -> bool:
+    """Whether the op computes a value much larger than its operands."""
+    graph = graph_of_row(point)
+    if graph is None:
+        return False
+    made = [v.type.size for node in graph for v in node.outputs if hasattr(v.type, "shape")]
+    given = [v.type.size for v in graph.inputs]
+    return max(made, default=0) > MOST_TIMES * max(given, default=0)
 
 
 def operands(data: dict[str, Any]) -> list[np.ndarray]:
@@ -192,18 +213,42 @@ def _function(torch: Any, op: str) -> Any:
     return found or getattr(torch.Tensor, op)
 
 
-def measure(bench: Any, points: list[Point], slowest: float, done: Callable[[Point, dict[str, Any]], None]) -> None:
-    """Measure ``points``; larger ones of a series whose calls take longer than ``slowest`` seconds are left out."""
+def names(only: str) -> list[str]:
+    """Ops with samples that take tensors: those asked for, comma-separated, or all; raises SystemExit for others."""
+    from jitorch.ops import OPS
+    from jitorch.ops.registry import PUBLIC
+
+    wanted = [name for name in only.split(",") if name]
+    entries = {**PUBLIC, **{name: op for name, op in OPS.items() if name not in PUBLIC}}
+    known = {name.removeprefix("Tensor."): e for name, e in entries.items() if "samples" in e.rules}
+    unknown = [name for name in wanted if name not in known]
+    if unknown:
+        raise SystemExit(f"no samples of {', '.join(unknown)}")
+    return wanted or [name for name, entry in known.items() if _takes_tensors(entry)]
+
+
+def _takes_tensors(entry: Any) -> bool:
+    sample = next(iter(entry.rules["samples"](np.random.default_rng(0))))
+    return sample.trace and any(a.size > 1 for a in _arrays([*sample.args, *sample.kwargs.values()]))
+
+
+def points(only: str, dtypes: list[str], transposed: bool) -> list[Point]:
+    """The rows of a sweep, by op, dtype and size."""
+    return [Point(op, dtype, size, transposed) for op in names(only) for dtype in dtypes for size in ELEMENTS]
+
+
+def measure(bench: Any, wanted: list[Point], done: Callable[[Point, dict[str, Any]], None]) -> None:
+    """Measure rows; of an op whose calls take longer than `SLOWEST` the larger sizes are left out."""
     from benchmarks.workloads import named
 
     stopped: set[tuple[str, str, bool]] = set()
-    for point in points:
+    for point in wanted:
         series = point.op, point.dtype, point.transposed
-        if series in stopped or largest_value(point) > MOST_TIMES * max(point.elements, ELEMENTS[1]):
+        if series in stopped or is_too_large(point):
             done(point, {})
             continue
         results = bench.row(named(point.name))
         times = [r["seconds"] for r in results.values() if "seconds" in r]
-        if not times or max(times) > slowest:
+        if not times or max(times) > SLOWEST:
             stopped.add(series)
         done(point, results)

@@ -23,13 +23,14 @@ from jitorch.backends.base import (
     Accept,
     Artifact,
     Backend,
+    Computing,
     Decompose,
     Executable,
     Options,
     Unavailable,
     store_writes,
 )
-from jitorch.backends.joined import Binding, Joined, Step, allocate
+from jitorch.backends.joined import Binding, Joined, Step, allocate, owned
 from jitorch.dims import SymDim
 from jitorch.errors import BackendError
 from jitorch.ir.graph import Graph, Node, Value
@@ -176,7 +177,7 @@ def _compile_regions(
             steps += [Binding(slots[n.operands[0]], slots[n.output], n.attrs["size"]) for n in region.nodes]
             continue
         backend = registry.get(region.backend)
-        artifact = backend.compile(region.graph, options)
+        artifact = _compiled(region.graph, backend, options)
         steps.append(
             Step(
                 artifact,
@@ -189,6 +190,17 @@ def _compile_regions(
     joined = Joined(steps, work, [slots[v] for v in work.outputs], len(slots))
     ran = [s for s in steps if isinstance(s, Step)]
     return Compiled(graph, literals, joined, ran, verdicts.reasons, digest=digest)
+
+
+def _compiled(region: Graph, backend: Backend, options: Options) -> Artifact:
+    """A region's artifact, from the cache or made."""
+    key = cache_key(region, backend, options)
+    artifact = _from_cache(key)
+    if artifact is None:
+        artifact = backend.compile(region, options)
+        if key is not None:
+            _keep(key, artifact)
+    return artifact
 
 
 def available(name: str) -> Backend:
@@ -334,6 +346,7 @@ class Compiled:
     may_be_long: bool | None = None  # see `jitorch.frontend.calls.plan`; None: the nodes of the graph say so
 
     def __post_init__(self) -> None:
+        self._computing = self.executable if isinstance(self.executable, Computing) else None
         self._written = {o for _, o in self.graph.writes}
         self.returned = [v for o, v in enumerate(self.graph.outputs) if o not in self._written]
         self._symbols = self.graph.symbols
@@ -370,8 +383,8 @@ class Compiled:
         An input that the graph writes is changed in place.
         """
         sizes = self.sizes(inputs) if self._symbols else _NO_SIZES
-        if isinstance(self.executable, Joined) and self.executable.binds:
-            return self._run_binding(self.executable, inputs, sizes)
+        if self._computing is not None:
+            return self._run_computing(self._computing, inputs, sizes)
         if self._results is None:
             outputs: list[Any] = [allocate(v.type, sizes) for v in self.returned]
         else:
@@ -382,16 +395,11 @@ class Compiled:
             outputs[i] = outputs[i].item()
         return outputs
 
-    def _run_binding(self, joined: Joined, inputs: Sequence[Any], sizes: Mapping[str, int]) -> list[Any]:
-        """A run whose results have sizes that are known when they are there."""
+    def _run_computing(self, executable: Computing, inputs: Sequence[Any], sizes: Mapping[str, int]) -> list[Any]:
+        """A run whose results are there when their sizes are known, in arrays that nobody else gave."""
         given = [*inputs, *self.literals]
-        results = joined.results(given, sizes)
-        seen = {id(x) for x in given}
-        outputs: list[Any] = []
-        for result in (r for o, r in enumerate(results) if o not in self._written):
-            # One may be an input, or stand there twice.
-            outputs.append(result.copy() if isinstance(result, np.ndarray) and id(result) in seen else result)
-            seen.add(id(result))
+        results = executable.results(given, sizes)
+        outputs = owned([r for o, r in enumerate(results) if o not in self._written], given)
         store_writes(self.graph, results, given)
         self.calls += 1
         return outputs

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from jitorch import allocator, dims
-from jitorch.backends.base import Artifact, Executable, store_results
+from jitorch.backends.base import Artifact, Computing, Executable, store_results
 from jitorch.dims import Dim, SymDim
 from jitorch.errors import CompilerBug
 from jitorch.ir.graph import Graph
@@ -55,7 +55,7 @@ class Joined:
         store_results(self.graph, self.results(inputs, dims, stream), inputs, outputs)
 
     def results(self, inputs: Sequence[Any], sizes: Mapping[str, int], stream: Any = None) -> list[Any]:
-        """What all outputs of the graph are; nothing is written."""
+        """What all outputs of the graph are, in arrays that may show memory of the inputs; nothing is written."""
         table: list[Any] = [*inputs, *[None] * (self.slots - len(inputs))]
         known = dict(sizes)
         for step in self.steps:
@@ -66,12 +66,39 @@ class Joined:
             region = step.region
             if region is None or step.executable is None:
                 raise CompilerBug("a joined step without a region")
-            results = [allocate(v.type, known) for v in region.graph.outputs]
             arrays = [contiguous(table[i]) for i in step.inputs]
-            step.executable.run(arrays, results, {name: known[name] for name in step.symbols}, stream)
+            results = _run(step.executable, region.graph, arrays, known, step.symbols, stream)
             for slot, result, value in zip(step.outputs, results, region.graph.outputs):
-                table[slot] = result.item() if isinstance(value.type, ScalarType) else result
+                table[slot] = np.asarray(result).item() if isinstance(value.type, ScalarType) else result
         return [table[o] for o in self.outputs]
+
+
+def _run(
+    executable: Executable, graph: Graph, arrays: list[Any], known: Mapping[str, int], symbols: list[str], stream: Any
+) -> Sequence[Any]:
+    """The outputs of one region."""
+    sizes = {name: known[name] for name in symbols}
+    if isinstance(executable, Computing):
+        return executable.results(arrays, sizes)
+    results = [allocate(v.type, known) for v in graph.outputs]
+    executable.run(arrays, results, sizes, stream)
+    return results
+
+
+def owned(results: Sequence[Any], inputs: Sequence[Any]) -> list[Any]:
+    """``results`` in row-major arrays that share no memory with each other or with ``inputs``: copies where needed."""
+    seen = {id(x) for x in inputs}
+    made: list[Any] = []
+    for result in results:
+        if isinstance(result, np.ndarray) and (id(result) in seen or not _has_own_memory(result)):
+            result = result.copy()
+        seen.add(id(result))
+        made.append(result)
+    return made
+
+
+def _has_own_memory(array: np.ndarray[Any, Any]) -> bool:
+    return array.flags.c_contiguous and (array.base is None or allocator.is_block(array.base))
 
 
 def contiguous(x: Any) -> Any:

@@ -242,8 +242,8 @@ def test_explain_says_both_times_and_where_they_come_from(slow_program: Clock) -
     slow_program.times = [2.5e-7, 1e-5]
     g(X)
     where = r"\(tuned on .+, \d+ threads, \d{4}-\d\d-\d\d\)$"
-    assert re.search(rf"^  runs op by op: 1 ms, compiled 3 ms {where}", f.explain(), re.MULTILINE)
-    assert re.search(rf"^  runs compiled: 250 ns, op by op 10 us {where}", g.explain(), re.MULTILINE)
+    assert re.search(rf"^  runs op by op: 1 ms; compiled: 3 ms {where}", f.explain(), re.MULTILINE)
+    assert re.search(rf"^  runs compiled: 250 ns; op by op: 10 us {where}", g.explain(), re.MULTILINE)
 
 
 def test_the_clock_takes_each_way_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,19 +13,22 @@ backend knows where a kernel loses to NumPy's routine, so nothing is ever timed 
 from __future__ import annotations
 
 import functools
+from dataclasses import dataclass, field
 from math import exp, log
 from pathlib import Path
 from typing import NamedTuple
 
+from jitorch.builder import expand
 from jitorch.dtypes import Category, DType
 from jitorch.errors import CompilerBug
-from jitorch.ir.graph import Node
+from jitorch.ir.graph import Graph, Node
 from jitorch.ir.types import TensorType
 
 FILE = Path(__file__).with_name("times.txt")
 
+FUSIBLE = frozenset({"scalar", "pull", "reduce"})
 ALONE = frozenset({"scan", "scatter"})
-"""Lowerings whose kernels stand alone: nothing is fused into them that a library's routine would cut off.
+"""Lowerings whose kernels take up what is around, and those whose kernels stand alone.
 
 Products and convolutions do too, but a BLAS may sum in another order for another number of threads.
 """
@@ -66,19 +69,23 @@ class Table:
         line = self._lines.get((op, kind))
         if line is None:
             return None
-        cells = line.split()
-        known = {size: _cell(cell) for size, cell in zip(self.sizes, cells, strict=True) if cell != "-"}
-        below = max((size for size in known if size <= elements), default=None)
-        above = min((size for size in known if size >= elements), default=None)
-        if above is None and below is not None:
-            factor = elements / below if below == self.sizes[-1] else None
-            return None if factor is None else Times(*(t * factor for t in known[below]))
-        if above is None or below is None:
-            return known[self.sizes[0]] if self.sizes[0] in known and below is None else None
-        if above == below:
-            return known[above]
-        part = log(elements / below) / log(above / below)
-        return Times(*(exp(log(a) + part * log(b / a)) for a, b in zip(known[below], known[above])))
+        known = [(n, _cell(cell)) for n, cell in zip(self.sizes, line.split(), strict=True) if cell != "-"]
+        smaller = [point for point in known if point[0] <= elements]
+        larger = [point for point in known if point[0] >= elements]
+        if not smaller or not larger:
+            return self._beyond(smaller, larger, elements)
+        (low, below), (high, above) = smaller[-1], larger[0]
+        part = log(elements / low) / log(high / low) if high > low else 0.0
+        return Times(*(exp(log(a) + part * log(b / a)) for a, b in zip(below, above)))
+
+    def _beyond(self, smaller: list[tuple[int, Times]], larger: list[tuple[int, Times]], elements: int) -> Times | None:
+        """The times of fewer elements than the smallest size, or more than the largest."""
+        if larger:
+            return larger[0][1] if larger[0][0] == self.sizes[0] else None
+        if not smaller or smaller[-1][0] != self.sizes[-1]:
+            return None
+        size, times = smaller[-1]
+        return Times(*(seconds * elements / size for seconds in times))
 
 
 def _cell(text: str) -> Times:
@@ -109,11 +116,49 @@ def times_of(node: Node) -> Times | None:
     return None if kind is None else table().find(node.op.name, kind, max(int(largest.size), 1))  # type: ignore[arg-type]
 
 
+@dataclass
+class Estimate:
+    """The sum over the ops of a graph; ``unknown`` names those that were not measured.
+
+    Compiled, a graph takes no longer than the sum: its ops share kernels, and there is one call.
+    """
+
+    compiled: float = 0.0
+    op_by_op: float = 0.0
+    unknown: dict[str, None] = field(default_factory=dict)
+
+    def add(self, graph: Graph) -> Estimate:
+        for node in graph.nodes:
+            found = times_of(node)
+            if found is not None:
+                self.compiled += found.compiled
+                self.op_by_op += found.op_by_op
+            elif node.op.body is not None:
+                self.add(expand(node))
+            elif not _is_free(node):
+                self.unknown[node.op.name] = None
+        return self
+
+
+def _is_free(node: Node) -> bool:
+    """Whether ``node`` computes nothing: a view, or a constant."""
+    return node.op.is_view or not any(isinstance(v.type, TensorType) for v in node.operands)
+
+
+def _stands_alone(node: Node) -> bool:
+    """Whether nothing would be fused with ``node``: its kernel stands alone, or there is nothing around."""
+    if node.op.lowering in ALONE:
+        return True
+    if node.op.lowering not in FUSIBLE or node.op.is_view:
+        return False
+    around = [v.node for v in node.operands if v.node is not None]
+    around += [user for v in node.outputs for user in v.users]
+    return not any(other.op.lowering in FUSIBLE and not _is_free(other) for other in around)
+
+
 def library_reason(node: Node) -> str | None:
     """Why ``node`` is left to NumPy, with both times; None where its kernel is at least about as fast."""
-    if node.op.lowering not in ALONE:
-        return None
-    found = times_of(node)
+    found = times_of(node) if _stands_alone(node) else None
     if found is None or found.op_by_op + HANDOVER >= GAIN * found.compiled:
         return None
     compiled, op_by_op = (f"{seconds * 1e6:.3g} us" for seconds in found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from jitorch.frontend.tuning import Choice
+from jitorch.backends.cpu import times
 
 PROFILED = 16
 """Kernels that `explain` lists with their times."""
@@ -20,8 +20,7 @@ def explain_entry(number: int, entry: Any) -> list[str]:
     cost = f"{staged.seconds * 1e3:.1f} ms"
     origin = f"{cost} to trace" if entry.traced.whole is None else f"from the disk: {cost} to read"
     lines.append(f"  {entry.calls} calls, {entry.traced.size} nodes, {len(staged.guards)} guards, {origin}")
-    if entry.choice is not None:
-        lines.append(f"  {_choice_text(entry.choice)}")
+    lines += [f"  {line}" for line in _choice(entry)]
     if entry.note:
         lines.append(f"  not kept on the disk: {entry.note}")
     lines += [f"  {note}" for note in dict.fromkeys(map(str, entry.traced.notes))]
@@ -54,11 +53,20 @@ def _profile(executable: Any) -> list[str]:
     return lines
 
 
-def _choice_text(choice: Choice) -> str:
-    compiled, op_by_op = in_time(choice.compiled), in_time(choice.op_by_op)
-    if choice.is_compiled:
-        return f"runs compiled: {compiled}, op by op {op_by_op} ({choice.origin})"
-    return f"runs op by op: {op_by_op}, compiled {compiled} ({choice.origin})"
+def _choice(entry: Any) -> list[str]:
+    """Whether the trace runs compiled or op by op, because of which times, and where those come from."""
+    choice = entry.choice
+    if choice is not None:
+        ways = [f"compiled: {in_time(choice.compiled)}", f"op by op: {in_time(choice.op_by_op)}"]
+        first, second = ways if choice.is_compiled else reversed(ways)
+        return [f"runs {first}; {second} ({choice.origin})"]
+    if entry.function is None or any(s.artifact.backend != "cpu" for c in entry.function.compiled for s in c.steps):
+        return []
+    found = times.Estimate().add(entry.traced.graph)
+    if found.unknown:
+        return [f"runs compiled; the table of times does not have {', '.join(sorted(found.unknown))} of such sizes"]
+    known = f"compiled: at most {in_time(found.compiled)}; op by op: {in_time(found.op_by_op)}"
+    return [f"runs {known} (table of {times.table().origin})"] if found.op_by_op else []
 
 
 def in_time(seconds: float) -> str:

@@ -1,0 +1,86 @@
+"""What a sweep found: where compiled code loses, and the table of times that the package ships."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from benchmarks.sweep import DTYPES, ELEMENTS, Point, graph_of_row
+
+SUBJECT, EAGER, OTHER = "jitorch", "jitorch-eager", "torch"
+KINDS = dict(zip(DTYPES, ("f32", "f64", "int"), strict=True))
+FREE = frozenset({"constant", "number", "cast"})
+"""Ops beside which another one is measured alone: they are compiled into it."""
+NOISE = 1.1
+"""What compiled code may take more than op by op before it counts as slower."""
+
+Rows = Mapping[str, Mapping[str, Any]]
+
+
+def seconds(rows: Rows, name: str, peer: str) -> float | None:
+    """What a call of the row took in one peer, or None."""
+    return rows[name].get(peer, {}).get("seconds")
+
+
+def slower(rows: Rows, than: str) -> list[tuple[float, str]]:
+    """Rows in which compiled code is slower than another peer by more than noise, the worst first: factor and name."""
+    found = []
+    for name in rows:
+        ours, theirs = seconds(rows, name, SUBJECT), seconds(rows, name, than)
+        if ours is not None and theirs is not None and ours > NOISE * theirs:
+            found.append((ours / theirs, name))
+    return sorted(found, reverse=True)
+
+
+def text(rows: Rows, most: int = 30) -> str:
+    """How many rows were measured, and where compiled code loses to eager and to PyTorch."""
+    measured = sum(seconds(rows, name, SUBJECT) is not None for name in rows)
+    lines = [f"{measured} of {len(rows)} rows compiled"]
+    for than in (EAGER, OTHER):
+        found = slower(rows, than)
+        lines.append(f"slower than {than} by more than {NOISE - 1:.0%}: {len(found)} rows")
+        for factor, name in found[:most]:
+            ours, theirs = seconds(rows, name, SUBJECT), seconds(rows, name, than)
+            lines.append(f"  {factor:6.2f}  {name:48} {_us(ours):>10} us  {_us(theirs):>10} us")
+    return "\n".join(lines)
+
+
+def table(rows: Rows, measured: str) -> str:
+    """The text of `jitorch.backends.cpu.times`: rows of contiguous operands that are one op of the IR.
+
+    ``measured`` says on what, with how many threads, and when.
+    """
+    cells: dict[tuple[str, str], dict[int, str]] = {}
+    for name in rows:
+        point = Point.named(name)
+        compiled, op_by_op = seconds(rows, name, SUBJECT), seconds(rows, name, EAGER)
+        if point.transposed or compiled is None or op_by_op is None:
+            continue
+        op = op_of(point)
+        if op is not None:
+            cells.setdefault((op, KINDS[point.dtype]), {})[point.elements] = f"{_us(compiled)}/{_us(op_by_op)}"
+    head = [
+        "# Microseconds of one op, compiled and op by op, by elements; see times.py.",
+        "# Written by python -m benchmarks --sweep --table.",
+        f"measured {measured}",
+        f"sizes {' '.join(map(str, ELEMENTS))}",
+    ]
+    return "\n".join([*head, *_lines(cells)]) + "\n"
+
+
+def _lines(cells: dict[tuple[str, str], dict[int, str]]) -> Iterator[str]:
+    for (op, kind), by_size in sorted(cells.items()):
+        yield f"{op} {kind} {' '.join(by_size.get(n, '-') for n in ELEMENTS)}"
+
+
+def op_of(point: Point) -> str | None:
+    """The one op that the row computes, or None if it computes several, or only shows its operand."""
+    graph = graph_of_row(point)
+    ops = [] if graph is None else [node.op for node in graph if node.op.name not in FREE and not node.op.is_view]
+    return ops[0].name if len(ops) == 1 else None
+
+
+def _us(seconds: float | None) -> str:
+    return "-" if seconds is None else np.format_float_positional(seconds * 1e6, 3, fractional=False, trim="-")
