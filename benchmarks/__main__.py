@@ -124,7 +124,7 @@ def run_growth(options: argparse.Namespace) -> None:
 
 def run_sweep(options: argparse.Namespace) -> None:
     """Measure ops; what ``--json`` holds already is not measured again, so that a sweep can be made in parts."""
-    names = wanted_peers(options.peers or ",".join((sweep_report.SUBJECT, sweep_report.EAGER, sweep_report.OTHER)))
+    names = wanted_peers(options.peers or ",".join(sweep_report.PEERS))
     found = load(options.json, options.threads)
     rows = found.setdefault("sweep", {})
     wanted = sweep.points(options.only, options.dtypes.split(","), options.transposed)

@@ -21,8 +21,10 @@ Result = dict[str, Any]  # "seconds" and "samples", or one of "skip", "mismatch"
 
 @dataclass
 class Settings:
-    """``sample`` and ``limit`` are in seconds; ``limit`` is for building a row in one peer.  ``reference``: whose outputs
-    are right."""
+    """``sample`` and ``limit`` are in seconds; ``limit`` is for building a row in one peer.
+
+    ``reference`` is the peer whose outputs are right.
+    """
 
     peers: list[str]
     threads: int = 2

@@ -23,18 +23,7 @@ PREFIX = "S."
 TOLERANCE = 1e-3
 ELEMENTS = (16, 4096, 65536, 1 << 20, 1 << 22)
 DTYPES = ("float32", "float64", "int64")
-SIZES = (
-    "size",
-    "shape",
-    "sizes",
-    "normalized_shape",
-    "num_classes",
-    "embed_dim_to_check",
-    "bins",
-    "n",
-    "m",
-    "split_size",
-)
+SIZES = ("size", "shape", "normalized_shape", "num_classes", "embed_dim_to_check")
 """Parameters that hold sizes, and grow with the operands."""
 SLOWEST = 0.15
 """Seconds of a call after which no larger size is measured."""
@@ -114,11 +103,11 @@ def tensor(torch: Any, array: np.ndarray, transposed: bool) -> Any:
 
 
 def scaled(op: str, dtype: str, elements: int, rng: Generator) -> tuple[list[Any], dict[str, Any]]:
-    """Arguments of ``op`` of about so many elements, arrays for tensors; raises LookupError for an op without samples."""
+    """Arguments of ``op`` of about so many elements, arrays for tensors; raises KeyError for an op without samples."""
     # The registry has the samples for every peer, so that all are given the same.
-    from jitorch.ops.registry import PUBLIC
+    from jitorch.ops.registry import OPS, PUBLIC
 
-    entry = PUBLIC.get(op) or PUBLIC[f"Tensor.{op}"]
+    entry = PUBLIC.get(op) or PUBLIC.get(f"Tensor.{op}") or OPS[op]
     sample = next(iter(entry.rules["samples"](rng)))
     arrays = list(_arrays([*sample.args, *sample.kwargs.values()]))
     stays = STAYS.get(op, ())

@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.sweep import DTYPES, ELEMENTS, Point, graph_of_row
 
-SUBJECT, EAGER, OTHER = "jitorch", "jitorch-eager", "torch"
+PEERS = SUBJECT, EAGER, OTHER = "jitorch", "jitorch-eager", "torch"
 KINDS = dict(zip(DTYPES, ("f32", "f64", "int"), strict=True))
 FREE = frozenset({"constant", "number", "cast"})
 """Ops beside which another one is measured alone: they are compiled into it."""
@@ -58,9 +58,10 @@ def table(rows: Rows, measured: str) -> str:
         compiled, op_by_op = seconds(rows, name, SUBJECT), seconds(rows, name, EAGER)
         if point.transposed or compiled is None or op_by_op is None:
             continue
-        op = op_of(point)
-        if op is not None:
-            cells.setdefault((op, KINDS[point.dtype]), {})[point.elements] = f"{_us(compiled)}/{_us(op_by_op)}"
+        for op in ops_of(point):
+            # Of several rows that are the same op the first one counts.
+            sizes = cells.setdefault((op, KINDS[point.dtype]), {})
+            sizes.setdefault(point.elements, f"{_us(compiled)}/{_us(op_by_op)}")
     head = [
         "# Microseconds of one op, compiled and op by op, by elements; see times.py.",
         "# Written by python -m benchmarks --sweep --table.",
@@ -75,11 +76,18 @@ def _lines(cells: dict[tuple[str, str], dict[int, str]]) -> Iterator[str]:
         yield f"{op} {kind} {' '.join(by_size.get(n, '-') for n in ELEMENTS)}"
 
 
-def op_of(point: Point) -> str | None:
-    """The one op that the row computes, or None if it computes several, or only shows its operand."""
-    graph = graph_of_row(point)
-    ops = [] if graph is None else [node.op for node in graph if node.op.name not in FREE and not node.op.is_view]
-    return ops[0].name if len(ops) == 1 else None
+def ops_of(point: Point) -> list[str]:
+    """The one op that the row computes, and what that is made of if it is one op again; none if it computes several."""
+    from jitorch.builder import expand
+
+    graph, found = graph_of_row(point), []
+    while graph is not None:
+        nodes = [node for node in graph if node.op.name not in FREE and not node.op.is_view]
+        if len(nodes) != 1:
+            break
+        found.append(nodes[0].op.name)
+        graph = None if nodes[0].op.body is None else expand(nodes[0])
+    return found
 
 
 def _us(seconds: float | None) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -33,9 +32,8 @@ add f32 1/1 1/1 1000/1
 
 
 @pytest.fixture
-def small_table(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def small_table(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(times, "table", lambda: Table(TEXT))
-    yield
 
 
 def cumsum(shape: tuple[Dim, ...], dtype: dtypes.DType = dtypes.float32) -> Graph:
