@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from jitorch import dtypes
+from jitorch import dims, dtypes
 from jitorch.errors import DTypeError, ShapeError, ValueRangeError
 from jitorch.ops.gather import put, take
 from jitorch.ops.helpers import filled, number_of, ramp, sum_over, unrecorded
@@ -66,7 +66,7 @@ def embedding(
         raise DTypeError("embedding: indices must be int64 or int32", expected="int64 or int32", actual=input.type)
     rows = weight.shape[0]
     if padding_idx is not None:
-        if isinstance(rows, int) and not -rows <= padding_idx < rows:
+        if not (dims.holds("<=", -rows, padding_idx) and dims.holds("<", padding_idx, rows)):
             raise ValueRangeError("embedding: padding_idx out of range", expected=f"below {rows}", actual=padding_idx)
         padding_idx = padding_idx + rows if padding_idx < 0 else padding_idx
     index = from_start(input, rows)
