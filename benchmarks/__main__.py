@@ -42,7 +42,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
 
 def wanted_peers(names: str) -> list[str]:
     """Those asked for; raises SystemExit for an unknown one.  One that is not installed is left out by name."""
-    wanted = [name for name in names.split(",") if name] or list(peers.PEERS)
+    wanted = [name for name in names.split(",") if name] or list(peers.DEFAULT)
     unknown = [name for name in wanted if name not in peers.PEERS]
     if unknown:
         raise SystemExit(f"unknown peers: {', '.join(unknown)}; there are {', '.join(peers.PEERS)}")
@@ -131,7 +131,7 @@ def run_sweep(options: argparse.Namespace) -> None:
     wanted = [point for point in wanted if point.name not in rows]
     found["machine"] = machine.describe()
     progress = Progress(len(wanted))
-    settings = replace(settings_of(options, names, progress), reference=sweep_report.EAGER)
+    settings = replace(settings_of(options, names, progress), reference=sweep_report.OP_BY_OP)
 
     def done(point: sweep.Point, results: dict[str, Any]) -> None:
         rows[point.name] = results

@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.sweep import DTYPES, ELEMENTS, Point, graph_of_row
 
-PEERS = SUBJECT, EAGER, OTHER = "jitorch", "jitorch-eager", "torch"
+PEERS = SUBJECT, OP_BY_OP, EAGER, OTHER = "jitorch", "jitorch-op-by-op", "jitorch-eager", "torch"
 KINDS = dict(zip(DTYPES, ("f32", "f64", "int"), strict=True))
 FREE = frozenset({"constant", "number", "cast"})
 """Ops beside which another one is measured alone: they are compiled into it."""
@@ -38,7 +38,7 @@ def text(rows: Rows, most: int = 30) -> str:
     """How many rows were measured, and where compiled code loses to eager and to PyTorch."""
     measured = sum(seconds(rows, name, SUBJECT) is not None for name in rows)
     lines = [f"{measured} of {len(rows)} rows compiled"]
-    for than in (EAGER, OTHER):
+    for than in (OP_BY_OP, EAGER, OTHER):
         found = slower(rows, than)
         lines.append(f"slower than {than} by more than {NOISE - 1:.0%}: {len(found)} rows")
         for factor, name in found[:most]:
@@ -55,7 +55,7 @@ def table(rows: Rows, measured: str) -> str:
     cells: dict[tuple[str, str], dict[int, str]] = {}
     for name in rows:
         point = Point.named(name)
-        compiled, op_by_op = seconds(rows, name, SUBJECT), seconds(rows, name, EAGER)
+        compiled, op_by_op = seconds(rows, name, SUBJECT), seconds(rows, name, OP_BY_OP)
         if point.transposed or compiled is None or op_by_op is None:
             continue
         for op in ops_of(point):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import importlib.util
 import os
 import platform
@@ -39,7 +38,6 @@ def _processor() -> str | None:
     return str(sorted(fields.items())) if _FEATURES & fields.keys() else None
 
 
-@functools.cache
 def _fields() -> dict[str, str]:
     """What the system says of the first processor, as far as it matters; empty where it says nothing."""
     try:
