@@ -128,18 +128,16 @@ def run_sweep(options: argparse.Namespace) -> None:
     found = load(options.json, options.threads)
     rows = found.setdefault("sweep", {})
     wanted = sweep.points(options.only, options.dtypes.split(","), options.transposed)
-    wanted = [point for point in wanted if point.name not in rows]
     found["machine"] = machine.describe()
-    progress = Progress(len(wanted))
+    progress = Progress(sum(point.name not in rows for point in wanted))
     settings = replace(settings_of(options, names, progress), reference=sweep_report.OP_BY_OP)
 
-    def done(point: sweep.Point, results: dict[str, Any]) -> None:
-        rows[point.name] = results
+    def done() -> None:
         progress.advance()
         save(found, options.json)
 
     with progress, Bench(settings) as bench:
-        sweep.measure(bench, wanted, done)
+        sweep.measure(bench, wanted, rows, done)
     print(sweep_report.text(rows))
     if options.table is not None:
         measured = f"{found['machine']['processor']}, {options.threads} threads, {date.today().isoformat()}"

@@ -25,7 +25,7 @@ ELEMENTS = (16, 4096, 65536, 1 << 20, 1 << 22)
 DTYPES = ("float32", "float64", "int64")
 SIZES = ("size", "shape", "normalized_shape", "num_classes", "embed_dim_to_check")
 """Parameters that hold sizes, and grow with the operands."""
-SLOWEST = 0.15
+SLOWEST = 0.03
 """Seconds of a call after which no larger size is measured."""
 MOST_TIMES = 8
 """What makes a value so many times larger than its operands is not measured at that size."""
@@ -226,18 +226,17 @@ def points(only: str, dtypes: list[str], transposed: bool) -> list[Point]:
     return [Point(op, dtype, size, transposed) for op in names(only) for dtype in dtypes for size in ELEMENTS]
 
 
-def measure(bench: Any, wanted: list[Point], done: Callable[[Point, dict[str, Any]], None]) -> None:
-    """Measure rows; of an op whose calls take longer than `SLOWEST` the larger sizes are left out."""
+def measure(bench: Any, wanted: list[Point], rows: dict[str, Any], done: Callable[[], None]) -> None:
+    """Add rows that ``rows`` does not have; of an op whose calls take longer than `SLOWEST` the larger sizes are empty."""
     from benchmarks.workloads import named
 
     stopped: set[tuple[str, str, bool]] = set()
     for point in wanted:
         series = point.op, point.dtype, point.transposed
-        if series in stopped or is_too_large(point):
-            done(point, {})
-            continue
-        results = bench.row(named(point.name))
-        times = [r["seconds"] for r in results.values() if "seconds" in r]
+        if point.name not in rows:
+            is_left_out = series in stopped or is_too_large(point)
+            rows[point.name] = {} if is_left_out else bench.row(named(point.name))
+            done()
+        times = [result["seconds"] for result in rows[point.name].values() if "seconds" in result]
         if not times or max(times) > SLOWEST:
             stopped.add(series)
-        done(point, results)

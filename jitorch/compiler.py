@@ -23,7 +23,6 @@ from jitorch.backends.base import (
     Accept,
     Artifact,
     Backend,
-    Computing,
     Decompose,
     Executable,
     Options,
@@ -346,7 +345,7 @@ class Compiled:
     may_be_long: bool | None = None  # see `jitorch.frontend.calls.plan`; None: the nodes of the graph say so
 
     def __post_init__(self) -> None:
-        self._computing = self.executable if isinstance(self.executable, Computing) else None
+        self._computes: Callable[..., list[Any]] | None = getattr(self.executable, "results", None)
         self._written = {o for _, o in self.graph.writes}
         self.returned = [v for o, v in enumerate(self.graph.outputs) if o not in self._written]
         self._symbols = self.graph.symbols
@@ -383,8 +382,8 @@ class Compiled:
         An input that the graph writes is changed in place.
         """
         sizes = self.sizes(inputs) if self._symbols else _NO_SIZES
-        if self._computing is not None:
-            return self._run_computing(self._computing, inputs, sizes)
+        if self._computes is not None:
+            return self._run_computing(self._computes, inputs, sizes)
         if self._results is None:
             outputs: list[Any] = [allocate(v.type, sizes) for v in self.returned]
         else:
@@ -395,10 +394,12 @@ class Compiled:
             outputs[i] = outputs[i].item()
         return outputs
 
-    def _run_computing(self, executable: Computing, inputs: Sequence[Any], sizes: Mapping[str, int]) -> list[Any]:
-        """A run whose results are there when their sizes are known, in arrays that nobody else gave."""
+    def _run_computing(
+        self, computes: Callable[..., list[Any]], inputs: Sequence[Any], sizes: Mapping[str, int]
+    ) -> list[Any]:
+        """A run by an executable that is `Computing`, whose results may have sizes that nobody knew before."""
         given = [*inputs, *self.literals]
-        results = executable.results(given, sizes)
+        results = computes(given, sizes)
         outputs = owned([r for o, r in enumerate(results) if o not in self._written], given)
         store_writes(self.graph, results, given)
         self.calls += 1

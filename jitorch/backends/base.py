@@ -115,7 +115,6 @@ class Executable(Protocol):
         ...
 
 
-@runtime_checkable
 class Computing(Protocol):
     """An executable that computes arrays of its own: who wants those need not give it others to copy them to."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from jitorch import allocator, dims
-from jitorch.backends.base import Artifact, Computing, Executable, store_results
+from jitorch.backends.base import Artifact, Executable, store_results
 from jitorch.dims import Dim, SymDim
 from jitorch.errors import CompilerBug
 from jitorch.ir.graph import Graph
@@ -28,6 +28,11 @@ class Step:
     inputs: list[int]
     outputs: list[int]
     region: Region | None = None
+
+    @cached_property
+    def computes(self) -> Callable[..., list[Any]] | None:
+        """What computes arrays of its own: `base.Computing.results`, if the executable has it."""
+        return getattr(self.executable, "results", None)
 
     @cached_property
     def symbols(self) -> list[str]:
@@ -67,22 +72,15 @@ class Joined:
             if region is None or step.executable is None:
                 raise CompilerBug("a joined step without a region")
             arrays = [contiguous(table[i]) for i in step.inputs]
-            results = _run(step.executable, region.graph, arrays, known, step.symbols, stream)
+            region_sizes = {name: known[name] for name in step.symbols}
+            if step.computes is not None:
+                results = step.computes(arrays, region_sizes)
+            else:
+                results = [allocate(v.type, known) for v in region.graph.outputs]
+                step.executable.run(arrays, results, region_sizes, stream)
             for slot, result, value in zip(step.outputs, results, region.graph.outputs):
                 table[slot] = np.asarray(result).item() if isinstance(value.type, ScalarType) else result
         return [table[o] for o in self.outputs]
-
-
-def _run(
-    executable: Executable, graph: Graph, arrays: list[Any], known: Mapping[str, int], symbols: list[str], stream: Any
-) -> Sequence[Any]:
-    """The outputs of one region."""
-    sizes = {name: known[name] for name in symbols}
-    if isinstance(executable, Computing):
-        return executable.results(arrays, sizes)
-    results = [allocate(v.type, known) for v in graph.outputs]
-    executable.run(arrays, results, sizes, stream)
-    return results
 
 
 def owned(results: Sequence[Any], inputs: Sequence[Any]) -> list[Any]:

@@ -1,9 +1,9 @@
 """Tuning: compiled or op by op, measured where somebody asks for it (``jit(tune=True)``).
 
-At the first call of a signature its program and the same graph run op by op, as eager does, are timed beside each
-other, on copies of the inputs; nothing that the call can see is touched, the state of random numbers, which is an
-input like any other, least of all.  What was faster is kept under the program's key, so a later process reads the
-choice and measures nothing.  Without ``tune`` no call is ever timed.
+At the first call of a signature its program and the same graph run op by op, in NumPy, are timed beside each other, on
+copies of the inputs.  Nothing that the call can see is touched, least of all the state of random numbers, which is an input
+like any other.  What was faster is kept under the programs' digests, so a later process reads the choice and measures
+nothing.  Without ``tune`` no call is ever timed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from jitorch.frontend.eager.differentiable import GraphFunction
 from jitorch.tensor import Tensor
 
 OP_BY_OP = "reference"
-"""The backend that runs a graph as eager does: each op by its NumPy meaning."""
+"""The backend that runs each op by its NumPy meaning."""
 
 GAIN = 0.95
 """Op by op must take less than this part of the compiled time: what is about equal stays compiled."""
@@ -36,7 +36,7 @@ ROUNDS, SAMPLE, LONGEST = 5, 1e-3, 2.0
 
 @dataclass(frozen=True)
 class Choice:
-    """Both times of a signature, and where they were taken: seconds a call, forward and backward where there are both."""
+    """Both times of a signature, in seconds a call (of forward and backward, if both), and where they were taken."""
 
     compiled: float
     op_by_op: float

@@ -80,11 +80,16 @@ def test_what_makes_much_more_than_it_takes_is_left_out() -> None:
 
 
 def test_two_ops_from_end_to_end() -> None:
-    found: dict[str, Any] = {}
-    wanted = [Point("add", "float32", 16), Point("nonzero", "float32", 16), Point("nonzero", "float32", 4096)]
+    found: dict[str, Any] = {"S.add/float32/4096": {"jitorch": {"seconds": 1.0}}}
+    done: list[int] = []
+    wanted = [Point(op, "float32", size) for op in ("add", "nonzero") for size in (16, 4096, 65536)]
     settings = Settings(["jitorch", "jitorch-eager"], 1, 1, 1e-4, reference="jitorch-eager")
     with Bench(settings) as bench:
-        sweep.measure(bench, wanted, lambda point, results: found.__setitem__(point.name, results))
+        sweep.measure(bench, wanted, found, lambda: done.append(len(found)))
     assert all(found["S.add/float32/16"][peer]["seconds"] > 0 for peer in settings.peers)
     assert "StagingError" in found["S.nonzero/float32/16"]["jitorch"]["error"]
     assert found["S.nonzero/float32/16"]["jitorch-eager"]["seconds"] > 0
+    # What is there is not measured again, and what took a second has no larger row.
+    assert found["S.add/float32/4096"] == {"jitorch": {"seconds": 1.0}}
+    assert found["S.add/float32/65536"] == {}
+    assert done == [2, 3, 4, 5, 6]

@@ -51,12 +51,8 @@ def test_the_table_has_what_was_measured_of_single_ops() -> None:
     assert table.origin == "A Processor, 2 threads, 2026-11-30"
     assert table.find("scan_sum", "f32", 4096) == pytest.approx(Times(3e-5, 1e-5))
     assert table.find("scan_sum", "int", 4096) == pytest.approx(Times(1.05e-5, 1e-5))
-    assert [line.split()[:2] for line in text.splitlines()[4:]] == [
-        [op, kind]
-        for op in ("cumsum", "scan_sum", "softmax")
-        for kind in ("f32", "int")
-        if (op, kind) != ("softmax", "int")
-    ]
+    lines = [" ".join(line.split()[:2]) for line in text.splitlines()[4:]]
+    assert lines == ["cumsum f32", "cumsum int", "scan_sum f32", "scan_sum int", "softmax f32"]
 
 
 @pytest.mark.parametrize(

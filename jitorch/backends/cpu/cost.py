@@ -79,7 +79,7 @@ class _Cost:
         raise CompilerBug(f"no cost for statement {type(stmt).__name__}")
 
     def _turns(self, extent: Expr) -> Expr:
-        """How often a loop is taken to run; where that differs from turn to turn of a loop around, at most how often."""
+        """How often a loop is taken to run: at most, where that differs from turn to turn of a loop around."""
         if self._is_known(extent):
             return extent
         match extent:
