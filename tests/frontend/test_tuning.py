@@ -5,6 +5,7 @@ No clock is read but in the tests of the clock: times are put in the place of me
 
 from __future__ import annotations
 
+import contextvars
 import re
 import threading
 from collections.abc import Iterator
@@ -218,7 +219,12 @@ def test_a_call_that_fails_fails_as_ever_and_chooses_nothing(slow_program: Clock
 def test_threads_measure_once(slow_program: Clock) -> None:
     f = jitorch.jit(scaled_sum, tune=True)
     results: list[Any] = []
-    threads = [threading.Thread(target=lambda: results.append(f(X).tolist())) for _ in range(8)]
+
+    def call() -> None:
+        results.append(f(X).tolist())
+
+    # Each has the cache of this test.
+    threads = [threading.Thread(target=contextvars.copy_context().run, args=(call,)) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -264,3 +270,44 @@ def test_the_clock_takes_each_way_in_turn(monkeypatch: pytest.MonkeyPatch) -> No
     order.clear()
     assert tuning.medians([way("a", 3.0)]) == [3.0]
     assert order == ["prepare a", "a"] * 2
+
+
+@pytest.mark.parametrize("way", ["slow_program", "fast_program"])
+def test_donated_arguments(way: str, request: pytest.FixtureRequest) -> None:
+    request.getfixturevalue(way)
+
+    @jitorch.jit(tune=True, donate="state")
+    def step(state, x):
+        return state + x
+
+    state = jitorch.zeros(2, 2)
+    for n in (1, 2, 3):
+        state = step(state, X)
+        assert state.tolist() == (n * X).tolist()
+
+
+@pytest.mark.parametrize("way", ["slow_program", "fast_program"])
+def test_symbolic_sizes(way: str, request: pytest.FixtureRequest) -> None:
+    clock = request.getfixturevalue(way)
+    f = jitorch.jit(scaled_sum, tune=True, dynamic=True)
+    for rows in (3, 4, 5):
+        x = jitorch.ones(rows, 2)
+        np.testing.assert_allclose(f(x).numpy(), scaled_sum(x).numpy(), rtol=1e-6)
+    assert (f.statistics.traces, clock.asked) == (1, 1)
+
+
+@pytest.mark.parametrize("way", ["slow_program", "fast_program"])
+def test_a_gradient_inside_where_none_is_recorded_outside(way: str, request: pytest.FixtureRequest) -> None:
+    request.getfixturevalue(way)
+
+    @jitorch.jit(tune=True)
+    def f(x):
+        with jitorch.enable_grad():
+            return (x.sin() * 2).sum()
+
+    x = X.clone().requires_grad_()
+    with jitorch.no_grad():
+        results = [f(x) for _ in range(3)]
+    assert [r.requires_grad for r in results] == [True] * 3
+    results[-1].backward()
+    np.testing.assert_allclose(x.grad.numpy(), 2 * np.cos(X.numpy()), rtol=1e-6)
