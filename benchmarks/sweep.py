@@ -227,7 +227,7 @@ def points(only: str, dtypes: list[str], transposed: bool) -> list[Point]:
 
 
 def measure(bench: Any, wanted: list[Point], rows: dict[str, Any], done: Callable[[], None]) -> None:
-    """Add rows that ``rows`` does not have; of an op whose calls take longer than `SLOWEST` the larger sizes are empty."""
+    """Add the rows that ``rows`` lacks; of an op whose calls take longer than `SLOWEST` larger sizes are left empty."""
     from benchmarks.workloads import named
 
     stopped: set[tuple[str, str, bool]] = set()

@@ -105,6 +105,11 @@ class Entry:
             for i, o in enumerate(self.traced.outputs)
         )
 
+    @functools.cached_property
+    def computes(self) -> bool:
+        """Whether there is a program to run: something is computed, written or checked, and not just shown as a view."""
+        return bool(self.traced.signature.outputs) or self.traced.has_checks
+
     @property
     def enables_grad(self) -> bool:
         """Whether gradients are off where the function is called, and on where it computes a result."""
@@ -126,7 +131,10 @@ class Entry:
         if self.loan is not None:
             inputs = self.loan.take(inputs)
         try:
-            computed = self._enabling(function, inputs) if self.enables_grad else function(inputs)
+            if not self.computes:
+                computed: list[Any] = []
+            else:
+                computed = self._enabling(function, inputs) if self.enables_grad else function(inputs)
         except CheckFailed:
             raise  # before anything was written
         except Exception:
@@ -263,7 +271,7 @@ class Jitted:
             return self.__jit_wrapped__(*args, **kwargs)
         if entry.calls == 0 and self.checks == "first":
             self._refuse_difference(entry, self._check(entry, inputs, args, kwargs))
-        if self.tune and not entry.is_tuned and dispatch.is_plain():
+        if self.tune and entry.computes and not entry.is_tuned and dispatch.is_plain():
             self._tune(entry, inputs)
         planned = entry.calls and not entry.is_planned and dispatch.is_plain()
         planned = planned and self._make_plan(entry, inputs, args, kwargs)

@@ -1,9 +1,9 @@
 """Tuning: compiled or op by op, measured where somebody asks for it (``jit(tune=True)``).
 
 At the first call of a signature its program and the same graph run op by op, in NumPy, are timed beside each other, on
-copies of the inputs.  Nothing that the call can see is touched, least of all the state of random numbers, which is an input
-like any other.  What was faster is kept under the programs' digests, so a later process reads the choice and measures
-nothing.  Without ``tune`` no call is ever timed.
+copies of the inputs.  Nothing that the call can see is touched, least of all the state of random numbers, which is an
+input like any other.  What was faster is kept under the programs' digests, so a later process reads the choice and
+measures nothing.  Without ``tune`` no call is ever timed.
 """
 
 from __future__ import annotations

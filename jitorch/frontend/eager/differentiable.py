@@ -94,7 +94,7 @@ class GraphFunction:
         self._derivatives: dict[tuple[int, ...], GraphFunction] = {}
         self._transformed: dict[Any, GraphFunction] = {}
         self._types = _fixed_types(signature)
-        self._runs_natively: tuple[int, bool] = (0, False)
+        self._runs_natively: tuple[int, bool] = (0, True)
 
     @cached_property
     def graph(self) -> Graph:

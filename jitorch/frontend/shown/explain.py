@@ -20,6 +20,8 @@ def explain_entry(number: int, entry: Any) -> list[str]:
     cost = f"{staged.seconds * 1e3:.1f} ms"
     origin = f"{cost} to trace" if entry.traced.whole is None else f"from the disk: {cost} to read"
     lines.append(f"  {entry.calls} calls, {entry.traced.size} nodes, {len(staged.guards)} guards, {origin}")
+    if not entry.computes:
+        lines.append("  nothing is computed: results are arguments, or views of them")
     lines += [f"  {line}" for line in _choice(entry)]
     if entry.note:
         lines.append(f"  not kept on the disk: {entry.note}")
