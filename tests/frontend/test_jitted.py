@@ -490,3 +490,22 @@ def test_two_results_over_one_value_share_its_memory():
     y, flat = jit(both)(tensor([[1, 2], [3, 4]]))
     flat[0] = 9
     assert y[0, 0] == 9
+
+
+def test_a_thousand_operations_in_a_row_compile() -> None:
+    def long(x):
+        y = x
+        for scale in SCALES:
+            y = y * scale + x
+        return y
+
+    x = jitorch.tensor([1.0, -2.0]).requires_grad_()
+    compiled = jitorch.jit(long, fullgraph=True)
+    expected = long(x)
+    np.testing.assert_allclose(compiled(x).detach().numpy(), expected.detach().numpy(), rtol=1e-5)
+    compiled(x).sum().backward()
+    (wanted,) = jitorch.autograd.grad(expected.sum(), x)
+    np.testing.assert_allclose(x.grad.numpy(), wanted.numpy(), rtol=1e-5)
+
+
+SCALES = tuple(0.5 + i % 7 / 16 for i in range(500))
