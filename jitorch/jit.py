@@ -55,10 +55,12 @@ def jit(
         <jitted power>: 2 traces, 3 calls, 3 native, 0 eager
         trace 1: first call
           2 calls, 6 nodes, 6 guards, 1.2 ms to trace
+          runs compiled: at most 640 ns; op by op: 2.1 us (table of AMD EPYC, 2 threads, 2026-11-30)
           program power (compiled):
             cpu: the whole graph as 1 kernels in one native function
         trace 2: settings.depth was 2; now it is 3
           1 calls, 9 nodes, 6 guards, 0.9 ms to trace
+          runs compiled: at most 960 ns; op by op: 3.2 us (table of AMD EPYC, 2 threads, 2026-11-30)
           program power (compiled):
             cpu: the whole graph as 1 kernels in one native function
 
