@@ -107,7 +107,7 @@ class Entry:
 
     @functools.cached_property
     def computes(self) -> bool:
-        """Whether there is a program to run: something is computed, written or checked, and not just shown as a view."""
+        """Whether there is a program to run: something is computed, written or checked, not just shown."""
         return bool(self.traced.signature.outputs) or self.traced.has_checks
 
     @property

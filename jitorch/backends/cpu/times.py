@@ -116,6 +116,14 @@ def times_of(node: Node) -> Times | None:
     return None if kind is None else table().find(node.op.name, kind, max(int(largest.size), 1))  # type: ignore[arg-type]
 
 
+def in_time(seconds: float) -> str:
+    """A time of three digits, in the unit that fits."""
+    for unit, size in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds / 1e-9:.3g} ns"
+
+
 @dataclass
 class Estimate:
     """The sum over the ops of a graph; ``unknown`` names those that were not measured.
@@ -161,5 +169,4 @@ def library_reason(node: Node) -> str | None:
     found = times_of(node) if _stands_alone(node) else None
     if found is None or found.op_by_op + HANDOVER >= GAIN * found.compiled:
         return None
-    compiled, op_by_op = (f"{seconds * 1e6:.3g} us" for seconds in found)
-    return f"NumPy takes {op_by_op}, its kernel {compiled} ({table().origin})"
+    return f"NumPy takes {in_time(found.op_by_op)}, its kernel {in_time(found.compiled)} (table of {table().origin})"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from jitorch.backends.cpu import times
+from jitorch.backends.cpu.times import in_time
 
 PROFILED = 16
 """Kernels that `explain` lists with their times."""
@@ -69,14 +70,6 @@ def _choice(entry: Any) -> list[str]:
         return [f"runs compiled; the table of times does not have {', '.join(sorted(found.unknown))} of such sizes"]
     known = f"compiled: at most {in_time(found.compiled)}; op by op: {in_time(found.op_by_op)}"
     return [f"runs {known} (table of {times.table().origin})"] if found.op_by_op else []
-
-
-def in_time(seconds: float) -> str:
-    """A time of three digits, in the unit that fits."""
-    for unit, size in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
-        if seconds >= size:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds / 1e-9:.3g} ns"
 
 
 def in_bytes(count: int) -> str:

@@ -73,10 +73,17 @@ def test_classes_of_dtypes(dtype: str, kind: str | None) -> None:
     assert times.kind_of(getattr(dtypes, dtype)) == kind
 
 
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(2.5e-10, "0.25 ns"), (1.5e-7, "150 ns"), (1e-6, "1 us"), (0.0123, "12.3 ms"), (2, "2 s")]
+)
+def test_units(seconds: float, text: str) -> None:
+    assert times.in_time(seconds) == text
+
+
 @pytest.mark.usefixtures("small_table")
 def test_a_kernel_that_loses_by_more_than_leaving_native_code_costs_is_left_to_numpy() -> None:
     verdict = backend.verdict(cumsum((64, 64)).nodes[0])
-    assert verdict == Reject("NumPy takes 100 us, its kernel 1e+03 us (Some Processor, 2 threads, 2026-11-30)")
+    assert verdict == Reject("NumPy takes 100 us, its kernel 1 ms (table of Some Processor, 2 threads, 2026-11-30)")
     assert backend.verdict(cumsum((16, 16)).nodes[0]) == Accept()
 
 
