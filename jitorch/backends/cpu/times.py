@@ -34,8 +34,8 @@ Products and convolutions do too, but a BLAS may sum in another order for anothe
 """
 HANDOVER = 30e-6
 """Seconds that it costs to leave native code for a routine of NumPy: another region, its results copied."""
-GAIN = 0.9
-"""A routine of NumPy must take less than this part of the compiled time: the table is no better."""
+GAIN = 0.8
+"""A routine of NumPy must take less than this part of the compiled time: other tenants of a machine make more noise."""
 
 
 class Times(NamedTuple):
