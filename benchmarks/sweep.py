@@ -5,7 +5,7 @@
 A row is one call of one op on the first sample that the registry has for it, scaled: each axis longer than 1 is
 multiplied by one whole number, so that the largest operand has about the wanted number of elements.  Rows are named
 ``S.OP/DTYPE/ELEMENTS``, with ``/t`` where matrices come transposed.  What loses says where compiled code must be made
-better, or left to a library: `jitorch.backends.times` has the table that is written from here.
+better, or left to a library: `jitorch.backends.cpu.times` has the table that is written from here.
 """
 
 from __future__ import annotations
