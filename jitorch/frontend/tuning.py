@@ -12,8 +12,6 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from datetime import date
-from statistics import median
 from typing import Any
 
 import numpy as np
@@ -55,7 +53,7 @@ class Choice:
     @classmethod
     def of(cls, compiled: float, op_by_op: float) -> Choice:
         """The choice by times taken here and now."""
-        return cls(compiled, op_by_op, date.today().isoformat(), processor.name(), config.current().num_threads)
+        return cls(compiled, op_by_op, time.strftime("%Y-%m-%d"), processor.name(), config.current().num_threads)
 
 
 Run = Callable[[], object]
@@ -76,7 +74,7 @@ def medians(ways: Sequence[tuple[Run, Run]]) -> list[float]:
             taken.append(_sample(run))
         if time.perf_counter() - start > LONGEST:
             break
-    return [median(taken) for taken in samples]
+    return [sorted(taken)[len(taken) // 2] for taken in samples]
 
 
 def _sample(run: Run) -> float:
