@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.sweep import DTYPES, ELEMENTS, Point, graph_of_row
+from benchmarks.sweep import ELEMENTS, Point, graph_of_row
 
 PEERS = SUBJECT, OP_BY_OP, EAGER, OTHER = "jitorch", "jitorch-op-by-op", "jitorch-eager", "torch"
-KINDS = dict(zip(DTYPES, ("f32", "f64", "int"), strict=True))
 FREE = frozenset({"constant", "number", "cast"})
 """Ops beside which another one is measured alone: they are compiled into it."""
 NOISE = 1.1
@@ -60,7 +59,7 @@ def table(rows: Rows, measured: str) -> str:
             continue
         for op in ops_of(point):
             # Of several rows that are the same op the first one counts.
-            sizes = cells.setdefault((op, KINDS[point.dtype]), {})
+            sizes = cells.setdefault(op, {})
             sizes.setdefault(point.elements, f"{_us(compiled)}/{_us(op_by_op)}")
     head = [
         "# Microseconds of one op, compiled and op by op, by elements; see times.py.",
@@ -76,16 +75,20 @@ def _lines(cells: dict[tuple[str, str], dict[int, str]]) -> Iterator[str]:
         yield f"{op} {kind} {' '.join(by_size.get(n, '-') for n in ELEMENTS)}"
 
 
-def ops_of(point: Point) -> list[str]:
-    """The one op that the row computes, and what that is made of if it is one op again; none if it computes several."""
+def ops_of(point: Point) -> list[tuple[str, str]]:
+    """The one op that the row computes, with its class of dtypes, and what that is made of if it is one op again.
+
+    None if it computes several.
+    """
+    from jitorch.backends.cpu.times import class_of
     from jitorch.builder import expand
 
     graph, found = graph_of_row(point), []
     while graph is not None:
         nodes = [node for node in graph if node.op.name not in FREE and not node.op.is_view]
-        if len(nodes) != 1:
+        if len(nodes) != 1 or (known := class_of(nodes[0])) is None:
             break
-        found.append(nodes[0].op.name)
+        found.append((nodes[0].op.name, known[0]))
         graph = None if nodes[0].op.body is None else expand(nodes[0])
     return found
 

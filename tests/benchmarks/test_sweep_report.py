@@ -57,7 +57,13 @@ def test_the_table_has_what_was_measured_of_single_ops() -> None:
 
 @pytest.mark.parametrize(
     ("op", "expected"),
-    [("cumsum", ["cumsum", "scan_sum"]), ("nn.functional.gelu", ["gelu"]), ("transpose", []), ("nonzero", [])],
+    [
+        ("cumsum", [("cumsum", "f32"), ("scan_sum", "f32")]),
+        ("nn.functional.gelu", [("gelu", "f32")]),
+        ("bitwise_and", [("bitwise_and", "int")]),
+        ("transpose", []),
+        ("nonzero", []),
+    ],
 )
-def test_the_one_op_of_a_row(op: str, expected: list[str]) -> None:
+def test_the_one_op_of_a_row(op: str, expected: list[tuple[str, str]]) -> None:
     assert sweep_report.ops_of(Point(op, "float32", 16)) == expected

@@ -106,14 +106,20 @@ def kind_of(dtype: DType) -> str | None:
     return dtype.short if dtype.short in ("f32", "f64") else None
 
 
-def times_of(node: Node) -> Times | None:
-    """What ``node`` takes alone; None where a size is a symbol, or nothing like it was measured."""
+def class_of(node: Node) -> tuple[str, int] | None:
+    """The class of dtypes and the elements of the largest operand or result; None where a size is a symbol."""
     types = [v.type for v in (*node.operands, *node.outputs) if isinstance(v.type, TensorType)]
     if not types or not all(isinstance(t.size, int) for t in types):
         return None
     largest = max(types, key=lambda t: t.size)  # type: ignore[arg-type]
     kind = kind_of(largest.dtype)
-    return None if kind is None else table().find(node.op.name, kind, max(int(largest.size), 1))  # type: ignore[arg-type]
+    return None if kind is None else (kind, max(int(largest.size), 1))  # type: ignore[arg-type]
+
+
+def times_of(node: Node) -> Times | None:
+    """What ``node`` takes alone; None where a size is a symbol, or nothing like it was measured."""
+    found = class_of(node)
+    return None if found is None else table().find(node.op.name, *found)
 
 
 def in_time(seconds: float) -> str:
