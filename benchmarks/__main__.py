@@ -7,10 +7,12 @@ import json
 import os
 import signal
 import sys
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
-from benchmarks import growth, machine, once, peers, report, table
+from benchmarks import growth, machine, once, peers, report, sweep, sweep_report, table
 from benchmarks.measure import Bench, Settings
 from benchmarks.once import select_once
 from benchmarks.progress import Progress
@@ -29,6 +31,10 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="3 rounds of 2 ms")
     parser.add_argument("--json", type=Path, help="results are put into this file; rows that it has are replaced")
     parser.add_argument("--growth", action="store_true", help="how cost grows, and nothing else (JITORCH_CACHE=0)")
+    parser.add_argument("--sweep", action="store_true", help="every op (--only OP,OP): compiled, eager, PyTorch")
+    parser.add_argument("--dtypes", default="float32", help=f"of a sweep, comma-separated: {', '.join(sweep.DTYPES)}")
+    parser.add_argument("--transposed", action="store_true", help="in a sweep matrices lie transposed in memory")
+    parser.add_argument("--table", type=Path, help="after a sweep, write the table of times to this file")
     parser.add_argument("--report", action="store_true", help="measure nothing: write docs/performance.md from --json")
     parser.add_argument("--list", action="store_true", help="name rows and peers, measure nothing")
     return parser.parse_args(argv)
@@ -36,7 +42,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
 
 def wanted_peers(names: str) -> list[str]:
     """Those asked for; raises SystemExit for an unknown one.  One that is not installed is left out by name."""
-    wanted = [name for name in names.split(",") if name] or list(peers.PEERS)
+    wanted = [name for name in names.split(",") if name] or list(peers.DEFAULT)
     unknown = [name for name in wanted if name not in peers.PEERS]
     if unknown:
         raise SystemExit(f"unknown peers: {', '.join(unknown)}; there are {', '.join(peers.PEERS)}")
@@ -116,6 +122,28 @@ def run_growth(options: argparse.Namespace) -> None:
     print(growth.text(found["growth"]))
 
 
+def run_sweep(options: argparse.Namespace) -> None:
+    """Measure ops; what ``--json`` holds already is not measured again, so that a sweep can be made in parts."""
+    names = wanted_peers(options.peers or ",".join(sweep_report.PEERS))
+    found = load(options.json, options.threads)
+    rows = found.setdefault("sweep", {})
+    wanted = sweep.points(options.only, options.dtypes.split(","), options.transposed)
+    found["machine"] = machine.describe()
+    progress = Progress(sum(point.name not in rows for point in wanted))
+    settings = replace(settings_of(options, names, progress), reference=sweep_report.OP_BY_OP)
+
+    def done() -> None:
+        progress.advance()
+        save(found, options.json)
+
+    with progress, Bench(settings) as bench:
+        sweep.measure(bench, wanted, rows, done)
+    print(sweep_report.text(rows))
+    if options.table is not None:
+        measured = f"{found['machine']['processor']}, {options.threads} threads, {date.today().isoformat()}"
+        options.table.write_text(sweep_report.table(rows, measured), encoding="utf-8")
+
+
 def main(argv: list[str] | None = None) -> int:
     """Returns the exit status: 1 if some output of jitorch was wrong or missing."""
     options = arguments(argv)
@@ -130,6 +158,9 @@ def main(argv: list[str] | None = None) -> int:
             raise SystemExit("--report needs --json FILE with results")
         for path in report.write(json.loads(options.json.read_text(encoding="utf-8"))):
             print(path)
+        return 0
+    if options.sweep:
+        run_sweep(options)
         return 0
     if options.growth:
         run_growth(options)

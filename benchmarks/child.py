@@ -24,7 +24,7 @@ import numpy as np
 
 from benchmarks import peers
 from benchmarks.peers.base import Case, Peer, Skip
-from benchmarks.workloads import BY_NAME
+from benchmarks.workloads import named
 
 WARM_SECONDS = 1e-3  # calls before a sample, at least one
 LOOP_CALLS = 20_000
@@ -61,7 +61,7 @@ class Child:
         return {"versions": self.peer.versions(), "blas": pools}
 
     def build(self, row: str, save: str) -> dict[str, Any]:
-        self.case = self.peer.build(BY_NAME[row])
+        self.case = self.peer.build(named(row))
         start = perf_counter()
         outputs = self.case.outputs()
         first = perf_counter() - start

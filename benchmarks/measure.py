@@ -21,7 +21,10 @@ Result = dict[str, Any]  # "seconds" and "samples", or one of "skip", "mismatch"
 
 @dataclass
 class Settings:
-    """``sample`` and ``limit`` are in seconds; ``limit`` is for building a row in one peer."""
+    """``sample`` and ``limit`` are in seconds; ``limit`` is for building a row in one peer.
+
+    ``reference`` is the peer whose outputs are right.
+    """
 
     peers: list[str]
     threads: int = 2
@@ -29,6 +32,7 @@ class Settings:
     sample: float = 0.004
     limit: float = 300.0
     say: Callable[[str], None] = lambda text: None
+    reference: str = REFERENCE
 
 
 @dataclass
@@ -84,8 +88,8 @@ class Bench:
         with tempfile.TemporaryDirectory() as folder:
             expected = None
             if compared:
-                answer, expected = self._outputs(REFERENCE, row, folder)
-                self.ask(REFERENCE, 60, do="drop")
+                answer, expected = self._outputs(self.settings.reference, row, folder)
+                self.ask(self.settings.reference, 60, do="drop")
                 if not expected:
                     why = answer.get("skip") or answer.get("error")
                     return {peer: {"error": f"nothing to compare with: {why}"} for peer in self.settings.peers}

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import functions, models
+from benchmarks import functions, models, sweep
 from benchmarks.peers.base import TRAINING_STEPS, Case, Peer, flat_update, plain
 from benchmarks.workloads import DECODE_END, DECODE_MAX, NEWTON_TOLERANCE, Data
 
@@ -181,6 +181,17 @@ class TorchLike(Peer):
 
     def build_chain(self, data: Data) -> Case:
         return self.called(functions.chain(self.torch, data["operations"]), self.tensors(data)["x"])
+
+    def build_operation(self, data: Data) -> Case:
+        self.torch.set_grad_enabled(False)
+        f = self.compiled(sweep.call_of(self.torch, data["op"], data["arguments"], data["keywords"]))
+        inputs = [sweep.tensor(self.torch, x, data["transposed"]) for x in sweep.operands(data)]
+
+        def outputs():
+            self.torch.manual_seed(0)
+            return arrays(f(*inputs))
+
+        return Case(run=lambda: f(*inputs), outputs=outputs)
 
     def build_add(self, data: Data) -> Case:
         d = self.tensors(data)

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.random import Generator
 
+from benchmarks import sweep
+
 Arrays = dict[str, np.ndarray]
 Data = dict[str, Any]
 
@@ -274,6 +276,7 @@ MAKERS: dict[str, Callable[..., Data]] = {
     "add_grad": two_vectors,
     "call": two_vectors,
     "grad_chain": one_number,
+    "operation": sweep.data,
 }
 
 
@@ -342,6 +345,13 @@ GROWTH = [
     *[Workload(f"G.nodes_{k}", "chain", {"n": 16, "operations": k}) for k in (1, 3, 10, 30, 100, 300, 1000)],
 ]
 BY_NAME = {workload.name: workload for workload in [*WORKLOADS, *GROWTH]}
+
+
+def named(name: str) -> Workload:
+    """The row of that name; raises KeyError if there is none."""
+    if name.startswith(sweep.PREFIX):
+        return Workload(name, "operation", {"name": name}, sweep.TOLERANCE)
+    return BY_NAME[name]
 
 
 def select(only: str) -> list[Workload]:

@@ -29,7 +29,7 @@ from jitorch.backends.base import (
     Unavailable,
     store_writes,
 )
-from jitorch.backends.joined import Binding, Joined, Step, allocate
+from jitorch.backends.joined import Binding, Joined, Step, allocate, owned
 from jitorch.dims import SymDim
 from jitorch.errors import BackendError
 from jitorch.ir.graph import Graph, Node, Value
@@ -92,7 +92,7 @@ def _compile(graph: Graph, chosen: Backend, options: Options) -> Compiled:
         if key is not None:
             _keep(key, artifact)
         return _whole(graph, literals, chosen, artifact, key)
-    return _compile_regions(graph, work, literals, verdicts, options)
+    return _compile_regions(graph, work, literals, verdicts, options, key)
 
 
 def _begun(graph: Graph, verdicts: Verdicts) -> tuple[Graph, list[np.ndarray[Any, Any]]]:
@@ -140,7 +140,7 @@ def _whole(
     """A graph that one backend runs as a whole."""
     inputs, outputs = range(len(graph.inputs) + len(literals)), range(len(graph.outputs))
     steps = [Step(artifact, None, list(inputs), list(outputs))]
-    return Compiled(graph, literals, chosen.load(artifact), steps, cached=cached, key=key)
+    return Compiled(graph, literals, chosen.load(artifact), steps, cached=cached, key=key, digest=key)
 
 
 def load(signature: Graph, literals: list[np.ndarray[Any, Any]], key: str, backend: str) -> Compiled | None:
@@ -158,7 +158,12 @@ def load(signature: Graph, literals: list[np.ndarray[Any, Any]], key: str, backe
 
 
 def _compile_regions(
-    graph: Graph, work: Graph, literals: list[np.ndarray[Any, Any]], verdicts: Verdicts, options: Options
+    graph: Graph,
+    work: Graph,
+    literals: list[np.ndarray[Any, Any]],
+    verdicts: Verdicts,
+    options: Options,
+    digest: str | None,
 ) -> Compiled:
     """Several backends share the graph, or results have sizes that it binds: a host plan runs one region after the
     other.  Where a size is bound a region ends, for what follows needs memory of that size."""
@@ -171,7 +176,7 @@ def _compile_regions(
             steps += [Binding(slots[n.operands[0]], slots[n.output], n.attrs["size"]) for n in region.nodes]
             continue
         backend = registry.get(region.backend)
-        artifact = backend.compile(region.graph, options)
+        artifact = _compiled(region.graph, backend, options)
         steps.append(
             Step(
                 artifact,
@@ -182,7 +187,19 @@ def _compile_regions(
             )
         )
     joined = Joined(steps, work, [slots[v] for v in work.outputs], len(slots))
-    return Compiled(graph, literals, joined, [s for s in steps if isinstance(s, Step)], verdicts.reasons)
+    ran = [s for s in steps if isinstance(s, Step)]
+    return Compiled(graph, literals, joined, ran, verdicts.reasons, digest=digest)
+
+
+def _compiled(region: Graph, backend: Backend, options: Options) -> Artifact:
+    """A region's artifact, from the cache or made."""
+    key = cache_key(region, backend, options)
+    artifact = _from_cache(key)
+    if artifact is None:
+        artifact = backend.compile(region, options)
+        if key is not None:
+            _keep(key, artifact)
+    return artifact
 
 
 def available(name: str) -> Backend:
@@ -311,7 +328,8 @@ class Compiled:
     """A compiled graph.  ``run`` takes what the graph's inputs stand for and gives its outputs.
 
     ``calls`` counts runs; ``cached`` says that the code came from the disk cache, ``seconds`` how long it took to
-    make or find it, ``key`` what it is kept under there (None: it is not kept as a whole).
+    make or find it, ``key`` what it is kept under there (None: it is not kept as a whole).  ``digest`` stands for the
+    graph and all that its code depends on (None: it holds an op of somebody else's).
     """
 
     graph: Graph
@@ -323,9 +341,11 @@ class Compiled:
     calls: int = 0
     seconds: float = 0.0
     key: str | None = None
+    digest: str | None = None
     may_be_long: bool | None = None  # see `jitorch.frontend.calls.plan`; None: the nodes of the graph say so
 
     def __post_init__(self) -> None:
+        self._computes: Callable[..., list[Any]] | None = getattr(self.executable, "results", None)
         self._written = {o for _, o in self.graph.writes}
         self.returned = [v for o, v in enumerate(self.graph.outputs) if o not in self._written]
         self._symbols = self.graph.symbols
@@ -362,8 +382,8 @@ class Compiled:
         An input that the graph writes is changed in place.
         """
         sizes = self.sizes(inputs) if self._symbols else _NO_SIZES
-        if isinstance(self.executable, Joined) and self.executable.binds:
-            return self._run_binding(self.executable, inputs, sizes)
+        if self._computes is not None:
+            return self._run_computing(self._computes, inputs, sizes)
         if self._results is None:
             outputs: list[Any] = [allocate(v.type, sizes) for v in self.returned]
         else:
@@ -374,16 +394,13 @@ class Compiled:
             outputs[i] = outputs[i].item()
         return outputs
 
-    def _run_binding(self, joined: Joined, inputs: Sequence[Any], sizes: Mapping[str, int]) -> list[Any]:
-        """A run whose results have sizes that are known when they are there."""
+    def _run_computing(
+        self, computes: Callable[..., list[Any]], inputs: Sequence[Any], sizes: Mapping[str, int]
+    ) -> list[Any]:
+        """A run by an executable that is `Computing`, whose results may have sizes that nobody knew before."""
         given = [*inputs, *self.literals]
-        results = joined.results(given, sizes)
-        seen = {id(x) for x in given}
-        outputs: list[Any] = []
-        for result in (r for o, r in enumerate(results) if o not in self._written):
-            # One may be an input, or stand there twice.
-            outputs.append(result.copy() if isinstance(result, np.ndarray) and id(result) in seen else result)
-            seen.add(id(result))
+        results = computes(given, sizes)
+        outputs = owned([r for o, r in enumerate(results) if o not in self._written], given)
         store_writes(self.graph, results, given)
         self.calls += 1
         return outputs

@@ -32,6 +32,7 @@ def jit(
     dynamic: bool | None = None,
     check: str | None = None,
     donate: str | int | Sequence[str | int] = (),
+    tune: bool = False,
 ) -> Any:
     """Compile a function, a Module or a whole training step; also a decorator, with or without arguments.
 
@@ -46,17 +47,20 @@ def jit(
     second size is seen, True all axes longer than 1 from the start, False none.  ``check="first"``: before a new
     program is used it is run beside what it means, op by op, and a difference is a `CompilerBug`.  ``donate``: names or
     positions of arguments whose tensors nobody needs after a call: results may take their memory, and those tensors
-    cannot be used any more.
+    cannot be used any more.  ``tune``: the first call of each signature times its program, and its ops one by one, on
+    copies of its inputs; the faster way is used from then on, in later processes too, which measure nothing.
 
     The result is called like the function, and has ``graph``, ``sources()``, ``statistics`` and ``explain()``::
 
         <jitted power>: 2 traces, 3 calls, 3 native, 0 eager
         trace 1: first call
           2 calls, 6 nodes, 6 guards, 1.2 ms to trace
+          runs compiled: at most 640 ns; op by op: 2.1 us (table of AMD EPYC, 2 threads, 2026-11-30)
           program power (compiled):
             cpu: the whole graph as 1 kernels in one native function
         trace 2: settings.depth was 2; now it is 3
           1 calls, 9 nodes, 6 guards, 0.9 ms to trace
+          runs compiled: at most 960 ns; op by op: 3.2 us (table of AMD EPYC, 2 threads, 2026-11-30)
           program power (compiled):
             cpu: the whole graph as 1 kernels in one native function
 
@@ -65,10 +69,13 @@ def jit(
     if check not in (None, "first"):
         raise ArgumentError("jit: check", expected='"first" or None', actual=check)
     if function is None:
-        return lambda f: jit(f, fullgraph=fullgraph, backend=backend, dynamic=dynamic, check=check, donate=donate)
+        options = {"fullgraph": fullgraph, "backend": backend, "dynamic": dynamic, "check": check, "donate": donate}
+        return lambda f: jit(f, **options, tune=tune)
     if not callable(function):
         raise ArgumentError("only what can be called can be compiled", actual=type(function).__name__)
-    return Jitted(function, fullgraph=fullgraph, backend=backend, dynamic=dynamic, checks=check, donate=donate)
+    return Jitted(
+        function, fullgraph=fullgraph, backend=backend, dynamic=dynamic, checks=check, donate=donate, tune=tune
+    )
 
 
 _MARKS = ("Attribute", "Final", "annotate", "export", "interface", "is_scripting", "is_tracing",

@@ -14,6 +14,7 @@ OURS = ("jitorch", "jitorch-eager")
 PEERS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "jitorch": ("jitorch_peer", "Jit", ()),
     "jitorch-eager": ("jitorch_peer", "Eager", ()),
+    "jitorch-op-by-op": ("jitorch_peer", "OpByOp", ()),
     "torch": ("torch_peer", "Eager", ("torch",)),
     "torch-script": ("torch_peer", "Script", ("torch",)),
     "torch-compile": ("torch_peer", "Compile", ("torch",)),
@@ -25,6 +26,8 @@ PEERS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "numba": ("numba_peer", "Numba", ("numba",)),
 }
 REFERENCE = "reference"
+DEFAULT = tuple(name for name in PEERS if name != "jitorch-op-by-op")
+"""Those that are measured where none are named; the other one is for sweeps."""
 
 
 def make(name: str) -> Peer:

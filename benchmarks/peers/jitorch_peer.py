@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ from benchmarks import functions
 from benchmarks.peers.base import Case, Skip
 from benchmarks.torchlike import TorchLike, arrays
 from benchmarks.workloads import Data
+from jitorch.frontend.eager import large
 
 EAGER_ONLY = "an eager row"
 
@@ -25,6 +27,14 @@ class Eager(TorchLike):
 
     def build_call(self, data: Data) -> Case:
         raise Skip("a row of compiled calls")
+
+
+class OpByOp(Eager):
+    """jitorch, every op by its NumPy meaning: calls on large tensors are not compiled, as those of eager are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        large.LARGE = large.LARGE_ELEMENTWISE = sys.maxsize
 
 
 class Jit(Eager):

@@ -115,6 +115,14 @@ class Executable(Protocol):
         ...
 
 
+class Computing(Protocol):
+    """An executable that computes arrays of its own: who wants those need not give it others to copy them to."""
+
+    def results(self, inputs: Sequence[Any], dims: Mapping[str, int]) -> list[Any]:
+        """All outputs of the region, in arrays that may show memory of the inputs; nothing is written."""
+        ...
+
+
 def store_results(
     graph: Graph, results: Sequence[Any], inputs: Sequence[Any], outputs: Sequence[np.ndarray[Any, Any]]
 ) -> None:

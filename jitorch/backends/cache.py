@@ -46,7 +46,7 @@ def key_of(*parts: str | bytes) -> str:
 
 @functools.cache
 def stamp() -> str:
-    """Names, sizes and times of jitorch's own modules, digested: what another version compiled is not found."""
+    """Names, sizes and times of jitorch's own modules and tables, digested: what another version made is not found."""
     root = str(Path(__file__).parents[1])
     return key_of(*sorted(_modules(root, "")))
 
@@ -54,7 +54,7 @@ def stamp() -> str:
 def _modules(folder: str, name: str) -> Iterator[str]:
     with os.scandir(folder) as listing:
         for item in listing:
-            if item.name.endswith(".py"):
+            if item.name.endswith((".py", ".txt")):
                 status = item.stat()
                 yield f"{name}{item.name} {status.st_size} {status.st_mtime_ns}"
             elif item.name != "__pycache__" and item.is_dir():

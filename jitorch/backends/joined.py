@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -30,6 +30,11 @@ class Step:
     region: Region | None = None
 
     @cached_property
+    def computes(self) -> Callable[..., list[Any]] | None:
+        """What computes arrays of its own: `base.Computing.results`, if the executable has it."""
+        return getattr(self.executable, "results", None)
+
+    @cached_property
     def symbols(self) -> list[str]:
         """The symbolic sizes that the region takes."""
         return [] if self.region is None else [s.name for s in self.region.graph.symbols]
@@ -55,7 +60,7 @@ class Joined:
         store_results(self.graph, self.results(inputs, dims, stream), inputs, outputs)
 
     def results(self, inputs: Sequence[Any], sizes: Mapping[str, int], stream: Any = None) -> list[Any]:
-        """What all outputs of the graph are; nothing is written."""
+        """What all outputs of the graph are, in arrays that may show memory of the inputs; nothing is written."""
         table: list[Any] = [*inputs, *[None] * (self.slots - len(inputs))]
         known = dict(sizes)
         for step in self.steps:
@@ -66,12 +71,32 @@ class Joined:
             region = step.region
             if region is None or step.executable is None:
                 raise CompilerBug("a joined step without a region")
-            results = [allocate(v.type, known) for v in region.graph.outputs]
             arrays = [contiguous(table[i]) for i in step.inputs]
-            step.executable.run(arrays, results, {name: known[name] for name in step.symbols}, stream)
+            region_sizes = {name: known[name] for name in step.symbols}
+            if step.computes is not None:
+                results = step.computes(arrays, region_sizes)
+            else:
+                results = [allocate(v.type, known) for v in region.graph.outputs]
+                step.executable.run(arrays, results, region_sizes, stream)
             for slot, result, value in zip(step.outputs, results, region.graph.outputs):
-                table[slot] = result.item() if isinstance(value.type, ScalarType) else result
+                table[slot] = np.asarray(result).item() if isinstance(value.type, ScalarType) else result
         return [table[o] for o in self.outputs]
+
+
+def owned(results: Sequence[Any], inputs: Sequence[Any]) -> list[Any]:
+    """``results`` in row-major arrays that share no memory with each other or with ``inputs``: copies where needed."""
+    seen = {id(x) for x in inputs}
+    made: list[Any] = []
+    for result in results:
+        if isinstance(result, np.ndarray) and (id(result) in seen or not _has_own_memory(result)):
+            result = result.copy()
+        seen.add(id(result))
+        made.append(result)
+    return made
+
+
+def _has_own_memory(array: np.ndarray[Any, Any]) -> bool:
+    return array.flags.c_contiguous and (array.base is None or allocator.is_block(array.base))
 
 
 def contiguous(x: Any) -> Any:

@@ -40,6 +40,7 @@ from jitorch.frontend.shown.listing import listing
 from jitorch.frontend.trace.course import Outcomes, corrected
 from jitorch.frontend.trace.tensor_recorder import TensorRecorder
 from jitorch.frontend.trace.tracer import TraceBuilder, Traced, trace
+from jitorch.frontend.tuning import Choice, tune
 from jitorch.ir.graph import Graph
 from jitorch.ir.types import TensorType
 from jitorch.ops import dispatch
@@ -64,6 +65,8 @@ class Entry:
     draft: records.Draft | None = None  # what is written down of a new trace when its first call is done
     note: str = ""  # why no record was found, or none was written
     loan: Loan | None = None  # the inputs that are donated
+    choice: Choice | None = None  # compiled or op by op, as it was measured
+    is_tuned: bool = False
 
     @property
     def refused(self) -> Refuse | None:
@@ -114,6 +117,11 @@ class Entry:
             for i, o in enumerate(self.traced.outputs)
         )
 
+    @functools.cached_property
+    def computes(self) -> bool:
+        """Whether there is a program to run: something is computed, written or checked, not just shown."""
+        return bool(self.traced.signature.outputs) or self.traced.has_checks
+
     @property
     def enables_grad(self) -> bool:
         """Whether gradients are off where the function is called, and on where it computes a result."""
@@ -135,7 +143,10 @@ class Entry:
         if self.loan is not None:
             inputs = self.loan.take(inputs)
         try:
-            computed = self._enabling(function, inputs) if self.enables_grad else function(inputs)
+            if not self.computes:
+                computed: list[Any] = []
+            else:
+                computed = self._enabling(function, inputs) if self.enables_grad else function(inputs)
         except CheckFailed:
             raise  # before anything was written
         except Exception:
@@ -181,7 +192,8 @@ class Jitted:
     ``fullgraph``: what cannot be staged is an error, never run eagerly.  ``backend``: by name, else
     the default in force.  ``dynamic``: None makes an axis symbolic when its second size is seen,
     True all axes from the start, False none.  ``checks``: "first" compares each new program with its meaning (`check`).
-    ``donate``: arguments whose memory results may take (`jitorch.frontend.donation`).
+    ``donate``: arguments whose memory results may take (`jitorch.frontend.donation`).  ``tune``: the first call of a
+    signature measures whether its program is faster than its ops one by one (`jitorch.frontend.tuning`).
     """
 
     __slots__ = ("__dict__", "__weakref__", "_plan")
@@ -195,8 +207,10 @@ class Jitted:
         dynamic: bool | None = None,
         checks: str | None = None,
         donate: str | int | Sequence[str | int] = (),
+        tune: bool = False,
     ):
         self.__jit_wrapped__ = function
+        self.tune = tune
         self.donated = places(function, donate)
         self.fullgraph, self.backend, self.dynamic, self.checks = fullgraph, backend, dynamic, checks
         self.entries: list[Entry] = []
@@ -281,6 +295,8 @@ class Jitted:
         try:
             if entry.calls == 0 and self.checks == "first":
                 self._refuse_difference(entry, self._check(entry, inputs, args, kwargs))
+            if self.tune and entry.computes and not entry.is_tuned and dispatch.is_plain():
+                self._tune(entry, inputs)
             result = entry.run(inputs, args, kwargs)
         except CheckFailed as error:
             failed, other = True, corrected(entry.traced.outcomes, error.code)
@@ -306,6 +322,23 @@ class Jitted:
 
     # Machine code takes this name's place once there is a plan; what no plan serves comes back to `_call`.
     __call__ = _call
+
+    def _tune(self, entry: Entry, inputs: tuple[Any, ...]) -> None:
+        """Choose between the program and its ops one by one, once for an entry."""
+        with self._lock:
+            if entry.is_tuned or entry.function is None:
+                return
+            compiled = entry.function
+            token = dispatch.set_grad_enabled_flag(entry.enables_grad or dispatch.is_grad_enabled())
+            try:
+                entry.choice, function = tune(compiled, inputs)
+            finally:
+                dispatch.reset_grad_enabled(token)
+            if function is not compiled and entry.draft is not None:
+                # What the record knows is the program; the choice is kept apart.
+                entry.note = entry.draft.save(compiled) or ""
+                entry.draft = None
+            entry.function, entry.is_tuned = function, True
 
     def _make_plan(self, entry: Entry, inputs: tuple[Any, ...], args: tuple[Any, ...], kwargs: Any) -> bool:
         """Let machine code serve the calls after this one, if it can; says whether it does from now on."""

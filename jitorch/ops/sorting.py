@@ -22,6 +22,7 @@ from jitorch.ops.parts import slice_along
 from jitorch.ops.reduction import kept
 from jitorch.ops.registry import Sample, function, primitive
 from jitorch.ops.shape import at_least_1d
+from jitorch.ops.sort_keys import stable_order
 from jitorch.ops.structure import broadcast_to, cast, copy, reduce_sum, reshape_to
 
 Tensor = Any
@@ -41,12 +42,7 @@ def _(x, *, axis, descending):
 
 @argsort_axis.numpy
 def _(x, *, axis, descending):
-    keys = x.astype(np.float32) if x.dtype == dtypes.bfloat16.numpy else x
-    if not descending:
-        return np.argsort(keys, axis, kind="stable")
-    # Sorting the reversed axis and reversing the order keeps equal elements in their order.
-    order = np.argsort(np.flip(keys, axis), axis, kind="stable")
-    return x.shape[axis] - 1 - np.flip(order, axis)
+    return stable_order(x.astype(np.float32) if x.dtype == dtypes.bfloat16.numpy else x, axis, descending)
 
 
 @argsort_axis.vjp

@@ -1,13 +1,18 @@
-"""Algebraic simplification.  One law, one rule; none changes a result by more than its sign of zero or NaN payload."""
+"""Algebraic simplification.  One law, one rule.
+
+None changes a result by more than its sign of zero, NaN payload, or the order in which a sum is made.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from jitorch import dtypes
 from jitorch.ir.graph import Graph
 from jitorch.ops.math import abs, eq, sqrt, where
+from jitorch.ops.registry import OPS
 from jitorch.ops.structure import broadcast_to, cast, reshape_to, transpose_axes
 from jitorch.passes.clean import dce, everywhere
 from jitorch.passes.rewrite import C, P, RuleSet, V, op
@@ -178,6 +183,22 @@ def pad_with_nothing(x: Any, y: Any, s: Any, t: Any, p: Any) -> Any:
 @rewrite(P(op("reduce_sum"), x, axes=p))
 def sum_over_nothing(x: Any, p: Any) -> Any:
     return x if p == () else None
+
+
+def _of_transpose(name: str) -> Callable[..., Any]:
+    """What is reduced is read in the order in which it lies in memory."""
+
+    def rule(x: Any, p: Any, q: Any) -> Any:
+        left = [axis for i, axis in enumerate(p) if i not in q]
+        reduced = OPS[name](x, axes=tuple(sorted(p[i] for i in q)))
+        return transpose_axes(reduced, perm=tuple(sorted(left).index(axis) for axis in left))
+
+    rule.__name__ = f"{name}_of_transpose"
+    return rule
+
+
+for _name in ("reduce_sum", "reduce_prod", "reduce_max", "reduce_min"):
+    rewrite(P(op(_name), P(op("transpose_axes"), x, perm=p), axes=q))(_of_transpose(_name))
 
 
 @everywhere

@@ -19,17 +19,24 @@ from jitorch.ops.structure import broadcast_to, cast, reshape_to, transpose_axes
 from jitorch.passes.decompose import decompose
 
 MOST = 128
-"""Elements up to which counting is faster than sorting."""
+"""Elements up to which counting may be faster than sorting."""
+SHORT = 32
+MOST_PAIRS = 200_000
+"""Elements up to which it is for any number of lines, and pairs of elements up to which it is for longer lines."""
 
 
-def count_small_sorts(graph: Graph, keep: Callable[[Node], bool]) -> bool:
-    """Replace sorts of at most `MOST` elements, but for the nodes to ``keep``; here and in inner graphs."""
+def count_small_sorts(graph: Graph, keep: Callable[[Node], bool], is_inner: bool = False) -> bool:
+    """Replace sorts of few elements, but for the nodes to ``keep``; here and in inner graphs.
+
+    In an inner graph, a sort that is left to somebody else would take the loop around it along, so all of at most
+    `MOST` elements are replaced.
+    """
     changed = False
     nodes: list[Node] = []
     for node in graph:
         for inner in inner_graphs(node):
-            changed |= count_small_sorts(inner, keep)
-        if node.op is argsort_axis and _is_small(node) and not keep(node):
+            changed |= count_small_sorts(inner, keep, is_inner=True)
+        if node.op is argsort_axis and _is_small(node, is_inner) and not keep(node):
             nodes += _counted(graph, node)
             changed = True
         else:
@@ -38,9 +45,12 @@ def count_small_sorts(graph: Graph, keep: Callable[[Node], bool]) -> bool:
     return changed
 
 
-def _is_small(node: Node) -> bool:
+def _is_small(node: Node, is_inner: bool) -> bool:
     size = node.output.type.shape[node.attrs["axis"]]  # type: ignore[union-attr]
-    return isinstance(size, int) and 0 < size <= MOST
+    if not isinstance(size, int) or not 0 < size <= MOST:
+        return False
+    elements = node.output.type.size  # type: ignore[union-attr]
+    return is_inner or size <= SHORT or not isinstance(elements, int) or elements * size <= MOST_PAIRS
 
 
 def _counted(graph: Graph, node: Node) -> list[Node]:

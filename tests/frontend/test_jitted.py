@@ -460,6 +460,38 @@ def test_an_argument_has_an_identity_until_another_comes() -> None:
         assert is_first(jitorch.zeros(2)).tolist() == [0, 0]
 
 
+def test_what_only_shows_its_argument_runs_no_program():
+    f = jit(lambda x: (x.mT, x[0]))
+    x = tensor([[1, 2], [3, 4]], requires_grad=True)
+    for _ in range(3):
+        turned, row = f(x)
+        np.testing.assert_array_equal(turned.detach().numpy(), [[1, 3], [2, 4]])
+    (turned * tensor([[1, 2], [3, 4]]) + row).sum().backward()
+    np.testing.assert_array_equal(x.grad.numpy(), [[3, 5], [2, 4]])
+    turned.detach()[0, 0] = 7
+    assert x[0, 0] == 7
+    assert "nothing is computed" in f.explain()
+    assert f.entries[0].function.compiled == []
+
+
+def test_a_shape_given_to_a_new_value_costs_nothing_after_the_call():
+    f = jit(lambda x: (x * 2).reshape(4))
+    x = tensor([[1, 2], [3, 4]])
+    for _ in range(3):
+        np.testing.assert_array_equal(f(x).numpy(), [2, 4, 6, 8])
+    assert f.entries[0].direct
+
+
+def test_two_results_over_one_value_share_its_memory():
+    def both(x):
+        y = x * 2
+        return y, y.reshape(4)
+
+    y, flat = jit(both)(tensor([[1, 2], [3, 4]]))
+    flat[0] = 9
+    assert y[0, 0] == 9
+
+
 def test_a_thousand_operations_in_a_row_compile() -> None:
     def long(x):
         y = x

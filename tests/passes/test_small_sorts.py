@@ -10,7 +10,7 @@ from jitorch.builder import graph_of
 from jitorch.ir.graph import Graph
 from jitorch.ir.verify import verify
 from jitorch.ops.sorting import argsort_axis
-from jitorch.passes.small_sorts import MOST, count_small_sorts
+from jitorch.passes.small_sorts import MOST, SHORT, count_small_sorts
 from tests.control import f64, meaning
 
 RNG = np.random.default_rng(0)
@@ -44,6 +44,13 @@ def test_long_sorts_and_kept_ones_stay() -> None:
     assert not count_small_sorts(sorting(0, False, MOST + 1), lambda node: False)
     assert not count_small_sorts(sorting(0, False, 0), lambda node: False)
     assert not count_small_sorts(sorting(0, False, 3), lambda node: True)
+
+
+def test_many_lines_must_be_short() -> None:
+    assert count_small_sorts(sorting(1, False, 10_000, SHORT), lambda node: False)
+    assert not count_small_sorts(sorting(1, False, 10_000, SHORT + 1), lambda node: False)
+    assert count_small_sorts(sorting(1, False, 10, MOST), lambda node: False)
+    assert count_small_sorts(sorting(1, False, 10_000, MOST), lambda node: False, is_inner=True)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16", "int64", "uint8", "bool"])

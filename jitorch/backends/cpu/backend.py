@@ -6,8 +6,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from jitorch import config, dtypes
-from jitorch.backends.base import API, HOST_MEMORY, Artifact, Available, Options, Unavailable, Verdict
+from jitorch.backends.base import (
+    API,
+    HOST_MEMORY,
+    Accept,
+    Artifact,
+    Available,
+    Options,
+    Reject,
+    Unavailable,
+    Verdict,
+)
 from jitorch.backends.cpu import host, llvm, native, objects, profile
+from jitorch.backends.cpu.times import library_reason
 from jitorch.backends.kernels import ProgramExecutable, kernel_verdict, program_manifest
 from jitorch.dtypes import Category
 from jitorch.ir.graph import Graph, Node
@@ -33,7 +44,10 @@ class CpuBackend:
             return Unavailable(f"llvmlite does not work here: {error}")
 
     def verdict(self, node: Node, target: Any = None) -> Verdict:
-        return kernel_verdict(node, DTYPES, control=True, composites=True)
+        verdict = kernel_verdict(node, DTYPES, control=True, composites=True)
+        if isinstance(verdict, Accept) and (reason := library_reason(node)) is not None:
+            return Reject(reason)
+        return verdict
 
     def compile(self, region: Graph, options: Options) -> Artifact:
         machine = native.host()

@@ -41,6 +41,7 @@ class _Cost:
     def __init__(self, known: Collection[str]):
         self.known = known
         self.depends: dict[str, frozenset[str]] = {}
+        self.values: dict[str, Expr] = {}
 
     def block(self, body: tuple[Stmt, ...], repeats: Mapping[str, int]) -> Expr:
         total: Expr = k.const(0)
@@ -52,6 +53,8 @@ class _Cost:
         match stmt:
             case Let(var, value) | Local(var, value) | Assign(var, value):
                 found = _Value(self, repeats)
+                if isinstance(stmt, Let):
+                    self.values[var.name] = value
                 self.depends[var.name] = self.depends.get(var.name, frozenset()) | found.visit(value)
                 return k.const(found.total)
             case Store(buffer, index, value):
@@ -67,13 +70,25 @@ class _Cost:
                 self.depends[var.name] = frozenset((var.name,))
                 return self.block(inner, {**repeats, var.name: int(extent)})  # type: ignore[arg-type]
             case For(_, extent, inner):
-                turns = extent if self._is_known(extent) else k.const(UNKNOWN_EXTENT)
+                turns = self._turns(extent)
                 if not isinstance(turns, Const):
                     turns = k.call("maximum", turns, 0)
                 return turns * (self.block(inner, repeats) + _TURN)
             case Barrier():
                 return k.const(0)
         raise CompilerBug(f"no cost for statement {type(stmt).__name__}")
+
+    def _turns(self, extent: Expr) -> Expr:
+        """How often a loop is taken to run: at most, where that differs from turn to turn of a loop around."""
+        if self._is_known(extent):
+            return extent
+        match extent:
+            case Var(name) if name in self.values:
+                return self._turns(self.values[name])
+            case Call("minimum", args):
+                known = [arg for arg in args if self._is_known(arg)]
+                return known[0] if known else k.const(UNKNOWN_EXTENT)
+        return k.const(UNKNOWN_EXTENT)
 
     def _is_known(self, e: Expr) -> bool:
         parts = list(k.parts(e))

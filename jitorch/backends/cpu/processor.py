@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import platform
 import sys
 from pathlib import Path
 
@@ -26,19 +27,30 @@ def identity() -> tuple[str, ...] | None:
     return None if found is None or library is None else (found, library, sys.platform, os.uname().machine)
 
 
+def name() -> str:
+    """The processor's name, as its maker or the system has it."""
+    return _fields().get("model name") or platform.processor() or platform.machine()
+
+
 def _processor() -> str | None:
     """The fields of the first processor that say what it can do."""
+    fields = _fields()
+    return str(sorted(fields.items())) if _FEATURES & fields.keys() else None
+
+
+def _fields() -> dict[str, str]:
+    """What the system says of the first processor, as far as it matters; empty where it says nothing."""
     try:
         with _FILE.open("rb", buffering=0) as file:
             text = file.read(16384).decode(errors="replace")
     except OSError:
-        return None
+        return {}
     fields: dict[str, str] = {}
     for line in text.split("\n\n")[0].splitlines():
         name, _, value = line.partition(":")
         if name.strip() in _FIELDS:
             fields[name.strip()] = value.strip()
-    return str(sorted(fields.items())) if _FEATURES & fields.keys() else None
+    return fields
 
 
 def _library() -> str | None:

@@ -219,7 +219,7 @@ def _mod(at: At, x: str, y: str) -> str:
 @_word("fmod")
 def _fmod(at: At, x: str, y: str) -> str:
     if at.dtype.is_floating_point:
-        return at.binary("frem", x, y)
+        return _float_remainder(at, x, y)
     return at.binary("srem" if at.dtype.is_signed else "urem", x, _safe_divisor(at, x, y))
 
 
@@ -248,11 +248,15 @@ def _wrong_sign(at: At, remainder: str, divisor: str) -> str:
     return at.op(f"and {at.test_type} {differ}, {at.test('ne', remainder, at.const(0))}")
 
 
+def _float_remainder(at: At, x: str, y: str) -> str:
+    return mathematics.say(at, "fmod", x, y) if mathematics.has("fmod", at.dtype) else at.binary("frem", x, y)
+
+
 def _float_divmod(at: At, x: str, y: str) -> tuple[str, str]:
     """Quotient and remainder of Python's ``divmod``, with its care for rounding; a zero divisor gives
     ``x / y`` and NaN."""
     zero = at.const(0.0)
-    remainder = at.binary("frem", x, y)
+    remainder = _float_remainder(at, x, y)
     exact = at.test("oeq", remainder, zero)
     y_negative, r_negative = at.test("olt", y, zero), at.test("olt", remainder, zero)
     differ = at.op(f"xor {at.test_type} {y_negative}, {r_negative}")

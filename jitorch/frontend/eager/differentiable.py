@@ -94,7 +94,7 @@ class GraphFunction:
         self._derivatives: dict[tuple[int, ...], GraphFunction] = {}
         self._transformed: dict[Any, GraphFunction] = {}
         self._types = _fixed_types(signature)
-        self._runs_natively: tuple[int, bool] = (0, False)
+        self._runs_natively: tuple[int, bool] = (0, True)
 
     @cached_property
     def graph(self) -> Graph:
@@ -150,6 +150,25 @@ class GraphFunction:
         needed = [inputs[i] for kind, i in pair.sources if kind == "input" and isinstance(inputs[i], Tensor)]
         self._record(wrt, needed, inputs, outputs, backward)
         return outputs
+
+    def on_arrays(self, wrt: tuple[int, ...]) -> Callable[[Sequence[Any]], object]:
+        """What a call with gradients for the inputs ``wrt`` runs, backward with ones included, on arrays.
+
+        Compiles it; nothing is recorded.
+        """
+        if not wrt:
+            plain = self.plain
+            return lambda arrays: run_arrays(plain, arrays)
+        pair = self._pair(wrt)
+        count = len(self.signature.outputs) - len(self.signature.writes)
+
+        def run(arrays: Sequence[Any]) -> None:
+            results = run_arrays(pair.forward, arrays)
+            ones = [np.ones_like(results[o]) for o in self.differentiable]
+            given = {"input": arrays, "size": arrays, "residual": results[count:], "grad": ones}
+            run_arrays(pair.backward, [given[kind][i] for kind, i in pair.sources])
+
+        return run
 
     def _by_level(self, level: Level, inputs: Sequence[Any]) -> list[Any]:
         """Run the graph as the level transforms it."""

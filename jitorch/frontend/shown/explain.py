@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from jitorch.backends.cpu import times
+from jitorch.backends.cpu.times import in_time
+
 PROFILED = 16
 """Kernels that `explain` lists with their times."""
 
@@ -18,6 +21,9 @@ def explain_entry(number: int, entry: Any) -> list[str]:
     cost = f"{staged.seconds * 1e3:.1f} ms"
     origin = f"{cost} to trace" if entry.traced.whole is None else f"from the disk: {cost} to read"
     lines.append(f"  {entry.calls} calls, {entry.traced.size} nodes, {len(staged.guards)} guards, {origin}")
+    if not entry.computes:
+        lines.append("  nothing is computed: results are arguments, or views of them")
+    lines += [f"  {line}" for line in _choice(entry)]
     if entry.note:
         lines.append(f"  not kept on the disk: {entry.note}")
     lines += [f"  {note}" for note in dict.fromkeys(map(str, entry.traced.notes))]
@@ -48,6 +54,22 @@ def _profile(executable: Any) -> list[str]:
         rest = sum(t.seconds for t in ran[PROFILED:])
         lines.append(f"      {rest / total:6.1%} in {len(ran) - PROFILED} more")
     return lines
+
+
+def _choice(entry: Any) -> list[str]:
+    """Whether the trace runs compiled or op by op, because of which times, and where those come from."""
+    choice = entry.choice
+    if choice is not None:
+        ways = [f"compiled: {in_time(choice.compiled)}", f"op by op: {in_time(choice.op_by_op)}"]
+        first, second = ways if choice.is_compiled else reversed(ways)
+        return [f"runs {first}; {second} ({choice.origin})"]
+    if entry.function is None or any(s.artifact.backend != "cpu" for c in entry.function.compiled for s in c.steps):
+        return []
+    found = times.Estimate().add(entry.traced.graph)
+    if found.unknown:
+        return [f"runs compiled; the table of times does not have {', '.join(sorted(found.unknown))} of such sizes"]
+    known = f"compiled: at most {in_time(found.compiled)}; op by op: {in_time(found.op_by_op)}"
+    return [f"runs {known} (table of {times.table().origin})"] if found.op_by_op else []
 
 
 def in_bytes(count: int) -> str:

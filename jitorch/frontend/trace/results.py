@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     from jitorch.frontend.trace.tracer import TraceBuilder
 
 _WHOLE = frozenset(("reshape_to", "transpose_axes", "broadcast_to"))
-"""Views that show all of their operand: computing the operand instead costs nothing, and keeps the strides."""
+"""Views that show all of their operand: computing the operand instead costs nothing, and keeps the strides.
+
+A shape alone keeps them too; of what nobody else shows it is computed, since then there is nothing to do after a call.
+"""
 
 
 def _used_up(tensor: Tensor) -> None:
@@ -92,6 +95,12 @@ def _mentions(steps: Sequence[Step], sizes: set[Symbol]) -> bool:
     return any(s in sizes for d in found if isinstance(d, SymDim) for s in dims.symbols(d))
 
 
+def _changes_strides(steps: Sequence[Step]) -> bool:
+    """Whether the steps show all of a value in another order, or some of it again and again."""
+    names = {op.name for op, _ in steps}
+    return names <= _WHOLE and bool(names - {"reshape_to"})
+
+
 def plan_outputs(values: Sequence[Any], builder: TraceBuilder) -> tuple[list[Value], list[Output]]:
     """The graph's outputs, and how the results ``values`` of a trace are made from them."""
     carried: list[Value] = []
@@ -120,7 +129,7 @@ def plan_outputs(values: Sequence[Any], builder: TraceBuilder) -> tuple[list[Val
             outputs.append(Output(carry(builder.value(t)), False, (), history))
         elif root is not None:
             outputs.append(Output(root.number, True, steps, history))
-        elif sharing[t._storage] == 1 and not (steps and all(op.name in _WHOLE for op, _ in steps)):
+        elif sharing[t._storage] == 1 and not _changes_strides(steps):
             outputs.append(Output(carry(builder.value(t)), False, (), history))
         else:
             number = carriers.get(t._storage)

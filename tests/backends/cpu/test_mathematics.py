@@ -225,3 +225,23 @@ def test_halves_are_computed_in_single_precision(dtype: DType) -> None:
             want.astype(np.float64),
             rtol=float(2.0 ** (-10 if dtype.short == "f16" else -7)),
         )
+
+
+@pytest.mark.parametrize("target", [None, BASELINE], ids=["host", "baseline"])
+@pytest.mark.parametrize("lanes", [1, 4, 16])
+def test_remainders_are_exact(lanes: int, target: str | None) -> None:
+    rng = np.random.default_rng(0)
+    special = np.array([0, 1, 3, 0.1, 1e-45, 1e-38, 3.4e38, 2.0**28, 2.0**29, np.inf, np.nan], np.float32)
+    x, y = (a.ravel() for a in np.meshgrid(*[np.concatenate([special, -special])] * 2))
+    some = rng.integers(0, 2**32, (2, 5000), np.uint64).astype(np.uint32).view(np.float32)
+    whole = rng.standard_normal(5000).astype(np.float32)
+    multiple = (rng.integers(1, 2**20, 5000) * whole.astype(np.float64)).astype(np.float32)
+    x = np.concatenate([x, some[0], multiple, np.nextafter(multiple, np.float32(0))])
+    y = np.concatenate([y, some[1], whole, whole])
+    count = x.size // 16 * 16
+    made = None if target is None else native.Target(native.host().triple, target, "")
+    got = evaluate("fmod", x[:count], y[:count], lanes=lanes, target=made)
+    with np.errstate(all="ignore"):
+        want = np.fmod(x[:count], y[:count])
+    np.testing.assert_array_equal(got, want)
+    assert (np.signbit(got) == np.signbit(want))[~np.isnan(want)].all()

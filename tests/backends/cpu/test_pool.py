@@ -487,6 +487,12 @@ def test_an_extent_of_the_caller_stays_in_the_cost() -> None:
     assert isinstance(cost.cost((inner,), {"n"}), k.Const)
 
 
+def test_a_part_of_a_range_is_taken_for_a_whole_one() -> None:
+    start, length = Var("start"), Var("length")
+    part = (Let(start, i * 5000), Let(length, k.call("minimum", N - start, k.const(5000))))
+    assert picoseconds(*part, For(J, length, (Store(OUT, J, Load(X, J)),))) > 100_000
+
+
 def test_a_shared_expression_costs_once() -> None:
     value: k.Expr = Load(X, i)
     for _ in range(60):

@@ -1,7 +1,7 @@
 """The functions by name, as functions of an LLVM module.
 
-Most are inlined wherever they are called.  A *guarded* function holds for arguments up to a limit; where an
-argument is beyond it, the C library is asked.  That is a branch, which a loop vectoriser would not pass; so
+Most are inlined wherever they are called.  A *guarded* function does not hold for some arguments, such as large ones;
+where an argument is ``beyond``, the C library is asked.  That is a branch, which a loop vectoriser would not pass; so
 such a function stays a call, and names its twins on lanes as its vector variants (LLVM's
 ``vector-function-abi-variant``), which branch once for all lanes.
 """
@@ -20,6 +20,7 @@ from jitorch.backends.cpu.mathematics import (
     inverse,
     logarithm,
     power,
+    remainder,
     trigonometric,
 )
 from jitorch.backends.cpu.mathematics.term import Term
@@ -33,12 +34,16 @@ _BOTH = (32, 64)
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A formula, its number of operands, the widths it is exact in, and whether it needs `trigonometric.limit`."""
+    """A formula, its number of operands, the widths it is exact in, and where the C library is asked in its place."""
 
     formula: Formula
     arity: int = 1
     widths: tuple[int, ...] = _BOTH
-    guarded: bool = False
+    beyond: Formula | None = None
+
+    @property
+    def guarded(self) -> bool:
+        return self.beyond is not None
 
 
 FUNCTIONS: dict[str, Entry] = {
@@ -52,14 +57,15 @@ FUNCTIONS: dict[str, Entry] = {
     "cosh": Entry(hyperbolic.cosh),
     "tanh": Entry(hyperbolic.tanh),
     "erf": Entry(error_function.erf),
-    "sin": Entry(trigonometric.sin, guarded=True),
-    "cos": Entry(trigonometric.cos, guarded=True),
-    "tan": Entry(trigonometric.tan, guarded=True),
+    "sin": Entry(trigonometric.sin, beyond=trigonometric.beyond),
+    "cos": Entry(trigonometric.cos, beyond=trigonometric.beyond),
+    "tan": Entry(trigonometric.tan, beyond=trigonometric.beyond),
     "asin": Entry(inverse.asin),
     "acos": Entry(inverse.acos),
     "atan": Entry(inverse.atan),
     "atan2": Entry(inverse.atan2, 2),
     "pow": Entry(power.pow32, 2, (32,)),
+    "fmod": Entry(remainder.fmod32, 2, (32,), remainder.beyond),
 }
 
 # The lanes of the vector variants: a register of 128, 256 and 512 bits.
@@ -99,16 +105,15 @@ def _build(module: Module, symbol: str, name: str, dtype: DType, lanes: int) -> 
     at = At(function, dtype, lanes)
     args = ["%x", "%y"][: entry.arity]
     params = ", ".join(f"{at.type} {arg}" for arg in args)
-    if entry.guarded:
-        _branch(at, name, args)
+    if entry.beyond is not None:
+        _branch(at, name, args, entry.beyond(*(Term(at, arg) for arg in args)))
     function.do(f"ret {at.type} {entry.formula(*(Term(at, arg) for arg in args)).text}")
     return function.text(f"internal {at.type} {symbol}({params}) #{4 if entry.guarded else 2}")
 
 
-def _branch(at: At, name: str, args: list[str]) -> None:
-    """Return the C library's result if an argument of any lane is beyond the limit."""
+def _branch(at: At, name: str, args: list[str], far: Term) -> None:
+    """Return the C library's result where ``far`` holds in any lane."""
     function = at.function
-    far = Term(at, args[0]).magnitude > trigonometric.limit(at.dtype.bits == 32)
     some = far.text
     if at.lanes > 1:
         callee = function.module.declare(f"llvm.vector.reduce.or.v{at.lanes}i1", "i1", at.test_type)

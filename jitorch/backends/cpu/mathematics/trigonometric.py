@@ -1,4 +1,4 @@
-"""``sin``, ``cos`` and ``tan`` of arguments up to `limit`; beyond it `library` asks the C library.
+"""``sin``, ``cos`` and ``tan`` of arguments that are not `beyond`; of those `library` asks the C library.
 
 ``x = n * pi + r`` with ``|r| <= pi / 2`` for the first two, ``x = n * pi / 2 + r`` with ``|r| <= pi / 4`` for the
 third.  pi is a sum of numbers so short that their products with ``n`` are exact, with or without an instruction that
@@ -13,9 +13,9 @@ from jitorch.backends.cpu.mathematics.term import Term, choose, fused, polynomia
 ONE_OVER_PI = 0.3183098861837907
 
 
-def limit(is_single: bool) -> float:
-    """Up to this magnitude ``n`` has the bits that pi's parts leave."""
-    return 3200.0 if is_single else 8e5
+def beyond(x: Term) -> Term:
+    """Where ``n`` would need more bits than pi's parts leave."""
+    return x.magnitude > (3200.0 if x.is_single else 8e5)
 
 
 def _without(x: Term, n: Term, unit: float) -> tuple[Term, Term]:
