@@ -40,7 +40,7 @@ from jitorch.dims.polynomial import (
     terms_of,
 )
 from jitorch.dims.text import parse, parse_guard
-from jitorch.dims.walk import evaluate, fold, substitute, symbols
+from jitorch.dims.walk import evaluate, fold, is_known, substitute, symbols
 
 __all__ = [
     "Atom",
@@ -59,6 +59,7 @@ __all__ = [
     "evaluate",
     "floordiv",
     "fold",
+    "is_known",
     "is_multiple",
     "less",
     "less_equal",

@@ -70,6 +70,11 @@ def evaluate(dim: Dim, sizes: Mapping[str, int]) -> int:
     return fold(dim, leaf, _apply)
 
 
+def is_known(dim: Dim) -> bool:
+    """Whether each symbol in ``dim`` has a hint: a size without one is known when the program has computed it."""
+    return all(s.hint is not None for s in symbols(dim))
+
+
 def symbols(*dims: Dim) -> tuple[Symbol, ...]:
     """The symbols in ``dims``, each once, by name."""
     found: set[Symbol] = set()

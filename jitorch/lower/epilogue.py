@@ -183,9 +183,9 @@ def _follows(plan: Plan, recipe: Group, follower: Group) -> bool:
 
 
 def _hidden(plan: Plan, group: Group, groups: Sequence[Group]) -> set[Value]:
-    """The recipe's result, if it is no output and only its own epilogue reads it."""
+    """The recipe's result, if it is no output and only its own epilogue reads it; what else was hidden before."""
     result = group.values[0]
     if not group.is_recipe or len(group.values) == 1 or result in plan.outputs:
-        return set()
+        return group.hidden
     read = any(result in g.reads for g in groups if g is not group)
     return set() if read or not isinstance(result.type, TensorType) else {result}

@@ -18,6 +18,7 @@ from jitorch.lower import control, fuse
 from jitorch.lower.abreast import abreast
 from jitorch.lower.alike import Cone, Kernels, Shared, cone
 from jitorch.lower.borders import cut_borders
+from jitorch.lower.compaction import compaction
 from jitorch.lower.convolution import convolution
 from jitorch.lower.copies import order_copies, share_copies
 from jitorch.lower.crosswise import tile
@@ -55,6 +56,7 @@ RECIPES: dict[str, Recipe] = {
     "matmul_batched": matmul,
     "convolution": convolution,
     "convolution_weight": convolution_weight,
+    "positions": compaction,
 }
 
 

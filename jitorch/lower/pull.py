@@ -47,10 +47,13 @@ class Block:
 
 
 class Puller:
-    """Builds the body of one kernel.  ``buffers`` maps stored values to their memory."""
+    """Builds the body of one kernel.  ``buffers`` maps stored values to their memory.
 
-    def __init__(self, buffers: dict[Value, k.Buffer], scalars: dict[Value, k.Var]):
-        self.buffers, self.scalars = buffers, scalars
+    ``prefix`` begins the names it gives: two that build one block have different ones.
+    """
+
+    def __init__(self, buffers: dict[Value, k.Buffer], scalars: dict[Value, k.Var], prefix: str = "t"):
+        self.buffers, self.scalars, self.prefix = buffers, scalars, prefix
         self.block = Block()
         self.uses_status = False
         self._count = 0
@@ -67,7 +70,7 @@ class Puller:
         """Name ``e`` unless it is a name or a literal already."""
         if isinstance(e, (k.Const, k.Var)):
             return e
-        var = k.Var(self.fresh("t"), e.dtype)
+        var = k.Var(self.fresh(self.prefix), e.dtype)
         self.emit(k.Let(var, e))
         return var
 
@@ -118,7 +121,7 @@ class Puller:
         if kind == "scalar":
             operands = [self.pull(v, index) for v in node.operands]
             return self.let(k.call(node.op.scalar or "", *operands))
-        if kind == "pull":
+        if "pull" in node.op.rules:
             grouped = node.op.group([Operand(self, v) for v in node.operands])
             return self.let(node.op.rules["pull"](index, *grouped, **node.attrs))
         if kind == "reduce":

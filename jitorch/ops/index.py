@@ -20,6 +20,7 @@ from jitorch.ops.create import literal
 from jitorch.ops.gather import put, take
 from jitorch.ops.math import where
 from jitorch.ops.normalize import PYTHON_NUMBERS, broadcast_shapes
+from jitorch.ops.positions import positions_of
 from jitorch.ops.registry import function
 from jitorch.ops.structure import broadcast_to, cast, reshape_to, slice_axes, transpose_axes
 
@@ -163,20 +164,24 @@ def _kept_sizes(x: Tensor, key: Any, view: Tensor) -> list[Any]:
     return sizes
 
 
-def _resolve_masks(arrays: Sequence[tuple[int, Tensor]]) -> list[tuple[int, Tensor]]:
-    """Bool masks as the integer indices of their true elements."""
+def _resolve_masks(view: Tensor, arrays: Sequence[tuple[int, Tensor]]) -> tuple[Tensor, list[tuple[int, Tensor]]]:
+    """Bool masks as the positions of their true elements, in ``view`` with the axes of each as one."""
     result: list[tuple[int, Tensor]] = []
+    gone = 0
     for axis, index in arrays:
+        axis -= gone
         if index.dtype.category > dtypes.Category.INT:
             raise TensorIndexError("tensors as indices hold integers or bools", actual=index.type)
         if index.dtype is not dtypes.bool_:
             integer = index if index.dtype in (dtypes.int64, dtypes.int32) else cast(index, dtype=dtypes.int64)
             result.append((axis, integer))
             continue
-        # The number of true elements is data: this stays eager until graphs have such sizes.
-        for i, positions in enumerate(np.nonzero(index._data("a bool mask as an index"))):
-            result.append((axis + i, literal(value=Literal(positions.astype(np.int64)))))
-    return result
+        result.append((axis, positions_of(index, "a bool mask as an index")))
+        if index.ndim > 1:
+            merged = dims.prod(view.shape[axis : axis + index.ndim])
+            view = reshape_to(view, shape=(*view.shape[:axis], merged, *view.shape[axis + index.ndim :]))
+            gone += index.ndim - 1
+    return view, result
 
 
 def _flatten_indexed(view: Tensor, arrays: list[tuple[int, Tensor]]) -> tuple[Tensor, Tensor, int, tuple[int, ...]]:
@@ -225,8 +230,7 @@ def getitem(x: Tensor, key: Any) -> Tensor:
     if not arrays:
         # x[:] is another tensor than x, as for every other key.
         return reshape_to(x, shape=tuple(x.shape)) if view is x else view
-    arrays = _resolve_masks(arrays)
-    moved, flat, axis, _ = _flatten_indexed(view, arrays)
+    moved, flat, axis, _ = _flatten_indexed(*_resolve_masks(view, arrays))
     return take(moved, flat, axis=axis)
 
 
@@ -240,7 +244,7 @@ def setitem(x: Tensor, key: Any, value: Any) -> None:
     if len(arrays) == 1 and _is_filling(view, *arrays[0], value):
         _fill(view, *arrays[0], value)
         return
-    arrays = _resolve_masks(arrays)
+    view, arrays = _resolve_masks(view, arrays)
     moved, flat, axis, _ = _flatten_indexed(view, arrays)
     part = (*moved.shape[:axis], *flat.shape, *moved.shape[axis + 1 :])
     new = put(moved, flat, fit_shape(value, view.dtype, part), axis=axis, accumulate=False)
@@ -292,10 +296,11 @@ def fit_shape(value: Any, dtype: dtypes.DType, shape: tuple[Any, ...]) -> Tensor
 
 def put_at(x: Tensor, key: Any, value: Any, accumulate: bool) -> Tensor:
     """A new tensor: ``x`` with what ``key`` (it holds index arrays) names replaced, or increased, by ``value``."""
-    view, arrays = _split(x, key)
-    arrays = _resolve_masks(arrays)
+    shown, arrays = _split(x, key)
+    view, arrays = _resolve_masks(shown, arrays)
     moved, flat, axis, perm = _flatten_indexed(view, arrays)
     part = (*moved.shape[:axis], *flat.shape, *moved.shape[axis + 1 :])
     new = put(moved, flat, fit_shape(value, x.dtype, part), axis=axis, accumulate=accumulate)
     new = reshape_to(new, shape=tuple(view.shape[p] for p in perm))
-    return transpose_axes(new, perm=tuple(perm.index(i) for i in range(len(perm))))
+    back = transpose_axes(new, perm=tuple(perm.index(i) for i in range(len(perm))))
+    return back if view is shown else reshape_to(back, shape=tuple(shown.shape))

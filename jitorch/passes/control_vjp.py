@@ -299,11 +299,10 @@ def while_vjp(g: Any, out: Any, operands: Sequence[Any], *, test: Graph, body: G
     if isinstance(turns, int):
         # Eager: the number of turns is known by now.
         return scan_vjp(g, out, operands, body=step, stacked=0, length=turns, **attrs)
-    size = control.unbound_size()
-    steps = control.steps(cast(turns, dtype=dtypes.int64), size=size)
+    steps = control.count_up(cast(turns, dtype=dtypes.int64))
     step.insert_input(carried, TensorType(dtypes.int64, ()))
     whole = [*operands[:carried], steps, *operands[carried:]]
-    (result,) = scan_vjp(g, out, whole, body=step, stacked=1, length=size, **attrs)
+    (result,) = scan_vjp(g, out, whole, body=step, stacked=1, length=steps.type.shape[0], **attrs)
     return ([*result[:carried], *result[carried + 1 :]],)
 
 

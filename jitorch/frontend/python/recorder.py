@@ -85,6 +85,10 @@ class Recorder(Protocol):
         """``tensor.name``.  For plain attributes of stored tensors (``grad``) use ``trace.read_attribute``."""
         ...
 
+    def length(self, tensor: Any) -> Any:
+        """``len(tensor)``, which may be a size that is a symbol."""
+        ...
+
     def set_tensor_attribute(self, tensor: Any, name: str, value: Any) -> None:
         """``tensor.name = value``.  ``trace.write_attribute`` journals a plain attribute."""
         ...

@@ -20,6 +20,11 @@ _DIVISIONS = frozenset(("truediv", "floordiv", "mod"))
 _GROWING = frozenset(("mul", "lshift", "pow"))
 """Operations on integers that a few steps may bring beyond 64 bits; a sum would need a few billion."""
 _LIMIT = 2.0**62
+_COMPARISONS = {
+    "eq": ("==", False), "ne": ("!=", False), "lt": ("<", False), "le": ("<=", False), "gt": ("<", True),
+    "ge": ("<=", True),
+}  # fmt: skip
+"""The relation of two sizes that a comparison asks for, and whether its sides change places."""
 _INEXACT = frozenset(("truediv", "pow"))
 
 
@@ -29,6 +34,8 @@ def arithmetic(name: str, a: Any, b: Any, check: Callable[[Any], None]) -> Any:
     ``check`` records that the program goes on only where its argument holds.  NotImplemented if neither is one.
     """
     if isinstance(a, SymDim) or isinstance(b, SymDim):
+        if name in _COMPARISONS and any(isinstance(x, SymDim) and not dims.is_known(x) for x in (a, b)):
+            return compared(name, a, b)
         if name in ("eq", "ne") and all(isinstance(x, (int, SymDim)) for x in (a, b)):
             return dims.equal(a, b) == (name == "eq")
         if name in _INEXACT or isinstance(a, float) or isinstance(b, float):
@@ -41,6 +48,16 @@ def arithmetic(name: str, a: Any, b: Any, check: Callable[[Any], None]) -> Any:
     if name in _GROWING and isinstance(result, Number) and result.type is INT:
         check(OPS["lt"](abs(getattr(operator, name)(_as_float(a), _as_float(b))), _LIMIT))
     return result
+
+
+def compared(name: str, a: Any, b: Any) -> Any:
+    """A comparison with a size that the program computes: a bool of the program, or a plain one if ranges tell."""
+    if all(isinstance(x, (int, SymDim)) for x in (a, b)):
+        relation, swapped = _COMPARISONS[name]
+        known = dims.decide(relation, *((b, a) if swapped else (a, b)))
+        if known is not None:
+            return known
+    return OPS[name](_as_number(a), _as_number(b))
 
 
 def _as_number(value: Any) -> Any:

@@ -31,8 +31,13 @@ from jitorch.tensor import Number, Storage, Tensor
 ATTEMPTS = 10
 
 
+_SIZE = "sizes, shapes, comparisons and range() take such a number as it is"
+
+
 def fix_size(dim: SymDim) -> int:
     """The number a symbolic size stands for in this trace; the trace then holds for that number only."""
+    if not dims.is_known(dim):
+        raise Refuse("data", "a size that the program computes, where Python needs the number", hint=_SIZE)
     hints = {s.name: s.hint for s in dims.symbols(dim)}
     size = dims.evaluate(dim, hints)  # type: ignore[arg-type]
     dims.equal(dim, size)

@@ -17,7 +17,7 @@ from jitorch.frontend.python.calls import NativeFunction, handles
 from jitorch.frontend.python.journal import MISSING
 from jitorch.frontend.python.paths import attr
 from jitorch.frontend.python.recorder import Refuse
-from jitorch.frontend.trace.arithmetic import arithmetic
+from jitorch.frontend.trace.arithmetic import arithmetic, compared
 from jitorch.frontend.trace.choices import number_of
 from jitorch.frontend.trace.loops import TracedRange, fix_size
 from jitorch.frontend.trace.rolling import Rolling
@@ -123,12 +123,15 @@ class TensorRecorder:
         tensor.masked_fill_(key.reshape((*key._type.shape, *[1] * (tensor.ndim - key.ndim))), value)
         return True
 
+    def length(self, tensor: Any) -> Any:
+        return tensor._type.shape[0] if tensor._type.shape else len(tensor)
+
     def index(self, key: Any) -> Any:
         return OPS["cast"](key, dtype=INT.dtype) if isinstance(key, Number) and key.type is INT else key
 
     def predicate(self, value: Any) -> Any:
         if isinstance(value, SymDim):
-            return bool(fix_size(value))
+            return bool(fix_size(value)) if dims.is_known(value) else compared("ne", value, 0)
         if isinstance(value, Number):
             known = self.builder._expression(value._value)
             if known is not None:
@@ -158,6 +161,8 @@ class TensorRecorder:
         """``int(value)``, ``float(value)`` or ``bool(value)`` of a tensor or a number of run time."""
         if kind is bool:
             return self.predicate(value)
+        if isinstance(value, SymDim):
+            return value if kind is int else OPS["cast"](OPS["size_of"](size=value), dtype=FLOAT.dtype, number=True)
         number = self.item(value) if isinstance(value, Tensor) else value
         return (
             number

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from jitorch import dims
 from jitorch.builder import Cell, infer
 from jitorch.dims import Facts, Guard, SymDim
 from jitorch.errors import Location, user_location
@@ -29,7 +28,7 @@ from jitorch.frontend.trace.nested import NestedBuilder
 from jitorch.frontend.trace.results import Output, plan_outputs
 from jitorch.frontend.trace.staging import Note
 from jitorch.frontend.trace.tensor_recorder import TensorRecorder
-from jitorch.ir.graph import Graph, Value
+from jitorch.ir.graph import Graph, Value, are_alike
 from jitorch.ir.op import Op
 from jitorch.ir.types import PYTHON_TYPES, TensorType
 from jitorch.ops import OPS, dispatch
@@ -42,6 +41,9 @@ _EXPRESSIONS = {
     "add": operator.add, "sub": operator.sub, "mul": operator.mul, "neg": operator.neg,
 }  # fmt: skip
 """Ops on Python numbers, which a trace may follow back to the numbers that it read."""
+
+
+_RELATIONS = {"==": "eq", "!=": "ne", "<": "lt", "<=": "le"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,7 @@ class TraceBuilder(NestedBuilder):
         self.kept: list[Any] = []
         self.rows: dict[int, tuple[Tensor, int]] = {}  # rows of stacked results, by identity
         self.choices = Choices(self)
+        self.assumed: dict[Graph, set[Guard]] = {}  # what the program checks of its sizes, by the graph that does
         self.cleared: list[Tensor] = []  # stored tensors whose gradient is dropped before anything else happens
         self.watched: Location | None = None  # where a traced tensor got a hook, keeps its gradient or became a leaf
 
@@ -82,7 +85,9 @@ class TraceBuilder(NestedBuilder):
         return self._record(op, operands, attrs)
 
     def _record(self, op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> Any:
-        out = super().apply(op, operands, attrs)
+        out = self._counted_before(operands[0]) if op.name == "steps" else None
+        if out is None:
+            out = super().apply(op, operands, attrs)
         for t in out if isinstance(out, tuple) else (out,):
             self.adopt(t)
             if self.depth == 0 and isinstance(t, Tensor):
@@ -90,6 +95,13 @@ class TraceBuilder(NestedBuilder):
         if not dispatch.is_grad_enabled() and self.may_have_history(operands):
             self.stopped.update(self.graph.nodes[-1].outputs)
         return out
+
+    def _counted_before(self, count: Tensor) -> Tensor | None:
+        """What counts up to ``count`` already: sizes that are computed alike are one size."""
+        value = self.value(count)
+        nodes = (node for graph in self._reached() for node in graph.nodes if node.op.name == "steps")
+        found = next((node for node in nodes if are_alike(node.operands[0], value)), None)
+        return None if found is None else self.wrap(found.output)
 
     def may_have_history(self, operands: Sequence[Any]) -> bool:
         """Whether a gradient could flow to one of ``operands``, were gradients enabled."""
@@ -198,6 +210,17 @@ class TraceBuilder(NestedBuilder):
             self.cleared.append(tensor)
         self.trace.write_attribute(tensor, "_grad", grad)
 
+    # -- sizes that the program computes ---------------------------------------------------------
+    def assume(self, guard: Guard) -> None:
+        """Have the program check what was assumed of a size: where it does not hold, the call is run by plain Python."""
+        known = [self.assumed.setdefault(graph, set()) for graph in self._reached()]
+        if any(guard in guards for guards in known):
+            return
+        known[-1].add(guard)
+        with dispatch.interpreting(self):
+            sides = [OPS["size_of"](size=d) if isinstance(d, SymDim) else d for d in (guard.left, guard.right)]
+            self.check(OPS[_RELATIONS[guard.relation]](*sides))
+
     # -- inputs ----------------------------------------------------------------------------------
     def capture(self, tensor: Tensor) -> Cell:
         if isinstance(tensor, StaleTensor):
@@ -270,6 +293,8 @@ class TraceBuilder(NestedBuilder):
         self.rows.clear()
         self.kept.clear()
         self.choices.release()
+        self.assumed.clear()
+        self._bound.clear()
 
 
 @dataclass
@@ -338,6 +363,7 @@ def trace(
     token = dispatch.set_grad_enabled_flag(enabled)
     try:
         with Facts() if facts is None else facts as facts, dispatch.interpreting(tape):
+            facts.assume = builder.assume
             staged = stage(function, args, kwargs, recorder, dynamic)
             if staged.refused is not None:
                 return Traced(builder.graph, staged, [], [], facts.guards)
@@ -361,9 +387,6 @@ def trace(
                     graph, replace(staged, refused=Refuse("outside-tensor", why, builder.watched)), [], [], facts.guards
                 )
             bound = bound_sizes(graph)
-            if any(s in bound for fact in facts.guards for s in dims.symbols(fact.left, fact.right)):
-                why = "an operation that depends on how often a loop of the program turns"
-                return Traced(graph, replace(staged, refused=Refuse("loop", why)), [], [], facts.guards)
             if any(has_size(graph.outputs[i], bound) for i in alive):
                 why = "a result with a gradient, of a size that the program computes"
                 return Traced(graph, replace(staged, refused=Refuse("loop", why)), [], [], facts.guards)
