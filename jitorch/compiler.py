@@ -41,7 +41,7 @@ from jitorch.lower.names import Origins
 from jitorch.passes import pipeline
 from jitorch.passes.batch import batch_products
 from jitorch.passes.clean import cse, dce, fold
-from jitorch.passes.control import gives_bound_sizes, name_bound_sizes, prune, sink_constants
+from jitorch.passes.control import binders, gives_bound_sizes, name_bound_sizes, prune, sink_constants
 from jitorch.passes.decompose import decompose
 from jitorch.passes.hoist import hoist, hoist_literals, sink_views
 from jitorch.passes.merge_loops import merge_loops
@@ -164,7 +164,8 @@ def _compile_regions(
     other.  Where a size is bound a region ends, for what follows needs memory of that size."""
     slots: dict[Value, int] = {v: i for i, v in enumerate(work.inputs)}
     steps: list[Step | Binding] = []
-    for region in partition(work, lambda node: HOST if node.op.name == "steps" else verdicts.of(node)):
+    bound = set(binders(work))
+    for region in partition(work, lambda node: HOST if node in bound else verdicts.of(node)):
         for v in region.outputs:
             slots.setdefault(v, len(slots))
         if region.backend == HOST:

@@ -8,9 +8,9 @@ from contextvars import Token
 from dataclasses import dataclass
 from typing import Any, Self
 
-from jitorch.dims.polynomial import ORACLE, Atom, Dim, Oracle, terms_of
-from jitorch.dims.walk import evaluate, symbols
-from jitorch.errors import CompilerBug
+from jitorch.dims.polynomial import ORACLE, Atom, Dim, Oracle, install, terms_of
+from jitorch.dims.walk import evaluate, is_known, symbols
+from jitorch.errors import CompilerBug, ShapeError
 
 _RELATIONS: dict[str, Callable[[Any, Any], bool]] = {
     "==": operator.eq,
@@ -42,8 +42,8 @@ class Facts:
     ``with Facts() as facts:`` makes it the current one of this thread or task.  ``hints`` gives sizes
     by name; a symbol that it lacks answers with its own hint.  ``facts.guards`` are in order of asking.
 
-    A symbol without a hint is a size that the program computes.  What it is compared with is answered as it most often
-    is, and ``assume``, if there is one, is told to have the program check that.
+    Of a size that the program computes it is assumed that it is large, and equal to what it must be equal to;
+    ``assume``, if there is one, is told to have the program check that.
     """
 
     def __init__(self, hints: Mapping[str, int] | None = None, assume: Callable[[Guard], None] | None = None):
@@ -64,24 +64,35 @@ class Facts:
 
     def answer(self, relation: str, left: Dim, right: Dim) -> bool:
         """Decide by the hints and record the relation, or its opposite, that holds for them."""
-        sizes = {s.name: self.hints.get(s.name, s.hint) for s in symbols(left, right)}
-        unknown = [name for name, size in sizes.items() if size is None]
-        if unknown and self.assume is None:
-            raise CompilerBug(f"cannot decide {left} {relation} {right}: the symbol {unknown[0]} has no hint")
+        sizes: dict[str, int] = {}
+        for unknown in symbols(left, right):
+            hint = _LARGE if unknown.computed else self.hints.get(unknown.name, unknown.hint)
+            if hint is None:
+                raise CompilerBug(f"cannot decide {left} {relation} {right}: the symbol {unknown} has no hint")
+            sizes[unknown.name] = hint
         guard = Guard(relation, left, right)
-        truth = _likely(guard, sizes) if unknown else guard.holds(sizes)  # type: ignore[arg-type]
+        is_assumed = not is_known(left) or not is_known(right)
+        truth = _assumed(guard, sizes) if is_assumed else guard.holds(sizes)
         if not truth:
             opposite = {"==": "!=", "!=": "==", "<": "<=", "<=": "<"}[relation]
             guard = Guard(opposite, *((left, right) if opposite in ("==", "!=") else (right, left)))
-        if unknown and self.assume is not None:
-            self.assume(guard)
-        else:
+        if not is_assumed:
             self._guards[guard] = None
+        elif self.assume is not None:
+            self.assume(guard)
         return truth
 
 
-_MANY = 1_000_003
-"""A size that the program computes, as long as nobody knows it."""
+_LARGE = 1_000_003
+"""What a size that the program computes is taken for in comparisons."""
+
+
+def _assumed(guard: Guard, sizes: Mapping[str, int]) -> bool:
+    if guard.relation not in ("==", "!="):
+        return guard.holds(sizes)
+    sides = guard.left, guard.right
+    differ = any(type(d) is int and d in (0, 1) for d in sides) and not any(map(_is_remainder, sides))
+    return differ == (guard.relation == "!=")
 
 
 def _is_remainder(size: Dim) -> bool:
@@ -91,10 +102,16 @@ def _is_remainder(size: Dim) -> bool:
     return False
 
 
-def _likely(guard: Guard, sizes: Mapping[str, int | None]) -> bool:
-    """Whether ``guard`` holds where some sizes are unknown: they are large, and equal to what they must be equal to."""
-    if guard.relation in ("==", "!="):
-        sides = guard.left, guard.right
-        differ = any(type(d) is int and d in (0, 1) for d in sides) and not any(map(_is_remainder, sides))
-        return differ == (guard.relation == "!=")
-    return guard.holds({name: _MANY if size is None else size for name, size in sizes.items()})
+class _NoFacts:
+    """Answers where no `Facts` are the current ones: what a trace assumed of computed sizes is assumed later, too."""
+
+    def answer(self, relation: str, left: Dim, right: Dim) -> bool:
+        if not is_known(left) or not is_known(right):
+            return Facts({s.name: _LARGE for s in symbols(left, right)}).answer(relation, left, right)
+        raise ShapeError(
+            f"whether {left} {relation} {right} depends on the size of a symbol",
+            hint="give the symbol a range that decides it, or ask while a program is being recorded",
+        )
+
+
+install(_NoFacts())

@@ -71,8 +71,8 @@ def evaluate(dim: Dim, sizes: Mapping[str, int]) -> int:
 
 
 def is_known(dim: Dim) -> bool:
-    """Whether each symbol in ``dim`` has a hint: a size without one is known when the program has computed it."""
-    return all(s.hint is not None for s in symbols(dim))
+    """Whether no symbol in ``dim`` is a size that a program computes."""
+    return not any(s.computed for s in symbols(dim))
 
 
 def symbols(*dims: Dim) -> tuple[Symbol, ...]:

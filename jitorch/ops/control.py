@@ -104,11 +104,8 @@ _numbers = count()
 
 
 def count_up(count: Tensor) -> Tensor:
-    """``0, 1, ..., count - 1``: its size is bound to ``count``, an int64 of a graph under construction.
-
-    The size has no hint, as nobody knows it before the program runs.
-    """
-    return steps(count, size=symbol(f"count{next(_numbers)}", low=0))
+    """``0, 1, ..., count - 1``: its size is bound to ``count``, an int64 of a graph under construction."""
+    return steps(count, size=symbol(f"count{next(_numbers)}", computed=True))
 
 
 @op(places=())

@@ -28,12 +28,14 @@ from jitorch.frontend.trace.nested import NestedBuilder
 from jitorch.frontend.trace.results import Output, plan_outputs
 from jitorch.frontend.trace.staging import Note
 from jitorch.frontend.trace.tensor_recorder import TensorRecorder
-from jitorch.ir.graph import Graph, Value, are_alike
+from jitorch.ir.graph import Graph, Node, Value, are_alike
 from jitorch.ir.op import Op
+from jitorch.ir.sizes import symbols_of
 from jitorch.ir.types import PYTHON_TYPES, TensorType
 from jitorch.ops import OPS, dispatch
 from jitorch.ops.control import has_effect
-from jitorch.passes.control import bound_sizes, has_size
+from jitorch.passes.decompose import decompose
+from jitorch.passes.control import name_bound_sizes
 from jitorch.tensor import Number, Storage, Tensor
 
 _EXPRESSIONS = {
@@ -88,6 +90,7 @@ class TraceBuilder(NestedBuilder):
         out = self._counted_before(operands[0]) if op.name == "steps" else None
         if out is None:
             out = super().apply(op, operands, attrs)
+            self._ask_within(self.graph.nodes[-1])
         for t in out if isinstance(out, tuple) else (out,):
             self.adopt(t)
             if self.depth == 0 and isinstance(t, Tensor):
@@ -95,6 +98,16 @@ class TraceBuilder(NestedBuilder):
         if not dispatch.is_grad_enabled() and self.may_have_history(operands):
             self.stopped.update(self.graph.nodes[-1].outputs)
         return out
+
+    def _ask_within(self, node: Node) -> None:
+        """Let a composite ask now what its body, which is made later, asks of sizes that the program computes."""
+        types = (v.type for v in (*node.operands, *node.outputs))
+        if node.op.body is not None and any(s.computed for s in symbols_of(types, node.attrs)):
+            part = Graph(node.op.name, (v.type for v in node.operands))
+            given = iter(part.inputs)
+            inputs = [None if v is None else next(given) for v in node.inputs]
+            part.append(node.op, inputs, node.attrs, [v.type for v in node.outputs])
+            decompose(part)
 
     def _counted_before(self, count: Tensor) -> Tensor | None:
         """What counts up to ``count`` already: sizes that are computed alike are one size."""
@@ -386,10 +399,7 @@ def trace(
                 return Traced(
                     graph, replace(staged, refused=Refuse("outside-tensor", why, builder.watched)), [], [], facts.guards
                 )
-            bound = bound_sizes(graph)
-            if any(has_size(graph.outputs[i], bound) for i in alive):
-                why = "a result with a gradient, of a size that the program computes"
-                return Traced(graph, replace(staged, refused=Refuse("loop", why)), [], [], facts.guards)
+            name_bound_sizes(graph)
             if alive:
                 mark_stopped(graph, builder.stopped)
             cleared = tuple(filter(None, map(builder.trace.path_of, builder.cleared)))
