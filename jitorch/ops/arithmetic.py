@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from jitorch import dtypes
 from jitorch.dtypes import Category
 from jitorch.errors import ArgumentError, DTypeError, ShapeError

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from jitorch import dims, dtypes
-from jitorch.errors import ShapeError
+from jitorch.errors import ShapeError, VmapError
 from jitorch.ops import dispatch
 from jitorch.ops.control import count_up
 from jitorch.ops.create import size_number
@@ -43,6 +43,14 @@ def _(mask, ramp):
 @positions.vjp
 def _(g, out, mask, ramp):
     return None, None
+
+
+@positions.batch
+def _(size, batched, mask, ramp):
+    raise VmapError(
+        "vmap: how many positions there are differs from lane to lane", actual=mask.type,
+        hint="use where(), masked_fill() or a product with the mask, whose results have one size",
+    )  # fmt: skip
 
 
 @positions.samples
