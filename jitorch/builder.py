@@ -225,7 +225,7 @@ class GraphBuilder(Memory):
         given = [None if v is None else v.type for v in inputs]
         types = infer(op, given, attrs)
         where = user_location() if self.locations else None
-        binders = {} if op.name == "steps" else self._binders(symbols_of(types, attrs) - symbols_of(given))
+        binders = {} if op.name == "steps" else self.binders(symbols_of(types, attrs) - symbols_of(given))
         if op.name == "size_of" and binders:
             return (self._computed(attrs["size"], binders),)
         place = next((i for i, t in enumerate(given) if isinstance(t, TensorType)), None)
@@ -256,8 +256,8 @@ class GraphBuilder(Memory):
             raise CompilerBug(f"no number for the size {size}", ir=self.graph)
         return number
 
-    def _binders(self, sizes: set[Symbol]) -> dict[Symbol, Node]:
-        """The nodes in reach that bind some of these sizes."""
+    def binders(self, sizes: set[Symbol]) -> dict[Symbol, Node]:
+        """The nodes in reach that bind some of ``sizes``."""
         found: dict[Symbol, Node] = {}
         for graph in self._reached() if sizes else ():
             known, seen = self._bound.get(graph, ({}, 0))

@@ -368,6 +368,15 @@ def range_of(dim: Dim) -> Range:
         # Terms of both signs, such as T*B - T: measured from the ends of their ranges, more of them cancel.
         low = max(low, _sum_range(*_shift(terms, ranges, from_low=True))[0])
         high = min(high, _sum_range(*_shift(terms, ranges, from_low=False))[1])
+    for monomial, coefficient in terms.items():
+        match monomial:
+            case (Atom("min" | "max" as fn, args) as atom,):
+                # min(a, b) is at most a, and at most b: T - min(T, 1) is not less than T - T.
+                ranges_of_others = [range_of(dim + coefficient * (arg - atom.dim)) for arg in args]
+                if (fn == "max") == (coefficient > 0):
+                    low = max(low, *(r[0] for r in ranges_of_others))
+                else:
+                    high = min(high, *(r[1] for r in ranges_of_others))
     return low, high
 
 

@@ -105,7 +105,12 @@ _numbers = count()
 
 def count_up(count: Tensor) -> Tensor:
     """``0, 1, ..., count - 1``: its size is bound to ``count``, an int64 of a graph under construction."""
-    return steps(count, size=symbol(f"count{next(_numbers)}", computed=True))
+    return steps(count, size=new_size())
+
+
+def new_size() -> Dim:
+    """A symbol of its own, for `steps` to bind."""
+    return symbol(f"count{next(_numbers)}", computed=True)
 
 
 @op(places=())

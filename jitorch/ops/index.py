@@ -83,12 +83,18 @@ def slice_bounds(key: slice, size: Any) -> tuple[Any, Any, int]:
         if value is None:
             return default
         value = value if isinstance(value, dims.SymDim) else int(value)
+        is_negative = dims.decide("<", value, 0)
+        if is_negative is not None and not (dims.is_known(value) and dims.is_known(size)):
+            # Nobody knows which is less: the program finds out.
+            return dims.dim_max(value + size, 0) if is_negative else dims.dim_min(value, size)
         if dims.less(value, 0):
             value = value + size
             return 0 if dims.less(value, 0) else value
         return size if dims.less(size, value) else value
 
     start, stop = bound(key.start, 0), bound(key.stop, size)
+    if not (dims.is_known(start) and dims.is_known(stop)):
+        return start, dims.dim_max(start, stop), step
     return start, (start if dims.less(stop, start) else stop), step
 
 
@@ -116,7 +122,7 @@ def _split(x: Tensor, key: Any) -> tuple[Tensor, list[tuple[int, Tensor]]]:
             shape.append(-1)
         elif _is_integer(item) or (not hasattr(item, "requires_grad") and hasattr(item, "__index__")):
             position = int(item)
-            if isinstance(size, int) and not -size <= position < size:
+            if not dims.less(position if position >= 0 else -position - 1, size):
                 raise TensorIndexError(
                     f"index out of range for axis {axis}", expected=f"{-size} to {size - 1}", actual=position
                 )

@@ -85,6 +85,18 @@ class Recorder(Protocol):
         """``tensor.name``.  For plain attributes of stored tensors (``grad``) use ``trace.read_attribute``."""
         ...
 
+    def is_bound_inside(self, value: Any) -> bool:
+        """Whether ``value`` is a tensor of a size that only a branch or loop that is over knows."""
+        ...
+
+    def varies(self, a: Any, b: Any) -> bool:
+        """Whether a branch may give one tensor or the other, whose sizes along one axis differ; one may be dead."""
+        ...
+
+    def shrinks(self, before: Any, after: Any) -> bool:
+        """Whether ``after`` is a tensor like ``before`` that is not longer, but for one axis of the same type."""
+        ...
+
     def length(self, tensor: Any) -> Any:
         """``len(tensor)``, which may be a size that is a symbol."""
         ...

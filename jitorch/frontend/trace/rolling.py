@@ -23,6 +23,7 @@ from jitorch.frontend.python.stretch import Stretch, stretches
 from jitorch.frontend.trace.growing import Growing, Stretching, list_of, requires_grad
 from jitorch.frontend.trace.loops import ATTEMPTS, Attempt, Carried, Loops, TracedRange, placeholder_node
 from jitorch.frontend.trace.nested import Level, drop
+from jitorch.frontend.trace.varying import Shrinkings
 from jitorch.frontend.trace.staging import Note, Side, State
 from jitorch.ir.graph import Graph, Value
 from jitorch.ir.types import INT, EffectType, TensorType
@@ -191,7 +192,7 @@ class Rolling(Loops):
         if side.signal is not None:
             drop(level.graph)
             raise _Leaves
-        return Attempt(carried, inputs, placeholders, None, start, side), rows
+        return Attempt(carried, inputs, placeholders, None, start, side, Shrinkings(self.builder, (), ())), rows
 
     def _index(self, number: Any, rows: Rows) -> Any:
         if rows.step != 1:

@@ -29,6 +29,7 @@ from jitorch.frontend.python.merge import DEAD, Disagree, Merge, Template, write
 from jitorch.frontend.python.recorder import Refuse
 from jitorch.frontend.python.scalars import RuntimeScalar
 from jitorch.frontend.trace.nested import Cells, Level, drop
+from jitorch.frontend.trace.varying import Joined
 from jitorch.ir.graph import Graph, Value
 from jitorch.ir.types import BOOL, INT, EffectType, TensorType, Type
 from jitorch.ops import OPS, dispatch
@@ -238,6 +239,10 @@ class Stager:
         self, entry: State, predicate: Any, sides: list[Side], leaves: list[tuple[Any, Any]], kept: int
     ) -> list[Any]:
         lifted = [self._lift_all(side, [leaf[i] for leaf in leaves]) for i, side in enumerate(sides)]
+        joined = Joined(self.builder, leaves)
+        for i, (side, own) in enumerate(zip(sides, lifted)):
+            with self.builder.inside(side.level):
+                joined.pad(i, own)
         for side, own, other in zip(sides, lifted, lifted[::-1]):
             self._fill(side, own, other)
         entry.restore()
@@ -251,7 +256,8 @@ class Stager:
             drop(side.level.graph)
         operands = [self.builder.operand(v) for v in inputs]
         flags = [any(isinstance(x, Tensor) and x.requires_grad for x in leaf) for leaf in leaves]
-        results = self.apply(run_cond, predicate, operands, *graphs, grad=flags)
+        flags += [False] * len(joined.groups)
+        results = joined.cut(self.apply(run_cond, predicate, operands, *graphs, grad=flags))
         self.protect(leaves, results, kept)
         return results
 

@@ -21,6 +21,7 @@ from jitorch.frontend.trace.arithmetic import arithmetic, compared
 from jitorch.frontend.trace.choices import number_of
 from jitorch.frontend.trace.loops import TracedRange, fix_size
 from jitorch.frontend.trace.rolling import Rolling
+from jitorch.frontend.trace.varying import differ, is_bound_inside, shrinking_axis, varying
 from jitorch.frontend.trace.staging import kind_text
 from jitorch.ir.types import BOOL, FLOAT, INT, PYTHON_TYPES, TensorType
 from jitorch.ops import OPS, PUBLIC, Function, dispatch
@@ -122,6 +123,15 @@ class TensorRecorder:
             return False
         tensor.masked_fill_(key.reshape((*key._type.shape, *[1] * (tensor.ndim - key.ndim))), value)
         return True
+
+    def is_bound_inside(self, value: Any) -> bool:
+        return is_bound_inside(self.builder, value)
+
+    def varies(self, a: Any, b: Any) -> bool:
+        return differ(self.builder, a, b) and varying(self.builder, 0, (a, b)) is not None
+
+    def shrinks(self, before: Any, after: Any) -> bool:
+        return shrinking_axis(self.builder, before, after) is not None
 
     def length(self, tensor: Any) -> Any:
         return tensor._type.shape[0] if tensor._type.shape else len(tensor)

@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import Any
 
 from jitorch.builder import Cell, infer
-from jitorch.dims import Facts, Guard, SymDim
+from jitorch.dims import Dim, Facts, Guard, SymDim
 from jitorch.errors import Location, user_location
 from jitorch.frontend.eager.interpreter import DonatedTensor, StaleTensor, donated_error, stale_error
 from jitorch.frontend.eager.tape import Tape
@@ -73,6 +73,8 @@ class TraceBuilder(NestedBuilder):
         self.kept: list[Any] = []
         self.rows: dict[int, tuple[Tensor, int]] = {}  # rows of stacked results, by identity
         self.choices = Choices(self)
+        self.most: dict[Dim, Dim] = {}  # sizes that count the true elements of masks, and how many there can be
+        self.room: dict[Dim, Dim] = {}  # for sizes that shrink in a loop: that of the memory they are a part of
         self.assumed: dict[Graph, set[Guard]] = {}  # what the program checks of its sizes, by the graph that does
         self.cleared: list[Tensor] = []  # stored tensors whose gradient is dropped before anything else happens
         self.watched: Location | None = None  # where a traced tensor got a hook, keeps its gradient or became a leaf
@@ -91,6 +93,9 @@ class TraceBuilder(NestedBuilder):
         if out is None:
             out = super().apply(op, operands, attrs)
             self._ask_within(self.graph.nodes[-1])
+            if op.name == "positions":
+                mask, ramp = (x._type.shape[0] for x in operands)
+                self.most[ramp] = mask
         for t in out if isinstance(out, tuple) else (out,):
             self.adopt(t)
             if self.depth == 0 and isinstance(t, Tensor):
@@ -307,6 +312,8 @@ class TraceBuilder(NestedBuilder):
         self.kept.clear()
         self.choices.release()
         self.assumed.clear()
+        self.most.clear()
+        self.room.clear()
         self._bound.clear()
 
 
