@@ -155,6 +155,10 @@ class Memory(ABC):
             return self.value(function(*map(self.wrap, inputs), **attrs))
 
 
+_NUMBER_OPS = {"floordiv": "floor_divide", "mod": "remainder"}
+"""The ops that sizes are computed by, where they have other names."""
+
+
 class GraphBuilder(Memory):
     """Builds ``graph``; implements `jitorch.ops.dispatch.Interpreter`."""
 
@@ -251,7 +255,7 @@ class GraphBuilder(Memory):
             return OPS["size_of"](size=x.dim) if count is None else OPS["number_of"](self.wrap(count))
 
         with dispatch.interpreting(self):
-            number = self.lift(dims.fold(size, leaf, lambda fn, x, y: OPS[fn](x, y)))
+            number = self.lift(dims.fold(size, leaf, lambda fn, x, y: OPS[_NUMBER_OPS.get(fn, fn)](x, y)))
         if number is None:
             raise CompilerBug(f"no number for the size {size}", ir=self.graph)
         return number

@@ -295,7 +295,8 @@ def fit_shape(value: Any, dtype: dtypes.DType, shape: tuple[Any, ...]) -> Tensor
         value = reshape_to(value, shape=tuple(value.shape[1:]))
     if tuple(value.shape) == shape:
         return value
-    if value.ndim > len(shape) or broadcast_shapes("assignment", [tuple(value.shape), shape]) != shape:
+    reached = broadcast_shapes("assignment", [tuple(value.shape), shape])
+    if len(reached) != len(shape) or not all(map(dims.equal, reached, shape)):
         raise ShapeError("the value does not fit what it is assigned to", expected=shape, actual=value.type)
     return broadcast_to(value, shape=shape)
 

@@ -85,6 +85,10 @@ class Recorder(Protocol):
         """``tensor.name``.  For plain attributes of stored tensors (``grad``) use ``trace.read_attribute``."""
         ...
 
+    def is_computed_size(self, value: Any) -> bool:
+        """Whether ``value`` is a size that only the program knows: a bound of a slice as it is."""
+        ...
+
     def is_bound_inside(self, value: Any) -> bool:
         """Whether ``value`` is a tensor of a size that only a branch or loop that is over knows."""
         ...

@@ -124,6 +124,9 @@ class TensorRecorder:
         tensor.masked_fill_(key.reshape((*key._type.shape, *[1] * (tensor.ndim - key.ndim))), value)
         return True
 
+    def is_computed_size(self, value: Any) -> bool:
+        return isinstance(value, SymDim) and not dims.is_known(value)
+
     def is_bound_inside(self, value: Any) -> bool:
         return is_bound_inside(self.builder, value)
 

@@ -52,11 +52,18 @@ def shrinking_axis(builder: TraceBuilder, before: Any, after: Any) -> int | None
 
 def _is_at_most(builder: TraceBuilder, small: Dim, large: Dim) -> bool:
     """Whether a size cannot be more than another: as many elements as a mask has can be true."""
-    while not decide("<=", small, large):
-        if small not in builder.most:
-            return False
-        small = builder.most[small]
-    return True
+    found: Dim | None = small
+    while found is not None and not decide("<=", found, large):
+        found = _not_less(builder, found)
+    return found is not None
+
+
+def _not_less(builder: TraceBuilder, size: Dim) -> Dim | None:
+    """Another size that is not less: for n - 1 it is n, for the number of true elements that of all; None if there is
+    none."""
+    if size in builder.most:
+        return builder.most[size]
+    return next((s.dim for s in symbols(size) if s.dim != size and decide("<=", size, s.dim)), None)
 
 
 @dataclass(eq=False)
@@ -183,7 +190,7 @@ def room_of(builder: TraceBuilder, size: Dim) -> Dim | None:
     """A size that is known here and not less than ``size``, which a branch may have bound; None if there is none."""
     found: Dim | None = size
     while found is not None and not _is_known_here(builder, found):
-        found = builder.most.get(found)
+        found = _not_less(builder, found)
     return found
 
 
