@@ -84,4 +84,7 @@ def _(ctx: Context, node: Node) -> str:
 
 @rule("steps")
 def _(ctx: Context, node: Node) -> str:
-    raise UnsupportedError("a size that a loop finds out has no counterpart in ONNX")
+    ramp = ctx.node("Range", ctx.constant(0, dtypes.int64), ctx.input(node.operands[0]), ctx.constant(1, dtypes.int64))
+    # What has this size later finds it here.
+    ctx.file.symbols[str(node.attrs["size"])] = ramp, 0
+    return ramp
