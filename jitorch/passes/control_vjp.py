@@ -23,7 +23,7 @@ from jitorch.ops.linalg import matmul_batched
 from jitorch.ops.math import add
 from jitorch.ops.structure import broadcast_to, cast, reshape_to, transpose_axes
 from jitorch.passes.clean import cse, dce
-from jitorch.passes.control import CHEAP, strip_checks
+from jitorch.passes.control import CHEAP, bound_sizes, has_size, strip_checks
 from jitorch.passes.decompose import decompose
 from jitorch.passes.grad import vjp
 from jitorch.passes.simplify import simplify
@@ -93,7 +93,11 @@ class _Step:
         self._choose(own)
 
     def _choose(self, own: set[Value]) -> None:
-        """What the gradient reads: residuals are the values of the step that are not cheap to make again."""
+        """What the gradient reads: residuals are the values of the step that are not cheap to make again.
+
+        What has a size that the step binds is made again, as the rows of a stack have one size.
+        """
+        bound = bound_sizes(self.joint)
         self.residuals: list[Value] = []
         self.copied: set[Node] = set()
         pending = list(self.gradients)
@@ -104,7 +108,10 @@ class _Step:
                 continue
             seen.add(value)
             node = value.node
-            if node is None or (value in own and not (node.op.name in CHEAP or isinstance(value.type, ScalarType))):
+            is_made_again = node is not None and (
+                node.op.name in CHEAP or isinstance(value.type, ScalarType) or has_size(value, bound)
+            )
+            if node is None or (value in own and not is_made_again):
                 is_own = value in self.inputs[: self.carried] or node is not None
                 if is_own:
                     self.residuals.append(value)
