@@ -174,19 +174,19 @@ def call(torch: Any) -> Any:
 
 
 def chain(torch: Any, operations: int) -> Any:
-    """So many elementwise operations, one after another."""
+    """So many elementwise operations, one after another, none of which is a turn of a loop over numbers."""
+    kinds = (
+        lambda y, x: y * 1.5,
+        lambda y, x: y + x,
+        lambda y, x: torch.tanh(y),
+        lambda y, x: y - 0.5,
+    )
+    steps = tuple(kinds[i % 4] for i in range(operations))
 
     def f(x):
         y = x
-        for i in range(operations):
-            if i % 4 == 0:
-                y = y * 1.5
-            elif i % 4 == 1:
-                y = y + x
-            elif i % 4 == 2:
-                y = torch.tanh(y)
-            else:
-                y = y - 0.5
+        for step in steps:
+            y = step(y, x)
         return y
 
     return f

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequenc
 from typing import Any
 
 from jitorch import dims
-from jitorch.dims import Dim, Symbol
+from jitorch.dims import Answer, Dim, Noted, Symbol, answered_again, hints_of
 from jitorch.errors import CompilerBug, StagingError, user_location
 from jitorch.ir.graph import Graph, Node, Value, identity
 from jitorch.ir.literal import Literal
@@ -286,24 +286,30 @@ def infer(op: Op, types: Sequence[Type | None], attrs: dict[str, Any]) -> tuple[
     return tuple(v.type for v in body_graph(op, tuple(types), tuple(attrs.items())).outputs)
 
 
-_bodies: dict[tuple[Any, ...], Graph] = {}
+_bodies: dict[tuple[Any, ...], tuple[Graph, list[Answer]]] = {}
 _BODIES_LIMIT = 4096
 
 
 def body_graph(op: Op, types: tuple[Type | None, ...], attrs: tuple[tuple[str, Any], ...]) -> Graph:
     """The body of a composite as a graph over operands of the given types (absent operands are left out).
 
-    Kept, as composites are typed by it again and again; the caller must not change it.
+    Kept, as composites are typed by it again and again; the caller must not change it.  What it asked about sizes is
+    asked again each time, so that the guards are recorded.  Where nobody answers, as when a recorded program is
+    compiled, the body is the one that was last recorded.
     """
     if op.body is None:
         raise CompilerBug(f"op {op.name} has no body")
-    key = op, types, tuple((name, identity(value)) for name, value in attrs)
-    graph = _bodies.get(key)
-    if graph is None:
+    asked = op, types, tuple((name, identity(value)) for name, value in attrs)
+    key = *asked, hints_of(*(d for t in types if isinstance(t, TensorType) for d in t.shape))
+    found = _bodies.get(key)
+    if found is None or not answered_again(found[1]):
+        with Noted() as noted:
+            found = build(op.body, op, types, dict(attrs)), noted.answers
         if len(_bodies) >= _BODIES_LIMIT:
             _bodies.clear()
-        graph = _bodies[key] = build(op.body, op, types, dict(attrs))
-    return graph
+        _bodies[key] = found
+    _bodies[*asked, None] = found
+    return found[0]
 
 
 def expand(node: Node) -> Graph:

@@ -17,7 +17,7 @@ the current `Facts`, which looks at the sizes at hand and records a `Guard`.  Wi
 raise `ShapeError`.  Within one graph a name stands for one symbol.
 """
 
-from jitorch.dims.facts import Facts, Guard
+from jitorch.dims.facts import Answer, Facts, Guard, Noted, answered_again, hints_of
 from jitorch.dims.polynomial import (
     Atom,
     Dim,
@@ -31,6 +31,7 @@ from jitorch.dims.polynomial import (
     dim_min,
     equal,
     floordiv,
+    holds,
     is_multiple,
     less,
     less_equal,
@@ -43,14 +44,17 @@ from jitorch.dims.text import parse, parse_guard
 from jitorch.dims.walk import evaluate, fold, is_known, substitute, symbols
 
 __all__ = [
+    "Answer",
     "Atom",
     "Dim",
     "Factor",
     "Facts",
     "Guard",
     "Monomial",
+    "Noted",
     "SymDim",
     "Symbol",
+    "answered_again",
     "bounds",
     "decide",
     "dim_max",
@@ -59,6 +63,8 @@ __all__ = [
     "evaluate",
     "floordiv",
     "fold",
+    "hints_of",
+    "holds",
     "is_known",
     "is_multiple",
     "less",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextvars import Token
 from dataclasses import dataclass
 from typing import Any, Self
@@ -81,6 +81,48 @@ class Facts:
         elif self.assume is not None:
             self.assume(guard)
         return truth
+
+
+Answer = tuple[str, Dim, Dim, bool]
+"""A question about sizes, and how it was answered."""
+
+
+class Noted:
+    """``with Noted() as noted:`` passes questions on to who answers them now, and keeps the ``answers``."""
+
+    def __init__(self) -> None:
+        self._outer = ORACLE.get()
+        self._token: Token[Oracle | None] | None = None
+        self.answers: list[Answer] = []
+
+    def __enter__(self) -> Self:
+        if self._outer is not None:
+            self._token = ORACLE.set(self)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._token is not None:
+            ORACLE.reset(self._token)
+
+    def answer(self, relation: str, left: Dim, right: Dim) -> bool:
+        if self._outer is None:
+            raise CompilerBug("nobody answers questions about sizes")
+        truth = self._outer.answer(relation, left, right)
+        self.answers.append((relation, left, right, truth))
+        return truth
+
+
+def answered_again(answers: Iterable[Answer]) -> bool:
+    """Ask once more, so that the guards are recorded here; False if an answer is another one."""
+    oracle = ORACLE.get()
+    return all(oracle is None or oracle.answer(*asked) is truth for *asked, truth in answers)
+
+
+def hints_of(*sizes: Dim) -> tuple[int | None, ...] | None:
+    """What answers depend on besides the structure of ``sizes``: their symbols' hints; None if nobody answers."""
+    if ORACLE.get() is None:
+        return None
+    return tuple([unknown.hint for unknown in symbols(*sizes)])
 
 
 _LARGE = 1_000_003

@@ -6,12 +6,13 @@ This is the only place where that is decided, before any kernel is made:
 * so is what is picked from the rows of something that is computed;
 * a reduction is stored when its reader runs more often than it has elements, or wants another loop order;
 * any other value is stored when it is read from several kernels, or several times an element,
-  and costs more than reading it back.
+  and costs more than reading it back;
+* so is one at the end of a very long chain: kernels are made by recursion, and compile in more than linear time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from jitorch import dims
@@ -22,6 +23,9 @@ from jitorch.lower.frame import keeps_last_axis
 
 READ_COST = 4
 """What storing and reading back an element costs, in simple operations."""
+
+MOST_DEPTH = 128
+"""Operations, one after the other, in a kernel."""
 
 _COSTS = {"div": 4, "sqrt": 4, "mod": 8, "floordiv": 8, "fmod": 8, "pow": 40, "cast": 1, "neg": 1}
 _SIMPLE = frozenset(
@@ -59,7 +63,7 @@ def plan(graph: Graph, outputs: Iterable[Value] | None = None) -> Plan:
     """Decide for every value of ``graph``, which holds primitives only; ``outputs`` are those that need memory."""
     cost = _costs(graph)
     results = tuple(graph.outputs if outputs is None else outputs)
-    decided: set[Value] = {v for v in results if v.node is not None}
+    decided: set[Value] = {*_ends_of_long_chains(graph), *(v for v in results if v.node is not None)}
     ramps: set[Value] = set()
     readers: dict[Value, dict[Value, bool]] = {}  # kernel root -> whether it reads an element more than once
     for node in reversed(graph.nodes):
@@ -116,6 +120,18 @@ def _pass_on(value: Value, node: Node, decided: set[Value], readers: dict[Value,
         for root, repeated in roots.items():
             # Two reads in one kernel at different indices would compute the value twice.
             mine[root] = mine.get(root, False) or repeated or repeats
+
+
+def _ends_of_long_chains(graph: Graph) -> Iterator[Value]:
+    depth: dict[Value, int] = {}
+    for node in graph.nodes:
+        for value in node.outputs:
+            is_tensor = isinstance(value.type, TensorType)
+            if is_tensor and node.op.lowering not in _MATERIALIZED:
+                depth[value] = 1 + max((depth.get(v, 0) for v in node.operands), default=0)
+                if depth[value] >= MOST_DEPTH:
+                    depth[value] = 0
+                    yield value
 
 
 def _costs(graph: Graph) -> dict[Value, int]:

@@ -47,7 +47,7 @@ def _(x, w, *, stride, dilation, low, high, interior, groups):
         )
     sizes = padded_sizes(x.shape[2:], low, high, interior)
     spatial = tuple(map(window_count, sizes, w.shape[2:], stride, dilation))
-    if any(isinstance(d, int) and d <= 0 for d in spatial):
+    if not all(dims.holds("<", 0, d) for d in spatial):
         raise ShapeError(
             "convolution: the kernel does not fit", expected=f"at least {w.shape[2:]}", actual=f"{x}, padded to {sizes}"
         )

@@ -69,7 +69,7 @@ def embedding(
         raise DTypeError("embedding: indices must be int64 or int32", expected="int64 or int32", actual=input.type)
     rows = weight.shape[0]
     if padding_idx is not None:
-        if isinstance(rows, int) and not -rows <= padding_idx < rows:
+        if not (dims.holds("<=", -rows, padding_idx) and dims.holds("<", padding_idx, rows)):
             raise ValueRangeError("embedding: padding_idx out of range", expected=f"below {rows}", actual=padding_idx)
         padding_idx = padding_idx + rows if padding_idx < 0 else padding_idx
     index = from_start(input, rows)
@@ -133,7 +133,8 @@ def one_hot(input: Tensor, num_classes: int = -1) -> Tensor:
     elif isinstance(num_classes, int) and num_classes < 1:
         raise ValueRangeError("one_hot: needs at least one class", expected="num_classes > 0", actual=num_classes)
     array = input._array
-    if array is not None and array.size and isinstance(num_classes, int) and not 0 <= array.min() <= array.max() < num_classes:
+    is_known = array is not None and array.size and isinstance(num_classes, int)
+    if is_known and not 0 <= array.min() <= array.max() < num_classes:
         raise ValueRangeError(
             "one_hot: a class is out of range", expected=f"0 to {num_classes - 1}",
             actual=f"{array.min()} to {array.max()}",

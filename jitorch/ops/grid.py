@@ -197,7 +197,7 @@ def affine_grid(theta: Tensor, size: Sequence[int], align_corners: bool | None =
     n = len(size) - 2
     if n not in (2, 3) or theta.ndim != 3 or not all(map(dims.equal, theta.shape[1:], (n, n + 1))):
         raise ShapeError("affine_grid: theta [N, n, n + 1], size [N, C, *S]", actual=f"{theta.type}, {tuple(size)}")
-    if any(isinstance(d, int) and d <= 0 for d in size):
+    if not all(dims.holds("<", 0, d) for d in size):
         raise ValueRangeError("affine_grid: sizes must be positive", actual=tuple(size))
     return affine_grid_op(theta, sizes=tuple(size[2:]), align=bool(align_corners))
 

@@ -122,7 +122,7 @@ def _split(x: Tensor, key: Any) -> tuple[Tensor, list[tuple[int, Tensor]]]:
             shape.append(-1)
         elif _is_integer(item) or (not hasattr(item, "requires_grad") and hasattr(item, "__index__")):
             position = int(item)
-            if not dims.less(position if position >= 0 else -position - 1, size):
+            if not (dims.holds("<=", -size, position) and dims.holds("<", position, size)):
                 raise TensorIndexError(
                     f"index out of range for axis {axis}", expected=f"{-size} to {size - 1}", actual=position
                 )

@@ -183,7 +183,7 @@ def select_scatter(input: Tensor, src: Tensor, dim: int, index: int) -> Tensor:
     """``input`` with ``out[index]``, along ``dim``, replaced by ``src``."""
     axis = axis_of("select_scatter", dim, input.ndim)
     size = input.shape[axis]
-    if isinstance(size, int) and not -size <= index < size:
+    if not (dims.holds("<=", -size, index) and dims.holds("<", index, size)):
         raise TensorIndexError("select_scatter: index out of range", expected=f"{-size} to {size - 1}", actual=index)
     start = index + size if index < 0 else index
     if src.ndim != input.ndim - 1:

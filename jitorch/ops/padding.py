@@ -111,7 +111,7 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
     low = (0,) * lead + pad[0::2][::-1]
     high = (0,) * lead + pad[1::2][::-1]
     for size, a, b in zip(input.shape, low, high):
-        if isinstance(size, int) and size + a + b < 0:
+        if not dims.holds("<=", 0, size + a + b):
             raise ShapeError("pad: a size would be negative", expected="at least 0", actual=f"{size} + {a} + {b}")
     if mode == "constant":
         return pad_constant(input, 0 if value is None else value, low=low, high=high)

@@ -32,7 +32,7 @@ def _geometry(
     """Kernel, stride, padding and dilation, one number an axis, checked."""
     require_rank(name, input, n + 1, n + 2)
     lead = 1 if input.ndim == n + 2 else 0
-    if any(isinstance(d, int) and d == 0 for d in input.shape[lead:]):
+    if not all(dims.holds("<", 0, d) for d in input.shape[lead:]):
         raise ShapeError(f"{name}: only the batch may be empty", expected="positive sizes", actual=input.type)
     kernel = spread(name, kernel_size, n)
     strides = kernel if stride is None or stride == [] or stride == () else spread(name, stride, n)

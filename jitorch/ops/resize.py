@@ -261,7 +261,7 @@ def interpolate(
     if antialias and mode not in ("bilinear", "bicubic"):
         raise ValueRangeError("interpolate: antialias is for bilinear and bicubic", actual=mode)
     sizes, scales = _target(input, size, scale_factor, recompute_scale_factor)
-    if any(isinstance(d, int) and d <= 0 for d in (*sizes, *input.shape[2:])):
+    if not all(dims.holds("<", 0, d) for d in (*sizes, *input.shape[2:])):
         raise ValueRangeError(
             "interpolate: sizes must be positive", expected="greater than 0", actual=f"{input.type} to {sizes}"
         )

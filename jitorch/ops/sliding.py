@@ -35,7 +35,7 @@ def window_count(d: Dim, size: int, stride: int, dilation: int) -> Dim:
 def _(x, *, sizes, strides, dilations):
     lead = x.rank - len(sizes)
     counts = tuple(map(window_count, x.shape[lead:], sizes, strides, dilations))
-    if any(isinstance(c, int) and c <= 0 for c in counts):
+    if not all(dims.holds("<", 0, c) for c in counts):
         raise ShapeError("a window does not fit into its axes", expected=f"at least {sizes}", actual=x.shape[lead:])
     return x.with_shape((*x.shape[:lead], *counts, *sizes))
 

@@ -458,3 +458,22 @@ def test_an_argument_has_an_identity_until_another_comes() -> None:
     assert [is_first(x).tolist() for x in (first, first)] == [[2, 2], [2, 2]]
     with pytest.warns(RuntimeWarning, match="id\\(\\) of arg0, which is another object from call to call"):
         assert is_first(jitorch.zeros(2)).tolist() == [0, 0]
+
+
+def test_a_thousand_operations_in_a_row_compile() -> None:
+    def long(x):
+        y = x
+        for scale in SCALES:
+            y = y * scale + x
+        return y
+
+    x = jitorch.tensor([1.0, -2.0]).requires_grad_()
+    compiled = jitorch.jit(long, fullgraph=True)
+    expected = long(x)
+    np.testing.assert_allclose(compiled(x).detach().numpy(), expected.detach().numpy(), rtol=1e-5)
+    compiled(x).sum().backward()
+    (wanted,) = jitorch.autograd.grad(expected.sum(), x)
+    np.testing.assert_allclose(x.grad.numpy(), wanted.numpy(), rtol=1e-5)
+
+
+SCALES = tuple(0.5 + i % 7 / 16 for i in range(500))

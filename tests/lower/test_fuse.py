@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from jitorch.ir.graph import Graph
-from jitorch.lower.fuse import keeps_last_axis, plan, unit_axis
+from jitorch.lower.fuse import MOST_DEPTH, keeps_last_axis, plan, unit_axis
 from tests.lower.graphs import parse
 
 
@@ -30,6 +30,12 @@ def test_a_chain_of_elementwise_ops_is_one_kernel() -> None:
       return %2
     }"""
     assert stored(text) == ["add"]
+
+
+def test_a_very_long_chain_is_cut() -> None:
+    lines = ["%0: f32[4] = exp(%x)", *(f"%{i + 1}: f32[4] = sin(%{i})" for i in range(2 * MOST_DEPTH + 5))]
+    last = 2 * MOST_DEPTH + 5
+    assert stored(f"graph @main(%x: f32[4]) {{ {chr(10).join(lines)} return %{last} }}") == ["sin"] * 3
 
 
 def test_what_is_dear_and_read_in_two_kernels_is_stored() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from jitorch.frontend.eager import direct, shortcut
 from jitorch.frontend.eager.interpreter import Eager
-from jitorch.frontend.eager.tape import Tape
+from jitorch.frontend.eager.large import LargeTape
 from jitorch.ir.op import Op
 from jitorch.ops import control, dispatch
 from jitorch.ops.generator import install_default
@@ -18,7 +18,7 @@ _CALLS_BEFORE_CODE = {True: 32, False: 2000}
 """Short operations before machine code takes them over, where LLVM is loaded already, and where it is not:
 to load it takes as long as some thousand of them."""
 
-_tape = Tape(Eager())
+_tape = LargeTape(Eager())
 _calls = count()
 
 

@@ -75,7 +75,8 @@ class Programs(Protocol):
 class GraphFunction:
     """A graph as a function; ``differentiable`` are the outputs that have a gradient.
 
-    ``signature`` is the graph, or has its types alone where ``kept`` knows the rest.
+    ``signature`` is the graph, or has its types alone where ``kept`` knows the rest.  ``name`` is what
+    the history of a result calls it.
     """
 
     def __init__(
@@ -84,8 +85,10 @@ class GraphFunction:
         differentiable: Sequence[int],
         backend: str | None = None,
         kept: Programs | None = None,
+        name: str | None = None,
     ):
         self.signature, self.backend, self.kept = signature, backend, kept
+        self._op = JITTED if name is None else Op(name, "primitive", _jitted, None)
         self.differentiable = list(differentiable)
         self._pairs: dict[tuple[int, ...], Pair] = {}
         self._derivatives: dict[tuple[int, ...], GraphFunction] = {}
@@ -194,7 +197,7 @@ class GraphFunction:
                 return (self._derivative(wrt)([*inputs, *cotangents]),)
             return (backward(cotangents),)
 
-        node = GradNode(JITTED, tensors, {}, vjp, tape.inner)
+        node = GradNode(self._op, tensors, {}, vjp, tape.inner)
         node.finish(made, tape.version)
 
     # -- derivatives -----------------------------------------------------------------------------

@@ -15,6 +15,7 @@ import numpy as np
 
 from jitorch import dtypes
 from jitorch.frontend.eager.interpreter import quieten, restore
+from jitorch.frontend.eager.large import LARGE
 from jitorch.frontend.eager.shortcut import Loops
 from jitorch.ops import OPS, PUBLIC, dispatch
 from jitorch.ops.index import getitem
@@ -116,7 +117,7 @@ def _average(x: Any, axes: tuple[int, ...]) -> Any:
 def _reduction(function: Callable[..., Any]) -> Callable[..., Any]:
     def short(*args: Any, **kwargs: Any) -> Any:
         x = _array(args[0]) if args else None
-        axes = None if x is None else _axes(x.ndim, args[1:], kwargs)
+        axes = None if x is None or x.size >= LARGE else _axes(x.ndim, args[1:], kwargs)
         return NotImplemented if axes is None else _compute(function, x, axes)
 
     return short

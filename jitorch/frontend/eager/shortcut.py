@@ -1,8 +1,9 @@
 """The short way of an elementwise op: plain stored tensors of one type, and numbers that need no promotion.
 
 For such operands the result is that of one NumPy function, its type is known from theirs, and nothing
-is to be cast or broadcast.  Everything else takes the ordinary way: `elementwise` returns NotImplemented.
-The results are the same, bit for bit.  `jitorch.frontend.eager.native` does the same in machine code.
+is to be cast or broadcast.  Everything else takes the ordinary way, as do large tensors, for which there are
+kernels (`jitorch.frontend.eager.large`): `elementwise` returns NotImplemented.  The results are the same, bit for
+bit.  `jitorch.frontend.eager.native` does the same in machine code.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 from jitorch import dtypes
 from jitorch.dtypes import Category, DType
 from jitorch.frontend.eager.interpreter import quieten, restore
+from jitorch.frontend.eager.large import LARGE_ELEMENTWISE
 from jitorch.frontend.eager.tape import ElementNode
 from jitorch.ir import scalars
 from jitorch.ir.op import Op
@@ -73,7 +75,7 @@ def elementwise(op: Op, args: tuple[Any, ...]) -> Any:
         return NotImplemented
     type_, array = tensor._type, tensor._array
     result_dtype = loops.results.get(type_.dtype)
-    if result_dtype is None or array is None:
+    if result_dtype is None or array is None or array.size >= LARGE_ELEMENTWISE:
         return NotImplemented
     recorded = False
     for x in args:

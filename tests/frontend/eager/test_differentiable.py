@@ -7,8 +7,8 @@ import pytest
 
 import jitorch
 from jitorch import errors
-from tests.frontend.programs import PROGRAMS, W, X
 from tests.frontend.eager.test_tape import check_equal, outcome
+from tests.frontend.programs import PROGRAMS, W, X
 
 REFUSED = {
     "copy_becomes_a_leaf": "requires_grad_",

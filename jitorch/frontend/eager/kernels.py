@@ -1,0 +1,118 @@
+"""Op calls as compiled programs: one for each op, attributes, dtypes and pattern of sizes.
+
+The call is a graph of one node, whose sizes are symbols: equal sizes are one symbol, and 1 stays 1, as it broadcasts.
+So a kernel serves all sizes that follow the same pattern.  The graph is called like that of a jitted function:
+where gradients are wanted, forward keeps residuals, and the gradient is a program, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from jitorch import config, dims
+from jitorch.backends import registry
+from jitorch.backends.base import Unavailable
+from jitorch.builder import infer
+from jitorch.dims import Dim, Facts
+from jitorch.errors import JitorchError
+from jitorch.frontend.eager.differentiable import GraphFunction
+from jitorch.frontend.eager.interpreter import type_of
+from jitorch.ir.graph import Graph, Value, identity
+from jitorch.ir.op import PRIMITIVE, Op
+from jitorch.ir.types import TensorType
+from jitorch.passes.decompose import decompose
+from jitorch.passes.jvp import is_float
+from jitorch.tensor import Tensor
+
+BACKEND = "cpu"
+_LOWERINGS = frozenset({"scalar", "pull", "reduce", "scan", "scatter"})
+"""Of what a kernel may be made; matrix products and the like are NumPy's, whose BLAS needs no sizes to be known."""
+
+_kernels: dict[tuple[Any, ...], GraphFunction | None] = {}
+_KERNELS_LIMIT = 4096
+
+
+def call(op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> Any:
+    """The result of ``op`` by its kernel, or NotImplemented where it has none."""
+    pattern = _pattern(operands)
+    if pattern is None or not config.current().native:
+        return NotImplemented
+    key = op, pattern, tuple((name, identity(value)) for name, value in attrs.items())
+    try:
+        kernel = _kernels[key]
+    except KeyError:
+        if len(_kernels) >= _KERNELS_LIMIT:
+            _kernels.clear()
+        kernel = _kernels[key] = _made(op, operands, attrs)
+    if kernel is None:
+        return NotImplemented
+    results = kernel([x for x in operands if x is not None])
+    return results[0] if len(results) == 1 else tuple(results)
+
+
+def _pattern(operands: Sequence[Any]) -> tuple[Any, ...] | None:
+    """What a kernel depends on: the types, with the number of its first appearance in the place of each size.
+
+    None if a tensor is not laid out row by row, or has no data.
+    """
+    numbers: dict[int, int] = {}
+    pattern: list[Any] = []
+    for x in operands:
+        if not isinstance(x, Tensor):
+            pattern.append(type(x))
+            continue
+        array = x._array
+        if type(array) is not np.ndarray or not (array.flags.c_contiguous and array.flags.aligned):
+            return None
+        sizes = tuple([n if n <= 1 else -numbers.setdefault(n, len(numbers) + 1) for n in array.shape])
+        pattern.append((x._type.dtype, sizes))
+    return tuple(pattern)
+
+
+def _made(op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> GraphFunction | None:
+    """The kernel of a call; None if it is better run by NumPy."""
+    if op.is_view or isinstance(registry.get(BACKEND).probe(), Unavailable):
+        return None
+    if op.kind == PRIMITIVE and op.lowering not in _LOWERINGS:
+        return None
+    graph = Graph(op.name)
+    symbols: dict[int, Dim] = {}
+    inputs: list[Value | None] = []
+    for x in operands:
+        type_ = type_of(x)
+        if isinstance(type_, TensorType):
+            type_ = type_.with_shape(tuple(_size(n, symbols) for n in type_.shape))
+        inputs.append(None if type_ is None else graph.add_input(type_))
+    with Facts() as facts:
+        try:
+            types = infer(op, [None if v is None else v.type for v in inputs], attrs)
+            graph.outputs = list(graph.append(op, inputs, attrs, types).outputs)
+            whole = graph.copy()
+            decompose(whole)
+        except JitorchError:
+            return None  # NumPy's way says what is wrong, in the sizes at hand.
+    if facts.guards or not _is_kernel(whole):
+        return None
+    return GraphFunction(graph, [i for i, v in enumerate(graph.outputs) if is_float(v.type)], BACKEND, name=op.name)
+
+
+def _size(n: Dim, symbols: dict[int, Dim]) -> Dim:
+    if not isinstance(n, int) or n <= 1:
+        return n
+    return symbols.setdefault(n, dims.symbol(f"s{len(symbols)}", 2, None, n))
+
+
+def _is_kernel(graph: Graph) -> bool:
+    """Whether primitives that compile to loops are all there is, and no result is a view of an operand."""
+    if any(node.op.lowering not in _LOWERINGS for node in graph.nodes):
+        return False
+    return all(isinstance(v.type, TensorType) and not _is_view(v) for v in graph.outputs)
+
+
+def _is_view(value: Value) -> bool:
+    while value.node is not None and value.node.op.is_view:
+        value = value.node.operands[0]
+    return value.node is None

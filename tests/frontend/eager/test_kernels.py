@@ -1,0 +1,192 @@
+"""Eager calls on large tensors run as compiled programs: the same results, gradients, views and errors."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+
+import jitorch
+import jitorch.nn.functional as F
+from jitorch import config
+from jitorch.errors import AutogradError, ShapeError
+from jitorch.frontend.eager import kernels
+from jitorch.frontend.eager.large import LARGE, LARGE_ELEMENTWISE
+
+ROWS, COLUMNS = 256, 1024  # as many elements as make an elementwise op large
+LABELS = np.arange(ROWS) * 3 % COLUMNS
+
+CALLS: dict[str, Any] = {
+    "exp": lambda x: x.exp(),
+    "add": lambda x: x + x,
+    "times a number": lambda x: x * 2.5,
+    "gelu": F.gelu,
+    "softplus with a number": lambda x: F.softplus(x, beta=2.0),
+    "softmax": lambda x: x.softmax(1),
+    "log_softmax over columns": lambda x: x.log_softmax(0),
+    "layer_norm": lambda x: F.layer_norm(x, (COLUMNS,)),
+    "cross_entropy": lambda x: F.cross_entropy(x, jitorch.tensor(LABELS)),
+    "max_pool2d": lambda x: F.max_pool2d(x.reshape(4, 64, 32, 32), 2),
+    "batch_norm": lambda x: F.batch_norm(x.reshape(4, 64, 32, 32), None, None, training=True),
+    "sum": lambda x: x.sum(1),
+    "mean": lambda x: x.mean(),
+    "var": lambda x: x.var(0),
+    "amax": lambda x: x.amax(1),
+    "cumsum": lambda x: x.cumsum(1),
+    "cat": lambda x: jitorch.cat([x, x], 1),
+    "where": lambda x: jitorch.where(x > 0, x, 0.0),
+    "max with its place": lambda x: x.max(1)[0],
+}
+
+
+@pytest.fixture
+def x() -> Any:
+    return jitorch.tensor(np.random.default_rng(0).normal(size=(ROWS, COLUMNS)).astype(np.float32))
+
+
+def _gradient(function: Any, x: Any) -> Any:
+    leaf = x.clone().requires_grad_()
+    out = function(leaf)
+    (out * jitorch.arange(out.numel(), dtype=out.dtype).reshape(out.shape).cos()).sum().backward()
+    return leaf.grad
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_results_and_gradients_are_those_of_numpy(name: str, x: Any) -> None:
+    function = CALLS[name]
+    with config.override(native=False):
+        expected, gradient = function(x), _gradient(function, x)
+    got = function(x)
+    assert got.type == expected.type and got.stride() == expected.stride()
+    np.testing.assert_allclose(got.numpy(), expected.numpy(), rtol=3e-5, atol=3e-5)
+    np.testing.assert_allclose(_gradient(function, x).numpy(), gradient.numpy(), rtol=1e-4, atol=1e-4)
+
+
+def _kernels_of(name: str) -> list[Any]:
+    return [kernel for key, kernel in kernels._kernels.items() if key[0].name == name]
+
+
+def test_one_kernel_serves_all_sizes_of_a_pattern(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "_kernels", {})
+    for rows in (64, 65, 100):
+        F.silu(jitorch.ones(rows, COLUMNS))
+    F.silu(jitorch.ones(256, 256))
+    F.silu(jitorch.ones(1, LARGE))
+    assert [len(k.compiled) for k in _kernels_of("silu")] == [1, 1, 1]
+
+
+def test_what_is_small_or_not_in_row_order_has_no_kernel(monkeypatch: pytest.MonkeyPatch, x: Any) -> None:
+    monkeypatch.setattr(kernels, "_kernels", {})
+    F.gelu(x[0])
+    assert not _kernels_of("gelu")
+    assert jitorch.exp(x.mT).stride() == x.mT.stride() and not _kernels_of("exp")
+    jitorch.exp(jitorch.ones(LARGE_ELEMENTWISE - 1))
+    assert not _kernels_of("exp")
+    with config.override(native=False):
+        F.gelu(x)
+    assert not _kernels_of("gelu")
+
+
+def test_views_share_memory(x: Any) -> None:
+    for view in (x.reshape(-1), x.mT, x[3:], x.flatten(), x.unsqueeze(0), x.squeeze(), x.expand(2, -1, -1)):
+        assert np.shares_memory(view.numpy(), x.numpy())
+
+
+def test_matrix_products_stay_numpys(monkeypatch: pytest.MonkeyPatch, x: Any) -> None:
+    monkeypatch.setattr(kernels, "_kernels", {})
+    F.linear(x, jitorch.ones(8, COLUMNS), jitorch.ones(8))
+    assert all(kernel is None for kernel in _kernels_of("linear"))
+
+
+def test_random_numbers_are_those_of_small_tensors() -> None:
+    ones = jitorch.ones(ROWS, COLUMNS)
+    jitorch.manual_seed(3)
+    got = F.dropout(ones, 0.5)
+    jitorch.manual_seed(3)
+    with config.override(native=False):
+        expected = F.dropout(ones, 0.5)
+    assert np.array_equal(got.numpy(), expected.numpy())
+
+
+def test_history_names_the_op(x: Any) -> None:
+    assert repr(F.gelu(x.requires_grad_()).grad_fn) == "<GeluBackward0>"
+
+
+def test_second_derivatives(x: Any) -> None:
+    leaf = x.double().requires_grad_()
+    (first,) = jitorch.autograd.grad((leaf.exp() * 2).sum(), leaf, create_graph=True)
+    (second,) = jitorch.autograd.grad(first.sum(), leaf)
+    np.testing.assert_allclose(second.numpy(), 2 * np.exp(leaf.detach().numpy()), rtol=1e-12)
+
+
+@pytest.mark.parametrize("function", [F.gelu, jitorch.exp, lambda x: x.softmax(1), lambda x: x.cumsum(1)])
+def test_an_operand_that_was_overwritten_is_an_error_or_makes_no_difference(function: Any, x: Any) -> None:
+    expected = _gradient(lambda leaf: function(leaf * 1.0), x)
+
+    def overwriting(leaf: Any) -> Any:
+        operand = leaf * 1.0
+        out = function(operand)
+        with jitorch.no_grad():
+            operand.zero_()
+        return out
+
+    with contextlib.suppress(AutogradError):
+        assert np.array_equal(_gradient(overwriting, x).numpy(), expected.numpy())
+
+
+def test_operands_in_place_and_out(x: Any) -> None:
+    expected = np.exp(x.numpy())
+    out = jitorch.empty(ROWS, COLUMNS)
+    assert jitorch.exp(x, out=out) is out
+    np.testing.assert_allclose(out.numpy(), expected, rtol=1e-6)
+    version = x._storage.version
+    x.exp_()
+    assert x._storage.version == version + 1
+    np.testing.assert_allclose(x.numpy(), expected, rtol=1e-6)
+
+
+def test_errors_speak_of_the_sizes_at_hand(x: Any) -> None:
+    with pytest.raises(ShapeError) as large:
+        F.layer_norm(x, (COLUMNS,), jitorch.ones(COLUMNS - 1))
+    with config.override(native=False), pytest.raises(ShapeError) as ordinary:
+        F.layer_norm(x, (COLUMNS,), jitorch.ones(COLUMNS - 1))
+    assert str(large.value).split("\n  at:")[0] == str(ordinary.value).split("\n  at:")[0]
+
+
+def test_hooks_and_retained_gradients(x: Any) -> None:
+    leaf = x.clone().requires_grad_()
+    middle = F.gelu(leaf)
+    middle.retain_grad()
+    seen: list[Any] = []
+    middle.register_hook(lambda g: seen.append(g.shape))
+    (middle * 3).sum().backward()
+    assert seen == [middle.shape] and float(middle.grad.amax()) == 3.0
+
+
+def test_threads_share_kernels(monkeypatch: pytest.MonkeyPatch, x: Any) -> None:
+    monkeypatch.setattr(kernels, "_kernels", {})
+    expected = F.mish(x).numpy()
+    found: list[bool] = []
+
+    def work() -> None:
+        found.extend(np.array_equal(F.mish(x).numpy(), expected) for _ in range(5))
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [True] * 20
+
+
+def test_what_makes_kernels_is_loaded_when_one_is_needed() -> None:
+    code = (
+        "import sys, jitorch; jitorch.ones(8).exp(); assert 'jitorch.compiler' not in sys.modules; "
+        "jitorch.ones(1 << 18).exp(); assert 'jitorch.compiler' in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
