@@ -145,9 +145,7 @@ class SymDim:
 Dim: TypeAlias = int | SymDim
 
 
-def symbol(
-    name: str, low: int = 0, high: int | None = None, hint: int | None = None, computed: bool = False
-) -> SymDim:
+def symbol(name: str, low: int = 0, high: int | None = None, hint: int | None = None, computed: bool = False) -> SymDim:
     """A new `Symbol` as a Dim."""
     return Symbol(name, low, high, hint, computed).dim
 

@@ -1,9 +1,8 @@
 """The recipe for the positions of a mask's true elements: chunks are counted at once, the counts added up, and each
 chunk then writes its positions to a place of its own.
 
-So the result does not depend on the number of threads.  A step neither branches nor writes beyond its chunk's place: the
-position goes where the next true element belongs, or, if this element is false, the last one again, to where it
-belongs.
+So the result does not depend on the number of threads.  A step does not branch, nor write beyond the place of its chunk:
+it writes the last position found to where the next one belongs, or, behind the end, to where it is already.
 """
 
 from __future__ import annotations
@@ -81,7 +80,7 @@ def _sums(job: Job, mask: Value, ends: k.Buffer) -> k.Kernel:
 
 def _emission(job: Job, mask: Value, ends: k.Buffer | None) -> k.Kernel:
     """Writes the positions of each chunk; without ``ends`` there is one."""
-    puller = Puller(job.buffers, job.scalars, prefix="m")
+    puller = Puller(job.buffers, job.scalars)
     chunk, step, place, last = k.Var("c"), k.Var("i"), k.Var("place"), k.Var("last")
     first: k.Expr = k.const(0) if ends is None else chunk * CHUNK
 
@@ -89,8 +88,7 @@ def _emission(job: Job, mask: Value, ends: k.Buffer | None) -> k.Kernel:
         is_true = puller.let(_is_true(puller, mask, first + step))
         puller.emit(k.Assign(last, k.where(is_true, first + step, last)))
         # Behind the last true element, that one is written again.
-        for statement in job.sink.store([puller.let(k.call("minimum", place, end - 1))], last):
-            puller.emit(statement)
+        puller.emit(k.Store(job.buffers[job.node.output], k.call("minimum", place, end - 1), last))
         puller.emit(k.Assign(place, place + k.cast(is_true, dtypes.int64)))
 
     def emit(begin: k.Expr, end: k.Expr, length: k.Expr) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from jitorch.ir import kernel as k
 from jitorch.ir.graph import Value
 from jitorch.ir.types import TensorType
-from jitorch.lower.fuse import Plan, reads
+from jitorch.lower.fuse import REWRITING, Plan, reads
 from jitorch.lower.groups import Group, keeps_index, reads_of
 from jitorch.lower.index import Index
 from jitorch.lower.pull import Puller
@@ -170,6 +170,8 @@ def _merge_at(plan: Plan, groups: list[Group], at: int) -> int:
 
 def _follows(plan: Plan, recipe: Group, follower: Group) -> bool:
     """Whether ``follower`` is a map that reads the recipe's values, at its own index only."""
+    if recipe.values[0].node.op.name in REWRITING:  # type: ignore[union-attr]
+        return False
     if not follower.is_map or follower.values[0].type.shape != recipe.values[0].type.shape:  # type: ignore[union-attr]
         return False
     mine = set(recipe.values)

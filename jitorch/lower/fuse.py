@@ -42,6 +42,8 @@ INDEX_VIEWS = VIEWS | {"flip_axes"}
 """Ops whose elements are elements of the operand, at another index."""
 _COPYING = frozenset(("convolution", "convolution_weight", "positions"))
 """Recipes that compute what they do not find in memory on the way."""
+REWRITING = frozenset(("positions",))
+"""Recipes that store an element more than once before it is what it will be: nothing is computed from it then."""
 _MATERIALIZED = frozenset(("recipe", "scatter", "scan", "extern", "control", "effect"))
 
 

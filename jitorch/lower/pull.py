@@ -47,13 +47,10 @@ class Block:
 
 
 class Puller:
-    """Builds the body of one kernel.  ``buffers`` maps stored values to their memory.
+    """Builds the body of one kernel.  ``buffers`` maps stored values to their memory."""
 
-    ``prefix`` begins the names it gives: two that build one block have different ones.
-    """
-
-    def __init__(self, buffers: dict[Value, k.Buffer], scalars: dict[Value, k.Var], prefix: str = "t"):
-        self.buffers, self.scalars, self.prefix = buffers, scalars, prefix
+    def __init__(self, buffers: dict[Value, k.Buffer], scalars: dict[Value, k.Var]):
+        self.buffers, self.scalars = buffers, scalars
         self.block = Block()
         self.uses_status = False
         self._count = 0
@@ -70,7 +67,7 @@ class Puller:
         """Name ``e`` unless it is a name or a literal already."""
         if isinstance(e, (k.Const, k.Var)):
             return e
-        var = k.Var(self.fresh(self.prefix), e.dtype)
+        var = k.Var(self.fresh("t"), e.dtype)
         self.emit(k.Let(var, e))
         return var
 

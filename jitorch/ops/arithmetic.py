@@ -99,7 +99,7 @@ def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
     The indices are a tuple with one int64 vector for each axis.
     """
     if input is None and other is None:
-        return tuple(coordinates_of(condition if condition.dtype is dtypes.bool_ else condition != 0, "where(condition)"))
+        return tuple(coordinates_of(condition, "where(condition)"))
     if input is None or other is None:
         raise ArgumentError("where: give both input and other, or neither")
     if condition.dtype is not dtypes.bool_:

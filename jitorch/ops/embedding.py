@@ -128,18 +128,16 @@ def one_hot(input: Tensor, num_classes: int = -1) -> Tensor:
     """
     if input.dtype is not dtypes.int64:
         raise DTypeError("one_hot: needs class indices of dtype int64", expected="int64", actual=input.type)
-    if num_classes == -1:
-        num_classes = _classes(input)
-    elif isinstance(num_classes, int) and num_classes < 1:
-        raise ValueRangeError("one_hot: needs at least one class", expected="num_classes > 0", actual=num_classes)
-    array = input._array
-    is_known = array is not None and array.size and isinstance(num_classes, int)
-    if is_known and not 0 <= array.min() <= array.max() < num_classes:
+    classes: Dim = _classes(input) if num_classes == -1 else num_classes
+    if isinstance(classes, int) and classes < 1:
+        raise ValueRangeError("one_hot: needs at least one class", expected="num_classes > 0", actual=classes)
+    array = input._array if isinstance(classes, int) else None
+    if array is not None and array.size and not 0 <= array.min() <= array.max() < classes:
         raise ValueRangeError(
-            "one_hot: a class is out of range", expected=f"0 to {num_classes - 1}",
+            "one_hot: a class is out of range", expected=f"0 to {classes - 1}",
             actual=f"{array.min()} to {array.max()}",
         )  # fmt: skip
-    return one_hot_op(input, classes=num_classes)
+    return one_hot_op(input, classes=classes)
 
 
 def _classes(input: Tensor) -> Dim:

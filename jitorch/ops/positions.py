@@ -68,10 +68,11 @@ def positions_of(mask: Tensor, why: str) -> Tensor:
     return positions(flat, count_up(reduce_sum(cast(flat, dtype=dtypes.int64), axes=(0,))))
 
 
-def coordinates_of(mask: Tensor, why: str) -> list[Tensor]:
-    """The positions of the true elements of ``mask`` as one index an axis; a mask without axes has one."""
-    if not dispatch.current().binds_size(mask, why):
-        return [dispatch.current().from_array(i) for i in np.nonzero(np.atleast_1d(mask._data(why)))]
+def coordinates_of(x: Tensor, why: str) -> list[Tensor]:
+    """The positions of the elements that are not 0 as one index an axis; a tensor without axes has one."""
+    if not dispatch.current().binds_size(x, why):
+        return [dispatch.current().from_array(i) for i in np.nonzero(np.atleast_1d(x._data(why)))]
+    mask = x if x.dtype is dtypes.bool_ else x != 0
     flat, found = positions_of(mask, why), list[Tensor]()
     for axis in range(1, mask.ndim):
         inner = size_number(dims.prod(mask.shape[axis:]))

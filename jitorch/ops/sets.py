@@ -65,7 +65,7 @@ allclose.samples(lambda rng: [Sample(np.ones(3), np.full(3, v), trace=False) for
 def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
     """``[count, rank]``: the positions of the elements that are not 0, in order; ``as_tuple`` one vector an axis."""
     check_tensor("nonzero", input)
-    found = coordinates_of(input if input.dtype is dtypes.bool_ else input != 0, "nonzero")
+    found = coordinates_of(input, "nonzero")
     if as_tuple:
         return tuple(found)
     columns = [reshape_to(i, shape=(i.shape[0], 1)) for i in found[: input.ndim]]

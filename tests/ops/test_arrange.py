@@ -75,7 +75,9 @@ def test_errors(call, kind, message):
         call(jitorch.from_numpy(X.copy()))
 
 
-@pytest.mark.parametrize(("counts", "total"), [([1, 2], None), ([0, 0], None), ([3, 0], None), ([3, 0], 3), ([0, 3], 3)])
+@pytest.mark.parametrize(
+    ("counts", "total"), [([1, 2], None), ([0, 0], None), ([3, 0], None), ([3, 0], 3), ([0, 3], 3)]
+)
 def test_counts_that_are_data_are_added_up_by_the_program(counts, total):
     graph = trace(lambda x, n: x.repeat_interleave(n, 0, output_size=total), [X, np.array(counts)])
     (found,) = interpret(graph, [X, np.array(counts)], expand)

@@ -247,7 +247,9 @@ def test_deduplication() -> None:
 
 
 def test_padding_by_lengths() -> None:
-    compiled_once(padded, [(RNG.normal(size=30), np.array(n)) for n in ([8, 1, 0, 3], [0, 0, 0, 0], [8, 8, 8, 6])], close)
+    compiled_once(
+        padded, [(RNG.normal(size=30), np.array(n)) for n in ([8, 1, 0, 3], [0, 0, 0, 0], [8, 8, 8, 6])], close
+    )
 
 
 def test_a_balanced_loss() -> None:

@@ -20,9 +20,9 @@ from jitorch.frontend.python.merge import DEAD, Merge, Template, write
 from jitorch.frontend.python.recorder import Refuse
 from jitorch.frontend.trace.growing import Growing, Stretching, requires_grad
 from jitorch.frontend.trace.nested import Level, drop
-from jitorch.frontend.trace.varying import Shrinkings
 from jitorch.frontend.trace.stacking import Stacking, Turns
 from jitorch.frontend.trace.staging import AllRaise, Note, Raw, Side, State, _places, _signals
+from jitorch.frontend.trace.varying import Shrinkings
 from jitorch.ir.graph import Graph, Value
 from jitorch.ir.types import EffectType, Type
 from jitorch.ops import OPS

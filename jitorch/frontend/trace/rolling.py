@@ -23,8 +23,8 @@ from jitorch.frontend.python.stretch import Stretch, stretches
 from jitorch.frontend.trace.growing import Growing, Stretching, list_of, requires_grad
 from jitorch.frontend.trace.loops import ATTEMPTS, Attempt, Carried, Loops, TracedRange, placeholder_node
 from jitorch.frontend.trace.nested import Level, drop
-from jitorch.frontend.trace.varying import Shrinkings
 from jitorch.frontend.trace.staging import Note, Side, State
+from jitorch.frontend.trace.varying import Shrinkings
 from jitorch.ir.graph import Graph, Value
 from jitorch.ir.types import INT, EffectType, TensorType
 from jitorch.ops import OPS, PUBLIC

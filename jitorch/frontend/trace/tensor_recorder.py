@@ -21,8 +21,8 @@ from jitorch.frontend.trace.arithmetic import arithmetic, compared
 from jitorch.frontend.trace.choices import number_of
 from jitorch.frontend.trace.loops import TracedRange, fix_size
 from jitorch.frontend.trace.rolling import Rolling
-from jitorch.frontend.trace.varying import differ, is_bound_inside, shrinking_axis, varying
 from jitorch.frontend.trace.staging import kind_text
+from jitorch.frontend.trace.varying import differ, is_bound_inside, shrinking_axis, varying
 from jitorch.ir.types import BOOL, FLOAT, INT, PYTHON_TYPES, TensorType
 from jitorch.ops import OPS, PUBLIC, Function, dispatch
 from jitorch.ops import Op as RegisteredOp

@@ -34,8 +34,8 @@ from jitorch.ir.sizes import symbols_of
 from jitorch.ir.types import PYTHON_TYPES, TensorType
 from jitorch.ops import OPS, dispatch
 from jitorch.ops.control import has_effect
-from jitorch.passes.decompose import decompose
 from jitorch.passes.control import name_bound_sizes
+from jitorch.passes.decompose import decompose
 from jitorch.tensor import Number, Storage, Tensor
 
 _EXPRESSIONS = {
@@ -230,7 +230,7 @@ class TraceBuilder(NestedBuilder):
 
     # -- sizes that the program computes ---------------------------------------------------------
     def assume(self, guard: Guard) -> None:
-        """Have the program check what was assumed of a size: where it does not hold, the call is run by plain Python."""
+        """Have the program check what was assumed of a size: where it does not hold, plain Python runs the call."""
         known = [self.assumed.setdefault(graph, set()) for graph in self._reached()]
         if any(guard in guards for guards in known):
             return

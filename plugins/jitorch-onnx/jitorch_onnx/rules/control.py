@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from jitorch import dtypes
-from jitorch.errors import UnsupportedError
 from jitorch.ir.graph import Node
 from jitorch.ir.types import TensorType
 from jitorch.ops.control import output_types
