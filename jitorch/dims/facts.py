@@ -125,8 +125,8 @@ def hints_of(*sizes: Dim) -> tuple[int | None, ...] | None:
     return tuple([unknown.hint for unknown in symbols(*sizes)])
 
 
-_LARGE = 1_000_003
-"""What a size that the program computes is taken for in comparisons."""
+_LARGE, _SMALL = 1_000_003, 2
+"""What a size that the program computes is taken for in comparisons, and one of an argument that is gone."""
 
 
 def _assumed(guard: Guard, sizes: Mapping[str, int]) -> bool:
@@ -149,7 +149,8 @@ class _NoFacts:
 
     def answer(self, relation: str, left: Dim, right: Dim) -> bool:
         if not is_known(left) or not is_known(right):
-            return Facts({s.name: _LARGE for s in symbols(left, right)}).answer(relation, left, right)
+            others = {s.name: _SMALL for s in symbols(left, right) if s.hint is None}
+            return Facts(others).answer(relation, left, right)
         raise ShapeError(
             f"whether {left} {relation} {right} depends on the size of a symbol",
             hint="give the symbol a range that decides it, or ask while a program is being recorded",
