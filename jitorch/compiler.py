@@ -169,7 +169,9 @@ def _compile_regions(
         for v in region.outputs:
             slots.setdefault(v, len(slots))
         if region.backend == HOST:
-            steps += [Binding(slots[n.operands[0]], slots[n.output], n.attrs["size"]) for n in region.nodes]
+            for node in region.nodes:
+                counted, ramp = slots[node.operands[0]], slots[node.output]
+                steps.append(Binding(counted, ramp, node.attrs["size"], _is_read(node.output, work)))
             continue
         backend = registry.get(region.backend)
         artifact = backend.compile(region.graph, options)
@@ -184,6 +186,11 @@ def _compile_regions(
         )
     joined = Joined(steps, work, [slots[v] for v in work.outputs], len(slots))
     return Compiled(graph, literals, joined, [s for s in steps if isinstance(s, Step)], verdicts.reasons)
+
+
+def _is_read(ramp: Value, graph: Graph) -> bool:
+    """Whether somebody asks for the elements of a ramp: those who find positions ask for their number."""
+    return ramp in graph.outputs or any(user.op.name != "positions" for user in ramp.users)
 
 
 def available(name: str) -> Backend:
