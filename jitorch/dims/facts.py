@@ -115,7 +115,9 @@ class Noted:
 def answered_again(answers: Iterable[Answer]) -> bool:
     """Ask once more, so that the guards are recorded here; False if an answer is another one."""
     oracle = ORACLE.get()
-    return all(oracle is None or oracle.answer(*asked) is truth for *asked, truth in answers)
+    return all(
+        oracle is None or oracle.answer(relation, left, right) is truth for relation, left, right, truth in answers
+    )
 
 
 def hints_of(*sizes: Dim) -> tuple[int | None, ...] | None:

@@ -1,8 +1,8 @@
 """The recipe for the positions of a mask's true elements: chunks are counted at once, the counts added up, and each
 chunk then writes its positions to a place of its own.
 
-So the result does not depend on the number of threads.  A step does not branch, nor write beyond the place of its chunk:
-it writes the last position found to where the next one belongs, or, behind the end, to where it is already.
+So the result does not depend on the number of threads.  A step does not branch, nor write beyond the place of its
+chunk: it writes the last position found to where the next one belongs, or, behind the end, to where it is already.
 """
 
 from __future__ import annotations

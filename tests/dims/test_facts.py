@@ -107,4 +107,4 @@ def test_what_is_assumed_of_a_size_that_a_program_computes(relation, left, right
 
 def test_which_sizes_are_known():
     assert dims.is_known(3) and dims.is_known(2 * T) and not dims.is_known(T + N // 2)
-    assert N == dims.symbol("N"), "whether a size is computed is no part of its identity"
+    assert dims.symbol("N") == N, "whether a size is computed is no part of its identity"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from typing import Any
 
@@ -255,6 +256,43 @@ def test_padding_by_lengths() -> None:
 def test_a_balanced_loss() -> None:
     arrays = [(RNG.normal(size=(6, 4)), np.array(n)) for n in ([0, 1, 2, 3, 0, 0], [1, 1, 1, 1, 1, 1])]
     compiled_once(balanced, arrays, close)
+
+
+# -- other ways in -----------------------------------------------------------------------------------------------
+class Selected(jitorch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = jitorch.nn.Linear(5, 2)
+
+    def forward(self, x: jitorch.Tensor) -> tuple[jitorch.Tensor, jitorch.Tensor]:
+        return self.linear(x[x.sum(1) > 0]), (x > 0).nonzero()
+
+
+def test_a_trace_saved_and_loaded() -> None:
+    module, buffer = Selected(), io.BytesIO()
+    inputs = [jitorch.tensor(x.astype(np.float32)) for x in X]
+    traced = jitorch.jit.trace(module, (inputs[0],))
+    jitorch.jit.save(traced, buffer)
+    buffer.seek(0)
+    loaded = jitorch.jit.load(buffer)
+    for x in inputs:
+        for found in (traced(x), loaded(x)):
+            for a, b in zip(found, module(x), strict=True):
+                assert a.shape == b.shape
+                np.testing.assert_allclose(a.detach().numpy(), b.detach().numpy(), rtol=1e-5, atol=1e-6)
+
+
+def scripted(x: jitorch.Tensor) -> jitorch.Tensor:
+    y = x[x > 0]
+    if y.numel() > 3:
+        y = y * 2
+    return y.sum() + x.nonzero().shape[0]
+
+
+def test_a_script() -> None:
+    compiled = jitorch.jit.script(scripted)
+    for array in X:
+        close(compiled(jitorch.tensor(array)), scripted(jitorch.tensor(array)))
 
 
 # -- refusals and errors ---------------------------------------------------------------------------------------

@@ -199,7 +199,7 @@ def _is_known_here(builder: TraceBuilder, size: Dim) -> bool:
     return computed <= builder.binders(computed).keys()
 
 
-class Joined:
+class BranchResults:
     """The results of a branch that have sizes of their own; those with equal sizes on both sides share one."""
 
     def __init__(self, builder: TraceBuilder, leaves: Sequence[tuple[Any, Any]]):
