@@ -8,14 +8,16 @@ part is new, so the graph stays pure and every alias sees the write.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from typing import Any
 
-from jitorch.dims import Answer, Noted, answered_again, hints_of
+from jitorch import dims
+from jitorch.dims import Answer, Dim, Noted, Symbol, answered_again, hints_of
 from jitorch.errors import CompilerBug, StagingError, user_location
 from jitorch.ir.graph import Graph, Node, Value, identity
 from jitorch.ir.literal import Literal
 from jitorch.ir.op import Op
+from jitorch.ir.sizes import symbols_of
 from jitorch.ir.types import PYTHON_TYPES, EffectType, ScalarType, TensorType, Token, Type
 from jitorch.ops import control, dispatch
 from jitorch.ops.normalize import PYTHON_NUMBERS
@@ -153,22 +155,24 @@ class Memory(ABC):
             return self.value(function(*map(self.wrap, inputs), **attrs))
 
 
+_NUMBER_OPS = {"floordiv": "floor_divide", "mod": "remainder"}
+"""The ops that sizes are computed by, where they have other names."""
+
+
 class GraphBuilder(Memory):
     """Builds ``graph``; implements `jitorch.ops.dispatch.Interpreter`."""
 
     def __init__(self, graph: Graph, locations: bool = False):
         super().__init__()
         self.graph, self.locations = graph, locations
+        self._bound: dict[Graph, tuple[dict[Symbol, Node], int]] = {}  # the sizes that a graph's first nodes bind
 
     # -- interpreter -----------------------------------------------------------------------------
     def apply(self, op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> Any:
-        inputs = [self.lift(x) for x in operands]
-        types = infer(op, [None if v is None else v.type for v in inputs], attrs)
-        where = user_location() if self.locations else None
-        node = self.graph.append(op, inputs, attrs, types, where)
+        made = self._append(op, [self.lift(x) for x in operands], attrs)
         if op.is_view:
-            return self._view(op, operands[0], attrs, node.output)
-        results = tuple(map(self.wrap, node.outputs))
+            return self._view(op, operands[0], attrs, made[0])
+        results = tuple(map(self.wrap, made))
         return results[0] if len(results) == 1 else results
 
     def from_array(self, array: Any) -> Tensor:
@@ -179,6 +183,9 @@ class GraphBuilder(Memory):
             f"{why} needs the data of a tensor, which is not known while a graph is built",
             hint="the result of a traced computation cannot decide what Python does",
         )
+
+    def binds_size(self, data: Any, why: str) -> bool:
+        return True
 
     # -- tensors and values ----------------------------------------------------------------------
     def wrap(self, value: Value) -> Any:
@@ -215,9 +222,59 @@ class GraphBuilder(Memory):
         raise CompilerBug("an op's body uses a tensor that is not its operand", ir=self.graph)
 
     def _emit(self, op: Op, inputs: list[Value], attrs: dict[str, Any]) -> Value:
-        types = infer(op, [v.type for v in inputs], attrs)
+        return self._append(op, inputs, attrs)[0]
+
+    def _append(self, op: Op, inputs: Sequence[Value | None], attrs: dict[str, Any]) -> tuple[Value, ...]:
+        """Append a node; it depends on what binds the sizes in its type and attributes."""
+        given = [None if v is None else v.type for v in inputs]
+        types = infer(op, given, attrs)
         where = user_location() if self.locations else None
-        return self.graph.append(op, inputs, attrs, types, where).output
+        binders = {} if op.name == "steps" else self.binders(symbols_of(types, attrs) - symbols_of(given))
+        if op.name == "size_of" and binders:
+            return (self._computed(attrs["size"], binders),)
+        place = next((i for i, t in enumerate(given) if isinstance(t, TensorType)), None)
+        if binders and place is not None:
+            inputs = list(inputs)
+            inputs[place] = self._after(inputs[place], binders)  # type: ignore[arg-type]
+        made = self.graph.append(op, inputs, attrs, types, where).outputs
+        return tuple(self._after(v, binders) for v in made) if place is None else made
+
+    def _after(self, value: Value, binders: Mapping[Symbol, Node]) -> Value:
+        """``value``, not before the sizes are bound."""
+        for node in binders.values():
+            value = self.graph.append(OPS["after"], (value, node.output), {}, (value.type,), node.loc).output
+        return value
+
+    def _computed(self, size: Dim, binders: Mapping[Symbol, Node]) -> Value:
+        """A size as a number, from the counts that its symbols are bound to."""
+
+        def leaf(x: Symbol | int) -> Any:
+            if isinstance(x, int):
+                return x
+            count = binders[x].operands[0] if x in binders else None
+            return OPS["size_of"](size=x.dim) if count is None else OPS["number_of"](self.wrap(count))
+
+        with dispatch.interpreting(self):
+            number = self.lift(dims.fold(size, leaf, lambda fn, x, y: OPS[_NUMBER_OPS.get(fn, fn)](x, y)))
+        if number is None:
+            raise CompilerBug(f"no number for the size {size}", ir=self.graph)
+        return number
+
+    def binders(self, sizes: set[Symbol]) -> dict[Symbol, Node]:
+        """The nodes in reach that bind some of ``sizes``."""
+        found: dict[Symbol, Node] = {}
+        for graph in self._reached() if sizes else ():
+            known, seen = self._bound.get(graph, ({}, 0))
+            for node in graph.nodes[seen:]:
+                if node.op.name == "steps":
+                    known.update(dict.fromkeys(symbols_of((), node.attrs), node))
+            self._bound[graph] = known, len(graph.nodes)
+            found.update((s, known[s]) for s in sizes if s in known)
+        return found
+
+    def _reached(self) -> Iterable[Graph]:
+        """The graphs whose values a node can use."""
+        return (self.graph,)
 
 
 def infer(op: Op, types: Sequence[Type | None], attrs: dict[str, Any]) -> tuple[Type, ...]:

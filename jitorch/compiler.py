@@ -41,7 +41,7 @@ from jitorch.lower.names import Origins
 from jitorch.passes import pipeline
 from jitorch.passes.batch import batch_products
 from jitorch.passes.clean import cse, dce, fold
-from jitorch.passes.control import gives_bound_sizes, name_bound_sizes, prune, sink_constants
+from jitorch.passes.control import binders, gives_bound_sizes, name_bound_sizes, prune, sink_constants
 from jitorch.passes.decompose import decompose
 from jitorch.passes.hoist import hoist, hoist_literals, sink_views
 from jitorch.passes.merge_loops import merge_loops
@@ -169,11 +169,14 @@ def _compile_regions(
     other.  Where a size is bound a region ends, for what follows needs memory of that size."""
     slots: dict[Value, int] = {v: i for i, v in enumerate(work.inputs)}
     steps: list[Step | Binding] = []
-    for region in partition(work, lambda node: HOST if node.op.name == "steps" else verdicts.of(node)):
+    bound = set(binders(work))
+    for region in partition(work, lambda node: HOST if node in bound else verdicts.of(node)):
         for v in region.outputs:
             slots.setdefault(v, len(slots))
         if region.backend == HOST:
-            steps += [Binding(slots[n.operands[0]], slots[n.output], n.attrs["size"]) for n in region.nodes]
+            for node in region.nodes:
+                counted, ramp = slots[node.operands[0]], slots[node.output]
+                steps.append(Binding(counted, ramp, node.attrs["size"], _is_read(node.output, work)))
             continue
         backend = registry.get(region.backend)
         artifact = _compiled(region.graph, backend, options)
@@ -200,6 +203,11 @@ def _compiled(region: Graph, backend: Backend, options: Options) -> Artifact:
         if key is not None:
             _keep(key, artifact)
     return artifact
+
+
+def _is_read(ramp: Value, graph: Graph) -> bool:
+    """Whether somebody asks for the elements of a ramp: those who find positions ask for their number."""
+    return ramp in graph.outputs or any(user.op.name != "positions" for user in ramp.users)
 
 
 def available(name: str) -> Backend:

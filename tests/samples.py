@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from jitorch import dtypes
+from jitorch import dims, dtypes
 from jitorch.builder import graph_of
 from jitorch.compiler import compile_graph
 from jitorch.errors import UserError
@@ -35,6 +35,14 @@ def trace(function: Callable[..., Any], arrays: list[np.ndarray], name: str = "m
 def trace_types(function: Callable[..., Any], types: list[Any], name: str = "main") -> Graph:
     """``function`` as a graph over inputs of the given types; its results are the outputs."""
     return graph_of(function, types, name)
+
+
+def agree(found: TensorType, wanted: TensorType) -> bool:
+    """Whether types are equal, but for sizes that the program computes."""
+    sizes = zip(found.shape, wanted.shape)
+    return (found.dtype, found.rank) == (wanted.dtype, wanted.rank) and all(
+        a == b or not dims.is_known(a) for a, b in sizes
+    )
 
 
 def with_samples() -> list[str]:

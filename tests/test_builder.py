@@ -16,6 +16,7 @@ from jitorch.ir.interpret import interpret
 from jitorch.ir.types import FLOAT, INT, TensorType
 from jitorch.ir.verify import verify
 from jitorch.ops import OPS, dispatch
+from jitorch.ops.control import count_up
 from jitorch.passes.decompose import expand
 from jitorch.passes.grad import vjp
 from tests.samples import trace
@@ -167,3 +168,37 @@ def test_bodies_are_graphs_made_once() -> None:
     assert body_graph(OPS["relu"], types, ()) is body_graph(OPS["relu"], types, ())
     with pytest.raises(errors.CompilerBug, match="no body"):
         body_graph(OPS["add"], (INT, INT), ())
+
+
+# -- sizes that a graph binds ----------------------------------------------------------------------------------
+def from_a_count(function: Callable[..., Any]) -> Graph:
+    """``function(mask, size)`` of the number of true elements of a mask."""
+
+    def counted(mask: Any) -> Any:
+        count = OPS["reduce_sum"](OPS["cast"](mask, dtype=dtypes.int64), axes=(0,))
+        return function(mask, count_up(count).shape[0])
+
+    return trace(counted, [np.zeros(5, bool)])
+
+
+@pytest.mark.parametrize(
+    ("function", "expected"),
+    [
+        (lambda mask, n: OPS["iota"](size=n), [0, 1, 2]),
+        (lambda mask, n: OPS["iota"](size=2 * n + 1), [0, 1, 2, 3, 4, 5, 6]),
+        (lambda mask, n: jitorch.zeros(n, 2).sum() + n // 2, 1),
+        (lambda mask, n: OPS["cast"](OPS["size_of"](size=(n + 1) % 3 + n), dtype=dtypes.int64), 4),
+        (lambda mask, n: jitorch.arange(5)[:n], [0, 1, 2]),
+        (lambda mask, n: jitorch.arange(5)[n:], [3, 4]),
+    ],
+)
+def test_what_has_a_bound_size_depends_on_what_binds_it(function: Callable[..., Any], expected: Any) -> None:
+    graph = verify(from_a_count(function))
+    (binder,) = [node for node in graph.nodes if node.op.name == "steps"]
+    behind: set[Any] = set(graph.outputs)
+    for node in reversed(graph.nodes):
+        if any(v in behind for v in node.outputs):
+            behind.update(node.operands)
+    assert binder.output in behind or binder.operands[0] in behind
+    (found,) = interpret(graph, [np.array([True, False, True, True, False])], expand)
+    np.testing.assert_array_equal(found, expected)

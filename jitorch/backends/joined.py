@@ -42,11 +42,20 @@ class Step:
 
 @dataclass(frozen=True)
 class Binding:
-    """Where the host binds a size, a symbol, to the number in slot ``count``; slot ``ramp`` counts up to it."""
+    """Where the host binds a size, a symbol, to the number in slot ``count``; slot ``ramp`` counts up to it.
+
+    Where the ramp is not ``read``, it only has that many elements.
+    """
 
     count: int
     ramp: int
     size: Dim
+    read: bool = True
+
+    def bind(self, table: list[Any], sizes: dict[str, int]) -> None:
+        """Fill the slot of the ramp, and note the size."""
+        count = sizes[str(self.size)] = int(table[self.count])
+        table[self.ramp] = np.arange(count) if self.read else np.empty(count, np.int64)
 
 
 class Joined:
@@ -65,8 +74,7 @@ class Joined:
         known = dict(sizes)
         for step in self.steps:
             if isinstance(step, Binding):
-                table[step.ramp] = np.arange(int(table[step.count]))
-                known[str(step.size)] = len(table[step.ramp])
+                step.bind(table, known)
                 continue
             region = step.region
             if region is None or step.executable is None:

@@ -22,7 +22,7 @@ from jitorch.backends.base import (
     store_results,
 )
 from jitorch.errors import BackendError
-from jitorch.ir.graph import Graph, Node, map_attribute, map_dims
+from jitorch.ir.graph import Graph, Node, map_dims
 from jitorch.ir.interpret import interpret
 from jitorch.ops import OPS
 from jitorch.ops.control import expand
@@ -53,37 +53,7 @@ class ReferenceExecutable:
     def results(self, inputs: Sequence[Any], dims: Mapping[str, int]) -> list[Any]:
         """What all outputs of the graph are, in arrays that may show memory of the inputs; nothing is written."""
         graph = specialize(self.graph, dims) if dims else self.graph
-        run = _interpret_in_parts if any(node.op.name == "steps" for node in graph.nodes) else interpret
-        return run(graph, inputs)
-
-
-def _interpret_in_parts(graph: Graph, inputs: Sequence[Any]) -> list[Any]:
-    """As `interpret`, where nodes bind sizes: what comes after such a node is made with the size it binds."""
-    graph = graph.copy()
-    environment: dict[Any, Any] = dict(zip(graph.inputs, inputs))
-    pending = list(graph.nodes)
-    while pending:
-        end = next((i + 1 for i, node in enumerate(pending) if node.op.name == "steps"), len(pending))
-        nodes, pending = pending[:end], pending[end:]
-        given = list(environment)
-        part = Graph("part", (v.type for v in given))
-        mapping = dict(zip(given, part.inputs))
-        whole = Graph("nodes")
-        whole.nodes = nodes
-        part.paste(whole, mapping)
-        made = [v for node in nodes for v in node.outputs]
-        part.outputs = [mapping[v] for v in made]
-        environment.update(zip(made, interpret(part, [environment[v] for v in given], expand)))
-        if nodes[-1].op.name == "steps":
-            size, count = str(nodes[-1].attrs["size"]), len(environment[nodes[-1].output])
-            for node in pending:
-                node.attrs = attributes_with(node.attrs, size, count)
-    return [environment[v] for v in graph.outputs]
-
-
-def attributes_with(attrs: Mapping[str, Any], name: str, size: int) -> dict[str, Any]:
-    """Attributes in which the size called ``name`` is a number."""
-    return {key: map_attribute(value, lambda d: dims.substitute(d, {name: size})) for key, value in attrs.items()}
+        return interpret(graph, inputs, expand)
 
 
 class ReferenceBackend:

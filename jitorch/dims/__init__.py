@@ -41,7 +41,7 @@ from jitorch.dims.polynomial import (
     terms_of,
 )
 from jitorch.dims.text import parse, parse_guard
-from jitorch.dims.walk import evaluate, fold, substitute, symbols
+from jitorch.dims.walk import evaluate, fold, is_known, substitute, symbols
 
 __all__ = [
     "Answer",
@@ -65,6 +65,7 @@ __all__ = [
     "fold",
     "hints_of",
     "holds",
+    "is_known",
     "is_multiple",
     "less",
     "less_equal",

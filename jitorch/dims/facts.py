@@ -8,9 +8,9 @@ from contextvars import Token
 from dataclasses import dataclass
 from typing import Any, Self
 
-from jitorch.dims.polynomial import ORACLE, Dim, Oracle
-from jitorch.dims.walk import evaluate, symbols
-from jitorch.errors import CompilerBug
+from jitorch.dims.polynomial import ORACLE, Atom, Dim, Oracle, install, terms_of
+from jitorch.dims.walk import evaluate, is_known, symbols
+from jitorch.errors import CompilerBug, ShapeError
 
 _RELATIONS: dict[str, Callable[[Any, Any], bool]] = {
     "==": operator.eq,
@@ -41,10 +41,13 @@ class Facts:
 
     ``with Facts() as facts:`` makes it the current one of this thread or task.  ``hints`` gives sizes
     by name; a symbol that it lacks answers with its own hint.  ``facts.guards`` are in order of asking.
+
+    Of a size that the program computes it is assumed that it is large, and equal to what it must be equal to;
+    ``assume``, if there is one, is told to have the program check that.
     """
 
-    def __init__(self, hints: Mapping[str, int] | None = None):
-        self.hints = dict(hints or {})
+    def __init__(self, hints: Mapping[str, int] | None = None, assume: Callable[[Guard], None] | None = None):
+        self.hints, self.assume = dict(hints or {}), assume
         self._guards: dict[Guard, None] = {}
         self._tokens: list[Token[Oracle | None]] = []
 
@@ -63,16 +66,20 @@ class Facts:
         """Decide by the hints and record the relation, or its opposite, that holds for them."""
         sizes: dict[str, int] = {}
         for unknown in symbols(left, right):
-            hint = self.hints.get(unknown.name, unknown.hint)
+            hint = _LARGE if unknown.computed else self.hints.get(unknown.name, unknown.hint)
             if hint is None:
                 raise CompilerBug(f"cannot decide {left} {relation} {right}: the symbol {unknown} has no hint")
             sizes[unknown.name] = hint
         guard = Guard(relation, left, right)
-        truth = guard.holds(sizes)
+        is_assumed = not is_known(left) or not is_known(right)
+        truth = _assumed(guard, sizes) if is_assumed else guard.holds(sizes)
         if not truth:
             opposite = {"==": "!=", "!=": "==", "<": "<=", "<=": "<"}[relation]
             guard = Guard(opposite, *((left, right) if opposite in ("==", "!=") else (right, left)))
-        self._guards[guard] = None
+        if not is_assumed:
+            self._guards[guard] = None
+        elif self.assume is not None:
+            self.assume(guard)
         return truth
 
 
@@ -118,3 +125,38 @@ def hints_of(*sizes: Dim) -> tuple[int | None, ...] | None:
     if ORACLE.get() is None:
         return None
     return tuple([unknown.hint for unknown in symbols(*sizes)])
+
+
+_LARGE, _SMALL = 1_000_003, 2
+"""What a size that the program computes is taken for in comparisons, and one of an argument that is gone."""
+
+
+def _assumed(guard: Guard, sizes: Mapping[str, int]) -> bool:
+    if guard.relation not in ("==", "!="):
+        return guard.holds(sizes)
+    sides = guard.left, guard.right
+    differ = any(type(d) is int and d in (0, 1) for d in sides) and not any(map(_is_remainder, sides))
+    return differ == (guard.relation == "!=")
+
+
+def _is_remainder(size: Dim) -> bool:
+    match terms_of(size):
+        case [((Atom("mod"),), 1)]:
+            return True
+    return False
+
+
+class _NoFacts:
+    """Answers where no `Facts` are the current ones: what a trace assumed of computed sizes is assumed later, too."""
+
+    def answer(self, relation: str, left: Dim, right: Dim) -> bool:
+        if not is_known(left) or not is_known(right):
+            others = {s.name: _SMALL for s in symbols(left, right) if s.hint is None}
+            return Facts(others).answer(relation, left, right)
+        raise ShapeError(
+            f"whether {left} {relation} {right} depends on the size of a symbol",
+            hint="give the symbol a range that decides it, or ask while a program is being recorded",
+        )
+
+
+install(_NoFacts())

@@ -19,13 +19,15 @@ from jitorch.errors import CompilerBug, ShapeError
 class Symbol:
     """An unknown size, ``low <= size <= high`` (None: no upper limit).
 
-    ``hint`` is the size seen when the symbol was made; it is not part of its identity.
+    ``hint`` is the size seen when the symbol was made; ``computed`` says that there is none, as a program computes the
+    size while it runs.  Neither is part of its identity.
     """
 
     name: str
     low: int = 0
     high: int | None = None
     hint: int | None = field(default=None, compare=False)
+    computed: bool = field(default=False, compare=False)
 
     def __str__(self) -> str:
         return self.name
@@ -143,9 +145,9 @@ class SymDim:
 Dim: TypeAlias = int | SymDim
 
 
-def symbol(name: str, low: int = 0, high: int | None = None, hint: int | None = None) -> SymDim:
+def symbol(name: str, low: int = 0, high: int | None = None, hint: int | None = None, computed: bool = False) -> SymDim:
     """A new `Symbol` as a Dim."""
-    return Symbol(name, low, high, hint).dim
+    return Symbol(name, low, high, hint, computed).dim
 
 
 # Arithmetic
@@ -364,6 +366,15 @@ def range_of(dim: Dim) -> Range:
         # Terms of both signs, such as T*B - T: measured from the ends of their ranges, more of them cancel.
         low = max(low, _sum_range(*_shift(terms, ranges, from_low=True))[0])
         high = min(high, _sum_range(*_shift(terms, ranges, from_low=False))[1])
+    for monomial, coefficient in terms.items():
+        match monomial:
+            case (Atom("min" | "max" as fn, args) as atom,):
+                # min(a, b) is at most a, and at most b: T - min(T, 1) is not less than T - T.
+                ranges_of_others = [range_of(dim + coefficient * (arg - atom.dim)) for arg in args]
+                if (fn == "max") == (coefficient > 0):
+                    low = max(low, *(r[0] for r in ranges_of_others))
+                else:
+                    high = min(high, *(r[1] for r in ranges_of_others))
     return low, high
 
 
@@ -449,19 +460,19 @@ class Oracle(Protocol):
 
 
 ORACLE: ContextVar[Oracle | None] = ContextVar("jitorch_dims_oracle", default=None)
+_fallback: list[Oracle] = []
+
+
+def install(oracle: Oracle) -> None:
+    """Set who answers where nobody was asked to."""
+    _fallback[:] = [oracle]
 
 
 def _ask(relation: str, a: Dim, b: Dim) -> bool:
     proved = decide(relation, a, b)
     if proved is not None:
         return proved
-    oracle = ORACLE.get()
-    if oracle is None:
-        raise ShapeError(
-            f"whether {a} {relation} {b} depends on the size of a symbol",
-            hint="give the symbol a range that decides it, or ask while a program is being recorded",
-        )
-    return oracle.answer(relation, a, b)
+    return (ORACLE.get() or _fallback[0]).answer(relation, a, b)
 
 
 def equal(a: Dim, b: Dim) -> bool:

@@ -70,6 +70,11 @@ def evaluate(dim: Dim, sizes: Mapping[str, int]) -> int:
     return fold(dim, leaf, _apply)
 
 
+def is_known(dim: Dim) -> bool:
+    """Whether no symbol in ``dim`` is a size that a program computes."""
+    return not any(s.computed for s in symbols(dim))
+
+
 def symbols(*dims: Dim) -> tuple[Symbol, ...]:
     """The symbols in ``dims``, each once, by name."""
     found: set[Symbol] = set()

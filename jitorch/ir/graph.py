@@ -255,6 +255,24 @@ def identity(value: Any) -> Any:
     return value
 
 
+def are_alike(a: Value, b: Value) -> bool:
+    """Whether two values are computed by the same ops from the same values."""
+    pending: list[tuple[Value | None, Value | None]] = [(a, b)]
+    seen: set[tuple[Value | None, Value | None]] = set()
+    while pending:
+        pair = x, y = pending.pop()
+        if x is y or pair in seen:
+            continue
+        seen.add(pair)
+        if x is None or y is None or x.node is None or y.node is None:
+            return False
+        (op, inputs, attrs), (other, others, values) = x.node.key(), y.node.key()
+        if op is not other or x.index != y.index or attrs != values or len(inputs) != len(others):
+            return False
+        pending += zip(inputs, others)
+    return True
+
+
 def _leaves(values: Iterable[Any]) -> Iterator[Any]:
     for value in values:
         if isinstance(value, tuple):

@@ -180,12 +180,12 @@ class _GraphReader:
         return self.types.string(token.update(value=token[1:]))
 
     def _symbol(self, tree: Tree) -> None:
-        name, low, high = tree.children
+        name, low, high, computed = tree.children
         if not is_symbol_name(name):
             raise self.source.error(f"{str(name)!r} cannot be the name of a size", name)
         if name in self.symbols:
             raise self.source.error(f"the size {name} is declared twice", name)
-        symbol = Symbol(str(name), int(low), None if high is None else int(high))
+        symbol = Symbol(str(name), int(low), None if high is None else int(high), computed=computed is not None)
         if symbol.high is not None and symbol.high < symbol.low:
             raise self.source.error(f"the size {name} has an empty range", tree)
         self.symbols[symbol.name] = symbol

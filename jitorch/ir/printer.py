@@ -5,8 +5,8 @@
       return %0
     }
 
-The header declares every symbolic size that the graph mentions, with its range.  A graph in an
-attribute stands there in full, with a header of its own.
+The header declares every symbolic size that the graph mentions, with its range, and ``computed`` if a program computes
+it.  A graph in an attribute stands there in full, with a header of its own.
 """
 
 from __future__ import annotations
@@ -79,8 +79,13 @@ def _input_names(graph: Graph) -> dict[Value, str]:
 
 
 def _symbols(graph: Graph) -> str:
-    ranges = [f"{s.name}: {s.low}..{'' if s.high is None else s.high}" for s in mentioned_symbols(graph)]
+    ranges = [_range(s) for s in mentioned_symbols(graph)]
     return f"<{', '.join(ranges)}>" if ranges else ""
+
+
+def _range(symbol: Symbol) -> str:
+    high = "" if symbol.high is None else symbol.high
+    return f"{symbol.name}: {symbol.low}..{high}{' computed' if symbol.computed else ''}"
 
 
 def mentioned_symbols(graph: Graph) -> tuple[Symbol, ...]:

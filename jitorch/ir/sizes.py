@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from jitorch import dims
 from jitorch.dims import Dim, Symbol, SymDim
 from jitorch.ir.kernel import Expr, Var, call, const
-from jitorch.ir.types import TensorType
+from jitorch.ir.types import TensorType, Type
 
 if TYPE_CHECKING:
     from jitorch.ir.graph import Node, Value
@@ -29,9 +30,22 @@ def _apply(fn: str, x: Expr, y: Expr) -> Expr:
     return call(_FUNCTIONS.get(fn, fn), x, y)
 
 
+def symbols_of(types: Iterable[Type | None], attrs: Mapping[str, Any] = MappingProxyType({})) -> set[Symbol]:
+    """The symbols in the sizes of ``types`` and in attributes."""
+    found: set[Symbol] = set()
+    for type_ in types:
+        if isinstance(type_, TensorType):
+            found.update(s for d in type_.shape if isinstance(d, SymDim) for s in dims.symbols(d))
+    for attribute in attrs.values():
+        for d in attribute if isinstance(attribute, tuple) else (attribute,):
+            if isinstance(d, SymDim):
+                found.update(dims.symbols(d))
+    return found
+
+
 def carriers(nodes: Iterable[Node], inputs: Sequence[Value], offered: Sequence[Value]) -> list[Value]:
     """The values of ``offered`` that must be inputs for their sizes: ``nodes`` use symbols that ``inputs`` lack."""
-    missing = {s for node in nodes for d in _sizes(node) if isinstance(d, SymDim) for s in dims.symbols(d)}
+    missing = set().union(*(symbols_of((v.type for v in node.outputs), node.attrs) for node in nodes))
     missing -= _axes(inputs)
     found: list[Value] = []
     for value in offered:
@@ -40,15 +54,6 @@ def carriers(nodes: Iterable[Node], inputs: Sequence[Value], offered: Sequence[V
             found.append(value)
             missing -= known
     return found
-
-
-def _sizes(node: Node) -> Iterator[Any]:
-    """What may be a size in the types and attributes of ``node``."""
-    for value in node.outputs:
-        if isinstance(value.type, TensorType):
-            yield from value.type.shape
-    for attribute in node.attrs.values():
-        yield from attribute if isinstance(attribute, tuple) else (attribute,)
 
 
 def _axes(values: Iterable[Value]) -> set[Symbol]:

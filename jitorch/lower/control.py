@@ -127,11 +127,18 @@ def _steps(lowering: Lowering, node: Node) -> list[host.Stmt]:
     size = node.attrs["size"]
     if not isinstance(size, SymDim) or symbols(size)[0].dim != size:
         raise CompilerBug("a size is bound by one symbol", ir=node)
-    lowering.known.update(symbols(size))
-    buffer = lowering.buffers[node.output]
     count = k.Var(str(size))
+    # A size that an input has is known: nothing is bound then.
+    bound: list[host.Stmt] = []
+    if not lowering.known.issuperset(symbols(size)):
+        bound.append(host.Scalar(count, lowering.number(node.operands[0])))
+        lowering.known.update(symbols(size))
+    buffer = lowering.buffers.get(node.output)
+    if buffer is None:
+        return bound
+    if bound:
+        bound.append(host.Alloc(buffer, count))
     index, fill = k.Var("i0"), lowering.names.kernel("steps")
     ramp = k.For(index, count, (k.Store(buffer, index, index),), "parallel")
     kernel = k.verify(k.Kernel(fill, (buffer, count), (), (ramp,)))
-    bound = host.Scalar(count, lowering.number(node.operands[0]))
-    return [bound, host.Alloc(buffer, count), host.Launch(kernel, kernel.params)]
+    return [*bound, host.Launch(kernel, kernel.params)]

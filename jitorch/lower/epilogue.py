@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from jitorch.ir import kernel as k
 from jitorch.ir.graph import Value
 from jitorch.ir.types import TensorType
-from jitorch.lower.fuse import Plan, reads
+from jitorch.lower.fuse import REWRITING, Plan, reads
 from jitorch.lower.groups import Group, keeps_index, reads_of
 from jitorch.lower.index import Index
 from jitorch.lower.pull import Puller
@@ -173,7 +173,8 @@ def _follows(plan: Plan, recipe: Group, follower: Group) -> bool:
 
     A recipe of several results stores them itself.
     """
-    if len(recipe.values[0].node.outputs) > 1:  # type: ignore[union-attr]
+    node = recipe.values[0].node
+    if len(node.outputs) > 1 or node.op.name in REWRITING:  # type: ignore[union-attr]
         return False
     if follower.reads.isdisjoint(recipe.values) or not follower.is_map:
         return False
@@ -188,9 +189,9 @@ def _follows(plan: Plan, recipe: Group, follower: Group) -> bool:
 
 
 def _hidden(plan: Plan, group: Group, groups: Sequence[Group]) -> set[Value]:
-    """The recipe's result, if it is no output and only its own epilogue reads it."""
+    """The recipe's result, if it is no output and only its own epilogue reads it; what else was hidden before."""
     result = group.values[0]
     if not group.is_recipe or len(group.values) == 1 or result in plan.outputs:
-        return set()
+        return group.hidden
     read = any(result in g.reads for g in groups if g is not group)
     return set() if read or not isinstance(result.type, TensorType) else {result}

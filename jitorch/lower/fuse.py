@@ -42,20 +42,23 @@ INDEX_VIEWS = VIEWS | {"flip_axes"}
 """Ops whose elements are elements of the operand, at another index."""
 _COMPUTED = {
     "convolution": ("x", "w"), "convolution_weight": ("x", "g"), "blockwise_attention": ("mask",),
-    "attention_gradients": ("mask",),
+    "attention_gradients": ("mask",), "positions": ("mask", "ramp"),
 }  # fmt: skip
 """The operands that a recipe computes on its way where they are not in memory, for it reads each element once."""
+REWRITING = frozenset(("positions",))
+"""Recipes that store an element more than once before it is what it will be: nothing is computed from it then."""
 _MATERIALIZED = frozenset(("recipe", "scatter", "scan", "extern", "control", "effect"))
 
 
 @dataclass
 class Plan:
     """``outputs`` need memory when all is done; ``stored``: values with a buffer, in the order they can be computed
-    (inputs excluded)."""
+    (inputs excluded).  ``ramps``: those of them that bind sizes and are computed where they are read."""
 
     graph: Graph
     outputs: tuple[Value, ...]
     stored: dict[Value, None] = field(default_factory=dict)
+    ramps: set[Value] = field(default_factory=set)
 
     def is_stored(self, value: Value) -> bool:
         return value in self.stored or (value.node is None and isinstance(value.type, TensorType))
@@ -66,6 +69,7 @@ def plan(graph: Graph, outputs: Iterable[Value] | None = None) -> Plan:
     cost = _costs(graph)
     results = tuple(graph.outputs if outputs is None else outputs)
     decided: set[Value] = {*_ends_of_long_chains(graph), *(v for v in results if v.node is not None)}
+    ramps: set[Value] = set()
     readers: dict[Value, dict[Value, bool]] = {}  # kernel root -> whether it reads an element more than once
     for node in reversed(graph.nodes):
         if node.op.lowering == "recipe":
@@ -76,15 +80,21 @@ def plan(graph: Graph, outputs: Iterable[Value] | None = None) -> Plan:
         if node.op.lowering in ("control", "effect"):
             decided.update(leaf for v in _read_by_host(node) for leaf in host_leaves(v))
             decided.update(v for v in map(behind_flat_views, _read_in_graphs(node)) if v.node is not None)
+        if node.op.name == "steps" and not _needs_memory(node.output, decided):
+            ramps.add(node.output)
         for value in node.outputs:
             if _must_store(value, node) or _worth_storing(value, node, readers.get(value, {}), cost):
                 decided.add(value)
         for value in node.outputs:
             _pass_on(value, node, decided, readers)
-    result = Plan(graph, results)
+    result = Plan(graph, results, ramps=ramps)
     for node in graph.nodes:
         result.stored.update((v, None) for v in node.outputs if v in decided)
     return result
+
+
+def _needs_memory(ramp: Value, decided: set[Value]) -> bool:
+    return ramp in decided or any(_wants_memory(user, ramp) for user, _ in ramp.uses)
 
 
 def reads(value: Value, base: Value) -> bool:
@@ -217,7 +227,7 @@ def _read_in_graphs(node: Node) -> tuple[Value, ...]:
 
 def _read_by_host(node: Node) -> tuple[Value, ...]:
     """The numbers, and tensors of one element, that the host reads to run a control node."""
-    first = node.operands[:1] if node.op.name in ("cond", "check") else ()
+    first = node.operands[:1] if node.op.name in ("cond", "check", "steps") else ()
     return (*first, *(v for v in node.operands if isinstance(v.type, ScalarType)))
 
 

@@ -67,7 +67,7 @@ def groups(plan: Plan) -> list[Group]:
                     found = i
                     break
         if found is None:
-            result.append(Group([value], reads))
+            result.append(Group([value], reads, plan.ramps.intersection([value])))
             position[value] = len(result) - 1
         else:
             result[found].values.append(value)

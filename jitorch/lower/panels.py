@@ -122,7 +122,9 @@ class _Writer:
     def __init__(self, p: Product, blocking: Blocking):
         self.p, self.blocking = p, blocking
         self.scratch: list[k.Buffer] = []
-        self.chunks = ceil_div(p.inner, blocking.chunk)
+        # A product of no terms is stored, too.
+        chunks = ceil_div(p.inner, blocking.chunk)
+        self.chunks = chunks if isinstance(chunks, int) else dims.dim_max(chunks, 1)
         self.row_blocks = ceil_div(p.rows.panels, blocking.rows)
         self.lane_blocks = ceil_div(p.lanes.panels, blocking.lanes)
         self.partial: k.Buffer | None = None

@@ -21,6 +21,7 @@ from jitorch.lower.attention import attention, fits_blocks
 from jitorch.lower.attention_gradient import attention_gradients
 from jitorch.lower.borders import cut_borders
 from jitorch.lower.common import common_kernels
+from jitorch.lower.compaction import compaction
 from jitorch.lower.convolution import convolution
 from jitorch.lower.copies import order_copies, share_copies
 from jitorch.lower.crosswise import tile
@@ -60,6 +61,7 @@ RECIPES: dict[str, Recipe] = {
     "convolution_weight": convolution_weight,
     "blockwise_attention": attention,
     "attention_gradients": attention_gradients,
+    "positions": compaction,
 }
 
 

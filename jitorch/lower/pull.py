@@ -118,7 +118,7 @@ class Puller:
         if kind == "scalar":
             operands = [self.pull(v, index) for v in node.operands]
             return self.let(k.call(node.op.scalar or "", *operands))
-        if kind == "pull":
+        if "pull" in node.op.rules:
             grouped = node.op.group([Operand(self, v) for v in node.operands])
             return self.let(node.op.rules["pull"](index, *grouped, **node.attrs))
         if kind == "reduce":

@@ -57,6 +57,7 @@ FAMILIES = (
     "padding",
     "parts",
     "pooling",
+    "positions",
     "predicates",
     "queries",
     "random",

@@ -9,11 +9,10 @@ import numpy as np
 from jitorch import dtypes
 from jitorch.dtypes import Category
 from jitorch.errors import ArgumentError, DTypeError, ShapeError
-from jitorch.ir.literal import Literal
-from jitorch.ops.create import literal
 from jitorch.ops.index import fit_shape
 from jitorch.ops.math import where as where_op
 from jitorch.ops.normalize import PYTHON_NUMBERS, result_type
+from jitorch.ops.positions import coordinates_of
 from jitorch.ops.registry import Sample, function, op
 from jitorch.ops.structure import cast
 
@@ -100,9 +99,7 @@ def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
     The indices are a tuple with one int64 vector for each axis.
     """
     if input is None and other is None:
-        return tuple(
-            literal(value=Literal(i.astype(np.int64))) for i in np.nonzero(condition._data("where(condition)"))
-        )
+        return tuple(coordinates_of(condition, "where(condition)"))
     if input is None or other is None:
         raise ArgumentError("where: give both input and other, or neither")
     if condition.dtype is not dtypes.bool_:

@@ -12,11 +12,15 @@ from jitorch import dims, dtypes
 from jitorch.errors import ArgumentError, ShapeError, TensorIndexError
 from jitorch.ops import dispatch
 from jitorch.ops.arguments import axis_of, check_tensor, ints_of, is_tensor, one_size, shape_of
-from jitorch.ops.create import constant, iota
-from jitorch.ops.gather import take
+from jitorch.ops.control import count_up
+from jitorch.ops.create import constant, iota, size_number
+from jitorch.ops.gather import put, take
+from jitorch.ops.helpers import filled
+from jitorch.ops.math import where
 from jitorch.ops.normalize import result_type
 from jitorch.ops.parts import slice_along
 from jitorch.ops.registry import Sample, function, op
+from jitorch.ops.scan import cumsum
 from jitorch.ops.shape import at_least_1d, at_least_2d, at_least_3d, expand
 from jitorch.ops.structure import (
     broadcast_to,
@@ -25,6 +29,7 @@ from jitorch.ops.structure import (
     copy,
     flip_axes,
     pad_axes,
+    reduce_sum,
     reshape_to,
     transpose_axes,
 )
@@ -177,8 +182,8 @@ def _(rng):
 def repeat_interleave(input: Tensor, repeats: Any = None, dim: int | None = None, *, output_size: Any = None) -> Tensor:
     """Each slice along ``dim`` (each element, if None) ``repeats`` times in a row.
 
-    ``repeats`` is an int, or a tensor with one count a slice: then the size depends on data, which
-    a trace refuses.  ``repeat_interleave(counts)`` alone gives the index of each repetition.
+    ``repeats`` is an int, or a tensor with one count a slice, whose sum is the new size: a known ``output_size`` saves
+    finding that.  ``repeat_interleave(counts)`` alone gives the index of each repetition.
     """
     check_tensor("repeat_interleave", input)
     if repeats is None:
@@ -209,7 +214,10 @@ def repeat_interleave(input: Tensor, repeats: Any = None, dim: int | None = None
 
 
 def _indices_of_counts(counts: Tensor, output_size: Any) -> Tensor:
-    array = counts._data("repeat_interleave with a tensor of counts")
+    why = "repeat_interleave with a tensor of counts"
+    if dispatch.current().binds_size(counts, why):
+        return _recorded_indices(counts, output_size)
+    array = counts._data(why)
     if (array < 0).any():
         raise ShapeError("repeat_interleave: repeats must not be negative", actual=int(array.min()))
     if output_size is not None and int(array.sum()) != output_size:
@@ -218,11 +226,26 @@ def _indices_of_counts(counts: Tensor, output_size: Any) -> Tensor:
     return dispatch.current().from_array(found)
 
 
+def _recorded_indices(counts: Tensor, output_size: Any) -> Tensor:
+    """A mark where each slice begins, and one behind the end for those that are not there at all, added up."""
+    ends = cumsum(cast(counts, dtype=dtypes.int64), 0)
+    total = reduce_sum(cast(counts, dtype=dtypes.int64), axes=(0,))
+    size = count_up(total).shape[0] if output_size is None else output_size
+    # A negative count, or another sum than promised, puts the mark out of range.
+    wrong = (counts < 0) | (total != size_number(size))
+    begins = where(wrong, size_number(size) + 1, ends - counts)
+    marks = put(
+        filled(0, dtypes.int64, (size + 1,)), begins, filled(1, dtypes.int64, tuple(counts.shape)), axis=0,
+        accumulate=True,
+    )  # fmt: skip
+    return cast(cumsum(marks, 0)[:size] - 1, dtype=counts.dtype)
+
+
 @repeat_interleave.samples
 def _(rng):
     yield Sample(rng.normal(size=(2, 3)), 2)
     yield Sample(rng.normal(size=(2, 3)), 3, dim=-1)
-    yield Sample(rng.normal(size=(3, 2)), np.array([1, 0, 2]), dim=0, trace=False)
+    yield Sample(rng.normal(size=(3, 2)), np.array([1, 0, 2]), dim=0)
 
 
 # ---- reordering -------------------------------------------------------------------------------------

@@ -97,18 +97,20 @@ def check(ok: Tensor, token: Operand, *, code: int = 0) -> Any:  # type: ignore[
 
 @primitive(lowering="control")
 def steps(count: Tensor, *, size: Dim) -> Any:
-    """``0, 1, ..., count - 1``: binds ``size``, one symbol, to a count that is known at run time only.
-
-    Whatever has this size is computed from the result, directly or not, and leaves no program.
-    """
+    """``0, 1, ..., count - 1``: binds ``size``, one symbol, to a count that is known at run time only."""
 
 
 _numbers = count()
 
 
-def unbound_size() -> Dim:
-    """A size of its own, for `steps` to bind."""
-    return symbol(f"turns{next(_numbers)}", low=0)
+def count_up(count: Tensor) -> Tensor:
+    """``0, 1, ..., count - 1``: its size is bound to ``count``, an int64 of a graph under construction."""
+    return steps(count, size=new_size())
+
+
+def new_size() -> Dim:
+    """A symbol of its own, for `steps` to bind."""
+    return symbol(f"count{next(_numbers)}", computed=True)
 
 
 @op(places=())
@@ -305,6 +307,11 @@ def _stack(rows: list[Any], type_: Any) -> Any:
 @steps.numpy
 def _(count, *, size):
     return np.arange(int(count))
+
+
+@steps.pull
+def _(index, count, *, size):
+    return index[0]
 
 
 @number_of.numpy

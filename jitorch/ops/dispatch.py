@@ -39,6 +39,10 @@ class Interpreter(Protocol):
         """The Python number or array behind ``value``, where there is one; ``why`` is for the refusal."""
         ...
 
+    def binds_size(self, data: Any, why: str) -> bool:
+        """Whether a size that depends on tensor ``data`` is bound when a program runs, as ``data`` is not known now."""
+        ...
+
     def detach(self, tensor: Any) -> Any:
         """A tensor over the same memory, without history."""
         ...

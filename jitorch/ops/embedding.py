@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from jitorch import dims, dtypes
+from jitorch.dims import Dim
 from jitorch.errors import DTypeError, ShapeError, ValueRangeError
+from jitorch.ops import dispatch
 from jitorch.ops.gather import put, take
 from jitorch.ops.helpers import filled, number_of, ramp, sum_over, unrecorded
 from jitorch.ops.math import abs, where
 from jitorch.ops.registry import Sample, function, op
+from jitorch.ops.search import greatest_plus_one
 from jitorch.ops.structure import cast, copy, reshape_to, stop_gradient
 
 Tensor = Any
@@ -121,34 +124,39 @@ def _(rng):
 def one_hot(input: Tensor, num_classes: int = -1) -> Tensor:
     """int64 codes: 1 at the place that the element names, else 0; a new last axis of ``num_classes``.
 
-    Without ``num_classes`` it is the greatest element plus 1, which is data: eager only.
+    Without ``num_classes`` it is the greatest element plus 1.
     """
     if input.dtype is not dtypes.int64:
         raise DTypeError("one_hot: needs class indices of dtype int64", expected="int64", actual=input.type)
-    if num_classes == -1:
-        array = input._data("one_hot without num_classes")
-        if array.size == 0:
-            raise ValueRangeError("one_hot: the number of classes of an empty tensor is not known")
-        num_classes = int(array.max()) + 1
-    elif isinstance(num_classes, int) and num_classes < 1:
-        raise ValueRangeError("one_hot: needs at least one class", expected="num_classes > 0", actual=num_classes)
-    array = input._array
-    if array is not None and array.size and not 0 <= array.min() <= array.max() < num_classes:
+    classes: Dim = _classes(input) if num_classes == -1 else num_classes
+    if isinstance(classes, int) and classes < 1:
+        raise ValueRangeError("one_hot: needs at least one class", expected="num_classes > 0", actual=classes)
+    array = input._array if isinstance(classes, int) else None
+    if array is not None and array.size and not 0 <= array.min() <= array.max() < classes:
         raise ValueRangeError(
-            "one_hot: a class is out of range", expected=f"0 to {num_classes - 1}",
+            "one_hot: a class is out of range", expected=f"0 to {classes - 1}",
             actual=f"{array.min()} to {array.max()}",
         )  # fmt: skip
-    return one_hot_op(input, classes=num_classes)
+    return one_hot_op(input, classes=classes)
+
+
+def _classes(input: Tensor) -> Dim:
+    """The greatest element plus 1."""
+    if dims.equal(input.numel(), 0):
+        raise ValueRangeError("one_hot: the number of classes of an empty tensor is not known")
+    if dispatch.current().binds_size(input, "one_hot without num_classes"):
+        return greatest_plus_one(reshape_to(input, shape=(input.numel(),)), 0)
+    return int(input._data("one_hot without num_classes").max()) + 1
 
 
 @one_hot.samples
 def _(rng):
     yield Sample(rng.integers(0, 4, size=(2, 3)), 4)
-    yield Sample(rng.integers(0, 4, size=()), trace=False)
+    yield Sample(rng.integers(0, 4, size=()))
 
 
 @op(name="one_hot", places=())
-def one_hot_op(index: Tensor, *, classes: int) -> Tensor:
+def one_hot_op(index: Tensor, *, classes: Dim) -> Tensor:
     """1 where the position along a new last axis is the index, else 0."""
     column = reshape_to(index, shape=(*index.shape, 1))
     return cast(column == ramp(classes, index.ndim, index.ndim + 1), dtype=dtypes.int64)

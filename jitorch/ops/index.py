@@ -20,6 +20,7 @@ from jitorch.ops.create import literal
 from jitorch.ops.gather import put, take
 from jitorch.ops.math import where
 from jitorch.ops.normalize import PYTHON_NUMBERS, broadcast_shapes
+from jitorch.ops.positions import positions_of
 from jitorch.ops.registry import function
 from jitorch.ops.structure import broadcast_to, cast, reshape_to, slice_axes, transpose_axes
 
@@ -82,12 +83,18 @@ def slice_bounds(key: slice, size: Any) -> tuple[Any, Any, int]:
         if value is None:
             return default
         value = value if isinstance(value, dims.SymDim) else int(value)
+        is_negative = dims.decide("<", value, 0)
+        if is_negative is not None and not (dims.is_known(value) and dims.is_known(size)):
+            # Nobody knows which is less: the program finds out.
+            return dims.dim_max(value + size, 0) if is_negative else dims.dim_min(value, size)
         if dims.less(value, 0):
             value = value + size
             return 0 if dims.less(value, 0) else value
         return size if dims.less(size, value) else value
 
     start, stop = bound(key.start, 0), bound(key.stop, size)
+    if not (dims.is_known(start) and dims.is_known(stop)):
+        return start, dims.dim_max(start, stop), step
     return start, (start if dims.less(stop, start) else stop), step
 
 
@@ -163,20 +170,24 @@ def _kept_sizes(x: Tensor, key: Any, view: Tensor) -> list[Any]:
     return sizes
 
 
-def _resolve_masks(arrays: Sequence[tuple[int, Tensor]]) -> list[tuple[int, Tensor]]:
-    """Bool masks as the integer indices of their true elements."""
+def _resolve_masks(view: Tensor, arrays: Sequence[tuple[int, Tensor]]) -> tuple[Tensor, list[tuple[int, Tensor]]]:
+    """Bool masks as the positions of their true elements, in ``view`` with the axes of each as one."""
     result: list[tuple[int, Tensor]] = []
+    gone = 0
     for axis, index in arrays:
+        axis -= gone
         if index.dtype.category > dtypes.Category.INT:
             raise TensorIndexError("tensors as indices hold integers or bools", actual=index.type)
         if index.dtype is not dtypes.bool_:
             integer = index if index.dtype in (dtypes.int64, dtypes.int32) else cast(index, dtype=dtypes.int64)
             result.append((axis, integer))
             continue
-        # The number of true elements is data: this stays eager until graphs have such sizes.
-        for i, positions in enumerate(np.nonzero(index._data("a bool mask as an index"))):
-            result.append((axis + i, literal(value=Literal(positions.astype(np.int64)))))
-    return result
+        result.append((axis, positions_of(index, "a bool mask as an index")))
+        if index.ndim > 1:
+            merged = dims.prod(view.shape[axis : axis + index.ndim])
+            view = reshape_to(view, shape=(*view.shape[:axis], merged, *view.shape[axis + index.ndim :]))
+            gone += index.ndim - 1
+    return view, result
 
 
 def _flatten_indexed(view: Tensor, arrays: list[tuple[int, Tensor]]) -> tuple[Tensor, Tensor, int, tuple[int, ...]]:
@@ -225,8 +236,7 @@ def getitem(x: Tensor, key: Any) -> Tensor:
     if not arrays:
         # x[:] is another tensor than x, as for every other key.
         return reshape_to(x, shape=tuple(x.shape)) if view is x else view
-    arrays = _resolve_masks(arrays)
-    moved, flat, axis, _ = _flatten_indexed(view, arrays)
+    moved, flat, axis, _ = _flatten_indexed(*_resolve_masks(view, arrays))
     return take(moved, flat, axis=axis)
 
 
@@ -240,7 +250,7 @@ def setitem(x: Tensor, key: Any, value: Any) -> None:
     if len(arrays) == 1 and _is_filling(view, *arrays[0], value):
         _fill(view, *arrays[0], value)
         return
-    arrays = _resolve_masks(arrays)
+    view, arrays = _resolve_masks(view, arrays)
     moved, flat, axis, _ = _flatten_indexed(view, arrays)
     part = (*moved.shape[:axis], *flat.shape, *moved.shape[axis + 1 :])
     new = put(moved, flat, fit_shape(value, view.dtype, part), axis=axis, accumulate=False)
@@ -285,17 +295,19 @@ def fit_shape(value: Any, dtype: dtypes.DType, shape: tuple[Any, ...]) -> Tensor
         value = reshape_to(value, shape=tuple(value.shape[1:]))
     if tuple(value.shape) == shape:
         return value
-    if value.ndim > len(shape) or broadcast_shapes("assignment", [tuple(value.shape), shape]) != shape:
+    reached = broadcast_shapes("assignment", [tuple(value.shape), shape])
+    if len(reached) != len(shape) or not all(map(dims.equal, reached, shape)):
         raise ShapeError("the value does not fit what it is assigned to", expected=shape, actual=value.type)
     return broadcast_to(value, shape=shape)
 
 
 def put_at(x: Tensor, key: Any, value: Any, accumulate: bool) -> Tensor:
     """A new tensor: ``x`` with what ``key`` (it holds index arrays) names replaced, or increased, by ``value``."""
-    view, arrays = _split(x, key)
-    arrays = _resolve_masks(arrays)
+    shown, arrays = _split(x, key)
+    view, arrays = _resolve_masks(shown, arrays)
     moved, flat, axis, perm = _flatten_indexed(view, arrays)
     part = (*moved.shape[:axis], *flat.shape, *moved.shape[axis + 1 :])
     new = put(moved, flat, fit_shape(value, x.dtype, part), axis=axis, accumulate=accumulate)
     new = reshape_to(new, shape=tuple(view.shape[p] for p in perm))
-    return transpose_axes(new, perm=tuple(perm.index(i) for i in range(len(perm))))
+    back = transpose_axes(new, perm=tuple(perm.index(i) for i in range(len(perm))))
+    return back if view is shown else reshape_to(back, shape=tuple(shown.shape))

@@ -115,7 +115,7 @@ def _masked(name: str, input: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
 
 @function
 def masked_select(input: Tensor, mask: Tensor) -> Tensor:
-    """The elements, as a vector, where the bool ``mask`` holds; their number is data: eager only."""
+    """The elements, as a vector, where the bool ``mask`` holds."""
     x, mask = _masked("masked_select", input, mask)
     if not x.ndim:
         x, mask = reshape_to(x, shape=(1,)), reshape_to(mask, shape=(1,))

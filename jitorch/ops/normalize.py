@@ -91,9 +91,7 @@ def broadcast_shapes(name: str, shapes: Sequence[tuple[Any, ...]]) -> tuple[Any,
                 continue
             if isinstance(size, int) and size == 1:
                 size = d
-            elif dims.equal(d, 1):
-                continue
-            elif not dims.equal(d, size):
+            elif not dims.equal(d, size) and not dims.equal(d, 1):
                 raise ShapeError(
                     f"{name}: shapes do not broadcast",
                     expected=f"equal sizes, or 1, at axis {axis}",

@@ -7,16 +7,19 @@ from typing import Any
 import numpy as np
 
 from jitorch import dims, dtypes
+from jitorch.dims import Dim
 from jitorch.dtypes import DType
 from jitorch.errors import ArgumentError, DTypeError, ShapeError, ValueRangeError
+from jitorch.ops import dispatch
 from jitorch.ops.batching import repeated
+from jitorch.ops.control import count_up
 from jitorch.ops.gather import gather_axis, put
 from jitorch.ops.helpers import filled, narrow_to
 from jitorch.ops.math import floor, minimum, where
 from jitorch.ops.normalize import result_type
 from jitorch.ops.reduce import reduce_max, reduce_min
 from jitorch.ops.registry import Sample, function, op, primitive
-from jitorch.ops.structure import cast, reshape_to
+from jitorch.ops.structure import cast, concatenate, reshape_to
 
 Tensor = Operand = Any
 
@@ -131,7 +134,7 @@ def _(rng):
 
 # ---- histograms ------------------------------------------------------------------------------------------
 @op(places=())
-def count_into(index: Tensor, weight: Tensor, *, size: int) -> Tensor:
+def count_into(index: Tensor, weight: Tensor, *, size: Dim) -> Tensor:
     """A vector of ``size`` sums: ``out[index[i]] += weight[i]``."""
     return put(filled(0, weight.dtype, (size,)), index, weight, axis=0, accumulate=True)
 
@@ -145,7 +148,7 @@ def _(rng):
 def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
     """How often each value occurs among non-negative integers, or the sum of its ``weights``.
 
-    The result's size is the greatest value plus 1 (at least ``minlength``), which is data: eager only.
+    The result's size is the greatest value plus 1, or ``minlength`` if that is more.
     """
     if input.ndim != 1 or input.dtype.category is not dtypes.Category.INT:
         raise DTypeError("bincount: needs a vector of integers", actual=input.type)
@@ -153,10 +156,7 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
         raise ShapeError("bincount: one weight for each element", expected=input.type, actual=weights.type)
     if minlength < 0:
         raise ValueRangeError("bincount: minlength must not be negative", actual=minlength)
-    array = input._data("bincount")
-    if array.size and array.min() < 0:
-        raise ValueRangeError("bincount: the elements must not be negative", actual=int(array.min()))
-    size = max(int(array.max()) + 1 if array.size else 0, int(minlength))
+    size = _bins(input, minlength)
     if weights is None:
         weights = filled(1, dtypes.int64, input.shape)
     elif weights.dtype is not dtypes.float32:
@@ -164,10 +164,31 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
     return count_into(narrow_to(input, dtypes.int64), weights, size=size)
 
 
+def _bins(input: Tensor, minlength: int) -> Dim:
+    """The greatest element plus 1, or ``minlength`` if that is more."""
+    if not dispatch.current().binds_size(input, "bincount"):
+        array = input._data("bincount")
+        if array.size and array.min() < 0:
+            raise ValueRangeError("bincount: the elements must not be negative", actual=int(array.min()))
+        return max(int(array.max()) + 1 if array.size else 0, minlength)
+    return greatest_plus_one(input, minlength)
+
+
+def greatest_plus_one(input: Tensor, least: int) -> Dim:
+    """A size: the greatest of a vector of int64 plus 1, or ``least``.
+
+    It is 0 where an element is negative, so that none of them is an index in range.
+    """
+    input = narrow_to(input, dtypes.int64)
+    top = reduce_max(concatenate([input, filled(least - 1, dtypes.int64, (1,))], axis=0), axes=(0,))
+    bottom = reduce_min(concatenate([input, filled(0, dtypes.int64, (1,))], axis=0), axes=(0,))
+    return count_up(where(bottom < 0, 0, top + 1)).shape[0]
+
+
 @bincount.samples
 def _(rng):
-    yield Sample(rng.integers(0, 5, size=(8,)), trace=False)
-    yield Sample(rng.integers(0, 5, size=(8,)), rng.normal(size=(8,)), minlength=7, grad=False, trace=False)
+    yield Sample(rng.integers(0, 5, size=(8,)))
+    yield Sample(rng.integers(0, 5, size=(8,)), rng.normal(size=(8,)), minlength=7, grad=False)
 
 
 @op(places=())

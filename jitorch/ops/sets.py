@@ -1,22 +1,32 @@
 """Comparing whole tensors, and results whose size depends on data: non-zero positions, unique elements.
 
-What depends on data runs in eager only; a trace refuses it with the reason.
+What is unique is found by sorting: equal elements stand next to each other then, and a run of them begins where one
+differs from the one before.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from jitorch import dims, dtypes
 from jitorch.errors import ArgumentError, ShapeError, ValueRangeError
+from jitorch.ir.types import TensorType
 from jitorch.ops import dispatch
 from jitorch.ops.arguments import axis_of, check_tensor
-from jitorch.ops.gather import take
+from jitorch.ops.create import iota
+from jitorch.ops.gather import put, take
+from jitorch.ops.helpers import filled
+from jitorch.ops.math import maximum
+from jitorch.ops.positions import coordinates_of, positions_of
 from jitorch.ops.predicates import isclose
-from jitorch.ops.registry import Sample, function
-from jitorch.ops.structure import copy, reshape_to
+from jitorch.ops.registry import Sample, function, primitive
+from jitorch.ops.scan import cumsum
+from jitorch.ops.shape import movedim
+from jitorch.ops.sorting import argsort_axis
+from jitorch.ops.structure import cast, concatenate, copy, reduce_sum, reshape_to
 
 Tensor = Any
 
@@ -53,21 +63,19 @@ allclose.samples(lambda rng: [Sample(np.ones(3), np.full(3, v), trace=False) for
 # ---- positions ------------------------------------------------------------------------------------------
 @function
 def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
-    """``[count, rank]``: the positions of the elements that are not 0; ``as_tuple`` one vector an axis.
-
-    Its size depends on data: eager only.
-    """
+    """``[count, rank]``: the positions of the elements that are not 0, in order; ``as_tuple`` one vector an axis."""
     check_tensor("nonzero", input)
-    array = input._data("nonzero, whose size depends on data,")
+    found = coordinates_of(input, "nonzero")
     if as_tuple:
-        return tuple(_tensor(i) for i in np.nonzero(np.atleast_1d(array)))
-    return _tensor(np.argwhere(array).astype(np.int64))
+        return tuple(found)
+    columns = [reshape_to(i, shape=(i.shape[0], 1)) for i in found[: input.ndim]]
+    return concatenate(columns, axis=1) if columns else filled(0, dtypes.int64, (found[0].shape[0], 0))
 
 
 @nonzero.samples
 def _(rng):
-    yield Sample(np.array([[0, 2], [3, 0]]), trace=False)
-    yield Sample(np.array([0.0, 1.5]), as_tuple=True, trace=False)
+    yield Sample(np.array([[0, 2], [3, 0]]))
+    yield Sample(np.array([0.0, 1.5]), as_tuple=True)
 
 
 @function
@@ -76,35 +84,74 @@ def argwhere(input: Tensor) -> Tensor:
     return nonzero(input)
 
 
-argwhere.samples(lambda rng: [Sample(np.array([[0, 2], [3, 0]]), trace=False)])
+argwhere.samples(lambda rng: [Sample(np.array([[0, 2], [3, 0]]))])
 
 
 # ---- unique ---------------------------------------------------------------------------------------------
-def _results(values: Tensor, inverse: Any, counts: Any, return_inverse: bool, return_counts: bool) -> Any:
+@primitive(lowering="extern")
+def argsort_rows(x: Tensor) -> Tensor:
+    """The order that sorts the rows of a matrix lexicographically; equal rows keep theirs."""
+
+
+@argsort_rows.type_rule
+def _(x):
+    if x.rank != 2:
+        raise ShapeError("argsort_rows: x must be a matrix", actual=x)
+    return TensorType(dtypes.int64, x.shape[:1])
+
+
+@argsort_rows.numpy
+def _(x):
+    keys = x.astype(np.float32) if x.dtype == dtypes.bfloat16.numpy else x
+    return np.lexsort(keys.T[::-1]) if keys.shape[1] else np.arange(len(keys))
+
+
+@argsort_rows.vjp
+def _(g, out, x):
+    return (None,)
+
+
+@argsort_rows.samples
+def _(rng):
+    yield Sample(rng.integers(0, 3, size=(6, 2)))
+
+
+@dataclass
+class _Runs:
+    """Equal neighbours among rows, or elements: where each run of them starts, and which run each belongs to."""
+
+    starts: Tensor
+    run: Tensor
+
+    def counts(self) -> Tensor:
+        """How many rows each run has."""
+        one = filled(1, dtypes.int64, tuple(self.run.shape))
+        return put(filled(0, dtypes.int64, tuple(self.starts.shape)), self.run, one, axis=0, accumulate=True)
+
+
+def _runs(rows: Tensor, why: str) -> _Runs:
+    """The runs of equal ``rows``; a NaN equals nothing."""
+    place = iota(size=rows.shape[0])
+    differs = rows != take(rows, maximum(place - 1, 0), axis=0)
+    if rows.ndim > 1:
+        differs = reduce_sum(cast(differs, dtype=dtypes.int64), axes=(1,)) > 0
+    is_new = differs | (place == 0)
+    return _Runs(positions_of(is_new, why), cumsum(cast(is_new, dtype=dtypes.int64), 0) - 1)
+
+
+def _as_rows(x: Tensor, axis: int) -> Tensor:
+    """``x`` as a matrix, with the slices along ``axis`` as its rows."""
+    moved = x if axis == 0 else movedim(x, axis, 0)
+    return reshape_to(moved, shape=(moved.shape[0], dims.prod(moved.shape[1:])))
+
+
+def _results(values: Tensor, inverse: Any, runs: _Runs, return_inverse: bool, return_counts: bool) -> Any:
     out = [values]
     if return_inverse:
-        out.append(_tensor(inverse.astype(np.int64)))
+        out.append(inverse)
     if return_counts:
-        out.append(_tensor(counts.astype(np.int64)))
+        out.append(runs.counts())
     return values if len(out) == 1 else tuple(out)
-
-
-def _sortable(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    return array.astype(np.float32) if array.dtype == dtypes.bfloat16.numpy else array
-
-
-def _unique_slices(array: np.ndarray[Any, Any], axis: int) -> tuple[Any, Any, Any]:
-    """First position, inverse and count of each distinct slice, in lexicographic order."""
-    rows = np.moveaxis(array, axis, 0)
-    rows = rows.reshape(rows.shape[0], int(np.prod(rows.shape[1:])))
-    order = np.lexsort(rows.T[::-1]) if rows.shape[1] else np.arange(rows.shape[0])
-    ordered = rows[order]
-    new = np.ones(len(order), bool)
-    new[1:] = (ordered[1:] != ordered[:-1]).any(1)
-    group = np.cumsum(new) - 1
-    inverse = np.empty(len(order), np.int64)
-    inverse[order] = group
-    return order[new], inverse, np.bincount(group, minlength=int(new.sum()))
 
 
 @function
@@ -114,49 +161,51 @@ def unique(
 ) -> Any:  # fmt: skip
     """The distinct elements, or slices along ``dim``, in order; each NaN is distinct.
 
-    With ``return_inverse`` also where each element went, with ``return_counts`` how often each was
-    there.  Eager only.
+    With ``return_inverse`` also where each element went, with ``return_counts`` how often each was there.
     """
     check_tensor("unique", input)
-    array = _sortable(input._data("unique, whose size depends on data,"))
+    x = input.detach()
     if dim is None:
-        values, inverse, counts = np.unique(array, return_inverse=True, return_counts=True, equal_nan=False)
-        shown = _tensor(values.astype(input.dtype.numpy))
-        return _results(shown, inverse.reshape(array.shape), counts, return_inverse, return_counts)
-    axis = axis_of("unique", dim, input.ndim)
-    first, inverse, counts = _unique_slices(array, axis)
-    values = take(input.detach(), _tensor(first.astype(np.int64)), axis=axis)
-    return _results(values, inverse, counts, return_inverse, return_counts)
+        axis, source = 0, reshape_to(x, shape=(x.numel(),))
+        order = argsort_axis(source, axis=0, descending=False)
+        runs = _runs(take(source, order, axis=0), "unique")
+    else:
+        axis, source = axis_of("unique", dim, input.ndim), x
+        rows = _as_rows(x, axis)
+        order = argsort_rows(rows)
+        runs = _runs(take(rows, order, axis=0), "unique")
+    values = take(source, take(order, runs.starts, axis=0), axis=axis)
+    inverse = None
+    if return_inverse:
+        inverse = put(order, order, runs.run, axis=0, accumulate=False)
+        inverse = reshape_to(inverse, shape=tuple(input.shape)) if dim is None else inverse
+    return _results(values, inverse, runs, return_inverse, return_counts)
 
 
 @function
 def unique_consecutive(
     input: Tensor, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
 ) -> Any:
-    """Elements (slices along ``dim``) that differ from the one before; eager only."""
+    """Elements (slices along ``dim``) that differ from the one before."""
     check_tensor("unique_consecutive", input)
-    array = input._data("unique_consecutive, whose size depends on data,")
+    x = input.detach()
     if dim is None:
-        rows, axis, source = array.reshape(-1, 1), 0, reshape_to(copy(input.detach()), shape=(input.numel(),))
+        axis, source = 0, reshape_to(x, shape=(x.numel(),))
+        runs = _runs(source, "unique_consecutive")
     else:
-        axis, source = axis_of("unique_consecutive", dim, input.ndim), input.detach()
-        rows = np.moveaxis(array, axis, 0)
-        rows = rows.reshape(rows.shape[0], int(np.prod(rows.shape[1:])))
-    new = np.ones(len(rows), bool)
-    new[1:] = (rows[1:] != rows[:-1]).any(1)
-    group = np.cumsum(new) - 1
-    values = take(source, _tensor(np.flatnonzero(new)), axis=axis)
-    counts = np.bincount(group, minlength=int(new.sum()))
-    inverse = group.reshape(array.shape) if dim is None else group
-    return _results(values, inverse, counts, return_inverse, return_counts)
+        axis, source = axis_of("unique_consecutive", dim, input.ndim), x
+        runs = _runs(_as_rows(x, axis), "unique_consecutive")
+    values = take(source, runs.starts, axis=axis)
+    inverse = reshape_to(runs.run, shape=tuple(input.shape)) if dim is None else runs.run
+    return _results(values, inverse, runs, return_inverse, return_counts)
 
 
 for _entry in (unique, unique_consecutive):
     _entry.samples(
         lambda rng: [
-            Sample(np.array([[3, 1, 1], [2, 2, 1]]), trace=False),
-            Sample(np.array([3, 1, 1, 2]), return_inverse=True, return_counts=True, trace=False),
-            Sample(np.array([[1, 1], [1, 1], [0, 1]]), dim=0, return_inverse=True, trace=False),
+            Sample(np.array([[3, 1, 1], [2, 2, 1]])),
+            Sample(np.array([3, 1, 1, 2]), return_inverse=True, return_counts=True),
+            Sample(np.array([[1, 1], [1, 1], [0, 1]]), dim=0, return_inverse=True),
         ]
     )
 

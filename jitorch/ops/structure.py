@@ -210,7 +210,8 @@ def _(index, x, *, shape):
 def _(g, out, x, *, shape):
     lead = len(shape) - x.ndim
     axes = tuple(range(lead)) + tuple(lead + i for i, d in enumerate(x.shape) if d == 1 and shape[lead + i] != 1)
-    return (reshape_to(reduce_sum(g, axes=axes), shape=tuple(x.shape)) if axes else g,)
+    summed = reduce_sum(g, axes=axes) if axes else g
+    return (summed if tuple(summed.shape) == tuple(x.shape) else reshape_to(summed, shape=tuple(x.shape)),)
 
 
 @broadcast_to.write

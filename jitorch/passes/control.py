@@ -47,9 +47,16 @@ def add_constant(node: Node, value: Value) -> list[Value]:
     return [graph.add_input(value.type) for graph in inner_graphs(node)]
 
 
+def binders(graph: Graph) -> list[Node]:
+    """The nodes that bind sizes while ``graph`` runs: those that no input has."""
+    nodes = [node for node in graph.nodes if node.op.name == "steps"]
+    known = set(graph.symbols) if nodes else set()
+    return [node for node in nodes if not known.issuperset(symbols(node.attrs["size"]))]
+
+
 def bound_sizes(graph: Graph) -> set[Symbol]:
-    """The sizes that nodes of ``graph`` bind while it runs: values that have them cannot leave it."""
-    return {s for node in graph.nodes if node.op.name == "steps" for s in symbols(node.attrs["size"])}
+    """The sizes that nodes of ``graph`` bind: what has them needs memory of a size that is not known beforehand."""
+    return {s for node in binders(graph) for s in symbols(node.attrs["size"])}
 
 
 def has_size(value: Value, sizes: Collection[Symbol]) -> bool:
@@ -64,7 +71,7 @@ def gives_bound_sizes(graph: Graph) -> bool:
 
 
 def name_bound_sizes(graph: Graph) -> bool:
-    """Call the sizes that nodes bind ``turns0``, ``turns1``, ... in order: equal graphs have equal texts."""
+    """Call the sizes that nodes bind ``count0``, ``count1``, ... in order: equal graphs have equal texts."""
     names: dict[str, Dim] = {}
     taken = {s.name for s in graph.symbols}
     _name_bound(graph, names, taken)
@@ -75,11 +82,12 @@ def name_bound_sizes(graph: Graph) -> bool:
 
 
 def _name_bound(graph: Graph, names: dict[str, Dim], taken: set[str]) -> None:
+    bound = set(binders(graph))
     for node in graph.nodes:
-        if node.op.name == "steps":
-            number = next(i for i in count(len(names)) if f"turns{i}" not in taken)
-            taken.add(f"turns{number}")
-            names[str(node.attrs["size"])] = symbol(f"turns{number}", low=0)
+        if node in bound:
+            number = next(i for i in count(len(names)) if f"count{i}" not in taken)
+            taken.add(f"count{number}")
+            names[str(node.attrs["size"])] = symbol(f"count{number}", computed=True)
         for inner in inner_graphs(node):
             _name_bound(inner, names, taken)
 

@@ -23,7 +23,7 @@ from jitorch.ops.linalg import matmul_batched
 from jitorch.ops.math import add
 from jitorch.ops.structure import broadcast_to, cast, reshape_to, transpose_axes
 from jitorch.passes.clean import cse, dce
-from jitorch.passes.control import CHEAP, strip_checks
+from jitorch.passes.control import CHEAP, bound_sizes, has_size, strip_checks
 from jitorch.passes.decompose import decompose
 from jitorch.passes.grad import vjp
 from jitorch.passes.simplify import simplify
@@ -93,7 +93,11 @@ class _Step:
         self._choose(own)
 
     def _choose(self, own: set[Value]) -> None:
-        """What the gradient reads: residuals are the values of the step that are not cheap to make again."""
+        """What the gradient reads: residuals are the values of the step that are not cheap to make again.
+
+        What has a size that the step binds is made again, as the rows of a stack have one size.
+        """
+        bound = bound_sizes(self.joint)
         self.residuals: list[Value] = []
         self.copied: set[Node] = set()
         pending = list(self.gradients)
@@ -104,7 +108,10 @@ class _Step:
                 continue
             seen.add(value)
             node = value.node
-            if node is None or (value in own and not (node.op.name in CHEAP or isinstance(value.type, ScalarType))):
+            is_made_again = node is not None and (
+                node.op.name in CHEAP or isinstance(value.type, ScalarType) or has_size(value, bound)
+            )
+            if node is None or (value in own and not is_made_again):
                 is_own = value in self.inputs[: self.carried] or node is not None
                 if is_own:
                     self.residuals.append(value)
@@ -299,11 +306,10 @@ def while_vjp(g: Any, out: Any, operands: Sequence[Any], *, test: Graph, body: G
     if isinstance(turns, int):
         # Eager: the number of turns is known by now.
         return scan_vjp(g, out, operands, body=step, stacked=0, length=turns, **attrs)
-    size = control.unbound_size()
-    steps = control.steps(cast(turns, dtype=dtypes.int64), size=size)
+    steps = control.count_up(cast(turns, dtype=dtypes.int64))
     step.insert_input(carried, TensorType(dtypes.int64, ()))
     whole = [*operands[:carried], steps, *operands[carried:]]
-    (result,) = scan_vjp(g, out, whole, body=step, stacked=1, length=size, **attrs)
+    (result,) = scan_vjp(g, out, whole, body=step, stacked=1, length=steps.type.shape[0], **attrs)
     return ([*result[:carried], *result[carried + 1 :]],)
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from jitorch.dims import Symbol
 from jitorch.ir.graph import Graph, Node, Value
-from jitorch.ir.sizes import carriers
+from jitorch.ir.sizes import carriers, symbols_of
 from jitorch.ir.types import EFFECT
 from jitorch.ops.control import begin
 
@@ -32,9 +33,14 @@ def partition(graph: Graph, assign: Assign) -> list[Region]:
     """Regions in an order in which they can run."""
     groups: list[tuple[str, list[Node]]] = []
     position: dict[Node, int] = {}
+    binders: dict[Symbol, Node] = {}
     for node in graph.nodes:
         backend = assign(node)
-        after = max((position[v.node] for v in node.operands if v.node is not None), default=-1)
+        sizes = symbols_of((v.type for v in node.outputs), node.attrs) if binders else ()
+        before = [v.node for v in node.operands if v.node is not None] + [binders[s] for s in sizes if s in binders]
+        after = max((position[n] for n in before), default=-1)
+        if node.op.name == "steps":
+            binders.update(dict.fromkeys(symbols_of((), node.attrs), node))
         found = next((i for i in range(len(groups) - 1, max(after, 0) - 1, -1) if groups[i][0] == backend), None)
         if found is None:
             groups.append((backend, [node]))

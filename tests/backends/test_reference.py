@@ -9,7 +9,7 @@ import pytest
 
 from jitorch import config, dtypes
 from jitorch.backends import Accept, Artifact, Decompose, Options
-from jitorch.backends.reference import attributes_with, backend
+from jitorch.backends.reference import backend
 from jitorch.compiler import compile_graph
 from jitorch.dims import symbol
 from jitorch.errors import BackendError
@@ -47,7 +47,6 @@ def test_symbolic_sizes() -> None:
     for size in (1, 3):
         x = np.ones((2 * size, 3), np.float32)
         assert compiled.run([x, np.zeros(size, np.float32)])[0].shape == (size, 2 * size, 3)
-    assert attributes_with({"a": (n * 2, (n, "a"), 5)}, "N", 4) == {"a": (8, (4, "a"), 5)}
 
 
 def test_written_inputs_change_after_all_results_are_known() -> None:

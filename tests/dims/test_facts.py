@@ -81,3 +81,30 @@ def test_facts_belong_to_one_thread():
 def test_no_hint_is_a_bug():
     with dims.Facts(), pytest.raises(CompilerBug, match="has no hint"):
         dims.equal(dims.symbol("U"), 3)
+
+
+N = dims.symbol("N", computed=True)
+M = dims.symbol("M", computed=True)
+LIKELY = [
+    ("==", N, M, True), ("==", N, 5, True), ("==", N, 0, False), ("==", N, 1, False), ("!=", N, 1, True),
+    ("<", N, 10, False), ("<", 3, N, True), ("<=", 4, N, True), ("<=", N, T, False), ("==", dims.mod(N, 2), 0, True),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("relation", "left", "right", "truth"), LIKELY)
+def test_what_is_assumed_of_a_size_that_a_program_computes(relation, left, right, truth):
+    assumed = []
+    with dims.Facts(assume=assumed.append) as facts:
+        assert facts.answer(relation, left, right) is truth
+    (guard,) = assumed
+    assert facts.guards == ()
+    assert (guard == dims.Guard(relation, left, right)) is truth
+    # Later on, where nobody records guards, the answer is the same.
+    functions = {"==": dims.equal, "<": dims.less, "<=": dims.less_equal}
+    if relation in functions:
+        assert functions[relation](left, right) is truth
+
+
+def test_which_sizes_are_known():
+    assert dims.is_known(3) and dims.is_known(2 * T) and not dims.is_known(T + N // 2)
+    assert dims.symbol("N") == N, "whether a size is computed is no part of its identity"

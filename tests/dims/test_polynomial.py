@@ -240,3 +240,15 @@ def test_predicates_without_facts():
 def test_an_unknown_function_is_a_bug():
     with pytest.raises(CompilerBug, match="cube"):
         dims.bounds(dims.Atom("cube", (T,)).dim)
+
+
+@pytest.mark.parametrize(
+    ("text", "low", "high"),
+    [("T - min(T, 1)", 0, None), ("max(T, 4) - T", 0, None), ("min(T, B) - T", None, 0), ("T - max(T, B)", None, 0)],
+)
+def test_the_range_of_a_difference_to_the_least_or_greatest(text, low, high):
+    known = {name: dims.symbols(dims.symbol(name))[0] for name in "TB"}
+    found = dims.bounds(dims.parse(text, known))
+    assert low is None or found[0] == low
+    assert high is None or found[1] == high
+    assert dims.dim_max(dims.parse("T", known), dims.parse("min(T, 1)", known)) == dims.parse("T", known)

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 import jitorch
-from jitorch.errors import ArgumentError, ShapeError, StagingError, TensorIndexError
+from jitorch.errors import ArgumentError, ShapeError, TensorIndexError
+from jitorch.ir.interpret import interpret
+from jitorch.passes.decompose import expand
 from tests.ops.oracle import agree, array
 from tests.samples import trace
 
@@ -73,6 +75,17 @@ def test_errors(call, kind, message):
         call(jitorch.from_numpy(X.copy()))
 
 
-def test_counts_that_are_data_are_refused_in_a_trace():
-    with pytest.raises(StagingError, match="repeat_interleave"):
-        trace(lambda x, n: x.repeat_interleave(n, 0), [X, np.array([1, 2])])
+@pytest.mark.parametrize(
+    ("counts", "total"), [([1, 2], None), ([0, 0], None), ([3, 0], None), ([3, 0], 3), ([0, 3], 3)]
+)
+def test_counts_that_are_data_are_added_up_by_the_program(counts, total):
+    graph = trace(lambda x, n: x.repeat_interleave(n, 0, output_size=total), [X, np.array(counts)])
+    (found,) = interpret(graph, [X, np.array(counts)], expand)
+    np.testing.assert_array_equal(found, X.repeat(counts, 0))
+
+
+@pytest.mark.parametrize(("counts", "total"), [([-1, 2], None), ([1, 1], 3)])
+def test_counts_that_do_not_fit_are_out_of_range(counts, total):
+    graph = trace(lambda x, n: x.repeat_interleave(n, 0, output_size=total), [X, np.array(counts)])
+    with pytest.raises(TensorIndexError):
+        interpret(graph, [X, np.array(counts)], expand)

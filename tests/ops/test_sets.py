@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 import jitorch
-from jitorch.errors import ArgumentError, StagingError, ValueRangeError
+from jitorch.errors import ArgumentError, ValueRangeError
+from jitorch.ir.interpret import interpret
+from jitorch.passes.decompose import expand
 from tests.ops.oracle import agree
 from tests.samples import trace
 
@@ -53,7 +55,26 @@ def test_isin():
         jitorch.isin("a", jitorch.ones(1))
 
 
-@pytest.mark.parametrize("call", [lambda x: x.nonzero(), lambda x: x.unique(), lambda x: x.unique_consecutive()])
-def test_sizes_that_are_data_are_refused_in_a_trace(call):
-    with pytest.raises(StagingError, match="depends on data"):
-        trace(call, [M])
+CALLS = {
+    "nonzero": lambda x: x.nonzero(),
+    "as_tuple": lambda x: x.nonzero(as_tuple=True),
+    "of one element": lambda x: x[0, 0].nonzero(),
+    "unique": lambda x: x.unique(return_inverse=True, return_counts=True),
+    "unique rows": lambda x: x.unique(dim=0, return_inverse=True, return_counts=True),
+    "unique columns": lambda x: x.unique(dim=1, return_inverse=True),
+    "consecutive": lambda x: x.unique_consecutive(return_inverse=True, return_counts=True),
+    "consecutive columns": lambda x: x.unique_consecutive(dim=1),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize("array", [M, M * 0, M[:0], M.astype(np.float32) - 1], ids=["some", "zeros", "empty", "float"])
+def test_sizes_that_are_data_are_bound_by_the_program(name, array):
+    if array is not M and name == "of one element":
+        array = M * 0
+    graph = trace(CALLS[name], [array])
+    expected = CALLS[name](jitorch.from_numpy(array.copy()))
+    expected = expected if isinstance(expected, tuple) else (expected,)
+    for found, want in zip(interpret(graph, [array], expand), expected, strict=True):
+        assert found.shape == tuple(want.shape) and found.dtype == want.dtype.numpy
+        np.testing.assert_array_equal(found, want.numpy())

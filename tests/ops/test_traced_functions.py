@@ -19,6 +19,7 @@ from jitorch.ops import PUBLIC, Function, dispatch
 from jitorch.ops.registry import Sample
 from jitorch.tensor import Tensor
 from tests.ops.test_generated import expand
+from tests.samples import agree
 
 DRAWS = ("jitorch.ops.random", "jitorch.ops.generator")
 """Modules whose functions change a generator, which is no operand."""
@@ -82,7 +83,7 @@ def test_graph_means_what_the_function_computes(key: str, sample: Sample) -> Non
     graph, arrays = traced(key, sample, lambda t: t)
     expected = at_once(key, sample)
     results = interpret(graph, arrays, expand)
-    assert [v.type for v in graph.outputs] == [t.type for t in expected]
+    assert all(agree(v.type, t.type) for v, t in zip(graph.outputs, expected, strict=True))
     for got, want in zip(results, expected, strict=True):
         np.testing.assert_allclose(got, want._array, rtol=1e-12, atol=1e-12)
 
@@ -95,7 +96,7 @@ def test_symbolic_sizes(key: str, sample: Sample) -> None:
         if key not in COUNTED or "known" not in error.what:
             raise
         return
-    assert [sized(v.type) for v in graph.outputs] == [t.type for t in at_once(key, sample)]
+    assert all(agree(sized(v.type), t.type) for v, t in zip(graph.outputs, at_once(key, sample), strict=True))
 
 
 def symbolic(type_: TensorType) -> TensorType:
@@ -105,4 +106,4 @@ def symbolic(type_: TensorType) -> TensorType:
 
 def sized(type_: TensorType) -> TensorType:
     sizes = {s.name: s.hint for s in dims.symbols(*type_.shape)}
-    return type_.with_shape(dims.evaluate(d, sizes) for d in type_.shape)
+    return type_.with_shape(dims.evaluate(d, sizes) if dims.is_known(d) else d for d in type_.shape)

@@ -166,7 +166,7 @@ def test_bound_sizes_are_named_in_order() -> None:
         graph = vjp(GRAPHS["newton"](), [0], [0])
         name_bound_sizes(graph)
         texts.append(str(graph))
-        assert [s.name for s in bound_sizes(graph)] == ["turns0"]
+        assert [s.name for s in bound_sizes(graph)] == ["count0"]
     assert texts[0] == texts[1]
     assert not name_bound_sizes(graph)
 

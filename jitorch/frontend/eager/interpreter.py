@@ -172,6 +172,9 @@ class Eager:
     def concretize(self, value: Any, why: str) -> Any:
         return self.array(value)
 
+    def binds_size(self, data: Tensor, why: str) -> bool:
+        return False
+
     def detach(self, tensor: Tensor) -> Tensor:
         return tensor._alias()
 

@@ -137,6 +137,10 @@ class Level(Memory):
     def concretize(self, value: Any, why: str) -> Any:
         """The array or number behind ``value``."""
 
+    @abstractmethod
+    def binds_size(self, data: Tensor, why: str) -> bool:
+        """See `jitorch.ops.dispatch.Interpreter`."""
+
     # -- tensors and values ----------------------------------------------------------------------
     def wrap(self, value: Any) -> Any:
         type_ = value.type
@@ -204,6 +208,10 @@ class ForwardLevel(Level):
         with self.outside():
             return dispatch.current().concretize(self.lift(value).primal, why)
 
+    def binds_size(self, data: Tensor, why: str) -> bool:
+        with self.outside():
+            return dispatch.current().binds_size(self.lift(data).primal, why)
+
     def refuse_write(self, target: Tensor) -> UserError:
         return AutogradError(
             "jvp: a tensor from outside of the function is overwritten by one that has a tangent", actual=target.type,
@@ -250,6 +258,16 @@ class BatchLevel(Level):
             f"vmap: {why} needs one value, and the tensor's differs from lane to lane", actual=value.type,
             hint="use where() for a choice by element, or @jit the vmapped function: branches and loops are staged",
         )  # fmt: skip
+
+    def binds_size(self, data: Tensor, why: str) -> bool:
+        known = self.plain(self.lift(data))
+        if known is None:
+            raise VmapError(
+                f"vmap: the size of {why} differs from lane to lane", actual=data.type,
+                hint="use where(), masked_fill() or a product with the mask, whose results have one size",
+            )  # fmt: skip
+        with self.outside():
+            return dispatch.current().binds_size(known, why)
 
 
 def _lanes_like(x: Any, type_: Any) -> Lanes:

@@ -220,7 +220,7 @@ class Tape:
     def __init__(self, inner: Interpreter):
         self.inner = inner
         self.version, self.from_array = inner.version, inner.from_array
-        self.concretize = inner.concretize
+        self.concretize, self.binds_size = inner.concretize, inner.binds_size
         self.get_grad, self.set_grad, self.detach = inner.get_grad, inner.set_grad, inner.detach
         self.alter, self.call = inner.alter, inner.call
 

@@ -244,6 +244,8 @@ def _format(trace: Calls, value: Any, spec: Any = "") -> str:
 def _len(trace: Calls, value: Any) -> Any:
     if type(value) in MUTABLE or isinstance(value, tuple):
         return trace.length(value)
+    if trace.recorder.is_tensor(value):
+        return trace.recorder.length(value)
     method = trace.user_method(value, "__len__")
     return trace.call(method, value) if method is not None else len(trace.native(value))
 

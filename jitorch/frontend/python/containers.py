@@ -35,6 +35,8 @@ class Containers(State):
         """A key or index as plain data: run-time scalars in it become constants."""
         if type(key) is tuple:
             return tuple(self.plain_key(k) for k in key)
+        if type(key) is slice:
+            return slice(*[self.plain_key(k) for k in (key.start, key.stop, key.step)])
         if type(key) is RuntimeScalar or (self.recorder.is_traced(key) and not self.recorder.is_tensor(key)):
             return self.concretize(key, "a key")
         return key

@@ -94,13 +94,17 @@ class Merge:
 
     def leaf(self, a: Any, b: Any) -> Template:
         """The result of one more leaf; of a tensor from outside, with a leaf that tells which it is."""
+        value, codes = self.new_leaf(a, b), self.codes(a, b)
+        if codes is None:
+            return value
+        code, chosen = self.leaf(*codes), self.trace.recorder.chosen
+        return lambda results, made: chosen(value(results, made), code(results, made))
+
+    def new_leaf(self, a: Any, b: Any) -> Template:
+        """The result of one more leaf, which is an object of its own."""
         number = len(self.leaves)
         self.leaves.append((a, b))
-        codes = self.codes(a, b)
-        if codes is None:
-            return lambda results, made: results[number]
-        code, chosen = self.leaf(*codes), self.trace.recorder.chosen
-        return lambda results, made: chosen(results[number], code(results, made))
+        return lambda results, made: results[number]
 
     def codes(self, a: Any, b: Any) -> tuple[Any, Any] | None:
         """Numbers that tell which tensors from outside two leaves are, if one of them may be one."""
@@ -110,6 +114,13 @@ class Merge:
         if type(a) is Maybe or type(b) is Maybe:
             return self._maybe(a, b, name)
         kind_of = self.trace.recorder.kind_of
+        if self.goes_on(a, b):
+            return self.new_leaf(a, b)
+        if any(self.trace.recorder.is_bound_inside(x) for x in (a, b)):
+            raise Disagree(
+                f"the size of {name} is computed inside of a branch or loop",
+                "use it up there, as by a sum, or keep all elements and a mask",
+            )
         kinds = [None if x is DEAD else _number_kind(x) or kind_of(x) for x in (a, b)]
         if a is DEAD or b is DEAD:
             known = kinds[0] or kinds[1]
@@ -124,6 +135,10 @@ class Merge:
         if kinds[0] != kinds[1]:
             self._disagree(name, a, b)
         return self.leaf(a, b)
+
+    def goes_on(self, a: Any, b: Any) -> bool:
+        """Whether two values of different types can be one: tensors of which there is room for either."""
+        return self.strict and self.trace.recorder.varies(a, b)
 
     def _maybe(self, a: Any, b: Any, name: str) -> Template:
         """A variable that has no value on some path: the value of the others, and where it has one."""

@@ -363,7 +363,7 @@ class Operators(Objects):
     # -- items
 
     def slice(self, *bounds: Any) -> slice:
-        return slice(*[self.plain_key(b) for b in bounds])
+        return slice(*[b if self.recorder.is_computed_size(b) else self.plain_key(b) for b in bounds])
 
     def item(self, target: Any, key: Any) -> Any:
         """``target[key]``"""

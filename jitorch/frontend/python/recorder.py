@@ -94,6 +94,26 @@ class Recorder(Protocol):
         """``tensor.name``.  For plain attributes of stored tensors (``grad``) use ``trace.read_attribute``."""
         ...
 
+    def is_computed_size(self, value: Any) -> bool:
+        """Whether ``value`` is a size that only the program knows: a bound of a slice as it is."""
+        ...
+
+    def is_bound_inside(self, value: Any) -> bool:
+        """Whether ``value`` is a tensor of a size that only a branch or loop that is over knows."""
+        ...
+
+    def varies(self, a: Any, b: Any) -> bool:
+        """Whether a branch may give one tensor or the other, whose sizes along one axis differ; one may be dead."""
+        ...
+
+    def shrinks(self, before: Any, after: Any) -> bool:
+        """Whether ``after`` is a tensor like ``before`` that is not longer, but for one axis of the same type."""
+        ...
+
+    def length(self, tensor: Any) -> Any:
+        """``len(tensor)``, which may be a size that is a symbol."""
+        ...
+
     def set_tensor_attribute(self, tensor: Any, name: str, value: Any) -> None:
         """``tensor.name = value``.  ``trace.write_attribute`` journals a plain attribute."""
         ...

@@ -67,7 +67,7 @@ class Encoder:
     def __init__(self, roots: Roots, digests: Digests):
         self.roots, self.digests = roots, digests
         self.nodes: list[tuple[str, Any, Any]] = []
-        self.symbols: dict[str, tuple[int, int | None, int | None]] = {}
+        self.symbols: dict[str, tuple[int, int | None, int | None, bool]] = {}
         self.arrays: list[tuple[str, tuple[int, ...], bytes]] = []
         self.places: dict[int, tuple[str, Path]] = {}
         self.constants: dict[int, int] = {}
@@ -140,7 +140,7 @@ class Encoder:
         if type(dim) is int:
             return dim
         for symbol in dims.symbols(dim):
-            self.symbols[symbol.name] = symbol.low, symbol.high, symbol.hint
+            self.symbols[symbol.name] = symbol.low, symbol.high, symbol.hint, symbol.computed
         return "dim", str(dim)
 
     def _numpy(self, value: Any) -> Any:
@@ -236,7 +236,7 @@ class Decoder:
         self,
         roots: Roots,
         nodes: Sequence[tuple[str, Any, Any]],
-        symbols: Mapping[str, tuple[int, int | None, int | None]],
+        symbols: Mapping[str, tuple[int, int | None, int | None, bool]],
         arrays: Sequence[tuple[str, tuple[int, ...], bytes]],
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],

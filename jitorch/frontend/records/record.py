@@ -42,7 +42,7 @@ from jitorch.frontend.trace.tracer import Traced
 from jitorch.ir.graph import Graph
 from jitorch.tensor import Tensor
 
-VERSION = 2
+VERSION = 3
 MOST_RECORDS = 8
 """Under one key: the newest ones are kept."""
 

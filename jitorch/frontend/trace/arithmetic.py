@@ -23,6 +23,11 @@ _STEPPING = frozenset(("add", "sub", "floordiv", "neg", "abs"))
 """Those that only do so for a number near the end of its range: billions of steps of a counter are no case."""
 _STEP = 2**31
 _LIMIT = 2.0**62
+_COMPARISONS = {
+    "eq": ("==", False), "ne": ("!=", False), "lt": ("<", False), "le": ("<=", False), "gt": ("<", True),
+    "ge": ("<=", True),
+}  # fmt: skip
+"""The relation of two sizes that a comparison asks for, and whether its sides change places."""
 _INEXACT = frozenset(("truediv", "pow"))
 
 
@@ -35,6 +40,8 @@ def arithmetic(name: str, operands: Sequence[Any], check: Callable[[Any], None])
         return _unary(name, operands[0], check)
     a, b = operands
     if isinstance(a, SymDim) or isinstance(b, SymDim):
+        if name in _COMPARISONS and any(isinstance(x, SymDim) and not dims.is_known(x) for x in (a, b)):
+            return compared(name, a, b)
         if name in ("eq", "ne") and all(isinstance(x, (int, SymDim)) for x in (a, b)):
             return dims.equal(a, b) == (name == "eq")
         if name in _INEXACT or isinstance(a, float) or isinstance(b, float):
@@ -81,6 +88,16 @@ def _is_step(value: Any) -> bool:
     if isinstance(value, Number):
         return value.type is BOOL
     return isinstance(value, SymDim) or abs(value) < _STEP
+
+
+def compared(name: str, a: Any, b: Any) -> Any:
+    """A comparison with a size that the program computes: a bool of the program, or a plain one if ranges tell."""
+    if all(isinstance(x, (int, SymDim)) for x in (a, b)):
+        relation, swapped = _COMPARISONS[name]
+        known = dims.decide(relation, *((b, a) if swapped else (a, b)))
+        if known is not None:
+            return known
+    return OPS[name](_as_number(a), _as_number(b))
 
 
 def _as_number(value: Any) -> Any:

@@ -18,11 +18,19 @@ from jitorch.tensor import Number, Tensor
 
 
 class Growing(Merge):
-    """A merge of the start and the end of an iteration; ``grown`` has what was appended, by the list's identity."""
+    """A merge of the start and the end of an iteration; ``grown`` has what was appended, by the list's identity.
 
-    def __init__(self, trace: Flow, serial: int):
+    ``may_shrink``: tensors may be shorter at the end.
+    """
+
+    def __init__(self, trace: Flow, serial: int, may_shrink: bool = False):
         super().__init__(trace, serial, False)
+        self.may_shrink = may_shrink
         self.grown: dict[int, tuple[Place, list[Any]]] = {}
+
+    def goes_on(self, a: Any, b: Any) -> bool:
+        """Whether ``a``, at the start of an iteration, may be ``b`` at its end."""
+        return self.may_shrink and self.trace.recorder.shrinks(a, b)
 
     def contents(self, place: Place, after: Sequence[Contents]) -> dict[Any, Template]:
         start, end = after
@@ -58,6 +66,8 @@ class Stretching:
                     "a loop of unknown length appends something other than one tensor or number in each iteration",
                     hint="collect each part in a list of its own",
                 )
+            if merge.trace.recorder.is_bound_inside(added[0]):
+                raise Refuse("loop", "a list of tensors whose sizes the iterations of a loop compute")
             self.lists.append(list_of(place))
             self.values.append(added[0])
 

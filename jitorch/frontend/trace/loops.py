@@ -22,6 +22,7 @@ from jitorch.frontend.trace.growing import Growing, Stretching, requires_grad
 from jitorch.frontend.trace.nested import Level, drop
 from jitorch.frontend.trace.stacking import Stacking, Turns
 from jitorch.frontend.trace.staging import AllRaise, Note, Raw, Side, State, _places, _signals
+from jitorch.frontend.trace.varying import Shrinkings
 from jitorch.ir.graph import Graph, Value
 from jitorch.ir.types import EffectType, Type
 from jitorch.ops import OPS
@@ -31,8 +32,13 @@ from jitorch.tensor import Number, Storage, Tensor
 ATTEMPTS = 10
 
 
+_SIZE = "sizes, shapes, comparisons and range() take such a number as it is"
+
+
 def fix_size(dim: SymDim) -> int:
     """The number a symbolic size stands for in this trace; the trace then holds for that number only."""
+    if not dims.is_known(dim):
+        raise Refuse("data", "a size that the program computes, where Python needs the number", hint=_SIZE)
     hints = {s.name: s.hint for s in dims.symbols(dim)}
     size = dims.evaluate(dim, hints)  # type: ignore[arg-type]
     dims.equal(dim, size)
@@ -92,6 +98,7 @@ class Attempt:
     signal: Signal
     start: State
     body: Side
+    shrinkings: Shrinkings
     test: tuple[Level, Value] | None = None
     is_endless: bool = False  # the test is True whatever is carried
     finals: list[Any] = field(default_factory=list)
@@ -150,7 +157,7 @@ class Loops(Stacking):
         turns = flow.adopt([0])
         serial, kept, noted = flow.serial(), len(self.builder.kept), len(self.notes)
         entry = State(self, variables)
-        carried = self._compare(Growing(self.trace, serial), entry, entry, pending, pending)
+        carried = self._compare(Growing(self.trace, serial, may_shrink=True), entry, entry, pending, pending)
         grown: set[int] = set()
 
         def counted() -> Signal:
@@ -165,7 +172,7 @@ class Loops(Stacking):
             attempt = self._attempt(flow, entry, carried, test, counted, variables)
             if attempt is None:
                 return self._never(flow, test, pending)
-            merge = Growing(self.trace, serial)
+            merge = Growing(self.trace, serial, may_shrink=True)
             if self._is_fixed(attempt, merge) and not merge.grown.keys() - grown:
                 self.notes.append(Note("a loop of the program", where))
                 flow.growing = around
@@ -175,7 +182,7 @@ class Loops(Stacking):
                 return signal
             grown |= merge.grown.keys()
             attempt.drop()
-            again = Growing(self.trace, serial)
+            again = Growing(self.trace, serial, may_shrink=True)
             carried = self._compare(again, entry, attempt.body.end, pending, attempt.body.signal)
             grown |= again.grown.keys()
         raise _unsettled(where)
@@ -195,12 +202,20 @@ class Loops(Stacking):
     ) -> Attempt | None:  # fmt: skip
         """Trace one iteration; None if it always raises.  Afterwards everything is as at ``entry``."""
         inputs = [Value(self._leaf_type(leaf)) for leaf in carried.leaves]
+        shrinkings = Shrinkings(self.builder, carried.leaves, inputs)
         placeholders = [self._placeholder(v, leaf) for v, leaf in zip(inputs, carried.leaves)]
+        placeholders = shrinkings.placeholders(placeholders)
         signal = self._install(carried, placeholders)
         start = State(self, variables, entry)
         level = Level(Graph("test"), entry.cells)
+
+        def iteration() -> Signal:
+            shrinkings.open()
+            return flow.without(body(), CONTINUE)
+
         try:
             with self.builder.inside(level):
+                shrinkings.open()
                 ok, endless = self._go_on(flow, signal, test)
             now = State(self, variables, start)
             probe = Merge(self.trace, 0, False)
@@ -210,14 +225,14 @@ class Loops(Stacking):
                 raise Refuse("loop", "the test of a loop changes a variable or an object", hint=_TEST)
             start.restore()
             side = Side(Level(Graph("body"), entry.cells), start, None)
-            self._run(start, side, lambda: flow.without(body(), CONTINUE), variables)
+            self._run(start, side, iteration, variables)
         finally:
             entry.restore()
         if side.is_dead:
             drop(level.graph)
             drop(side.level.graph)
             return None
-        return Attempt(carried, inputs, placeholders, signal, start, side, (level, ok), endless)
+        return Attempt(carried, inputs, placeholders, signal, start, side, shrinkings, (level, ok), endless)
 
     def _install(self, carried: Carried, values: Sequence[Any], versions: int = 0) -> Signal:
         """Give all that is carried its values."""
@@ -309,30 +324,36 @@ class Loops(Stacking):
         stretching = Stretching(merge)
         if stretching.lists and self.builder.depth:
             raise Refuse("loop", "a list that a loop appends to inside of another loop or branch of the program")
-        count = len(attempt.inputs)
+        shrinkings = attempt.shrinkings
         outputs = self._lift_all(side, [*attempt.finals, *stretching.values])
-        self._fill(side, outputs, [*attempt.inputs, *outputs[count:]])
+        with self.builder.inside(side.level):
+            outputs[len(attempt.inputs) : len(attempt.inputs)] = shrinkings.close(outputs, attempt.finals)
+        own_inputs = [*attempt.inputs, *shrinkings.counts]
+        count = len(own_inputs)
+        self._fill(side, outputs, [*own_inputs, *outputs[count:]])
         entry.restore()
         nodes = [self.builder.needed(level.graph, [ok]), self.builder.needed(side.level.graph, outputs)]
         captured: dict[Value, None] = {}
         for part, own in zip(nodes, ([ok], outputs)):
-            captured.update(dict.fromkeys(self.builder.free(part, own, attempt.inputs)))
-        inputs = [*attempt.inputs, *captured]
+            captured.update(dict.fromkeys(self.builder.free(part, own, own_inputs)))
+        inputs = [*own_inputs, *captured]
         test, _ = self.builder.close("test", nodes[0], [ok], inputs)
         body, _ = self.builder.close("body", nodes[1], outputs, inputs)
         attempt.drop()
-        firsts = [self.first(leaf, p) for leaf, p in zip(carried.leaves, attempt.inputs)]
+        firsts = [self.first(leaf, p) for leaf, p in zip(carried.leaves, attempt.inputs)] + shrinkings.firsts()
         constants = [self.builder.operand(v) for v in captured]
-        if not stretching.lists:
-            results = self.apply(run_while, [*firsts, *constants], test, body, len(captured), grad=self.flags(attempt))
-            self.protect(carried.leaves, results, kept)
-            return self._install(carried, results, 1)
-        grad = [*self.flags(attempt), *map(requires_grad, stretching.values)]
-        counter = _position(attempt.placeholders, attempt.start.python.contents[id(turns)][0])
-        starts = [self.known_int(leaf[0]) for leaf in carried.leaves]
-        results = self.stacked(firsts, constants, Turns(test, body, counter, starts), grad)
-        self.protect(carried.leaves, results[:count], kept)
-        signal = self._install(carried, results[:count], 1)
+        flags = self.flags(attempt) + [False] * len(shrinkings.counts)
+        if stretching.lists:
+            grad = [*flags, *map(requires_grad, stretching.values)]
+            counter = _position(attempt.placeholders, attempt.start.python.contents[id(turns)][0])
+            starts = [*(self.known_int(leaf[0]) for leaf in carried.leaves), *(None for _ in shrinkings.counts)]
+            results = self.stacked(firsts, constants, Turns(test, body, counter, starts), grad)
+        else:
+            results = self.apply(run_while, [*firsts, *constants], test, body, len(captured), grad=flags)
+        leaves = len(attempt.inputs)
+        finals = shrinkings.results(results[:leaves], results[leaves:count])
+        self.protect(carried.leaves, finals, kept)
+        signal = self._install(carried, finals, 1)
         stretching.extend(flow, results[count:], turns[0])
         return signal
 

@@ -9,7 +9,7 @@ values that some tensor stands for: that tensor, with its history, is the operan
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -50,6 +50,9 @@ class NestedBuilder(GraphBuilder):
         self.first_token: Value | None = None
         self.carriers: dict[Value, Tensor] = {}
         self.stopped: set[Value] = set()  # results without gradient though an operand requires it
+
+    def _reached(self) -> Iterable[Graph]:
+        return (level.graph for level in self.levels[: self.depth + 1])
 
     # -- levels ----------------------------------------------------------------------------------
     @contextmanager

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
-from jitorch.dims import SymDim
+from jitorch.dims import SymDim, is_known
 from jitorch.errors import user_location
 from jitorch.frontend.python.flow import CONTINUE, NEXT, Flow, Mixed, Poison, Signal, Variables
 from jitorch.frontend.python.fork import Place
@@ -24,8 +24,9 @@ from jitorch.frontend.trace.growing import Growing, Stretching, list_of, require
 from jitorch.frontend.trace.loops import ATTEMPTS, Attempt, Carried, Loops, TracedRange, placeholder_node
 from jitorch.frontend.trace.nested import Level, drop
 from jitorch.frontend.trace.staging import Note, Side, State
+from jitorch.frontend.trace.varying import Shrinkings
 from jitorch.ir.graph import Graph, Value
-from jitorch.ir.types import EffectType, TensorType
+from jitorch.ir.types import INT, EffectType, TensorType
 from jitorch.ops import OPS, PUBLIC
 from jitorch.ops.control import run_scan
 from jitorch.tensor import Number, Tensor
@@ -61,6 +62,13 @@ class Rows:
     made: dict[Value, Tensor] = field(default_factory=dict)
 
 
+def _by_index(values: Any, length: Any, body: Callable[[Any], Signal]) -> tuple[TracedRange, Callable[[Any], Signal]]:
+    """A loop over rows as one over their indices."""
+    if isinstance(values, TracedRange):
+        return values, body
+    return TracedRange(0, length, 1), lambda index: body(values[OPS["cast"](index, dtype=INT.dtype)])
+
+
 class Rolling(Loops):
     """Traces loops, and rolls long ones."""
 
@@ -93,6 +101,10 @@ class Rolling(Loops):
             flow.growing = growing
         entry.restore()
         del self.notes[noted:]
+        if not is_known(length):
+            if failed is not None:
+                raise failed
+            return self._range(flow, *_by_index(values, length, body), variables)
         if failed is None and isinstance(values, range):
             try:
                 return self._peeled(flow, values, body, variables)
@@ -180,7 +192,7 @@ class Rolling(Loops):
         if side.signal is not None:
             drop(level.graph)
             raise _Leaves
-        return Attempt(carried, inputs, placeholders, None, start, side), rows
+        return Attempt(carried, inputs, placeholders, None, start, side, Shrinkings(self.builder, (), ())), rows
 
     def _index(self, number: Any, rows: Rows) -> Any:
         if rows.step != 1:

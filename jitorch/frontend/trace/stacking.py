@@ -16,7 +16,7 @@ from jitorch.frontend.trace.staging import Stager
 from jitorch.ir.graph import Graph, Value
 from jitorch.ir.types import INT, EffectType, TensorType
 from jitorch.ops import OPS, dispatch
-from jitorch.ops.control import run_scan, run_while, stack_type, unbound_size
+from jitorch.ops.control import count_up, run_scan, run_while, stack_type
 from jitorch.passes.clean import dce
 from jitorch.passes.control import strip_checks
 from jitorch.passes.turns import most_turns
@@ -124,5 +124,5 @@ class Stacking(Stager):
 
     def _ramp(self, turns: Any) -> tuple[Any, Any]:
         """``0, 1, ..., turns - 1``, and its length."""
-        size = unbound_size()
-        return OPS["steps"](OPS["cast"](turns, dtype=INT.dtype), size=size), size
+        ramp = count_up(OPS["cast"](turns, dtype=INT.dtype))
+        return ramp, ramp._type.shape[0]

@@ -1,4 +1,4 @@
-"""Branches and loops that the program decides: both sides are traced, and what differs is joined.
+"""Branches and loops that the program decides: both sides are traced, and what differs is varied.
 
 `Stager.branch` traces each side from one and the same state (variables, journal, memory, effect token), compares what
 they left behind, and records one `cond` whose results are what differs.  A side that raises becomes a `check`: where
@@ -30,6 +30,7 @@ from jitorch.frontend.python.recorder import Refuse
 from jitorch.frontend.python.scalars import RuntimeScalar
 from jitorch.frontend.trace.course import Course
 from jitorch.frontend.trace.nested import Cells, Level, drop
+from jitorch.frontend.trace.varying import BranchResults
 from jitorch.ir.graph import Graph, Value
 from jitorch.ir.types import BOOL, INT, EffectType, TensorType, Type
 from jitorch.ops import OPS, dispatch
@@ -296,6 +297,10 @@ class Stager:
         self, entry: State, predicate: Any, sides: list[Side], leaves: list[tuple[Any, Any]], kept: int
     ) -> list[Any]:
         lifted = [self._lift_all(side, [leaf[i] for leaf in leaves]) for i, side in enumerate(sides)]
+        varied = BranchResults(self.builder, leaves)
+        for i, (side, own) in enumerate(zip(sides, lifted)):
+            with self.builder.inside(side.level):
+                varied.pad(i, own)
         for side, own, other in zip(sides, lifted, lifted[::-1]):
             self._fill(side, own, other)
         entry.restore()
@@ -309,7 +314,8 @@ class Stager:
             drop(side.level.graph)
         operands = [self.builder.operand(v) for v in inputs]
         flags = [any(isinstance(x, Tensor) and x.requires_grad for x in leaf) for leaf in leaves]
-        results = self.apply(run_cond, predicate, operands, *graphs, grad=flags)
+        flags += [False] * len(varied.groups)
+        results = varied.cut(self.apply(run_cond, predicate, operands, *graphs, grad=flags))
         self.protect(leaves, results, kept)
         return results
 

@@ -17,11 +17,12 @@ from jitorch.frontend.python.calls import NativeFunction, handles
 from jitorch.frontend.python.journal import MISSING, Effect
 from jitorch.frontend.python.paths import attr
 from jitorch.frontend.python.recorder import Refuse
-from jitorch.frontend.trace.arithmetic import arithmetic, check_range
+from jitorch.frontend.trace.arithmetic import arithmetic, check_range, compared
 from jitorch.frontend.trace.choices import number_of
 from jitorch.frontend.trace.loops import TracedRange, fix_size
 from jitorch.frontend.trace.rolling import Rolling
 from jitorch.frontend.trace.staging import kind_text
+from jitorch.frontend.trace.varying import differ, is_bound_inside, shrinking_axis, varying
 from jitorch.ir.types import BOOL, FLOAT, INT, PYTHON_TYPES, TensorType
 from jitorch.ops import OPS, PUBLIC, Function, dispatch
 from jitorch.ops import Op as RegisteredOp
@@ -133,6 +134,21 @@ class TensorRecorder:
         tensor.masked_fill_(key.reshape((*key._type.shape, *[1] * (tensor.ndim - key.ndim))), value)
         return True
 
+    def is_computed_size(self, value: Any) -> bool:
+        return isinstance(value, SymDim) and not dims.is_known(value)
+
+    def is_bound_inside(self, value: Any) -> bool:
+        return is_bound_inside(self.builder, value)
+
+    def varies(self, a: Any, b: Any) -> bool:
+        return differ(self.builder, a, b) and varying(self.builder, 0, (a, b)) is not None
+
+    def shrinks(self, before: Any, after: Any) -> bool:
+        return shrinking_axis(self.builder, before, after) is not None
+
+    def length(self, tensor: Any) -> Any:
+        return tensor._type.shape[0] if tensor._type.shape else len(tensor)
+
     def index(self, key: Any) -> Any:
         return OPS["cast"](key, dtype=INT.dtype) if isinstance(key, Number) and key.type is INT else key
 
@@ -142,7 +158,7 @@ class TensorRecorder:
 
     def predicate(self, value: Any) -> Any:
         if isinstance(value, SymDim):
-            return bool(fix_size(value))
+            return bool(fix_size(value)) if dims.is_known(value) else compared("ne", value, 0)
         if isinstance(value, Number):
             known = self.builder._expression(value._value)
             if known is not None:
@@ -172,6 +188,8 @@ class TensorRecorder:
         """``int(value)``, ``float(value)`` or ``bool(value)`` of a tensor or a number of run time."""
         if kind is bool:
             return self.predicate(value)
+        if isinstance(value, SymDim):
+            return value if kind is int else OPS["cast"](OPS["size_of"](size=value), dtype=FLOAT.dtype, number=True)
         number = self.item(value) if isinstance(value, Tensor) else value
         if number.type is PYTHON_TYPES[kind]:
             return number

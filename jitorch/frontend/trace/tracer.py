@@ -13,9 +13,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from jitorch import dims
 from jitorch.builder import Cell, infer
-from jitorch.dims import Facts, Guard, SymDim
+from jitorch.dims import Dim, Facts, Guard, SymDim
 from jitorch.errors import Location, user_location
 from jitorch.frontend.eager.interpreter import DonatedTensor, StaleTensor, donated_error, stale_error
 from jitorch.frontend.eager.tape import Tape
@@ -30,12 +29,14 @@ from jitorch.frontend.trace.nested import NestedBuilder
 from jitorch.frontend.trace.results import Output, plan_outputs
 from jitorch.frontend.trace.staging import Note
 from jitorch.frontend.trace.tensor_recorder import TensorRecorder
-from jitorch.ir.graph import Graph, Value
+from jitorch.ir.graph import Graph, Node, Value, are_alike
 from jitorch.ir.op import Op
+from jitorch.ir.sizes import symbols_of
 from jitorch.ir.types import PYTHON_TYPES, TensorType
 from jitorch.ops import OPS, dispatch
 from jitorch.ops.control import has_effect
-from jitorch.passes.control import bound_sizes, has_size
+from jitorch.passes.control import name_bound_sizes
+from jitorch.passes.decompose import decompose
 from jitorch.tensor import Number, Storage, Tensor
 
 _EXPRESSIONS = {
@@ -43,6 +44,9 @@ _EXPRESSIONS = {
     "add": operator.add, "sub": operator.sub, "mul": operator.mul, "neg": operator.neg,
 }  # fmt: skip
 """Ops on Python numbers, which a trace may follow back to the numbers that it read."""
+
+
+_RELATIONS = {"==": "eq", "!=": "ne", "<": "lt", "<=": "le"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,9 @@ class TraceBuilder(NestedBuilder):
         self.kept: list[Any] = []
         self.rows: dict[int, tuple[Tensor, int]] = {}  # rows of stacked results, by identity
         self.choices = Choices(self)
+        self.most: dict[Dim, Dim] = {}  # sizes that count the true elements of masks, and how many there can be
+        self.room: dict[Dim, Dim] = {}  # for sizes that shrink in a loop: that of the memory they are a part of
+        self.assumed: dict[Graph, set[Guard]] = {}  # what the program checks of its sizes, by the graph that does
         self.cleared: list[Tensor] = []  # stored tensors whose gradient is dropped before anything else happens
         self.watched: Location | None = None  # where a traced tensor got a hook, keeps its gradient or became a leaf
 
@@ -83,7 +90,13 @@ class TraceBuilder(NestedBuilder):
         return self._record(op, operands, attrs)
 
     def _record(self, op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> Any:
-        out = super().apply(op, operands, attrs)
+        out = self._counted_before(operands[0]) if op.name == "steps" else None
+        if out is None:
+            out = super().apply(op, operands, attrs)
+            self._ask_within(self.graph.nodes[-1])
+            if op.name == "positions":
+                mask, ramp = (x._type.shape[0] for x in operands)
+                self.most[ramp] = mask
         for t in out if isinstance(out, tuple) else (out,):
             self.adopt(t)
             if self.depth == 0 and isinstance(t, Tensor):
@@ -91,6 +104,23 @@ class TraceBuilder(NestedBuilder):
         if not dispatch.is_grad_enabled() and self.may_have_history(operands):
             self.stopped.update(self.graph.nodes[-1].outputs)
         return out
+
+    def _ask_within(self, node: Node) -> None:
+        """Let a composite ask now what its body, which is made later, asks of sizes that the program computes."""
+        types = (v.type for v in (*node.operands, *node.outputs))
+        if node.op.body is not None and any(s.computed for s in symbols_of(types, node.attrs)):
+            part = Graph(node.op.name, (v.type for v in node.operands))
+            given = iter(part.inputs)
+            inputs = [None if v is None else next(given) for v in node.inputs]
+            part.append(node.op, inputs, node.attrs, [v.type for v in node.outputs])
+            decompose(part)
+
+    def _counted_before(self, count: Tensor) -> Tensor | None:
+        """What counts up to ``count`` already: sizes that are computed alike are one size."""
+        value = self.value(count)
+        nodes = (node for graph in self._reached() for node in graph.nodes if node.op.name == "steps")
+        found = next((node for node in nodes if are_alike(node.operands[0], value)), None)
+        return None if found is None else self.wrap(found.output)
 
     def may_have_history(self, operands: Sequence[Any]) -> bool:
         """Whether a gradient could flow to one of ``operands``, were gradients enabled."""
@@ -199,6 +229,17 @@ class TraceBuilder(NestedBuilder):
             self.cleared.append(tensor)
         self.trace.write_attribute(tensor, "_grad", grad)
 
+    # -- sizes that the program computes ---------------------------------------------------------
+    def assume(self, guard: Guard) -> None:
+        """Have the program check what was assumed of a size: where it does not hold, plain Python runs the call."""
+        known = [self.assumed.setdefault(graph, set()) for graph in self._reached()]
+        if any(guard in guards for guards in known):
+            return
+        known[-1].add(guard)
+        with dispatch.interpreting(self):
+            sides = [OPS["size_of"](size=d) if isinstance(d, SymDim) else d for d in (guard.left, guard.right)]
+            self.check(OPS[_RELATIONS[guard.relation]](*sides))
+
     # -- inputs ----------------------------------------------------------------------------------
     def capture(self, tensor: Tensor) -> Cell:
         if isinstance(tensor, StaleTensor):
@@ -273,6 +314,10 @@ class TraceBuilder(NestedBuilder):
         self.rows.clear()
         self.kept.clear()
         self.choices.release()
+        self.assumed.clear()
+        self.most.clear()
+        self.room.clear()
+        self._bound.clear()
 
 
 @dataclass
@@ -344,6 +389,7 @@ def trace(
     token = dispatch.set_grad_enabled_flag(dispatch.is_grad_enabled())
     try:
         with Facts() if facts is None else facts as facts, dispatch.interpreting(tape):
+            facts.assume = builder.assume
             staged = stage(function, args, kwargs, recorder, dynamic)
             if staged.refused is not None:
                 return Traced(builder.graph, staged, [], [], facts.guards)
@@ -361,13 +407,7 @@ def trace(
                 return Traced(
                     graph, replace(staged, refused=Refuse("outside-tensor", why, builder.watched)), [], [], facts.guards
                 )
-            bound = bound_sizes(graph)
-            if any(s in bound for fact in facts.guards for s in dims.symbols(fact.left, fact.right)):
-                why = "an operation that depends on how often a loop of the program turns"
-                return Traced(graph, replace(staged, refused=Refuse("loop", why)), [], [], facts.guards)
-            if any(has_size(graph.outputs[i], bound) for i in alive):
-                why = "a result with a gradient, of a size that the program computes"
-                return Traced(graph, replace(staged, refused=Refuse("loop", why)), [], [], facts.guards)
+            name_bound_sizes(graph)
             if alive:
                 mark_stopped(graph, builder.stopped)
             cleared = tuple(filter(None, map(builder.trace.path_of, builder.cleared)))

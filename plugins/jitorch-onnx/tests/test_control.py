@@ -281,13 +281,30 @@ def test_a_counted_loop_backwards():
     export(function, normal(2))
 
 
-def test_a_size_that_a_loop_finds_out():
-    def function(x):
-        count = OPS["number_of"](x[0].long())
-        return OPS["steps"](x[0].long(), size=jitorch.dims.symbol("n", 0, None, 2)).sum() + count
+SIZED = {
+    "mask": lambda x: x[x > 0] * 2,
+    "rows": lambda x: x[x.sum(1) > 0] @ x.T,
+    "nonzero": lambda x: x.clamp(min=0).nonzero(),
+    "a sum": lambda x: x[x > 0].sum(),
+    "unique": lambda x: x.sign().unique(return_inverse=True, return_counts=True),
+    "bincount": lambda x: jitorch.bincount((x * 3).abs().long().flatten()),
+    "repeat_interleave": lambda x: jitorch.repeat_interleave(x, (x[:, 0] * 2).abs().long(), dim=0),
+    "a size": lambda x: x.sum() / x[x > 0].shape[0],
+    "a branch": lambda x: x[x > 0].sum() if x[x > 0].shape[0] > 3 else x.sum(),
+    "a result of a branch": lambda x: x[x > 0] if x.sum() > 0 else x[x < 0],
+}
 
-    with pytest.raises(UnsupportedError, match="a size that a loop finds out"):
-        export(function, tensor(2, 3))
+
+@pytest.mark.parametrize("name", SIZED)
+def test_sizes_that_the_model_finds_out(name):
+    x = normal(6, 4)
+    model = export(SIZED[name], x, check_inputs=[-x, x * 2])
+    assert {"NonZero", "Range", "ReduceSum", "If"} & {node.op_type for node in model.graph.node}
+
+
+def test_what_sorts_rows_has_no_counterpart():
+    with pytest.raises(UnsupportedError, match="argsort_rows"):
+        export(lambda x: x.unique(dim=0), normal(6, 4))
 
 
 def test_equal_nodes_inside_and_outside_of_a_branch_are_one():

@@ -261,6 +261,21 @@ class ToyRecorder:
     def range(self, bounds: Any) -> Any:
         return NotImplemented
 
+    def length(self, tensor: Any) -> int:
+        return len(tensor)
+
+    def is_computed_size(self, value: Any) -> bool:
+        return False
+
+    def is_bound_inside(self, value: Any) -> bool:
+        return False
+
+    def varies(self, a: Any, b: Any) -> bool:
+        return False
+
+    def shrinks(self, before: Any, after: Any) -> bool:
+        return False
+
     def kind_of(self, value: Any) -> None:
         return None
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from jitorch import dtypes
-from jitorch.errors import UnsupportedError
 from jitorch.ir.graph import Node
 from jitorch.ir.types import TensorType
 from jitorch.ops.control import output_types
@@ -84,4 +83,7 @@ def _(ctx: Context, node: Node) -> str:
 
 @rule("steps")
 def _(ctx: Context, node: Node) -> str:
-    raise UnsupportedError("a size that a loop finds out has no counterpart in ONNX")
+    ramp = ctx.node("Range", ctx.constant(0, dtypes.int64), ctx.input(node.operands[0]), ctx.constant(1, dtypes.int64))
+    # What has this size later finds it here.
+    ctx.file.symbols[str(node.attrs["size"])] = ramp, 0
+    return ramp

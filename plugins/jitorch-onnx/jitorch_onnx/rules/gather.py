@@ -41,6 +41,11 @@ def _(ctx: Context, node: Node) -> str:
     return ctx.node("Gather", *ctx.inputs(node), axis=node.attrs["axis"])
 
 
+@rule("positions")
+def _(ctx: Context, node: Node) -> str:
+    return ctx.node("Reshape", ctx.node("NonZero", ctx.input(node.operands[0])), ctx.integers(-1))
+
+
 @rule("diagonal_of")
 def _(ctx: Context, node: Node) -> str:
     (operand,) = node.operands
