@@ -61,8 +61,12 @@ def _is_row(loop: k.For) -> bool:
     inside = list(k.parts(loop.body))
     if any(isinstance(s, k.For) for s in inside):
         return True
-    steps = [step(s.index, loop.var) for s in inside if isinstance(s, (k.Load, k.Store))]
-    return all(s is not None and abs(s) < SMALLEST for s in steps)
+    named = {s.var for s in inside if isinstance(s, k.Let)}
+    for place in (s.index for s in inside if isinstance(s, (k.Load, k.Store))):
+        distance = step(place, loop.var)
+        if distance is None or abs(distance) >= SMALLEST or any(e in named for e in k.parts(place)):
+            return False
+    return True
 
 
 def _joined(kernels: Sequence[k.Kernel]) -> dict[k.Kernel, tuple[k.Kernel, tuple[k.Expr, ...]]]:
