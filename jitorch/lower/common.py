@@ -14,6 +14,7 @@ from typing import Any
 
 from jitorch.ir import kernel as k
 from jitorch.ir import program as host
+from jitorch.lower.crosswise import step
 from jitorch.lower.names import Origins
 
 SMALLEST = 5
@@ -28,7 +29,7 @@ def common_kernels(program: host.Program, origins: Origins) -> host.Program:
     """``program`` with kernels that differ in sizes joined; ``origins`` of each then are those of all."""
     alike: dict[Hashable, list[k.Kernel]] = {}
     for kernel in program.kernels:
-        if not any(map(_needs_sizes, k.parts(kernel))):
+        if _is_plain(kernel):
             alike.setdefault(_key(kernel), []).append(kernel)
     joined: dict[k.Kernel, tuple[k.Kernel, tuple[k.Expr, ...]]] = {}
     for kernels in alike.values():
@@ -40,9 +41,32 @@ def common_kernels(program: host.Program, origins: Origins) -> host.Program:
     return replace(program, body=tuple(_launches(program.body, joined))) if joined else program
 
 
-def _needs_sizes(part: k.Expr | k.Stmt) -> bool:
-    """Whether code with this in it is better made for its sizes: vectors, and sums, whose loops LLVM cuts by them."""
-    return isinstance(part, k.Local) or (isinstance(part, k.For) and part.kind in ("vector", "unroll"))
+def _is_plain(kernel: k.Kernel) -> bool:
+    """Whether ``kernel`` is a map, or a copy of rows: its code is as good for any sizes.
+
+    What sums, goes across rows or is written in vectors is cut and unrolled by LLVM and by recipes for its sizes.
+    """
+    statements = list(k.parts(kernel))
+    loops = [s for s in statements if isinstance(s, k.For)]
+    if any(isinstance(s, k.Local) for s in statements) or any(s.kind in ("vector", "unroll") for s in loops):
+        return False
+    if len(loops) == 1:
+        return True
+    written = {s.buffer for s in statements if isinstance(s, k.Store)}
+    return not any(s.buffer in written for s in statements if isinstance(s, k.Load)) and all(map(_is_row, loops))
+
+
+def _is_row(loop: k.For) -> bool:
+    """Whether ``loop`` has loops inside, or goes through memory by steps that are no sizes."""
+    inside = list(k.parts(loop.body))
+    if any(isinstance(s, k.For) for s in inside):
+        return True
+    named = {s.var for s in inside if isinstance(s, k.Let)}
+    for place in (s.index for s in inside if isinstance(s, (k.Load, k.Store))):
+        distance = step(place, loop.var)
+        if distance is None or abs(distance) >= SMALLEST or any(e in named for e in k.parts(place)):
+            return False
+    return True
 
 
 def _joined(kernels: Sequence[k.Kernel]) -> dict[k.Kernel, tuple[k.Kernel, tuple[k.Expr, ...]]]:

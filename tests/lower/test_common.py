@@ -67,6 +67,16 @@ def test_sums_are_made_for_their_sizes() -> None:
     assert len(lowered.kernels) == len(launched(lowered)) == 2
 
 
+def test_transposes_are_made_for_their_sizes() -> None:
+    text = """graph @main(%x: f32[32, 48], %y: f32[64, 16]) {
+      %0: f32[48, 32] = transpose_axes(%x, perm=(1, 0))
+      %1: f32[16, 64] = transpose_axes(%y, perm=(1, 0))
+      return %0, %1
+    }"""
+    lowered = assert_lowers(text, floats(32, 48), floats(64, 16))
+    assert len(lowered.kernels) == len(launched(lowered)) == 2
+
+
 def test_sizes_that_go_together_are_one_parameter() -> None:
     text = "for i in parallel(COUNT) {\n for j in serial(9) {\n y_NAME[i * COUNT + j] = x_NAME[i * COUNT + 7]\n }\n }"
     lowered = two(text.replace("COUNT", "20"), text.replace("COUNT", "30"))
