@@ -8,6 +8,7 @@ lengths of vectors stay, as do small numbers, which are how much work an element
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -74,16 +75,18 @@ def _joined(kernels: Sequence[k.Kernel]) -> dict[k.Kernel, tuple[k.Kernel, tuple
     sizes = [_sizes(kernel) for kernel in kernels]
     # Sizes that are the same for each kernel are one parameter; a size that all have stays what it is.
     columns = list(zip(*sizes, strict=True))
+    first = kernels[0]
+    taken = {p.name for p in (*first.params, *first.scratch)} | {v.name for v in k.parts(first) if isinstance(v, k.Var)}
+    free = (name for i in itertools.count() if (name := f"size{i}") not in taken)
     names: dict[tuple[int, ...], k.Var] = {}
     for column in columns:
         if len(set(column)) > 1 and column not in names:
-            names[column] = k.Var(f"size{len(names)}")
+            names[column] = k.Var(next(free))
     places = iter(columns)
 
     def parameter(size: k.Const) -> k.Expr:
         return names.get(next(places), size)
 
-    first = kernels[0]
     common = replace(first, params=(*first.params, *names.values()), body=_mapped(first.body, parameter, {}))
     k.verify(common)
     operands = [tuple(k.const(n) for n in row) for row in zip(*names)] if names else [()] * len(kernels)
@@ -112,7 +115,8 @@ def _key(kernel: k.Kernel) -> Hashable:
     return tuple(params.values()), kernel.scratch, _mapped(kernel.body, lambda _: _HOLE, params)
 
 
-_HOLE = k.Var("size")
+_HOLE = k.Var("")
+"""What stands for a size; no variable is called so."""
 
 
 def _sizes(kernel: k.Kernel) -> list[int]:

@@ -86,6 +86,12 @@ def test_sizes_that_go_together_are_one_parameter() -> None:
     assert "+ 7]" in str(common)
 
 
+def test_parameters_have_names_of_their_own() -> None:
+    text = "for size0 in parallel(COUNT) {\n y_NAME[size0] = x_NAME[size0]\n }"
+    (common,) = two(text.replace("COUNT", "10"), text.replace("COUNT", "20")).kernels
+    assert [p.name for p in common.params if isinstance(p, k.Var)] == ["size1"]
+
+
 @pytest.mark.parametrize(
     ("first", "second", "reason"),
     [
