@@ -193,8 +193,8 @@ class TensorRecorder:
         number = self.item(value) if isinstance(value, Tensor) else value
         if number.type is PYTHON_TYPES[kind]:
             return number
-        if kind is int and number.type is FLOAT:
-            check_range(number, self.check)
+        if kind is int and number.type is FLOAT and self._trace.journal.is_replayed:
+            check_range(number, self.check)  # plain Python can serve the call
         return OPS["cast"](number, dtype=PYTHON_TYPES[kind].dtype, number=True)
 
     def range(self, bounds: Sequence[Any]) -> Any:
