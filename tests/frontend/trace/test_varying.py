@@ -216,7 +216,6 @@ REFUSED = {
     grows: "the size of the variable 'scores' is computed inside of a branch or loop",
     collects: "a list of tensors whose sizes the iterations of a loop compute",
     writes: "a write",
-    two_axes: "the size of what the function returns is computed inside of a branch or loop",
 }
 
 
@@ -224,6 +223,13 @@ REFUSED = {
 def test_refused(function: Callable[..., Any]) -> None:
     with pytest.raises(StagingError, match=REFUSED[function]):
         jitorch.jit(function, fullgraph=True)(*boxes_and_scores(0))
+
+
+def test_sides_that_differ_in_two_sizes_are_kept_apart() -> None:
+    jitted = jitorch.jit(two_axes, fullgraph=True)
+    for seed in range(4):
+        given = boxes_and_scores(seed)
+        assert jitted(*given).tolist() == two_axes(*given).tolist()
 
 
 def test_a_gradient_of_what_a_loop_makes_shorter_is_refused() -> None:
