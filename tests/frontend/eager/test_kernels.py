@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
+import os
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -42,6 +45,13 @@ CALLS: dict[str, Any] = {
     "where": lambda x: jitorch.where(x > 0, x, 0.0),
     "max with its place": lambda x: x.max(1)[0],
 }
+
+
+@pytest.fixture(autouse=True)
+def with_machine_code() -> Iterator[None]:
+    """Kernels are part of the machine code that the twin leaves out."""
+    with config.override(native=True):
+        yield
 
 
 @pytest.fixture
@@ -176,7 +186,8 @@ def test_threads_share_kernels(monkeypatch: pytest.MonkeyPatch, x: Any) -> None:
     def work() -> None:
         found.extend(np.array_equal(F.mish(x).numpy(), expected) for _ in range(5))
 
-    threads = [threading.Thread(target=work) for _ in range(4)]
+    contexts = [contextvars.copy_context() for _ in range(4)]
+    threads = [threading.Thread(target=context.run, args=(work,)) for context in contexts]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -189,4 +200,4 @@ def test_what_makes_kernels_is_loaded_when_one_is_needed() -> None:
         "import sys, jitorch; jitorch.ones(8).exp(); assert 'jitorch.compiler' not in sys.modules; "
         "jitorch.ones(1 << 18).exp(); assert 'jitorch.compiler' in sys.modules"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "JITORCH_NATIVE": "1"})
