@@ -487,6 +487,9 @@ def _(index, x, y, *, starts, stops, steps):
         if s != 1:
             inside = inside & (j % s).eq(0)
         inner.append(k.where(inside, j // s, 0) if not isinstance(inside, k.Const) else j)
+    if isinstance(inside, k.Const):
+        # One of the two may have no such element.
+        return y.at(tuple(inner)) if inside.value else x.at(index)
     return k.where(inside, y.at(tuple(inner)), x.at(index))
 
 

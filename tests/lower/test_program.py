@@ -72,6 +72,19 @@ def test_random_graphs_of_symbolic_sizes(case: tuple[Graph, list[np.ndarray], di
         np.testing.assert_array_equal(actual, expected)
 
 
+def test_what_lies_beside_a_write_does_not_read_what_is_written() -> None:
+    text = """graph @main(%x: i64[2]) {
+      %0: i64[2] = add(%x, %x)
+      %1: i64[1] = slice_axes(%0, starts=(1,), stops=(2,), steps=(1,))
+      %2: i64[1] = neg(%1)
+      %3: i64[2] = slice_write(%0, %2, starts=(1,), stops=(2,), steps=(1,))
+      %4: i64[1] = slice_axes(%3, starts=(0,), stops=(1,), steps=(1,))
+      return %4
+    }"""
+    actual, expected = strictly(parse(text), [np.array([7, 3])], {})
+    np.testing.assert_array_equal(actual, expected)
+
+
 def test_the_text_of_a_program_is_the_program() -> None:
     lowered = program(
         parse("graph @main(%x: f32[4, 3], %y: f32[3, 5]) { %0: f32[4, 5] = matmul_batched(%x, %y) return %0 }")
