@@ -53,7 +53,12 @@ def graph(arrays: list[Any], causal: bool) -> Graph:
 
 
 def check(arrays: list[Any], causal: bool, target: str) -> None:
-    made, given = graph(arrays, causal), [a for a in arrays if a is not None]
+    check_graph(graph(arrays, causal), arrays, target)
+
+
+def check_graph(made: Graph, arrays: list[Any], target: str) -> None:
+    """The program made of a graph, under the strict interpreter, against what its ops mean."""
+    given = [a for a in arrays if a is not None]
     expected = interpret(made, given, expand)
     for actual, want in zip(execute(program(made, "attend", TARGETS[target]), given, expected), expected, strict=True):
         # Sums of some dozen products of order 1, in another order.
