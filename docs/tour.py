@@ -341,7 +341,7 @@ def lower(graph):
     return kernels, buffers
 
 # -- 8. From loops to machine code ------------------------------------------------------------------------
-# jitorch/lower/render.py, jitorch/backends/cpu/ (llvm.py, words.py, native.py).  A renderer holds words, not
+# jitorch/lower/source/render.py, jitorch/backends/cpu/ (llvm.py, words.py, native.py).  A renderer holds words, not
 # decisions.  Names are cells of the stack here; LLVM turns them into registers.
 TYPES = {"f64": "double", "i64": "i64"}
 WORDS = {
@@ -389,8 +389,8 @@ class KernelWriter:
                     self.assign(var, Call("add", (var, Const(1, "i64")), "i64"))
                     self.lines += [f"  br label %head{n}", f"done{n}:"]
 
-# jitorch/ir/program.py, jitorch/lower/program.py, jitorch/lower/memory.py.  A program calls the kernels in order and
-# owns what lies between them; there it is one native function too, with one block of memory planned ahead.
+# jitorch/ir/program.py, jitorch/lower/program.py, jitorch/lower/memory/arena.py.  A program calls the kernels in order
+# and owns what lies between them; there it is one native function too, with one block of memory planned ahead.
 
 class Program:
     def __init__(self, graph):

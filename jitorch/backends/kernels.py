@@ -30,10 +30,10 @@ from jitorch.ir.graph import Graph, Node
 from jitorch.ir.program import Program
 from jitorch.ir.types import TensorType
 from jitorch.lower.control import CHECK_FAILED
-from jitorch.lower.memory import ALIGNMENT
+from jitorch.lower.memory.arena import ALIGNMENT
 from jitorch.lower.program import can_lower, takes_whole
 from jitorch.lower.pull import OUT_OF_RANGE
-from jitorch.lower.render import OUT_OF_MEMORY
+from jitorch.lower.source.render import OUT_OF_MEMORY
 from jitorch.ops.control import inner_graphs
 
 NativeCall = Callable[[int | bytes, int | bytes, int], int]

@@ -15,8 +15,8 @@ from typing import Any
 
 from jitorch.ir import kernel as k
 from jitorch.ir import program as host
-from jitorch.lower.crosswise import step
 from jitorch.lower.names import Origins
+from jitorch.lower.schedules.crosswise import step
 
 SMALLEST = 5
 """A size from which on it may become a parameter."""

@@ -19,7 +19,7 @@ from jitorch import dims
 from jitorch.dims import Dim
 from jitorch.ir.graph import Graph, Node, Value
 from jitorch.ir.types import ScalarType, TensorType
-from jitorch.lower.frame import keeps_last_axis
+from jitorch.lower.rows.frame import keeps_last_axis
 
 READ_COST = 4
 """What storing and reading back an element costs, in simple operations."""

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 from jitorch.ir.graph import Value
 from jitorch.ir.types import TensorType
-from jitorch.lower.frame import Split, folds_windows
 from jitorch.lower.fuse import Plan
+from jitorch.lower.rows.frame import Split, folds_windows
 
 LARGE = 1 << 16
 """Elements from which on a map has a kernel of its own, unless it shares what another one reads or makes: to compute it

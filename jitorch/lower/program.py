@@ -15,23 +15,21 @@ from jitorch.ir.graph import Graph, Node, Value
 from jitorch.ir.sizes import size_expr
 from jitorch.ir.types import ScalarType, TensorType
 from jitorch.lower import control, fuse
-from jitorch.lower.abreast import abreast
 from jitorch.lower.alike import Cone, Kernels, Shared, cone
-from jitorch.lower.attention import attention, fits_blocks
-from jitorch.lower.attention_gradient import attention_gradients
-from jitorch.lower.borders import cut_borders
+from jitorch.lower.attention.forward import attention, fits_blocks
+from jitorch.lower.attention.gradient import attention_gradients
 from jitorch.lower.common import common_kernels
 from jitorch.lower.compaction import compaction
-from jitorch.lower.convolution import convolution
-from jitorch.lower.copies import order_copies, share_copies
-from jitorch.lower.crosswise import tile
+from jitorch.lower.contractions.matmul import matmul
+from jitorch.lower.convolutions.convolution import convolution
+from jitorch.lower.convolutions.weight_gradient import convolution_weight
 from jitorch.lower.epilogue import Columns, Sink, merge, merge_columns
 from jitorch.lower.groups import Group, groups
 from jitorch.lower.index import Index
-from jitorch.lower.layout import Layout, layout
-from jitorch.lower.long import long_kernels, long_layout
-from jitorch.lower.matmul import matmul
-from jitorch.lower.memory import plan_memory
+from jitorch.lower.memory.arena import plan_memory
+from jitorch.lower.memory.copies import order_copies, share_copies
+from jitorch.lower.memory.recompute import recompute
+from jitorch.lower.memory.reuse import reuse_operands, reuse_written
 from jitorch.lower.names import Names, Origins
 from jitorch.lower.nests import (
     Buffers,
@@ -43,15 +41,17 @@ from jitorch.lower.nests import (
     scatter_kernel,
 )
 from jitorch.lower.pull import STATUS, Puller
-from jitorch.lower.quotients import cut_quotients
 from jitorch.lower.recipe import Job, Recipe
-from jitorch.lower.recompute import recompute
-from jitorch.lower.reuse import reuse_operands, reuse_written
-from jitorch.lower.row_kernel import row_kernels
-from jitorch.lower.rows import row_groups
-from jitorch.lower.stream import stream_results
+from jitorch.lower.rows.abreast import abreast
+from jitorch.lower.rows.joined import row_groups
+from jitorch.lower.rows.kernel import row_kernels
+from jitorch.lower.rows.layout import Layout, layout
+from jitorch.lower.rows.long import long_kernels, long_layout
+from jitorch.lower.schedules.borders import cut_borders
+from jitorch.lower.schedules.crosswise import tile
+from jitorch.lower.schedules.quotients import cut_quotients
+from jitorch.lower.schedules.stream import stream_results
 from jitorch.lower.target import Target, target_of
-from jitorch.lower.weight_gradient import convolution_weight
 
 Given = control.Given
 

@@ -20,8 +20,8 @@ from jitorch.ir.graph import Node, Value
 from jitorch.ir.monoid import Reduction, State
 from jitorch.ir.sizes import size_expr
 from jitorch.ir.types import ScalarType
-from jitorch.lower.frame import is_short
 from jitorch.lower.index import Index
+from jitorch.lower.rows.frame import is_short
 
 OUT_OF_RANGE = 1
 """The status that says: an index was out of range."""

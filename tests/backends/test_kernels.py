@@ -18,7 +18,7 @@ from jitorch.ir.program import Program
 from jitorch.ir.types import BOOL, FLOAT, INT, TensorType
 from jitorch.lower import program
 from jitorch.lower.pull import OUT_OF_RANGE
-from jitorch.lower.render import OUT_OF_MEMORY
+from jitorch.lower.source.render import OUT_OF_MEMORY
 from jitorch.ops import OPS
 from tests.lower.graphs import parse
 from tests.samples import trace_types

@@ -14,8 +14,8 @@ from jitorch.backends.cuda.render import CudaSource
 from jitorch.ir.kernel import verify
 from jitorch.ir.kernel_text import parse_kernel, parse_program
 from jitorch.ir.program_verify import verify_program
-from jitorch.lower.gpu import for_gpu
-from jitorch.lower.render import CSource
+from jitorch.lower.gpu.grid import for_gpu
+from jitorch.lower.source.render import CSource
 from tests.lower.native import load
 
 GOLDEN = Path(__file__).parents[1] / "golden"

@@ -16,7 +16,7 @@ from jitorch.ir.types import TensorType
 from jitorch.lower import program
 from jitorch.ops import OPS
 from tests.lower.assembly import MACHINES, inner_loops, multiplications
-from tests.lower.test_convolution import geometry
+from tests.lower.convolutions.test_convolution import geometry
 from tests.samples import trace_types
 
 RNG = np.random.default_rng(0)

@@ -19,10 +19,10 @@ from jitorch.ir import program as host
 from jitorch.ir.graph import Graph, Node
 from jitorch.ir.kernel import Const, Expr, Kernel, Var
 from jitorch.ir.program import Program
-from jitorch.lower.gpu import for_gpu
-from jitorch.lower.launch import Geometry
-from jitorch.lower.positions import LIMIT, limited_extents
+from jitorch.lower.gpu.grid import for_gpu
+from jitorch.lower.gpu.launch import Geometry
 from jitorch.lower.program import program
+from jitorch.lower.schedules.positions import LIMIT, limited_extents
 
 ARCHITECTURES = (75, 80, 90)
 """Compute capabilities times ten: Turing, Ampere, Hopper; a later GPU of the same major version runs them too."""

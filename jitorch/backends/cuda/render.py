@@ -13,9 +13,9 @@ from jitorch import dtypes
 from jitorch.dtypes import DType
 from jitorch.ir import kernel as k
 from jitorch.ir.kernel import Kernel
-from jitorch.lower.clike import CLike, Text, indented
-from jitorch.lower.launch import Geometry, geometry, nests
-from jitorch.lower.words import PRIMARY, UNARY
+from jitorch.lower.gpu.launch import Geometry, geometry, nests
+from jitorch.lower.source.clike import CLike, Text, indented
+from jitorch.lower.source.words import PRIMARY, UNARY
 
 _HEADERS = {dtypes.float16: "#include <cuda_fp16.h>\n", dtypes.bfloat16: "#include <cuda_bf16.h>\n"}
 _FROM_DOUBLE = {dtypes.float16: "__double2half({x})", dtypes.bfloat16: "__double2bfloat16({x})"}
@@ -26,8 +26,8 @@ _NAN = {dtypes.float32: "__int_as_float(0x7fc00000)", dtypes.float64: "__longlon
 class CudaSource(CLike):
     """CUDA C++.  Block loops become ``blockIdx``, thread loops ``threadIdx``, barriers ``__syncthreads``.
 
-    ``index_bits`` may be 32 where all buffers, and what `jitorch.lower.positions.limited_extents` gives, are
-    below `jitorch.lower.positions.LIMIT`; else it is 64.
+    ``index_bits`` may be 32 where all buffers, and what `jitorch.lower.schedules.positions.limited_extents` gives, are
+    below `jitorch.lower.schedules.positions.LIMIT`; else it is 64.
     """
 
     name = "CUDA"

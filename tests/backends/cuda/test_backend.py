@@ -22,7 +22,7 @@ from jitorch.ir.kernel_interpret import program_interpret
 from jitorch.ir.program import Program
 from jitorch.ir.program_verify import verify_program
 from jitorch.ir.types import TensorType
-from jitorch.lower.gpu import for_gpu
+from jitorch.lower.gpu.grid import for_gpu
 from jitorch.lower.program import program
 from jitorch.ops import OPS
 from jitorch.passes.decompose import decompose, expand

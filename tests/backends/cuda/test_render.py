@@ -13,9 +13,9 @@ from jitorch.ir import kernel as k
 from jitorch.ir import scalars
 from jitorch.ir.kernel import Buffer, Call, Kernel, Load, Var, verify
 from jitorch.ir.kernel_text import parse_kernel
-from jitorch.lower.gpu import for_gpu
+from jitorch.lower.gpu.grid import for_gpu
 from tests.ir.random_kernels import REAL, runnable, several
-from tests.lower.test_gpu import tiled_matmul
+from tests.lower.gpu.test_grid import tiled_matmul
 
 ARCHITECTURES = (75, 80, 90)
 

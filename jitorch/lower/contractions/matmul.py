@@ -1,0 +1,264 @@
+"""The recipe for matrix products: which operand's axis runs along vectors, and what is packed.
+
+The operand that vectors run along is packed, unless it lies right already and is small; the other is
+read in place, an element of each row at a time, in any layout.  The smaller one is packed: copying costs
+about as much as multiplying by eight rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from jitorch import dims
+from jitorch.dims import Dim
+from jitorch.dtypes import Category, DType
+from jitorch.ir import kernel as k
+from jitorch.ir.graph import Value
+from jitorch.ir.sizes import size_expr
+from jitorch.lower.contractions.contraction import Axis, Contraction, load, scalar_kernel
+from jitorch.lower.contractions.dots import dots_kernel, thin_tile
+from jitorch.lower.contractions.packing import packed
+from jitorch.lower.contractions.panels import Batch, Product, Side, product_kernel
+from jitorch.lower.contractions.tiles import MAX_ROWS, USUAL_ROWS, Blocking, choose_blocking, choose_tile
+from jitorch.lower.epilogue import Columns
+from jitorch.lower.index import Index
+from jitorch.lower.nests import map_kernel
+from jitorch.lower.pull import Puller
+from jitorch.lower.recipe import Job, Made
+
+IN_PLACE_BYTES = 320 * 1024
+"""An operand up to this size stays in the second-level cache without being packed."""
+COLLIDING = 2048
+"""Bytes: lines whose distance is a multiple of this have two sets of a usual first-level cache for all of them."""
+FEW_ROWS = 16
+"""So many rows do not pay for packing the other operand."""
+
+
+@dataclass(frozen=True)
+class _Operand:
+    """``x`` or ``y``: its value, the size of the axis that the other lacks, and where that and ``k`` stand."""
+
+    value: Value
+    size: Dim
+    axis: int
+    k_axis: int
+
+    def at(self, batch: Batch, place: k.Expr, kk: k.Expr) -> Index:
+        rank = len(batch) + 2
+        coordinates = [*batch, kk, kk]
+        coordinates[self.axis + rank] = place
+        return Index.of(self.value.type.shape, coordinates)  # type: ignore[union-attr]
+
+    def is_unit(self, puller: Puller, inner: bool = False) -> bool:
+        """Whether neighbours along the operand's own axis, or else along ``k``, are neighbours in memory."""
+        shape = self.value.type.shape  # type: ignore[union-attr]
+        size = shape[self.k_axis if inner else self.axis]
+        steps = (0, 1, size - 1, size // 2) if isinstance(size, int) else (0, 1)
+        zero, batch = k.const(0), (k.const(0),) * (len(shape) - 2)
+        places = []
+        for step in steps:
+            own, kk = (zero, k.const(step)) if inner else (k.const(step), zero)
+            loaded = puller.load(self.value, self.at(batch, own, kk))
+            index = loaded.index if isinstance(loaded, k.Load) else None
+            if not isinstance(index, k.Const):
+                return False
+            places.append(int(index.value.real))
+        return all(place - places[0] == step for place, step in zip(places, steps, strict=True))
+
+    def collides(self, puller: Puller) -> bool:
+        """Whether neighbours along the operand's own axis are so far apart that few of them fit a first-level cache."""
+        shape = self.value.type.shape  # type: ignore[union-attr]
+        if not isinstance(self.size, int) or self.size < 2:
+            return False
+        zero, batch = k.const(0), (k.const(0),) * (len(shape) - 2)
+        loaded = [puller.load(self.value, self.at(batch, k.const(step), zero)) for step in (0, 1)]
+        places = [e.index.value for e in loaded if isinstance(e, k.Load) and isinstance(e.index, k.Const)]
+        if len(places) < 2:
+            return False
+        distance = int(places[1].real) - int(places[0].real)
+        return distance * self.value.type.dtype.itemsize % COLLIDING == 0  # type: ignore[union-attr]
+
+
+@dataclass
+class _Recipe:
+    job: Job
+    kernels: list[k.Kernel] = field(default_factory=list)
+    temporaries: list[tuple[k.Buffer, Dim]] = field(default_factory=list)
+    has_columns: bool = False
+
+    @property
+    def sums(self) -> DType:
+        return self.contraction.sums
+
+    def __post_init__(self) -> None:
+        job = self.job
+        self.contraction = _contraction(job)
+        self.puller = Puller(job.buffers, job.scalars)
+        self.batch = job.out.shape[:-2]
+        self.inner: Dim = job.types[0].shape[-1]
+        x, y = job.node.operands
+        self.x = _Operand(x, job.out.shape[-2], -2, -1)
+        self.y = _Operand(y, job.out.shape[-1], -1, -2)
+
+    def made(self) -> Made:
+        made, columns = self.product(), self.job.columns
+        if columns is None or self.has_columns:
+            return made
+        kernel = map_kernel(f"{self.job.name}_columns", columns.values, self.job.buffers, self.job.scalars)
+        return replace(made, kernels=(*made.kernels, kernel))
+
+    def product(self) -> Made:
+        # What is packed once may be read by many turns; a single row reads it as it comes just as fast.
+        if self.is_thin() and (not self.job.fixed or 1 in (self.x.size, self.y.size)):
+            return self.dots()
+        across = self.runs_across()
+        rows, lanes = (self.y, self.x) if across else (self.x, self.y)
+        is_fixed = lanes.value in self.job.fixed
+        in_place = not is_fixed and self.reads_in_place(rows, lanes)
+        # What is packed once may as well have panels of any width.
+        columns = self.job.columns
+        is_exact = columns is not None and not across and columns.width % self.job.target.lanes(self.sums) == 0
+        width = columns.width if columns is not None and is_exact else lanes.size
+        most_rows = USUAL_ROWS if rows.collides(self.puller) else MAX_ROWS
+        tile = choose_tile(self.job.target, self.sums, rows.size, width, in_place or is_fixed, most_rows, is_exact)
+        p = Product(
+            self.batch,
+            self.in_place(rows, tile.rows),
+            self.in_place(lanes, tile.lanes) if in_place else self.packed(lanes, tile.lanes),
+            self.inner,
+            self.sums,
+            self.store_across if across else self.store,
+            tile.width,
+            across,
+            self.job.sink.is_plain,
+        )
+        # A panel that only one row of tiles reads is read once.
+        again = not (isinstance(rows.size, int) and rows.size <= tile.rows)
+        blocking = choose_blocking(
+            tile, self.sums, dims.prod(self.batch), rows.size, lanes.size, self.inner, again, not is_fixed
+        )
+        if columns is not None:
+            p, blocking = self.with_columns(columns, p, blocking)
+        product = product_kernel(self.job.name, p, blocking)
+        packing = Made(tuple(self.kernels), tuple(self.temporaries))
+        if is_fixed:
+            return Made((product,), once=packing)
+        return Made((*packing.kernels, product), packing.temporaries)
+
+    def with_columns(self, columns: Columns, p: Product, blocking: Blocking) -> tuple[Product, Blocking]:
+        """Let tasks have whole sets of columns, and use them, if a task has all rows and panels fit the blocks."""
+        rows, tile = p.rows.panels, p.lanes.tile
+        if p.across or not isinstance(rows, int) or rows > blocking.rows or columns.width % tile:
+            return p, blocking
+
+        def after(first: k.Expr, count: k.Expr) -> tuple[k.Stmt, ...]:
+            row, lane, column = k.Var("row_after"), k.Var("lane_after"), k.Var("column")
+            body = (k.Let(column, first + lane), *columns.store(row, column))
+            return (k.For(row, size_expr(p.rows.size), (k.For(lane, count, body, "parallel"),)),)
+
+        self.has_columns = True
+        sets = max(1, blocking.lanes // columns.count)
+        return replace(p, blocks=columns.count, after=after), replace(blocking, lanes=sets * columns.count)
+
+    def is_thin(self) -> bool:
+        """Whether one side has fewer rows than a vector has lanes, and both operands lie along ``k``."""
+        width = self.job.target.lanes(self.sums)
+        sizes = [s.size for s in (self.x, self.y) if isinstance(s.size, int)]
+        if not sizes or min(sizes) > width * 3 // 4 or (isinstance(self.inner, int) and self.inner < 2 * width):
+            return False
+        return self.x.is_unit(self.puller, True) and self.y.is_unit(self.puller, True)
+
+    def dots(self) -> Made:
+        target = self.job.target
+        rows, lanes = thin_tile(target.registers, self.x.size, self.y.size)
+        p = Product(
+            self.batch,
+            self.in_place(self.x, rows),
+            self.in_place(self.y, lanes),
+            self.inner,
+            self.sums,
+            self.store,
+            target.lanes(self.sums),
+        )
+        return Made((dots_kernel(self.job.name, p),))
+
+    def runs_across(self) -> bool:
+        """Whether vectors run along ``x``'s rows, so that ``y``, the larger operand, is read in place."""
+        x, y = self.x, self.y
+        if not isinstance(x.size, int):
+            # The number of rows is most often the size of a batch: small.
+            return isinstance(y.size, int) and y.size >= FEW_ROWS
+        if not isinstance(y.size, int):
+            return False
+        if {x.value, y.value} & self.job.fixed:
+            return x.value in self.job.fixed
+        if self.reads_in_place(x, y):
+            return False
+        return x.size < y.size and x.size >= 4
+
+    def reads_in_place(self, rows: _Operand, lanes: _Operand) -> bool:
+        if (
+            not lanes.is_unit(self.puller)
+            or not isinstance(lanes.size, int)
+            or lanes.size < 4
+            or not isinstance(self.inner, int)
+        ):
+            return False
+        if lanes.value.type.dtype is not self.sums:  # type: ignore[union-attr]
+            return False
+        few = isinstance(rows.size, int) and rows.size <= FEW_ROWS
+        return few or lanes.size * self.inner * self.sums.itemsize <= IN_PLACE_BYTES
+
+    def in_place(self, operand: _Operand, tile: int) -> Side:
+        def element(batch: Batch, first: k.Expr, kk: k.Expr, place: k.Expr) -> k.Expr:
+            return self.puller.load(operand.value, operand.at(batch, first + place, kk))
+
+        return Side(operand.size, tile, element)
+
+    def packed(self, operand: _Operand, tile: int) -> Side:
+        def element(batch: Batch, place: k.Expr, kk: k.Expr) -> tuple[tuple[k.Stmt, ...], k.Expr]:
+            puller = Puller(self.job.buffers, self.job.scalars)
+            value = puller.pull(operand.value, operand.at(batch, place, kk))
+            return tuple(puller.block.statements), value
+
+        name = f"{self.job.name}_panels"
+        along_k = operand.is_unit(self.puller, inner=True) and operand.collides(self.puller)
+        kernel, buffer, size, side = packed(
+            name, self.batch, operand.size, self.inner, tile, self.sums, element, along_k
+        )
+        self.kernels.append(kernel)
+        self.temporaries.append((buffer, size))
+        return side
+
+    def store(self, batch: Batch, row: k.Expr, lane: k.Expr, total: k.Expr) -> tuple[k.Stmt, ...]:
+        return self.job.sink.store([*batch, row, lane], k.cast(total, self.job.out.dtype))
+
+    def store_across(self, batch: Batch, row: k.Expr, lane: k.Expr, total: k.Expr) -> tuple[k.Stmt, ...]:
+        return self.store(batch, lane, row, total)
+
+
+def matmul(job: Job) -> Made:
+    """``[*B, M, K] @ [*B, K, N]``."""
+    if not job.target.is_cpu or job.out.dtype.category is Category.COMPLEX:
+        return Made((scalar_kernel(job.name, _contraction(job)),))
+    return _Recipe(job).made()
+
+
+def _contraction(job: Job) -> Contraction:
+    """The product as plain sums."""
+    x, y = job.node.operands
+    shape = job.out.shape
+    batch = tuple(Axis(k.Var(f"b{i}"), d) for i, d in enumerate(shape[:-2]))
+    m, n, kk = Axis(k.Var("m"), shape[-2]), Axis(k.Var("n"), shape[-1]), Axis(k.Var("k"), job.types[0].shape[-1])
+    puller = Puller(job.buffers, job.scalars)
+
+    def load_x(at: dict[k.Var, k.Expr]) -> k.Expr:
+        return load(puller, x, [at[a.var] for a in (*batch, m, kk)])
+
+    def load_y(at: dict[k.Var, k.Expr]) -> k.Expr:
+        return load(puller, y, [at[a.var] for a in (*batch, kk, n)])
+
+    def store(at: dict[k.Var, k.Expr], total: k.Expr) -> tuple[k.Stmt, ...]:
+        return job.sink.store([at[a.var] for a in (*batch, m, n)], total)
+
+    return Contraction(batch, m, n, (kk,), load_x, load_y, store, job.out.dtype)

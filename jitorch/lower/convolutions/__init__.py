@@ -1,0 +1,1 @@
+"""Convolutions and their gradients: which way each is computed, and the kernels of each way."""

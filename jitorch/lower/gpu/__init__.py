@@ -1,0 +1,1 @@
+"""What only kernels for a GPU need: the grid, the launch, and shared memory."""

@@ -1,0 +1,1 @@
+"""Memory: where temporaries stand, and what is computed in place, copied or computed again."""

@@ -1,0 +1,160 @@
+"""Loops over the inside and the borders of what is padded, instead of a question for each element."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from jitorch import dtypes
+from jitorch.ir import kernel as k
+from jitorch.ir.kernel_text import parse_kernel
+from jitorch.ir.program import Program
+from jitorch.lower.schedules.borders import cut_borders
+from tests.lower.graphs import assert_lowers
+
+PAD = """graph @main(%x: f32[3, 5, 6], %v: f32[]) {{
+  %0: f32[3, {rows}, {columns}] = pad_axes(%x, %v, low=(0, {a}, {b}), high=(0, {c}, {d}), interior=(0, {s}, 0))
+  %1: f32[3, {rows}, {columns}] = neg(%0)
+  return %1
+}}"""
+JOIN = """graph @main(%x: f32[4, 5], %y: f32[4, 7]) {
+  %0: f32[4, 12] = concatenate(%x, %y, axis=1)
+  %1: f32[4, 12] = neg(%0)
+  return %1
+}"""
+
+
+def comparisons(kernel: k.Kernel) -> int:
+    return sum(isinstance(e, k.Call) and e.fn in ("ge", "lt") for e in k.walk(kernel.body))
+
+
+@pytest.mark.parametrize(("a", "b", "c", "d"), [(1, 1, 1, 1), (0, 2, 3, 0), (2, 0, 0, 0), (0, 0, 0, 1), (9, 9, 9, 9)])
+def test_a_padding_compares_nothing(a: int, b: int, c: int, d: int) -> None:
+    text = PAD.format(a=a, b=b, c=c, d=d, s=0, rows=5 + a + c, columns=6 + b + d)
+    x = np.arange(90, dtype=np.float32).reshape(3, 5, 6)
+    (kernel,) = assert_lowers(text, x, np.float32(7)).kernels
+    assert comparisons(kernel) == 0
+
+
+def test_spaces_between_elements_are_still_found() -> None:
+    text = PAD.format(a=1, b=1, c=1, d=1, s=1, rows=11, columns=8)
+    x = np.arange(90, dtype=np.float32).reshape(3, 5, 6)
+    (kernel,) = assert_lowers(text, x, np.float32(7)).kernels
+    assert any(isinstance(e, k.Call) and e.fn == "mod" for e in k.walk(kernel.body))
+
+
+def test_a_concatenation_compares_nothing() -> None:
+    x, y = np.arange(20, dtype=np.float32).reshape(4, 5), np.ones((4, 7), np.float32)
+    (kernel,) = assert_lowers(JOIN, x, y).kernels
+    assert comparisons(kernel) == 0
+
+
+X, OUT = k.Buffer("x", dtypes.float32), k.Buffer("out", dtypes.float32)
+i, j = k.Var("i"), k.Var("j")
+
+
+def loop(extent: k.Expr | int, *tests: k.Expr) -> k.Kernel:
+    value: k.Expr = k.Load(X, i)
+    for number, test in enumerate(tests):
+        value = k.where(test, value, float(number))
+    body = (k.For(i, k.as_expr(extent), (k.Store(OUT, i, value),), "parallel"),)
+    free = () if isinstance(extent, int) and not any(j in k.walk(t) for t in tests) else (j,)
+    return k.verify(k.Kernel("kernel", (OUT, X, *free), (), body))
+
+
+@pytest.mark.parametrize(
+    ("extent", "tests"),
+    [
+        (12, [i * 2 < 5]),  # something else is compared
+        (12, [i < j]),  # with what is not known
+        (j, [i < 5]),  # in a loop of unknown extent
+        (12, [i + j < 5]),
+        (12, [i < 12, i >= 0]),  # never changes
+        (12, [i < 2, i < 4, i < 6]),  # changes too often
+    ],
+)
+def test_what_does_not_fit_stays_as_it_is(extent: k.Expr | int, tests: list[k.Expr]) -> None:
+    kernel = loop(extent, *tests)
+    assert cut_borders(kernel) is kernel
+
+
+def test_pieces_begin_where_comparisons_change() -> None:
+    body = cut_borders(loop(12, i + 1 < 5, i >= 7)).body
+    assert [s.extent for s in body if isinstance(s, k.For)] == [k.const(4), k.const(3), k.const(5)]
+
+
+RNG = np.random.default_rng(0)
+
+
+def floats(*shape: int) -> np.ndarray:
+    return RNG.normal(size=shape).astype(np.float32)
+
+
+def loops(lowered: Program) -> int:
+    """The innermost loops of the last kernel."""
+    found = [s for s in k.walk(lowered.kernels[-1].body) if isinstance(s, k.For)]
+    return sum(not any(isinstance(s, k.For) for s in k.walk(loop.body)) for loop in found)
+
+
+def choices(lowered: Program) -> int:
+    return sum(
+        isinstance(e, k.Call) and e.fn in ("where", "minimum", "maximum") for e in k.walk(lowered.kernels[-1].body)
+    )
+
+
+PADS = """graph @main(%a: f32[3, {a}], %b: f32[3, {b}]) {{
+  %0: f32[] = constant(value=0.5, dtype=f32)
+  %1: f32[3, {n}] = pad_axes(%a, %0, low=(0, 0), high=(0, {b}), interior=(0, 0))
+  %2: f32[3, {n}] = pad_axes(%b, %0, low=(0, {a}), high=(0, 0), interior=(0, 0))
+  %3: f32[3, {n}] = add(%1, %2)
+  return %3
+}}"""
+
+
+@pytest.mark.parametrize(("a", "b", "pieces"), [(16, 40, 2), (32, 32, 2), (20, 3, 2), (3, 20, 2)])
+def test_a_sum_of_padded_parts(a: int, b: int, pieces: int) -> None:
+    lowered = assert_lowers(PADS.format(a=a, b=b, n=a + b), floats(3, a), floats(3, b))
+    assert loops(lowered) == pieces
+    assert choices(lowered) == 0
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_joined_tensors(axis: int) -> None:
+    shapes = [(18, 20), (18, 30), (18, 40)] if axis else [(20, 18), (30, 18), (40, 18)]
+    inputs = ", ".join(f"%{n}: f32[{s[0]}, {s[1]}]" for n, s in zip("abc", shapes))
+    shape = "18, 90" if axis else "90, 18"
+    text = f"""graph @main({inputs}) {{
+      %0: f32[{shape}] = concatenate(%a, %b, %c, axis={axis})
+      %1: f32[{shape}] = neg(%0)
+      return %1
+    }}"""
+    assert_lowers(text, *(floats(*s) for s in shapes))
+
+
+def test_few_long_rows_are_shared_among_threads_as_a_whole() -> None:
+    text = PADS.format(a=20_000, b=20_000, n=40_000)
+    assert loops(assert_lowers(text, floats(3, 20_000), floats(3, 20_000))) == 1
+
+
+@pytest.mark.parametrize(
+    ("test", "expected"),
+    [
+        ("i0 < 32", 2), ("i0 <= 31", 2), ("i0 >= 32", 2), ("i0 > 31", 2), ("i0 + -8 < 24", 2),
+        ("i0 < 0", 1), ("i0 < 64", 1), ("i0 < 60", 2), ("i0 < n", 1), ("i0 == 32", 1),
+    ],
+)  # fmt: skip
+def test_where_a_loop_is_cut(test: str, expected: int) -> None:
+    text = f"""kernel @f(x: f32*, out: f32*, n: i64) {{
+      for i0 in parallel(64) {{
+        let t1: f32 = x[i0]
+        let t2: f32 = where({test}, t1, 0.0)
+        out[i0] = t2
+      }}
+    }}"""
+    assert len(cut_borders(parse_kernel(text)).body) == expected
+
+
+def test_many_pieces_are_long() -> None:
+    long, short = [i < n for n in (16, 32, 48)], [i < n for n in (16, 24, 48)]
+    assert len(cut_borders(loop(64, *long)).body) == 4
+    assert len(cut_borders(loop(64, *short)).body) == 1
