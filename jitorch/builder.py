@@ -294,13 +294,12 @@ def body_graph(op: Op, types: tuple[Type | None, ...], attrs: tuple[tuple[str, A
     """The body of a composite as a graph over operands of the given types (absent operands are left out).
 
     Kept, as composites are typed by it again and again; the caller must not change it.  What it asked about sizes is
-    asked again each time, so that the guards are recorded.  Where nobody answers, as when a recorded program is
-    compiled, the body is the one that was last recorded.
+    asked again each time: guards are recorded, and another answer is another body.
     """
     if op.body is None:
         raise CompilerBug(f"op {op.name} has no body")
-    asked = op, types, tuple((name, identity(value)) for name, value in attrs)
-    key = *asked, hints_of(*(d for t in types if isinstance(t, TensorType) for d in t.shape))
+    sizes = (d for t in types if isinstance(t, TensorType) for d in t.shape)
+    key = op, types, tuple((name, identity(value)) for name, value in attrs), hints_of(*sizes)
     found = _bodies.get(key)
     if found is None or not answered_again(found[1]):
         with Noted() as noted:
@@ -308,7 +307,6 @@ def body_graph(op: Op, types: tuple[Type | None, ...], attrs: tuple[tuple[str, A
         if len(_bodies) >= _BODIES_LIMIT:
             _bodies.clear()
         _bodies[key] = found
-    _bodies[*asked, None] = found
     return found[0]
 
 

@@ -73,7 +73,8 @@ FALLBACK = ("cpu", "reference")
 def compile_graph(graph: Graph, backend: str | None = None, options: Options | None = None) -> Compiled:
     """Compile ``graph`` for ``backend`` (default: the one in force); the graph itself is not changed."""
     start = time.perf_counter()
-    compiled = _compile(graph, available(backend or registry.default_backend()), options or Options())
+    with graph.assumed():
+        compiled = _compile(graph, available(backend or registry.default_backend()), options or Options())
     compiled.seconds = time.perf_counter() - start
     return compiled
 
@@ -123,10 +124,11 @@ def lowered(graph: Graph, backend: str, origins: Origins) -> Program | None:
     verdicts = Verdicts(chosen)
     if lower is None:
         return None
-    work, _ = _begun(graph, verdicts)
-    _optimise(work, verdicts, [change for _, change in plugins.passes(config.current().passes)])
-    is_whole = not gives_bound_sizes(work) and all(verdicts.of(node) == chosen.name for node in work.nodes)
-    return lower(work, origins) if is_whole else None
+    with graph.assumed():
+        work, _ = _begun(graph, verdicts)
+        _optimise(work, verdicts, [change for _, change in plugins.passes(config.current().passes)])
+        is_whole = not gives_bound_sizes(work) and all(verdicts.of(node) == chosen.name for node in work.nodes)
+        return lower(work, origins) if is_whole else None
 
 
 def _whole(

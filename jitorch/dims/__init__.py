@@ -17,7 +17,7 @@ the current `Facts`, which looks at the sizes at hand and records a `Guard`.  Wi
 raise `ShapeError`.  Within one graph a name stands for one symbol.
 """
 
-from jitorch.dims.facts import Answer, Facts, Guard, Noted, answered_again, hints_of
+from jitorch.dims.facts import Answer, Facts, Guard, Known, Noted, answered_again, hints_of
 from jitorch.dims.polynomial import (
     Atom,
     Dim,
@@ -50,6 +50,7 @@ __all__ = [
     "Factor",
     "Facts",
     "Guard",
+    "Known",
     "Monomial",
     "Noted",
     "SymDim",

@@ -82,22 +82,68 @@ class Facts:
             self.assume(guard)
         return truth
 
+    demand = answer
 
-Answer = tuple[str, Dim, Dim, bool]
-"""A question about sizes, and how it was answered."""
+
+class Known:
+    """``with Known(facts):`` answers by guards that were recorded before, and assumes what they say.
+
+    For work on what was recorded under them: its outcome is theirs, whatever was recorded in the meantime.
+    A guard says what sign the difference of its sides can have; a question is answered where that decides it.
+    """
+
+    def __init__(self, facts: Iterable[Guard]):
+        self._signs: dict[Dim, frozenset[int]] = {}
+        self._tokens: list[Token[Oracle | None]] = []
+        for fact in facts:
+            for difference, signs in _both_ways(fact.relation, fact.left, fact.right):
+                self._signs[difference] = self._signs.get(difference, _ANY) & signs
+
+    def __enter__(self) -> Self:
+        self._tokens.append(ORACLE.set(self))
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        ORACLE.reset(self._tokens.pop())
+
+    def answer(self, relation: str, left: Dim, right: Dim) -> bool:
+        found = self._found(relation, left, right)
+        return _NOBODY.answer(relation, left, right) if found is None else found
+
+    def demand(self, relation: str, left: Dim, right: Dim) -> bool:
+        return self._found(relation, left, right) is not False
+
+    def _found(self, relation: str, left: Dim, right: Dim) -> bool | None:
+        known = self._signs.get(left - right, _ANY)
+        if known <= _SIGNS[relation]:
+            return True
+        return None if known & _SIGNS[relation] else False
+
+
+_ANY = frozenset({-1, 0, 1})
+_SIGNS = {"==": frozenset({0}), "!=": frozenset({-1, 1}), "<": frozenset({-1}), "<=": frozenset({-1, 0})}
+
+
+def _both_ways(relation: str, left: Dim, right: Dim) -> tuple[tuple[Dim, frozenset[int]], ...]:
+    """The signs of ``left - right`` and of ``right - left``."""
+    signs = _SIGNS[relation]
+    return (left - right, signs), (right - left, frozenset(-sign for sign in signs))
+
+
+Answer = tuple[str, str, Dim, Dim, bool]
+"""How a question about sizes was asked, the question, and what the answer was."""
 
 
 class Noted:
     """``with Noted() as noted:`` passes questions on to who answers them now, and keeps the ``answers``."""
 
     def __init__(self) -> None:
-        self._outer = ORACLE.get()
+        self._outer: Oracle = ORACLE.get() or _NOBODY
         self._token: Token[Oracle | None] | None = None
         self.answers: list[Answer] = []
 
     def __enter__(self) -> Self:
-        if self._outer is not None:
-            self._token = ORACLE.set(self)
+        self._token = ORACLE.set(self)
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -105,25 +151,25 @@ class Noted:
             ORACLE.reset(self._token)
 
     def answer(self, relation: str, left: Dim, right: Dim) -> bool:
-        if self._outer is None:
-            raise CompilerBug("nobody answers questions about sizes")
-        truth = self._outer.answer(relation, left, right)
-        self.answers.append((relation, left, right, truth))
+        return self._asked("answer", relation, left, right)
+
+    def demand(self, relation: str, left: Dim, right: Dim) -> bool:
+        return self._asked("demand", relation, left, right)
+
+    def _asked(self, how: str, relation: str, left: Dim, right: Dim) -> bool:
+        truth = getattr(self._outer, how)(relation, left, right)
+        self.answers.append((how, relation, left, right, truth))
         return truth
 
 
 def answered_again(answers: Iterable[Answer]) -> bool:
     """Ask once more, so that the guards are recorded here; False if an answer is another one."""
-    oracle = ORACLE.get()
-    return all(
-        oracle is None or oracle.answer(relation, left, right) is truth for relation, left, right, truth in answers
-    )
+    oracle = ORACLE.get() or _NOBODY
+    return all(getattr(oracle, how)(relation, left, right) is truth for how, relation, left, right, truth in answers)
 
 
-def hints_of(*sizes: Dim) -> tuple[int | None, ...] | None:
-    """What answers depend on besides the structure of ``sizes``: their symbols' hints; None if nobody answers."""
-    if ORACLE.get() is None:
-        return None
+def hints_of(*sizes: Dim) -> tuple[int | None, ...]:
+    """What answers depend on besides the structure of ``sizes``: their symbols' hints."""
     return tuple([unknown.hint for unknown in symbols(*sizes)])
 
 
@@ -158,5 +204,9 @@ class _NoFacts:
             hint="give the symbol a range that decides it, or ask while a program is being recorded",
         )
 
+    def demand(self, relation: str, left: Dim, right: Dim) -> bool:
+        return True
 
-install(_NoFacts())
+
+_NOBODY = _NoFacts()
+install(_NOBODY)

@@ -458,6 +458,10 @@ class Oracle(Protocol):
 
     def answer(self, relation: str, left: Dim, right: Dim) -> bool: ...
 
+    def demand(self, relation: str, left: Dim, right: Dim) -> bool:
+        """The answer to a question that is asked to refuse what is wrong: ``False`` is an error for who asks."""
+        ...
+
 
 ORACLE: ContextVar[Oracle | None] = ContextVar("jitorch_dims_oracle", default=None)
 _fallback: list[Oracle] = []
@@ -505,8 +509,7 @@ def holds(relation: str, a: Dim, b: Dim) -> bool:
     proved = decide(relation, a, b)
     if proved is not None:
         return proved
-    oracle = ORACLE.get()
-    return oracle is None or oracle.answer(relation, a, b)
+    return (ORACLE.get() or _fallback[0]).demand(relation, a, b)
 
 
 def is_multiple(a: Dim, b: Dim) -> bool:

@@ -32,19 +32,17 @@ class GraphCall:
     """A captured graph as a function of the tensors among the arguments and of the tensors that were read.
 
     The first ``count`` inputs of ``graph`` are arguments, called ``names`` in messages; ``result`` is what is returned,
-    with a `Slot` for each output; ``facts`` must hold for the symbolic sizes.
+    with a `Slot` for each output.
     """
 
-    def __init__(
-        self, name: str, graph: Graph, count: int, result: Any, facts: Sequence[Guard] = (), names: Sequence[str] = ()
-    ):
+    def __init__(self, name: str, graph: Graph, count: int, result: Any, names: Sequence[str] = ()):
         self.__name__ = self.__qualname__ = name
-        self.graph, self.count, self.result, self.facts = graph, count, result, tuple(facts)
+        self.graph, self.count, self.result = graph, count, result
         self.names = list(names) or [f"argument {i}" for i in range(count)]
 
     @cached_property
     def __record_key__(self) -> str:
-        text = "\n".join([str(self.graph), repr(self.result), *map(str, self.facts), *self.names])
+        text = "\n".join([str(self.graph), repr(self.result), *self.names])
         return hashlib.sha256(text.encode()).hexdigest()
 
     def __call__(self, *tensors: Any) -> Any:
@@ -75,7 +73,7 @@ class GraphCall:
                     actual=tensor.type if isinstance(tensor, Tensor) else type(tensor).__name__,
                     hint="trace the function for such arguments, or use @jit, which does so by itself",
                 )  # fmt: skip
-        for fact in self.facts:
+        for fact in self.graph.facts:
             if not _holds(fact, sizes):
                 raise ArgumentError(
                     f"{self.__name__}: the trace does not hold for these sizes", expected=fact,
@@ -301,9 +299,7 @@ def trace_function(
     numbers = iter(range(len(pattern)))
     arguments, keywords = replaced((args, dict(kwargs)), lambda x: Slot(next(numbers)) if isinstance(x, Tensor) else x)
     names = parameter_names(function)
-    call = GraphCall(
-        name, found.graph, len(pattern), found.result, found.facts, _leaf_names(names, arguments, keywords)
-    )
+    call = GraphCall(name, found.graph, len(pattern), found.result, _leaf_names(names, arguments, keywords))
     places = [held(x) or ({"": x}, "") for x in found.tensors]
     traced = TracedFunction(call, arguments, keywords, places)
     traced.compiled.origins = found.functions

@@ -110,7 +110,7 @@ def _check_results(
         return
     place, number, a, b = found
     inputs = [x.detach() for x in leaves((args, kwargs)) if isinstance(x, Tensor)]
-    if not traced.program.facts and all(isinstance(d, int) for v in traced.graph.inputs for d in v.type.shape):  # type: ignore[attr-defined]
+    if not traced.graph.facts and all(isinstance(d, int) for v in traced.graph.inputs for d in v.type.shape):  # type: ignore[attr-defined]
         report = check_graph(traced.graph, [*inputs, *held])
         if report.difference is not None:
             raise TracingCheckError(f"the compiled program is wrong: {report.difference}")

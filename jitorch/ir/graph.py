@@ -2,22 +2,24 @@
 
 A `Graph` is a closed function: its nodes use only its inputs and earlier nodes' outputs.  Control
 flow is a node whose attributes hold other closed graphs.  ``writes`` pairs an input with the
-output that replaces its contents when the call is over.
+output that replaces its contents when the call is over.  ``facts`` are relations of symbolic sizes:
+the graph is for sizes for which they hold, and what its composite ops mean may depend on them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
 
-from jitorch.dims import Dim, Symbol, SymDim, symbols
+from jitorch.dims import Dim, Guard, Known, Symbol, SymDim, symbols
 from jitorch.errors import CompilerBug, Location
 from jitorch.ir.literal import Literal
 from jitorch.ir.op import Op
 from jitorch.ir.parser import parse_graph
-from jitorch.ir.printer import print_graph
+from jitorch.ir.printer import mentioned_symbols, print_graph
 from jitorch.ir.types import TensorType, Type
 
 
@@ -117,6 +119,7 @@ class Graph:
         self.outputs: list[Value] = []
         self.writes: tuple[tuple[int, int], ...] = ()
         self.input_names: list[str] = []
+        self.facts: tuple[Guard, ...] = ()
 
     # -- building --------------------------------------------------------------------------------
     def add_input(self, type: Type, name: str | None = None) -> Value:
@@ -165,11 +168,26 @@ class Graph:
                     found.update(dict.fromkeys(symbols(dim)))
         return tuple(found)
 
+    def assumed(self) -> AbstractContextManager[object]:
+        """``with graph.assumed():`` the graph's facts answer questions about sizes.
+
+        Where it has none, those of the graph that it belongs to go on to do so.
+        """
+        return Known(self.facts) if self.facts else nullcontext()
+
     @property
     def is_static(self) -> bool:
         return not self.symbols
 
     # -- changing --------------------------------------------------------------------------------
+    def take_facts(self, whole: Graph) -> None:
+        """The facts of ``whole`` about sizes that this graph, a part of it, mentions."""
+        graphs = [self]
+        for graph in graphs:
+            graphs += graph.subgraphs()
+        mentioned = {symbol for graph in graphs for symbol in mentioned_symbols(graph)}
+        self.facts = tuple(f for f in whole.facts if mentioned.issuperset(symbols(f.left, f.right)))
+
     def replace(self, old: Value, new: Value) -> None:
         """Make every use of ``old``, graph outputs included, a use of ``new``."""
         if old.type != new.type:
@@ -197,7 +215,7 @@ class Graph:
         mapping: dict[Value, Value] = dict(zip(self.inputs, new.inputs))
         new.paste(self, mapping)
         new.outputs = [mapping[v] for v in self.outputs]
-        new.writes = self.writes
+        new.writes, new.facts = self.writes, self.facts
         return new, mapping
 
     def paste(self, other: Graph, mapping: dict[Value, Value]) -> None:
@@ -291,16 +309,18 @@ def _structure(graph: Graph) -> tuple[Any, ...]:
         for v in node.outputs:
             number[v] = len(number)
     outputs = tuple(number.get(v, -1) for v in graph.outputs)
-    return (graph.name, tuple(v.type for v in graph.inputs), nodes, outputs, graph.writes)
+    return (graph.name, tuple(v.type for v in graph.inputs), nodes, outputs, graph.writes, graph.facts)
 
 
 def map_dims(graph: Graph, f: Callable[[Dim], Dim]) -> None:
-    """Replace every size in the types and attributes of ``graph``, and of the graphs in it, in place."""
+    """Replace every size in the types, attributes and facts of ``graph``, and of the graphs in it, in place."""
     for value in (*graph.inputs, *(v for node in graph.nodes for v in node.outputs)):
         if isinstance(value.type, TensorType):
             value.type = value.type.with_shape(map(f, value.type.shape))
     for node in graph.nodes:
         node.attrs = {name: map_attribute(attribute, f) for name, attribute in node.attrs.items()}
+    facts = [Guard(fact.relation, f(fact.left), f(fact.right)) for fact in graph.facts]
+    graph.facts = tuple(fact for fact in facts if symbols(fact.left, fact.right))
 
 
 def map_attribute(value: Any, f: Callable[[Dim], Dim]) -> Any:

@@ -32,13 +32,13 @@ def interpret(
         raise CompilerBug(f"graph {graph.name} takes {len(graph.inputs)} inputs, got {len(inputs)}")
     environment: dict[Any, Any] = dict(zip(graph.inputs, inputs))
     known = dict(sizes)
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"), graph.assumed():
         for node in graph.nodes:
             operands = [None if v is None else environment[v] for v in node.inputs]
             results = run_node(node, operands, expand, known)
             environment.update(zip(node.outputs, results))
             for value, result in zip(node.outputs, results):
-                _learn(value.type, result, known)
+                learn(value.type, result, known)
     return [environment[v] for v in graph.outputs]
 
 
@@ -63,7 +63,7 @@ def _with_sizes(attribute: Any, sizes: Mapping[str, int]) -> Any:
     return map_attribute(owned, lambda d: dims.substitute(d, sizes))
 
 
-def _learn(type_: Type, result: Any, sizes: dict[str, int]) -> None:
+def learn(type_: Type, result: Any, sizes: dict[str, int]) -> None:
     """Note the sizes of axes whose size is one symbol."""
     for d, n in zip(type_.shape, result.shape) if isinstance(type_, TensorType) else ():
         if isinstance(d, SymDim) and dims.symbols(d)[0].dim == d:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from jitorch import dims, dtypes
-from jitorch.dims import Dim, Symbol
+from jitorch.dims import Dim, Guard, Symbol
 from jitorch.errors import Location, ParseError, ShapeError
 from jitorch.ir import types
 from jitorch.ir.literal import Literal
@@ -159,7 +159,7 @@ class _GraphReader:
         self.values: dict[str, Value] = {}
 
     def read(self, tree: Tree) -> Any:
-        name, symbols, inputs, writes, *nodes, outputs = tree.children
+        name, symbols, inputs, writes, facts, *nodes, outputs = tree.children
         for symbol in _present([] if symbols is None else symbols.children):
             self._symbol(symbol)
         graph = self.make(self._graph_name(name))
@@ -172,6 +172,8 @@ class _GraphReader:
         graph.outputs = [self._value(v) for v in _present(outputs.children)]
         if writes is not None:
             graph.writes = tuple(self._write(graph, w) for w in _present(writes.children))
+        if facts is not None:
+            graph.facts = tuple(map(self._fact, _present(facts.children)))
         return graph
 
     def _graph_name(self, token: Token) -> str:
@@ -198,6 +200,10 @@ class _GraphReader:
                 expected=f"input: output, of {len(graph.inputs)} and {len(graph.outputs)}",
             )  # fmt: skip
         return i, o
+
+    def _fact(self, tree: Tree) -> Guard:
+        left, relation, right = tree.children
+        return Guard(str(relation), self.types.dim(left), self.types.dim(right))
 
     # -- values ----------------------------------------------------------------------------------
     def _define(self, token: Token, value: Value) -> None:

@@ -1,6 +1,6 @@
 """Graph -> text.  `jitorch.ir.parser` reads it back; the grammar is beside it in ``graph.lark``.
 
-    graph @main<B: 1..>(%x: f32[B, 64], %w: f32[64, 8]) writes (1: 0) {
+    graph @main<B: 1..>(%x: f32[B, 64], %w: f32[64, 8]) writes (1: 0) where (8 < B) {
       %0: f32[B, 8] = matmul(%x, %w)  // train.py:41
       return %0
     }
@@ -50,7 +50,7 @@ def print_graph(graph: Graph, indent: str = "", locations: bool = True) -> str:
     inner = indent + "  "
     params = ", ".join(f"{names[v]}: {v.type}" for v in graph.inputs)
     title = graph.name if _GRAPH_NAME.fullmatch(graph.name) else json.dumps(graph.name)
-    lines = [f"graph @{title}{_symbols(graph)}({params}){_writes(graph)} {{"]
+    lines = [f"graph @{title}{_symbols(graph)}({params}){_writes(graph)}{_facts(graph)} {{"]
     for node in graph.nodes:
         for v in node.outputs:
             names[v] = f"%{len(names) - len(graph.inputs)}"
@@ -89,7 +89,7 @@ def _range(symbol: Symbol) -> str:
 
 
 def mentioned_symbols(graph: Graph) -> tuple[Symbol, ...]:
-    """The symbols in types and attributes of ``graph``, inner graphs aside, in order of appearance."""
+    """The symbols in types, attributes and facts of ``graph``, inner graphs aside, in order of appearance."""
     found: dict[Symbol, None] = {}
     for dim in _mentioned(graph):
         if isinstance(dim, SymDim):
@@ -105,6 +105,8 @@ def _mentioned(graph: Graph) -> Iterator[Dim]:
             yield from sizes(value.type)
         for value in node.attrs.values():
             yield from _mentioned_in(value)
+    for fact in graph.facts:
+        yield from (fact.left, fact.right)
 
 
 def _mentioned_in(value: Any) -> Iterator[Dim]:
@@ -121,6 +123,10 @@ def _writes(graph: Graph) -> str:
     if not graph.writes:
         return ""
     return f" writes ({', '.join(f'{i}: {o}' for i, o in graph.writes)})"
+
+
+def _facts(graph: Graph) -> str:
+    return f" where ({', '.join(map(str, graph.facts))})" if graph.facts else ""
 
 
 def _location(location: Location) -> str:

@@ -26,9 +26,10 @@ def verify(graph: Graph) -> Graph:
     defined: set[Value] = set(graph.inputs)
     if len(defined) != len(graph.inputs):
         raise VerifyError(f"graph {graph.name}: an input appears twice", ir=graph)
-    for node in graph.nodes:
-        _verify_node(graph, node, defined)
-        defined.update(node.outputs)
+    with graph.assumed():
+        for node in graph.nodes:
+            _verify_node(graph, node, defined)
+            defined.update(node.outputs)
     for value in graph.outputs:
         if value not in defined:
             raise VerifyError(f"graph {graph.name}: returns a value that it does not define", ir=graph)

@@ -30,6 +30,14 @@ def vjp(graph: Graph, wrt: Sequence[int], outputs: Sequence[int]) -> Graph:
 
     ``wrt`` and ``outputs`` are positions; an input that no output depends on gets zeros.
     """
+    with graph.assumed():
+        result = _vjp(graph, wrt, outputs)
+    dce(result)
+    result.take_facts(graph)
+    return result
+
+
+def _vjp(graph: Graph, wrt: Sequence[int], outputs: Sequence[int]) -> Graph:
     source, _ = graph.copy_with_values()
     source.outputs = [source.outputs[o] for o in outputs]
     source.writes = ()
@@ -60,7 +68,6 @@ def vjp(graph: Graph, wrt: Sequence[int], outputs: Sequence[int]) -> Graph:
             ]
     finally:
         dispatch.reset_grad_enabled(token)
-    dce(result)
     return result
 
 

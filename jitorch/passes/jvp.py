@@ -166,7 +166,7 @@ def jvp(graph: Graph, wrt: Sequence[int], outputs: Sequence[int]) -> Graph:
     An output that depends on none of ``wrt`` gets zeros; only tensors of floating-point or complex numbers have
     tangents.
     """
-    with Building(f"{graph.name}_jvp") as building:
+    with graph.assumed(), Building(f"{graph.name}_jvp") as building:
         names = [*graph.input_names, *[""] * (len(graph.inputs) - len(graph.input_names))]
         primals = [building.add(v.type, name) for v, name in zip(graph.inputs, names)]
         tangents = {i: building.add(graph.inputs[i].type) for i in wrt}
@@ -174,4 +174,5 @@ def jvp(graph: Graph, wrt: Sequence[int], outputs: Sequence[int]) -> Graph:
         pushed = [zeros(found[o].type) if found[o].tangent is None else found[o].tangent for o in outputs]
         result = building.finish([*(d.primal for d in found), *pushed])
     dce(result)
+    result.take_facts(graph)
     return result

@@ -71,4 +71,5 @@ def _region(graph: Graph, number: int, backend: str, nodes: Sequence[Node]) -> R
     whole.nodes = list(nodes)
     part.paste(whole, mapping)
     part.outputs = [mapping[v] for v in outputs]
+    part.take_facts(graph)
     return Region(backend, part, list(inputs), outputs, list(nodes))

@@ -165,11 +165,13 @@ def vmap(
         for v, flag in zip(graph.inputs, batched, strict=True)
     ]
     batch = Batching(size, randomness)
-    flags = flags_of(batch, graph, values) if shared else []
-    wanted = [flags[o] if o in shared else True for o in range(len(graph.outputs))]
-    tokens = [isinstance(v.type, EffectType) for v in graph.outputs]
-    result = batched_graph(batch, graph, values, [w and not t for w, t in zip(wanted, tokens)])
+    with graph.assumed():
+        flags = flags_of(batch, graph, values) if shared else []
+        wanted = [flags[o] if o in shared else True for o in range(len(graph.outputs))]
+        tokens = [isinstance(v.type, EffectType) for v in graph.outputs]
+        result = batched_graph(batch, graph, values, [w and not t for w, t in zip(wanted, tokens)])
     dce(result)
+    result.take_facts(graph)
     return result
 
 

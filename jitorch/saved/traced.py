@@ -39,7 +39,9 @@ def pack_traced(
     traced: TracedFunction, name: Callable[[Tensor], str], arrays: dict[str, np.ndarray[Any, Any]]
 ) -> tuple[dict[str, Any], str]:
     """The description and the graph's text of a traced function; its literals go to ``arrays``."""
-    graph = traced.graph
+    graph = traced.graph.copy()
+    facts = [str(fact) for fact in graph.facts]
+    graph.facts = ()  # the description of format 1 has them, the text does not
     for digest, literal in graph.literals().items():
         arrays[_LITERAL + digest] = literal.array
     held = [table[key] for table, key in traced.held]
@@ -48,7 +50,7 @@ def pack_traced(
     described = {
         "arguments": _structure(traced.arguments), "keywords": _structure(traced.keywords),
         "names": traced.parameter_names, "captured": names, "result": _structure(traced.program.result),
-        "facts": [str(fact) for fact in traced.program.facts], "name": graph.name,
+        "facts": facts, "name": graph.name,
     }  # fmt: skip
     return described, str(graph)
 
@@ -76,7 +78,7 @@ def traced_of(jitted: Jitted) -> TracedFunction:
     except StagingError as error:
         raise CompileError(error.what, "not-saveable", hint=error.hint, where=error.where) from None
     names = parameter_names(jitted.__jit_wrapped__)
-    call = GraphCall(name, captured.graph, len(types), captured.result, captured.facts, names[: len(types)])
+    call = GraphCall(name, captured.graph, len(types), captured.result, names[: len(types)])
     traced = TracedFunction(call, tuple(map(Slot, range(len(types)))), {}, [({"": x}, "") for x in captured.tensors])
     traced.parameter_names = names
     return traced
@@ -119,8 +121,8 @@ def unpack_traced(described: Any, text: str, decoder: Decoder, arrays: dict[str,
     literals = {key.removeprefix(_LITERAL): Literal(a) for key, a in arrays.items() if key.startswith(_LITERAL)}
     try:
         graph = Graph.parse(text, OPS, literals)
+        graph.facts = _facts(found["facts"], graph)
         verify(graph)
-        facts = _facts(found["facts"], graph)
     except (ParseError, VerifyError, CompilerBug) as error:
         raise SavedModelError(f"the graph is not one of tensors: {error.what}", expected=error.expected,
                               actual=error.actual) from None  # fmt: skip
@@ -149,15 +151,15 @@ def unpack_traced(described: Any, text: str, decoder: Decoder, arrays: dict[str,
     if not all(isinstance(n, str) for n in found["names"]):
         raise SavedModelError("the parameters have no names")
     names = found["names"] if len(found["names"]) >= len(numbers) else []
-    call = GraphCall(found["name"], graph, len(numbers), result, facts, names)
+    call = GraphCall(found["name"], graph, len(numbers), result, names)
     traced = TracedFunction(call, arguments, keywords, [({"": x}, "") for x in captured])
     traced.parameter_names = found["names"]
     return traced
 
 
-def _facts(texts: list[Any], graph: Graph) -> list[Guard]:
+def _facts(texts: list[Any], graph: Graph) -> tuple[Guard, ...]:
     known: dict[str, Symbol] = {s.name: s for s in graph.symbols}
-    return [dims.parse_guard(text, known) for text in texts]
+    return tuple(dims.parse_guard(text, known) for text in texts)
 
 
 def _read(described: Any, decoder: Decoder, depth: int) -> Any:

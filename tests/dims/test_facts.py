@@ -108,3 +108,48 @@ def test_what_is_assumed_of_a_size_that_a_program_computes(relation, left, right
 def test_which_sizes_are_known():
     assert dims.is_known(3) and dims.is_known(2 * T) and not dims.is_known(T + N // 2)
     assert dims.symbol("N") == N, "whether a size is computed is no part of its identity"
+
+
+@pytest.mark.parametrize(
+    ("fact", "relation", "sides", "truth"),
+    [
+        ("<", "<", (0, 1), True),
+        ("<", "<=", (0, 1), True),
+        ("<", "==", (0, 1), False),
+        ("<", "<", (1, 0), False),
+        ("<", "<=", (1, 0), False),
+        ("<=", "<=", (0, 1), True),
+        ("<=", "<", (1, 0), False),
+        ("!=", "==", (1, 0), False),
+        ("==", "<=", (1, 0), True),
+        ("==", "<", (0, 1), False),
+    ],
+)
+def test_what_was_recorded_answers_later(fact, relation, sides, truth):
+    pair = dims.symbol("a"), dims.symbol("b")
+    asked = {"<": dims.less, "<=": dims.less_equal, "==": dims.equal}[relation]
+    left, right = (pair[i] for i in sides)
+    with dims.Known([dims.Guard(fact, *pair)]):
+        assert asked(left, right) is truth
+        assert dims.holds(relation, left, right) is truth
+
+
+def test_what_was_not_recorded_is_granted_or_an_error():
+    a, b = dims.symbol("a"), dims.symbol("b")
+    with dims.Known([dims.Guard("<=", a, b)]):
+        assert dims.holds("<", a, b)
+        with pytest.raises(ShapeError):
+            dims.less(a, b)
+    with dims.Known([dims.Guard("<=", a, b), dims.Guard("!=", a, b)]):
+        assert dims.less(a, b)
+
+
+def test_an_answer_again_is_the_same_one():
+    a, b = dims.symbol("a", hint=3), dims.symbol("b", hint=4)
+    with dims.Facts(), dims.Noted() as noted:
+        assert dims.less(a, b)
+        assert dims.holds("<", a, b + 1)
+    with dims.Known([dims.Guard("<", a, b)]):
+        assert dims.answered_again(noted.answers)
+    with dims.Known([dims.Guard("<=", b, a)]):
+        assert not dims.answered_again(noted.answers)

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 import jitorch
 import jitorch.nn.functional as F
 from jitorch import ones
+from jitorch.compiler import compile_graph
 from jitorch.errors import UserError
+from jitorch.ir.graph import Graph
+from jitorch.ops import OPS
 
 
 def _stored(x: Any) -> Any:
@@ -298,3 +302,54 @@ def test_a_check_is_a_guard_of_each_function_that_makes_it() -> None:
         function(ones(1, 9, 9))
         with pytest.raises(UserError):
             function(ones(1, 2, 2))
+
+
+def _pooled(x: Any) -> Any:
+    """Whether there is a last window, which begins before the end, depends on the size."""
+    return F.avg_pool1d(x, 2, 3, ceil_mode=True)
+
+
+LONG, SHORT = (jitorch.arange(float(n)).reshape(1, 1, n).clone() for n in (9, 8))
+
+
+def test_what_an_op_means_does_not_depend_on_the_last_trace() -> None:
+    compiled = jitorch.jit(_pooled, dynamic=True, fullgraph=True)
+    for x in (LONG, SHORT):
+        assert compiled(x).equal(_pooled(x))
+    assert compiled.statistics.traces == 2
+    for x in (LONG, SHORT, LONG):
+        assert compiled.check(x)
+
+
+def test_a_graph_is_compiled_by_its_own_facts() -> None:
+    compiled = jitorch.jit(_pooled, dynamic=True, fullgraph=True)
+    graphs = []
+    for x in (LONG, SHORT):
+        compiled(x)
+        graphs.append(compiled.graph)
+    for x, graph in zip((LONG, SHORT), graphs):
+        read = Graph.parse(str(graph), OPS)
+        assert read == graph
+        assert [str(fact) for fact in read.facts] == [str(fact) for fact in graph.facts] != []
+        for backend in ("cpu", "reference"):
+            (result,) = compile_graph(read, backend).run([x.numpy()])
+            np.testing.assert_array_equal(result, _pooled(x).numpy())
+
+
+@pytest.mark.parametrize("last", [LONG, SHORT], ids=["long", "short"])
+def test_derivatives_keep_the_facts(last: Any) -> None:
+    def cost(x: Any) -> Any:
+        return (_pooled(x * x) ** 2).sum()
+
+    compiled = jitorch.jit(cost, dynamic=True, fullgraph=True)
+    for x in (LONG, SHORT, last):
+        compiled(x.clone().requires_grad_())
+    for x in (LONG, SHORT):
+        for function in (compiled, cost):
+            at = x.clone().requires_grad_()
+            (first,) = jitorch.autograd.grad(function(at), at, create_graph=True)
+            (second,) = jitorch.autograd.grad(first.sum(), at)
+            if function is compiled:
+                found = first.detach(), second
+        np.testing.assert_allclose(found[0].numpy(), first.detach().numpy(), rtol=1e-5)
+        np.testing.assert_allclose(found[1].numpy(), second.numpy(), rtol=1e-5)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jitorch import dtypes
-from jitorch.dims import Symbol, dim_min
+from jitorch.dims import Guard, Symbol, dim_min
 from jitorch.errors import ParseError
 from jitorch.ir import types
 from jitorch.ir.graph import Graph
@@ -59,6 +59,15 @@ def test_example() -> None:
     assert graph.outputs == [graph.nodes[0].output, graph.nodes[1].output]
     assert graph.writes == ((1, 0),)
     assert str(graph) == EXAMPLE
+
+
+def test_facts() -> None:
+    text = "graph @g<T: 1..>(%x: f32[T]) where (T != 4, 2*T + 1 <= 9, T < max(3, T - 1)) {\n  return %x\n}"
+    graph = parse(text)
+    t = Symbol("T", 1).dim
+    assert graph.facts[:2] == (Guard("!=", t, 4), Guard("<=", 2 * t + 1, 9))
+    assert str(graph) == text
+    assert graph != parse(text.replace("T != 4", "T != 5"))
 
 
 def test_location_is_read_from_the_comment() -> None:
@@ -296,6 +305,8 @@ def test_wrong_array(text: str, what: str) -> None:
         ("graph @g<f32: 0..>() { return }", "'f32' cannot be the name of a size", 1, 9),
         ("graph @g<a.b: 0..>() { return }", "'a.b' cannot be the name of a size", 1, 9),
         ("graph @g() writes (0: 0) { return }", "a write names an input or output that is not there", 1, 19),
+        ("graph @g<T: 0..>() where (T < U) { return }", "not a size: 'U'", 1, 30),
+        ("graph @g<T: 0..>() where (T) { return }", "this is not graph text", 1, 27),
         ('graph @"\\x"() { return }', "not a JSON string", 1, 6),
     ],
 )

@@ -282,6 +282,11 @@ def _fixed_types(graph: Graph) -> list[TensorType | None] | None:
 
 def split(graph: Graph, wrt: Sequence[int], outputs: Sequence[int], backend: str | None) -> Pair:
     """Forward with residuals, and backward from residuals: cut the joint graph where the cotangents enter."""
+    with graph.assumed():
+        return _split(graph, wrt, outputs, backend)
+
+
+def _split(graph: Graph, wrt: Sequence[int], outputs: Sequence[int], backend: str | None) -> Pair:
     joint = graph.copy()
     joint.writes = ()
     derivative = grad.vjp(graph, wrt, outputs)
@@ -409,4 +414,5 @@ def _part(
     whole.nodes = nodes[::-1]
     part.paste(whole, mapping)
     part.outputs = [mapping[v] for v in outputs]
+    part.take_facts(joint)
     return part

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -61,7 +61,8 @@ class Encoder:
     """Values -> data.
 
     ``places``: by identity, where objects without a name are found: a path, and what of the object there.
-    ``constants``: by identity, the numbers of values that a reader has already.
+    ``constants``: by identity, the numbers of values that a reader has already.  ``found``: what of which path the
+    objects are that have no name; a reader looks for them while it has the arguments of a call.
     """
 
     def __init__(self, roots: Roots, digests: Digests):
@@ -71,9 +72,15 @@ class Encoder:
         self.arrays: list[tuple[str, tuple[int, ...], bytes]] = []
         self.places: dict[int, tuple[str, Path]] = {}
         self.constants: dict[int, int] = {}
+        self.found: dict[tuple[str, int, str], int] = {}
         self._paths: dict[Path, int] = {}
         self._array_places: dict[int, tuple[int, Any]] = {}
         self._bytes = 0
+
+    @property
+    def tables(self) -> tuple[Any, ...]:
+        """What a `Decoder` needs, as plain data: paths, symbols, arrays and where objects are found."""
+        return tuple(self.nodes), self.symbols, tuple(self.arrays), tuple(self.found)
 
     def path(self, path: Path) -> int:
         """The number of ``path`` among `nodes`."""
@@ -143,6 +150,12 @@ class Encoder:
             self.symbols[symbol.name] = symbol.low, symbol.high, symbol.hint, symbol.computed
         return "dim", str(dim)
 
+    def guard(self, guard: dims.Guard) -> str:
+        """A fact about symbolic sizes."""
+        self.dim(guard.left)
+        self.dim(guard.right)
+        return str(guard)
+
     def _numpy(self, value: Any) -> Any:
         if isinstance(value, np.dtype):
             return ("npdtype", value.str) if value.isbuiltin == 1 else None
@@ -191,7 +204,7 @@ class Encoder:
         if place is None:
             described = getattr(value, "__qualname__", None) or f"a {type(value).__name__}"
             raise Unportable(f"{described} has no name at which another process would find it")
-        return "at", place[0], self.path(place[1]), self.mark(value)
+        return "found", self.found.setdefault((place[0], self.path(place[1]), self.mark(value)), len(self.found))
 
     def mark(self, value: Any) -> str:
         """What else must be equal of a named object."""
@@ -230,19 +243,13 @@ def is_namespace(namespace: dict[str, Any], module: str) -> bool:
 
 
 class Decoder:
-    """Data -> values, for a call with these arguments."""
+    """Data -> values, by the ``tables`` of the encoder, for a call with these arguments."""
 
-    def __init__(
-        self,
-        roots: Roots,
-        nodes: Sequence[tuple[str, Any, Any]],
-        symbols: Mapping[str, tuple[int, int | None, int | None, bool]],
-        arrays: Sequence[tuple[str, tuple[int, ...], bytes]],
-        args: tuple[Any, ...],
-        kwargs: Mapping[str, Any],
-    ):
+    def __init__(self, roots: Roots, tables: tuple[Any, ...], args: tuple[Any, ...], kwargs: Mapping[str, Any]):
+        nodes, symbols, self._arrays, self._places = tables
         self.constants: list[Any] = []
-        self._roots, self._nodes, self._arrays = roots, nodes, arrays
+        self._found: dict[int, Any] = {}
+        self._roots, self._nodes = roots, nodes
         self._args, self._kwargs = args, kwargs
         self._symbols = {name: Symbol(name, *limits) for name, limits in symbols.items()}
         self._paths: list[Path | None] = [None] * len(nodes)
@@ -375,11 +382,21 @@ class Decoder:
         found = resolve(module, name)
         return self._same(found, mark, name or module) if name else found
 
-    def _make_at(self, part: str, number: int, mark: str) -> Any:
-        found = self.at(number)
-        if part:
-            found = type(found) if part == "__class__" else getattr(found, part, None)
-        return self._same(found, mark, str(self.path(number)))
+    def _make_found(self, number: int) -> Any:
+        if number not in self._found:
+            part, place, mark = self._places[number]
+            found = self.at(place)
+            if part:
+                found = type(found) if part == "__class__" else getattr(found, part, None)
+            self._found[number] = self._same(found, mark, str(self.path(place)))
+        return self._found[number]
+
+    def forget_arguments(self) -> None:
+        """Find the objects that have no name, and let go of the call: the decoder lives as long as its trace."""
+        for number in range(len(self._places)):
+            self._make_found(number)
+        self._args, self._kwargs = (), {}
+        self._values.clear()
 
     def _same(self, found: Any, mark: str, what: str) -> Any:
         if self._encoder.mark(found) != mark:

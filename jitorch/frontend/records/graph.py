@@ -23,17 +23,21 @@ _ABSENT = -1
 def encode_signature(graph: Graph, encoder: Encoder) -> Any:
     """The data of a graph's name, inputs, outputs and writes, for those who only ask for types."""
     inputs, outputs = ([encoder.value(v.type) for v in values] for values in (graph.inputs, graph.outputs))
-    return graph.name, tuple(inputs), tuple(outputs), graph.writes, tuple(graph.input_names)
+    return graph.name, tuple(inputs), tuple(outputs), graph.writes, tuple(graph.input_names), _facts(graph, encoder)
 
 
 def decode_signature(data: Any, decoder: Decoder) -> Graph:
     """What `encode_signature` wrote, as a graph without nodes."""
-    name, inputs, outputs, writes, input_names = data
+    name, inputs, outputs, writes, input_names, facts = data
     made = Graph(name, map(decoder.value, inputs))
     made.input_names = list(input_names)
     made.outputs = [Value(decoder.value(t)) for t in outputs]
-    made.writes = writes
+    made.writes, made.facts = writes, tuple(map(decoder.guard, facts))
     return made
+
+
+def _facts(graph: Graph, encoder: Encoder) -> tuple[str, ...]:
+    return tuple(map(encoder.guard, graph.facts))
 
 
 class _Tables:
@@ -78,7 +82,8 @@ def _encode_body(graph: Graph, tables: _Tables) -> Any:
             numbers[v] = len(numbers) - 1
     inputs = tuple(tables.type(v.type) for v in graph.inputs)
     outputs = tuple(numbers[v] for v in graph.outputs)
-    return graph.name, inputs, tuple(graph.input_names), tuple(nodes), outputs, graph.writes
+    facts = _facts(graph, tables.encoder)
+    return graph.name, inputs, tuple(graph.input_names), tuple(nodes), outputs, graph.writes, facts
 
 
 def _encode_attribute(value: Any, tables: _Tables) -> Any:
@@ -98,7 +103,7 @@ class _Reader:
         self.literals: dict[int, Literal] = {}
 
     def graph(self, body: Any) -> Graph:
-        name, inputs, input_names, nodes, outputs, writes = body
+        name, inputs, input_names, nodes, outputs, writes, facts = body
         graph = Graph(name, [self.types[t] for t in inputs])
         graph.input_names = list(input_names)
         values: list[Value] = list(graph.inputs)
@@ -112,7 +117,7 @@ class _Reader:
             )
             values += node.outputs
         graph.outputs = [values[i] for i in outputs]
-        graph.writes = writes
+        graph.writes, graph.facts = writes, tuple(map(self.decoder.guard, facts))
         return graph
 
     def place(self, place: tuple[int, int] | None) -> Location | None:

@@ -42,7 +42,7 @@ from jitorch.frontend.trace.tracer import Traced
 from jitorch.ir.graph import Graph
 from jitorch.tensor import Tensor
 
-VERSION = 3
+VERSION = 4
 MOST_RECORDS = 8
 """Under one key: the newest ones are kept."""
 
@@ -123,7 +123,7 @@ class Draft:
         except Unportable as reason:
             return str(reason)
         encoder = self.encoder
-        data = marshal.dumps((tuple(encoder.nodes), encoder.symbols, tuple(encoder.arrays), *self.parts, programs))
+        data = marshal.dumps((encoder.tables, *self.parts, programs))
         own = cache.key_of(self.key, data)
         if not cache.put(own, data):
             return "the cache does not take it"
@@ -170,7 +170,7 @@ def _draft(key: str, function: Any, traced: Traced, args: tuple[Any, ...], kwarg
     parts = (
         check, _code(staged.check), finish, _code(staged.finish), staged.finish_source, staged.is_pure,
         tuple(map(encoder.path, staged.inputs)), tuple(map(str, traced.notes)),
-        tuple(map(encoder.path, traced.cleared)), outputs, tuple(traced.differentiable), tuple(map(str, traced.facts)),
+        tuple(map(encoder.path, traced.cleared)), outputs, tuple(traced.differentiable),
         encode_signature(traced.graph, encoder), (len(guards), marshal.dumps(guards)),
         (len(traced.graph), zlib.compress(marshal.dumps(encode_graph(traced.graph, encoder)), 1)),
     )  # fmt: skip
@@ -285,10 +285,10 @@ def _index(key: str) -> tuple[tuple[str, bool], ...]:
 def _read(data: bytes, roots: Roots, backend: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Recalled:
     start = time.perf_counter()
     (
-        nodes, symbols, arrays, check, check_code, finish, finish_code, finish_source, is_pure, inputs, notes, cleared,
-        outputs, differentiable, facts, signature, (guard_count, guards), (node_count, graph), programs,
+        tables, check, check_code, finish, finish_code, finish_source, is_pure, inputs, notes, cleared, outputs,
+        differentiable, signature, (guard_count, guards), (node_count, graph), programs,
     ) = marshal.loads(data)  # fmt: skip
-    decoder = Decoder(roots, nodes, symbols, arrays, args, kwargs)
+    decoder = Decoder(roots, tables, args, kwargs)
     decoder.constants = [decoder.value(constant) for constant in check]
     kept = KeptPrograms(decoder, backend, graph, programs)
     staged = Staged(
@@ -301,9 +301,10 @@ def _read(data: bytes, roots: Roots, backend: str, args: tuple[Any, ...], kwargs
         for source, stored, steps, *rest in outputs
     ]
     traced = Traced(
-        decode_signature(signature, decoder), staged, made, list(differentiable), tuple(map(decoder.guard, facts)),
+        decode_signature(signature, decoder), staged, made, list(differentiable),
         tuple(map(decoder.path, cleared)), kept.graph, node_count, notes,
     )  # fmt: skip
+    decoder.forget_arguments()
     return Recalled(traced, kept)
 
 

@@ -17,7 +17,7 @@ from jitorch.compiler import compile_graph
 from jitorch.dtypes import Category
 from jitorch.errors import Location
 from jitorch.ir.graph import Graph, Value
-from jitorch.ir.interpret import run_node
+from jitorch.ir.interpret import learn, run_node
 from jitorch.ir.types import ScalarType, TensorType
 from jitorch.passes.decompose import expand
 
@@ -78,12 +78,24 @@ def check_graph(
     arrays = [_copied(x) for x in inputs]
     found: dict[Value, Any] = dict(zip(graph.inputs, arrays))
     found.update(zip(shown, compile_graph(probe, backend).run([_copied(x) for x in arrays]), strict=True))
+    with graph.assumed():
+        return _check_nodes(graph, arrays, found, backend, tolerance)
+
+
+def _check_nodes(
+    graph: Graph, arrays: Sequence[Any], found: dict[Value, Any], backend: str | None, tolerance: float
+) -> Report:
+    """Compare each node's compiled results, which are ``found``, with its meaning; then the whole program."""
+    sizes: dict[str, int] = {}
+    for value in graph.inputs:
+        learn(value.type, found[value], sizes)
     worst = 0.0
     for number, node in enumerate(graph.nodes):
         operands = [None if v is None else found[v] for v in node.inputs]
         with np.errstate(all="ignore"):
-            meant = run_node(node, operands, expand)
+            meant = run_node(node, operands, expand, sizes)
         for value, expected in zip(node.outputs, meant):
+            learn(value.type, expected, sizes)
             actual = found.setdefault(value, expected)
             ulps, index = distance(actual, expected)
             if ulps > tolerance:

@@ -20,7 +20,7 @@ import numpy as np
 
 from jitorch.builder import infer
 from jitorch.devices import Device
-from jitorch.dims import Facts, Guard
+from jitorch.dims import Facts
 from jitorch.dtypes import DType
 from jitorch.errors import Location, StagingError, user_location
 from jitorch.frontend.eager.interpreter import Eager
@@ -56,15 +56,13 @@ class Frozen:
 class Captured:
     """``graph`` takes the tensors among the arguments, then ``tensors``; ``result`` holds a `Slot` for each output.
 
-    ``facts``: what was assumed of symbolic sizes.  ``frozen``: the values that were taken as they were.  ``dropped``:
-    tensors in whose place in a Python object the function put another one, which is not done.  ``functions``: those
-    that were run.
+    ``frozen``: the values that were taken as they were.  ``dropped``: tensors in whose place in a Python object the
+    function put another one, which is not done.  ``functions``: those that were run.
     """
 
     graph: Graph
     tensors: list[Tensor]
     result: Any
-    facts: tuple[Guard, ...]
     notes: tuple[Note | str, ...] = ()
     frozen: list[Frozen] = field(default_factory=list)
     dropped: list[Tensor] = field(default_factory=list)
@@ -129,9 +127,7 @@ def capture(
     graph = _Closing(builder, traced, stand_ins, kinds)
     dropped = builder.trace.journal.dropped_tensors()
     functions = tuple(dict.fromkeys(staged.functions.values()))
-    return Captured(
-        graph.graph, graph.tensors, graph.result, traced.facts, traced.notes, builder.taken, dropped, functions
-    )
+    return Captured(graph.graph, graph.tensors, graph.result, traced.notes, builder.taken, dropped, functions)
 
 
 def staging_error(function: Any, refused: Refuse) -> StagingError:

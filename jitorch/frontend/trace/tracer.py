@@ -335,7 +335,6 @@ class Traced:
     staged: Staged
     outputs: list[Output]
     differentiable: list[int]
-    facts: tuple[Guard, ...]
     cleared: tuple[Path, ...] = ()
     whole: Callable[[], Graph] | None = None
     nodes: int = 0
@@ -346,6 +345,11 @@ class Traced:
     def size(self) -> int:
         """How many nodes the graph has."""
         return len(self.signature) if self.whole is None else self.nodes
+
+    @property
+    def facts(self) -> tuple[Guard, ...]:
+        """What must hold for the symbolic sizes."""
+        return self.signature.facts
 
     @cached_property
     def has_checks(self) -> bool:
@@ -392,7 +396,7 @@ def trace(
             facts.assume = builder.assume
             staged = stage(function, args, kwargs, recorder, dynamic)
             if staged.refused is not None:
-                return Traced(builder.graph, staged, [], [], facts.guards)
+                return Traced(builder.graph, staged, [], [])
             graph = builder.graph
             graph.outputs, outputs = plan_outputs(staged.outputs, builder)
             for root in builder.written():
@@ -404,16 +408,15 @@ def trace(
                     "a hook, an autograd.Function, retain_grad() or requires_grad_() inside, "
                     "with a gradient that is computed outside"
                 )
-                return Traced(
-                    graph, replace(staged, refused=Refuse("outside-tensor", why, builder.watched)), [], [], facts.guards
-                )
+                return Traced(graph, replace(staged, refused=Refuse("outside-tensor", why, builder.watched)), [], [])
             name_bound_sizes(graph)
             if alive:
                 mark_stopped(graph, builder.stopped)
             cleared = tuple(filter(None, map(builder.trace.path_of, builder.cleared)))
             notes = tuple(recorder.stager.notes)
             outcomes = () if course is None else tuple(course.taken)
-            return Traced(graph, staged, outputs, sorted(alive), facts.guards, cleared, notes=notes, outcomes=outcomes)
+            graph.facts = facts.guards
+            return Traced(graph, staged, outputs, sorted(alive), cleared, notes=notes, outcomes=outcomes)
     finally:
         if is_own:
             builder.release()

@@ -34,7 +34,7 @@ def trace(
     """Run ``function`` once on tensors without data; branches and loops that depend on data are part of the graph."""
     types = [a.type for a in arguments]
     found = without_gradients(lambda: _captured(function, tuple(args), kwargs, types))
-    _refuse_fixed(found.facts)
+    _refuse_fixed(found.graph.facts)
     names = {id(default_generator.state): "the random generator"} | _state_names(function)
     parameters = [(names.get(id(t), f"captured_{i}"), t) for i, t in enumerate(found.tensors)]
     graph = found.graph
@@ -42,7 +42,7 @@ def trace(
     _refuse_writes([*written, *(names.get(id(t), "a tensor") for t in found.dropped)])
     results = {path: graph.outputs[leaf.number] for path, leaf in leaves(found.result) if isinstance(leaf, Slot)}
     graph.outputs, graph.writes = list(results.values()), ()
-    return Traced(graph, parameters, list(results), [str(g) for g in found.facts])
+    return Traced(graph, parameters, list(results), [str(g) for g in found.graph.facts])
 
 
 def _captured(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], types: Any) -> Captured:

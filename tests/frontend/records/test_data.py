@@ -33,8 +33,7 @@ def root() -> None:
 
 
 def reader(encoder: Encoder, *args: Any) -> Decoder:
-    data = marshal.loads(marshal.dumps((tuple(encoder.nodes), encoder.symbols, tuple(encoder.arrays))))
-    return Decoder(Roots(root), *data, args, {})
+    return Decoder(Roots(root), marshal.loads(marshal.dumps(encoder.tables)), args, {})
 
 
 def back(value: Any) -> Any:

@@ -413,6 +413,43 @@ def test_machine_code_serves_a_recalled_trace(tmp_path: Path) -> None:
     assert traces(made) == (0, 1)
 
 
+def test_a_recalled_trace_keeps_no_argument_alive(tmp_path: Path) -> None:
+    program = (
+        "import jitorch, weakref\n"
+        "class Settings:\n    def __init__(self):\n        self.scale = 2.0\n"
+        "def main(jit):\n"
+        "    f = jit(lambda v, s, *, bias: v * s.scale + bias)\n"
+        "    def call():\n"
+        "        arguments = [jitorch.ones(3), Settings(), jitorch.ones(3)]\n"
+        "        f(arguments[0], arguments[1], bias=arguments[2])\n"
+        "        return [weakref.ref(x) for x in arguments]\n"
+        "    references = call() + call()\n"
+        "    return [str(f.explain())[:7], *[r() is None for r in references]]\n"
+    )
+    play(tmp_path, program)
+    result, made = play(tmp_path, program)
+    assert traces(made) == (0, 1)
+    assert result == ["<jitted", *[True] * 6]
+    assert all(guard.kind for guard in made[0].entries[0].traced.staged.guards)
+    assert str(made[0].graph).startswith("graph")
+
+
+def test_a_recalled_trace_is_checked_by_the_facts_of_its_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = (
+        "import jitorch\nimport jitorch.nn.functional as F\n"
+        "def pooled(x):\n    return F.avg_pool1d(x, 2, 3, ceil_mode=True)\n"
+        "def main(jit):\n"
+        "    f = jit(pooled, dynamic=True)\n"
+        "    xs = [jitorch.ones(1, 1, n) for n in (9, 8)]\n"
+        "    return [f(x) for x in xs] + [bool(f.check(x)) for x in xs]\n"
+    )
+    play(tmp_path, program)
+    monkeypatch.setattr("jitorch.builder._bodies", {})
+    result, made = play(tmp_path, program)
+    assert traces(made) == (0, 2)
+    assert result[2:] == [True, True]
+
+
 def test_a_new_float_is_no_new_record(tmp_path: Path) -> None:
     program = X + "def main(jit):\n    return jit(lambda v, a: v * a)(x, 2.5)\n"
     play(tmp_path, program)

@@ -83,7 +83,7 @@ def test_what_is_returned_may_be_an_input_or_a_view_or_nothing_new() -> None:
 def test_sizes_may_be_symbols_and_facts_are_kept() -> None:
     types = [f32(dims.symbol("n", 1, None, 2))]
     found = capture(lambda x: x[:2] + x.shape[0], (X,), {}, types)
-    assert [str(fact) for fact in found.facts] == ["2 <= n"]
+    assert [str(fact) for fact in found.graph.facts] == ["2 <= n"]
     assert [str(v.type) for v in found.graph.inputs] == ["f32[n]"]
 
 
