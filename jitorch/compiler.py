@@ -29,6 +29,7 @@ from jitorch.backends.base import (
     Unavailable,
     store_writes,
 )
+from jitorch.backends.counted import Counted
 from jitorch.backends.joined import Binding, Joined, Step, allocate, owned
 from jitorch.dims import SymDim
 from jitorch.errors import BackendError
@@ -42,6 +43,7 @@ from jitorch.passes import pipeline
 from jitorch.passes.batch import batch_products
 from jitorch.passes.clean import cse, dce, fold
 from jitorch.passes.control import binders, gives_bound_sizes, name_bound_sizes, prune, sink_constants
+from jitorch.passes.counts import count_results
 from jitorch.passes.decompose import decompose
 from jitorch.passes.hoist import hoist, hoist_literals, sink_views
 from jitorch.passes.merge_loops import merge_loops
@@ -64,6 +66,8 @@ CONTROL_PASSES = (
 )
 """What makes loops and branches smaller; nothing where there are none."""
 
+COUNTED = "counted"
+"""Where a manifest says which sizes of results the program counts."""
 HOST = "host"
 """Who binds sizes, between the programs of backends."""
 FALLBACK = ("cpu", "reference")
@@ -88,12 +92,26 @@ def _compile(graph: Graph, chosen: Backend, options: Options) -> Compiled:
     if artifact is not None:
         return _whole(graph, literals, chosen, artifact, key, cached=True)
     _optimise(work, verdicts, [change for _, change in extra])
-    if not gives_bound_sizes(work) and all(verdicts.of(node) == chosen.name for node in work.nodes):
-        artifact = chosen.compile(work, options)
-        if key is not None:
-            _keep(key, artifact)
-        return _whole(graph, literals, chosen, artifact, key)
-    return _compile_regions(graph, work, literals, verdicts, options, key)
+    is_whole, counted = _is_whole(work, verdicts)
+    if not is_whole:
+        return _compile_regions(graph, work, literals, verdicts, options, key)
+    artifact = chosen.compile(work, options)
+    if counted is not None:
+        artifact.manifest[COUNTED] = counted
+    if key is not None:
+        _keep(key, artifact)
+    return _whole(graph, literals, chosen, artifact, key)
+
+
+def _is_whole(work: Graph, verdicts: Verdicts) -> tuple[bool, dict[str, Any] | None]:
+    """Whether one program of the chosen backend does it all; and what its caller must know of sizes that it counts."""
+    chosen = verdicts.chosen
+    if any(verdicts.of(node) != chosen.name for node in work.nodes):
+        return False, None
+    if not gives_bound_sizes(work):
+        return True, None
+    counted = count_results(work) if getattr(chosen, "counts_sizes", False) else None
+    return counted is not None, counted
 
 
 def _begun(graph: Graph, verdicts: Verdicts) -> tuple[Graph, list[np.ndarray[Any, Any]]]:
@@ -127,8 +145,7 @@ def lowered(graph: Graph, backend: str, origins: Origins) -> Program | None:
     with graph.assumed():
         work, _ = _begun(graph, verdicts)
         _optimise(work, verdicts, [change for _, change in plugins.passes(config.current().passes)])
-        is_whole = not gives_bound_sizes(work) and all(verdicts.of(node) == chosen.name for node in work.nodes)
-        return lower(work, origins) if is_whole else None
+        return lower(work, origins) if _is_whole(work, verdicts)[0] else None
 
 
 def _whole(
@@ -142,7 +159,10 @@ def _whole(
     """A graph that one backend runs as a whole."""
     inputs, outputs = range(len(graph.inputs) + len(literals)), range(len(graph.outputs))
     steps = [Step(artifact, None, list(inputs), list(outputs))]
-    return Compiled(graph, literals, chosen.load(artifact), steps, cached=cached, key=key, digest=key)
+    executable, counted = chosen.load(artifact), artifact.manifest.get(COUNTED)
+    if counted is not None:
+        executable = Counted(executable, graph, counted)
+    return Compiled(graph, literals, executable, steps, cached=cached, key=key, digest=key)
 
 
 def load(signature: Graph, literals: list[np.ndarray[Any, Any]], key: str, backend: str) -> Compiled | None:

@@ -138,7 +138,7 @@ def store_results(
 
 def store_writes(graph: Graph, results: Sequence[Any], inputs: Sequence[Any]) -> None:
     """Put those of ``results`` that write-backs are into the inputs that they belong to."""
-    staged = [(inputs[i], np.array(results[o])) for i, o in graph.writes]
+    staged = [(inputs[i], np.array(results[o])) for i, o in graph.writes if results[o] is not inputs[i]]
     for target, result in staged:
         np.copyto(target, result)
 

@@ -24,8 +24,8 @@ from jitorch.backends.kernels import release_arena
 from jitorch.dims import SymDim
 from jitorch.errors import PACKAGE, CheckFailed, CompilerBug, Location, StagingError, TensorIndexError
 from jitorch.frontend.calls import plan as call_plan
-from jitorch.frontend.calls.code import Word
 from jitorch.frontend.calls.courses import Courses
+from jitorch.frontend.calls.layout import Word
 from jitorch.frontend.calls.modes import Modes, disabled, modes
 from jitorch.frontend.calls.modes import disable as disabling
 from jitorch.frontend.donation import Loan, donate, places
@@ -344,7 +344,7 @@ class Jitted:
         """Let machine code serve the calls after this one, if it can; says whether it does from now on."""
         if kwargs or not _install_machine_code():
             return False
-        if entry.traced.has_checks or entry.enables_grad:
+        if entry.enables_grad:
             return False
         with self._lock:
             # Once for an entry: another thread may be in machine code that reads the plan.

@@ -36,6 +36,7 @@ class CpuBackend:
     api = API
     name = "cpu"
     memory = HOST_MEMORY
+    counts_sizes = True  # a program may bind sizes of its results, and write those to the start of larger memory
 
     def probe(self) -> Available | Unavailable:
         try:

@@ -15,7 +15,7 @@ from jitorch import nn, optim
 from jitorch.backends.cpu import extension
 from jitorch.errors import TensorIndexError
 from jitorch.frontend.calls import plan as call_plan
-from jitorch.frontend.calls.code import Word
+from jitorch.frontend.calls.layout import Word
 from jitorch.frontend.jitted import Jitted
 from jitorch.nn import functional as F
 
@@ -247,16 +247,113 @@ def test_writes_are_counted():
     assert x._version == version + 1
 
 
-def test_an_error_of_the_program_is_raised_and_nothing_is_kept():
+def test_where_the_program_stops_plain_python_raises_and_nothing_is_kept():
     x, index = tensor(4), jitorch.tensor([1, 2])
     take = planned(lambda x, i: x[i] * 1, x, index)
     assert served(take, x, index)[1]
     counts = sys.getrefcount(x), sys.getrefcount(index)
+    calls, eager = take.statistics.calls, take.statistics.eager
     for _ in range(3):
-        with pytest.raises(TensorIndexError, match="index out of range in compiled code"):
+        with pytest.raises(TensorIndexError, match="9"):
             take(x, jitorch.tensor([1, 9]))
     assert take(x, index).tolist() == [1, 2]
     assert (sys.getrefcount(x), sys.getrefcount(index)) == counts
+    assert (take.statistics.calls - calls, take.statistics.eager - eager) == (4, 3)
+
+
+def positive(x):
+    assert x.sum() > 0, "all are negative"
+    x.add_(1)
+    return x * 2
+
+
+def test_checks_are_served_and_a_failed_one_is_an_exception_of_python():
+    x = tensor(4)
+    jitted = planned(positive, x)
+    before, version = x.tolist(), x._version
+    result, native = served(jitted, x)
+    assert native
+    assert result.tolist() == [2 * (n + 1) for n in before]
+    negative = -tensor(4)
+    for _ in range(2):
+        with pytest.raises(AssertionError, match="all are negative"):
+            jitted(negative)
+    assert negative.tolist() == [0, -1, -2, -3]
+    assert negative._version == 0
+    assert x._version == version + 1
+
+
+def test_each_course_has_a_plan():
+    def found(x):
+        best = None
+        if x.sum() > 0:
+            best = x * 2
+        return best
+
+    x = tensor(4)
+    jitted = planned(found, x)
+    for _ in range(2):
+        assert jitted(-x) is None
+    for _ in range(2):
+        assert served(jitted, x)[0].tolist() == [0, 2, 4, 6]
+        assert served(jitted, -x) == (None, True)
+    assert jitted.statistics.traces == 2
+
+
+@pytest.mark.parametrize(
+    ("function", "expected"),
+    [
+        (lambda x: (x.sum() > 3).item(), True),
+        (lambda x: int(x.sum()) + 2**40, 6 + 2**40),
+        (lambda x: x.sum().item() / 4, 1.5),
+        (lambda x: (x + 1, int(x.max()), bool(x[0])), ([1, 2, 3, 4], 3, False)),
+    ],
+)
+def test_results_that_are_numbers(function, expected):
+    x = tensor(4)
+    jitted = planned(function, x)
+    result, native = served(jitted, x)
+    assert native
+    found = (result[0].tolist(), *result[1:]) if isinstance(result, tuple) else (result,)
+    wanted = expected if isinstance(expected, tuple) else (expected,)
+    assert found == wanted
+    assert list(map(type, found)) == list(map(type, wanted))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x, m: x[m],
+        lambda x, m: (x[m], x[~m], m.sum(), m.nonzero(), x[m] * x[m]),
+        lambda x, m: x[m].reshape(1, -1).expand(3, -1) + 1,
+        lambda x, m: x[m][x[m] > 2],
+    ],
+)
+def test_results_of_sizes_that_are_counted(function):
+    x = tensor(9)
+    masks = [x > 4, x > 100, x > -1, x != 3]
+    jitted = planned(function, x, masks[0])
+    for mask in masks:
+        result, native = served(jitted, x, mask)
+        expected = function(x, mask)
+        pairs = zip(result, expected) if isinstance(result, tuple) else [(result, expected)]
+        for found, plain in pairs:
+            assert found.equal(plain)
+            assert (found.type, found.stride(), found._version) == (plain.type, plain.stride(), 0)
+        assert native or len(x[mask]) < 2  # whether a size is 0 or 1 may make a difference, which is Python's to see
+    held = [jitted(x, masks[0]) for _ in range(50)]
+    pieces = [r[0] if isinstance(r, tuple) else r for r in held]
+    assert len({piece.data_ptr() for piece in pieces}) == 50
+
+
+def test_counted_results_keep_no_references():
+    x = tensor(9)
+    mask = x > 4
+    pick = planned(lambda x, m: x[m], x, mask)
+    counts = sys.getrefcount(x), sys.getrefcount(mask)
+    for _ in range(100):
+        assert pick(x, mask).tolist() == [5, 6, 7, 8]
+    assert (sys.getrefcount(x), sys.getrefcount(mask)) == counts
 
 
 def test_results_of_any_size():
