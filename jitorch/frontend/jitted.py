@@ -273,8 +273,7 @@ class Jitted:
             if entry.modes == now and entry.serves(known) and (inputs := entry.inputs(args, kwargs)) is not None:
                 return entry, inputs
         with self._lock:
-            recalled = None if known else self._recall(args, kwargs, now)
-            entry = recalled or self._trace(args, kwargs, now, known)
+            entry = self._recall(args, kwargs, now, known) or self._trace(args, kwargs, now, known)
         inputs = entry.inputs(args, kwargs)
         if inputs is None:
             raise CompilerBug(
@@ -379,8 +378,8 @@ class Jitted:
         """What a record of such a call is kept under; None where no records are kept."""
         return records.key_of(self.__jit_wrapped__, self._backend(), now, self.dynamic, args, kwargs, self.donated)
 
-    def _recall(self, args: tuple[Any, ...], kwargs: dict[str, Any], now: Modes) -> Entry | None:
-        """A trace from the disk that is for this call."""
+    def _recall(self, args: tuple[Any, ...], kwargs: dict[str, Any], now: Modes, known: Outcomes) -> Entry | None:
+        """A trace from the disk that is for this call, of a course that begins with the ``known`` outcomes."""
         key = self._key(args, kwargs, now)
         if key is None:
             return None
@@ -389,7 +388,9 @@ class Jitted:
                 found.traced.signature, found.traced.differentiable, self._backend(), found.programs
             )
             entry = Entry(found.traced, now, "first call", function, loan=Loan.of(found.traced, self._name))
-            if entry.inputs(args, kwargs) is None:
+            if not entry.serves(known) or entry.inputs(args, kwargs) is None:
+                continue
+            if found.traced.outcomes and not self._courses.adopt(found.places):
                 continue
             if self.entries:
                 entry.cause = self._cause(args, kwargs, now)
@@ -438,7 +439,7 @@ class Jitted:
             self._warn(entry.refused)
         key = self._key(args, kwargs, now) if function is not None else None
         if key is not None:
-            written = records.draft(key, self.__jit_wrapped__, traced, args, kwargs)
+            written = records.draft(key, self.__jit_wrapped__, traced, self._courses.places, args, kwargs)
             entry.draft, entry.note = (None, written) if isinstance(written, str) else (written, "")
         self._statistics.traces += 1
         self._statistics.causes.append(cause)

@@ -15,6 +15,12 @@ class Courses:
     def __init__(self) -> None:
         self.places: Places = frozenset()
 
+    def adopt(self, places: Places) -> bool:
+        """Take over the tests of a course that another process traced; False if they are not the same as here."""
+        if not self.places:
+            self.places = places
+        return self.places == places
+
     def trace(self, run: Callable[[Course | None], Traced], known: Outcomes, count: int) -> Traced:
         """What ``run`` traces in the course that begins with the ``known`` outcomes.
 

@@ -22,7 +22,7 @@ from jitorch.frontend.python import Path, paths
 from jitorch.frontend.records.names import Changed, Digests, Unportable, is_versioned, name_of, resolve
 from jitorch.frontend.trace.tensor_recorder import SymbolicKey
 from jitorch.ir.op import Op
-from jitorch.ir.types import PYTHON_TYPES, ScalarType, TensorType
+from jitorch.ir.types import EFFECT, PYTHON_TYPES, EffectType, ScalarType, TensorType
 from jitorch.ops import OPS
 from jitorch.ops.generator import the_default
 from jitorch.tensor import type_of
@@ -128,6 +128,8 @@ class Encoder:
                 return "tensor", value.dtype.name, *map(self.dim, value.shape)
             case ScalarType() if _SCALARS.get(value.name) == value:
                 return "scalar", value.name
+            case EffectType():
+                return ("effect",)
             case DType():
                 return "dtype", value.name
             case SymDim():
@@ -322,6 +324,9 @@ class Decoder:
 
     def _make_scalar(self, name: str) -> Any:
         return _SCALARS[name]
+
+    def _make_effect(self) -> Any:
+        return EFFECT
 
     def _make_dtype(self, name: str) -> Any:
         return dtypes.by_name(name)

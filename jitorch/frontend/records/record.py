@@ -29,6 +29,7 @@ from jitorch import config, plugins
 from jitorch.backends import cache
 from jitorch.backends.base import Options
 from jitorch.compiler import Compiled, available, load
+from jitorch.errors import Location
 from jitorch.frontend.calls import plan as call_plan
 from jitorch.frontend.calls.modes import Modes
 from jitorch.frontend.eager.differentiable import GraphFunction, Pair
@@ -37,6 +38,7 @@ from jitorch.frontend.python.guards import FunctionKey
 from jitorch.frontend.records.data import Decoder, Encoder, Roots
 from jitorch.frontend.records.graph import decode_graph, decode_signature, encode_graph, encode_signature
 from jitorch.frontend.records.names import Changed, Digests, Unportable, is_package_code
+from jitorch.frontend.trace.course import Places
 from jitorch.frontend.trace.results import Output
 from jitorch.frontend.trace.tracer import Traced
 from jitorch.ir.graph import Graph
@@ -132,20 +134,25 @@ class Draft:
         return None if cache.put(self.key, marshal.dumps(entries)) else "the cache does not take it"
 
 
-def draft(key: str, function: Any, traced: Traced, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Draft | str:
-    """The record of a new trace, before the call has written anything; or why there is none."""
+def draft(
+    key: str, function: Any, traced: Traced, places: Places, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> Draft | str:
+    """The record of a new trace, before the call has written anything; or why there is none.
+
+    ``places``: the tests that its outcomes are of.
+    """
     try:
-        return _draft(key, function, traced, args, kwargs)
+        return _draft(key, function, traced, places, args, kwargs)
     except Unportable as reason:
         return str(reason)
 
 
-def _draft(key: str, function: Any, traced: Traced, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Draft:
+def _draft(
+    key: str, function: Any, traced: Traced, places: Places, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> Draft:
     staged, digests = traced.staged, Digests()
     if staged.finish is None:
         raise Unportable("the call runs eagerly")
-    if traced.has_checks:
-        raise Unportable("it makes checks, which fail in Python")
     encoder = Encoder(Roots(function), digests)
     _description(function, digests)
     encoder.places = dict(_places(function, staged, args, kwargs))
@@ -170,7 +177,8 @@ def _draft(key: str, function: Any, traced: Traced, args: tuple[Any, ...], kwarg
     parts = (
         check, _code(staged.check), finish, _code(staged.finish), staged.finish_source, staged.is_pure,
         tuple(map(encoder.path, staged.inputs)), tuple(map(str, traced.notes)),
-        tuple(map(encoder.path, traced.cleared)), outputs, tuple(traced.differentiable),
+        tuple(map(encoder.path, traced.cleared)), outputs, tuple(traced.differentiable), traced.has_checks,
+        traced.outcomes, tuple((place.file, place.line) for place in places) if traced.outcomes else (),
         encode_signature(traced.graph, encoder), (len(guards), marshal.dumps(guards)),
         (len(traced.graph), zlib.compress(marshal.dumps(encode_graph(traced.graph, encoder)), 1)),
     )  # fmt: skip
@@ -257,6 +265,7 @@ class Recalled:
 
     traced: Traced
     programs: KeptPrograms
+    places: Places
 
 
 def recall(
@@ -286,7 +295,7 @@ def _read(data: bytes, roots: Roots, backend: str, args: tuple[Any, ...], kwargs
     start = time.perf_counter()
     (
         tables, check, check_code, finish, finish_code, finish_source, is_pure, inputs, notes, cleared, outputs,
-        differentiable, signature, (guard_count, guards), (node_count, graph), programs,
+        differentiable, has_checks, outcomes, places, signature, (guard_count, guards), (node_count, graph), programs,
     ) = marshal.loads(data)  # fmt: skip
     decoder = Decoder(roots, tables, args, kwargs)
     decoder.constants = [decoder.value(constant) for constant in check]
@@ -302,10 +311,11 @@ def _read(data: bytes, roots: Roots, backend: str, args: tuple[Any, ...], kwargs
     ]
     traced = Traced(
         decode_signature(signature, decoder), staged, made, list(differentiable),
-        tuple(map(decoder.path, cleared)), kept.graph, node_count, notes,
+        tuple(map(decoder.path, cleared)), kept.graph, node_count, notes, outcomes,
+        has_checks,
     )  # fmt: skip
     decoder.forget_arguments()
-    return Recalled(traced, kept)
+    return Recalled(traced, kept, frozenset(Location(*place) for place in places))
 
 
 def _function(code: types.CodeType, constants: Any) -> Any:

@@ -340,6 +340,7 @@ class Traced:
     nodes: int = 0
     notes: tuple[Note | str, ...] = ()  # the branches and loops that the program decides
     outcomes: Outcomes = ()  # of the tests of its course
+    has_checks: bool = False  # a call may fail in a way that is Python's to deal with
 
     @property
     def size(self) -> int:
@@ -350,11 +351,6 @@ class Traced:
     def facts(self) -> tuple[Guard, ...]:
         """What must hold for the symbolic sizes."""
         return self.signature.facts
-
-    @cached_property
-    def has_checks(self) -> bool:
-        """Whether a call may fail in a way that is Python's to deal with; records keep no such traces."""
-        return self.whole is None and any(map(has_effect, self.signature.nodes))
 
     @cached_property
     def graph(self) -> Graph:
@@ -416,7 +412,10 @@ def trace(
             notes = tuple(recorder.stager.notes)
             outcomes = () if course is None else tuple(course.taken)
             graph.facts = facts.guards
-            return Traced(graph, staged, outputs, sorted(alive), cleared, notes=notes, outcomes=outcomes)
+            has_checks = any(map(has_effect, graph.nodes))
+            return Traced(
+                graph, staged, outputs, sorted(alive), cleared, notes=notes, outcomes=outcomes, has_checks=has_checks
+            )
     finally:
         if is_own:
             builder.release()

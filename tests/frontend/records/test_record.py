@@ -450,6 +450,69 @@ def test_a_recalled_trace_is_checked_by_the_facts_of_its_graph(tmp_path: Path, m
     assert result[2:] == [True, True]
 
 
+CHECKED = {
+    "an assertion": (
+        "def f(v):\n    assert v.sum() > 0, 'negative'\n    return v * 2\n"
+        "def main(jit):\n    g = jit(f)\n    found = [g(x), g(x + 1)]\n"
+        "    try:\n        g(-x)\n    except AssertionError as error:\n        found.append(str(error))\n"
+        "    return found\n"
+    ),
+    "an index": (
+        "i = jitorch.tensor([0, 2])\n"
+        "def main(jit):\n    g = jit(lambda v, i: v[i] + 1)\n    found = [g(x, i), g(x, i + 0)]\n"
+        "    try:\n        g(x, i + 7)\n    except IndexError:\n        found.append('out of range')\n"
+        "    return found\n"
+    ),
+    "courses": (
+        "def f(v):\n    best = None\n    if v.sum() > 0:\n        best = v * 2\n    return best\n"
+        "def main(jit):\n    g = jit(f)\n    return [g(x), g(-x), g(x), g(-x * 2)]\n"
+    ),
+    "courses in another order": (
+        "def f(v):\n    if v[0] > 0:\n        a = [v]\n    else:\n        a = [v, v + 1]\n"
+        "    if v[1] > 0:\n        a.append(v * 3)\n    return a\n"
+        "def main(jit):\n    g = jit(f)\n"
+        "    signs = [jitorch.tensor([a, b, 1.0]) for a in (-1.0, 1.0) for b in (-1.0, 1.0)]\n"
+        "    return [g(x * s) for s in signs + signs[::-1]]\n"
+    ),
+    "a computed size": (
+        "def main(jit):\n    g = jit(lambda v, m: (v[m], m.nonzero()))\n"
+        "    return [g(x, x > 1), g(x, x > 9), g(x, x < 9)]\n"
+    ),
+    "a counter": (
+        "def f(v):\n    n = 0\n    while v.sum() < 100:\n        v = v * 2\n        n += 1\n    return v, n\n"
+        "def main(jit):\n    g = jit(f)\n    return [g(x), g(x * 3)]\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("what", CHECKED)
+def test_programs_with_checks_are_found(what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = X + CHECKED[what]
+    before, first = play(tmp_path, program)
+    made, recalled = traces(first)
+    assert made > 0
+    assert recalled == 0
+    monkeypatch.setattr("jitorch.compiler.pipeline.run", None)  # nothing is compiled
+    after, second = play(tmp_path, program)
+    assert after == before
+    assert traces(second) == (0, made)
+    assert [f.statistics.eager for f in second] == [f.statistics.eager for f in first]
+
+
+def test_tests_that_are_kept_apart_later_make_records_of_their_own(tmp_path: Path) -> None:
+    program = (
+        X + "def f(v):\n    a = None\n    if v[0] > 0:\n        a = v\n"
+        "    if a is not None:\n        if v[1] > 0:\n            a = [a]\n    return a\n"
+        "def main(jit):\n    g = jit(f)\n    y = jitorch.tensor([1.0, -1.0, 1.0])\n"
+        "    return [g(v) for v in (-x, x, y, x, -x)]\n"
+    )
+    plain, _ = play(tmp_path, program.replace("jit(f)", "f"))
+    for _ in range(3):
+        found, made = play(tmp_path, program)
+        assert found == plain
+    assert traces(made)[0] == 0
+
+
 def test_a_new_float_is_no_new_record(tmp_path: Path) -> None:
     program = X + "def main(jit):\n    return jit(lambda v, a: v * a)(x, 2.5)\n"
     play(tmp_path, program)
