@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import inspect
 import types
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from jitorch.errors import CompileError, UnsupportedError
@@ -27,7 +28,7 @@ class Script:
     names: dict[str, Any]
     record: Class
     entries: tuple[str, ...]
-    fullgraph: bool = False  # a call that cannot be one native program is an error
+    settings: Mapping[str, bool] = field(default_factory=dict)  # of `Jitted`, for each method
 
 
 class ScriptMethod(Scripted):
@@ -125,10 +126,10 @@ def attach(module: Module, state: Script) -> None:
         function = inspect.getattr_static(kind, name)
         bound = function.__func__ if isinstance(function, staticmethod) else types.MethodType(function, module)
         record = state.record.methods[name]
-        module.__dict__[name] = ScriptMethod(bound, state.program, record, state.names, 1, fullgraph=state.fullgraph)
+        module.__dict__[name] = ScriptMethod(bound, state.program, record, state.names, 1, **state.settings)
 
 
-def script_module(module: Module, fullgraph: bool) -> Module:
+def script_module(module: Module, settings: Mapping[str, bool]) -> Module:
     """A `ScriptModule` that shares parameters and buffers with ``module``."""
     if isinstance(module, ScriptModule) and "_script" in module.__dict__:
         return module
@@ -142,7 +143,7 @@ def script_module(module: Module, fullgraph: bool) -> Module:
             f"{type(module).__name__} is a module of the library, which needs no script", "unsupported",
             hint="put it into a module of your own, or save that",
         )  # fmt: skip
-    return _Wrapping(compiler, names, entries, fullgraph).wrap(module)
+    return _Wrapping(compiler, names, entries, settings).wrap(module)
 
 
 def compile_entries(compiler: Compiler, module: Module) -> dict[int, tuple[str, ...]]:
@@ -173,9 +174,10 @@ class _Wrapping:
     """Builds the scripted twins of a tree of modules, each once."""
 
     def __init__(
-        self, compiler: Compiler, names: dict[str, Any], entries: dict[int, tuple[str, ...]], fullgraph: bool = False
-    ):
-        self.compiler, self.names, self.entries, self.fullgraph = compiler, names, entries, fullgraph
+        self, compiler: Compiler, names: dict[str, Any], entries: dict[int, tuple[str, ...]],
+        settings: Mapping[str, bool],
+    ):  # fmt: skip
+        self.compiler, self.names, self.entries, self.settings = compiler, names, entries, settings
         self.made: dict[int, Module] = {}
 
     def wrap(self, module: Module) -> Module:
@@ -195,7 +197,7 @@ class _Wrapping:
             return twin
         made: Any = object.__new__(self.names[record.name])
         fill(made, module, children)
-        attach(made, Script(self.compiler.program, self.names, record, self.entries[id(module)], self.fullgraph))
+        attach(made, Script(self.compiler.program, self.names, record, self.entries[id(module)], self.settings))
         return made
 
 

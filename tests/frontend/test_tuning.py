@@ -97,6 +97,27 @@ def test_each_signature_has_its_choice(slow_program: Clock) -> None:
     assert [entry.choice.is_compiled for entry in reversed(f.entries)] == [False, True]
 
 
+def scripted_sum(x: jitorch.Tensor) -> jitorch.Tensor:
+    return (x.sin() * 2).sum(0)
+
+
+class Summing(nn.Module):
+    def forward(self, x: jitorch.Tensor) -> jitorch.Tensor:
+        return (x.sin() * 2).sum(0)
+
+
+@pytest.mark.parametrize("made", [scripted_sum, Summing()], ids=["function", "module"])
+def test_scripts_are_tuned(made: Any, slow_program: Clock) -> None:
+    untuned = jitorch.jit.script(made)
+    np.testing.assert_allclose(untuned(X).numpy(), scripted_sum(X).numpy(), rtol=1e-6)
+    assert slow_program.asked == 0
+    f = jitorch.jit.script(made, tune=True)
+    for _ in range(3):
+        np.testing.assert_allclose(f(X).numpy(), scripted_sum(X).numpy(), rtol=1e-6)
+    assert slow_program.asked == 1
+    assert backends(f.forward if isinstance(made, nn.Module) else f) == ["reference"]
+
+
 def test_what_takes_about_as_long_stays_compiled() -> None:
     assert Choice.of(1.0, 0.96).is_compiled
     assert not Choice.of(1.0, 0.94).is_compiled

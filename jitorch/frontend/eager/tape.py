@@ -8,7 +8,7 @@ under ``create_graph``, and appended to the graph when a trace is what runs belo
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any
 
@@ -399,7 +399,7 @@ def run_backward(
         for tensor, gradient in zip(outputs, gradients, strict=True):
             run.send(edge_of(tensor, owner), run.share(_seed(tensor, gradient)))
         edges = None if inputs is None else [edge_of(t, owner) for t in inputs]
-        wanted = None if edges is None else _ancestors([edge_of(t, owner) for t in outputs], edges)
+        wanted = None if edges is None else _ancestors([edge_of(t, owner) for t in outputs], edges, owner)
         captured = _propagate(run, edges, wanted, retain, create_graph)
         if not accumulate:
             return captured
@@ -409,9 +409,13 @@ def run_backward(
         dispatch.reset_grad_enabled(token)
 
 
-def _ancestors(outputs: Iterable[Edge], edges: Iterable[Edge]) -> set[GradNode]:
-    """The nodes between ``outputs`` and ``edges``: only those need to run."""
+def _ancestors(outputs: Sequence[Edge], edges: Sequence[Edge], owner: Interpreter) -> set[GradNode]:
+    """The nodes between ``outputs`` and ``edges``: only those need to run.
+
+    ``owner`` may refuse what ends at a tensor with a history of others, which might lead to one of ``edges``, too.
+    """
     ends = {id(e) if isinstance(e, Tensor) else id(e[0]) for e in edges if e is not None}
+    refuse: Callable[[Tensor], None] | None = getattr(owner, "refuse_history", None)
     order: list[GradNode] = []
     seen: set[GradNode] = set()
     stack = [e[0] for e in outputs if isinstance(e, tuple)]
@@ -421,6 +425,10 @@ def _ancestors(outputs: Iterable[Edge], edges: Iterable[Edge]) -> set[GradNode]:
             seen.add(node)
             order.append(node)
             stack.extend(e[0] for e in node.edges if isinstance(e, tuple))
+    if refuse is not None:
+        for e in (*outputs, *(e for node in order for e in node.edges)):
+            if isinstance(e, Tensor) and e._node is not None and any(end is not e for end in edges):
+                refuse(e)
     needed: set[GradNode] = set()
     for node in sorted(order, key=lambda n: n.number):
         for e in node.edges:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from jitorch.errors import CompileError
@@ -13,7 +13,7 @@ from jitorch.frontend.script.function import ScriptFunction, build
 from jitorch.frontend.script.modules import is_module
 from jitorch.frontend.script.program import Function, Program
 
-script_module: list[Callable[[Any, bool], Any]] = []
+script_module: list[Callable[[Any, Mapping[str, bool]], Any]] = []
 """What scripts a module: set by `jitorch.nn.script_module`, which stands above."""
 
 
@@ -25,6 +25,7 @@ def script(
     example_inputs: Any = None,
     *,
     fullgraph: bool = False,
+    tune: bool = False,
 ) -> Any:
     """Compile typed Python without running it: a function, a class, or a module with its submodules.
 
@@ -32,14 +33,16 @@ def script(
     annotation is a Tensor.  A function becomes a `ScriptFunction`, a module a `ScriptModule` with the same parameters,
     and a class remains itself, known to scripts.  A mistake is a `CompileError` at its line.
 
-    ``fullgraph``: a call that cannot be one native program is a `StagingError`, never run as Python.  ``jit.save``
-    writes the result to a file that needs no Python source.  docs/script.md is the guide.  The other parameters are
-    PyTorch's and without effect.
+    ``fullgraph``: a call that cannot be one native program is a `StagingError`, never run as Python.  ``tune``: the
+    first call of a signature measures whether its program is faster than its ops one by one.  ``jit.save`` writes the
+    result to a file that needs no Python source.  docs/script.md is the guide.  The other parameters are PyTorch's and
+    without effect.
     """
     if isinstance(obj, ScriptFunction):
         return obj
+    settings = {"fullgraph": fullgraph, "tune": tune}
     if is_module(obj):
-        return script_module[0](obj, fullgraph)
+        return script_module[0](obj, settings)
     if isinstance(obj, type):
         return _script_class(obj)
     function = obj.__jit_wrapped__ if isinstance(obj, Jitted) else obj
@@ -50,17 +53,17 @@ def script(
         )  # fmt: skip
     compiler = Compiler()
     record = compiler.function(function)
-    return make_function(compiler.program, record, build(compiler.program, False), fullgraph)
+    return make_function(compiler.program, record, build(compiler.program, False), **settings)
 
 
-def make_function(program: Program, record: Function, names: dict[str, Any], fullgraph: bool = False) -> ScriptFunction:
-    """The object that users hold of a compiled function."""
+def make_function(program: Program, record: Function, names: dict[str, Any], **settings: bool) -> ScriptFunction:
+    """The object that users hold of a compiled function; ``settings`` are those of `Jitted`."""
     if record.graph is None:
         raise CompileError(f"{record.name} has overloads or is left to Python, so that it cannot be scripted alone",
                            "unsupported", hint="script a function that calls it")  # fmt: skip
     made = names[record.name]
     plain = made.__jit_wrapped__ if isinstance(made, Jitted) else made
-    scripted = ScriptFunction(plain, program, record, names, fullgraph=fullgraph)
+    scripted = ScriptFunction(plain, program, record, names, **settings)
     # What a recursive call or another function of the program finds is this object.
     if isinstance(made, Jitted):
         names[record.name] = scripted

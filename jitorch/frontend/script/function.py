@@ -66,13 +66,13 @@ class Quiet(Jitted):
 
 
 class Scripted(Quiet):
-    """The common part of scripted functions and of the methods of scripted modules."""
+    """The common part of scripted functions and of the methods of scripted modules; ``settings`` are `Jitted`'s."""
 
     def __init__(
-        self, function: Any, program: Program, record: Function, names: dict[str, Any], skip: int = 0, *,
-        fullgraph: bool = False,
+        self, function: Any, program: Program, record: Function, names: dict[str, Any], skip: int = 0,
+        **settings: Any,
     ):  # fmt: skip
-        super().__init__(function, fullgraph=fullgraph)
+        super().__init__(function, **settings)
         self._program, self._record, self._names, self._skip = program, record, names, skip
 
     @property

@@ -229,6 +229,11 @@ class TraceBuilder(NestedBuilder):
             self.cleared.append(tensor)
         self.trace.write_attribute(tensor, "_grad", grad)
 
+    def refuse_history(self, tensor: Tensor) -> None:
+        """A gradient by something else reaches ``tensor``, whose own history may lead there, too."""
+        if self.is_stored(tensor):
+            raise Refuse("outside-tensor", "a gradient through the history of a tensor that was computed outside")
+
     # -- sizes that the program computes ---------------------------------------------------------
     def assume(self, guard: Guard) -> None:
         """Have the program check what was assumed of a size: where it does not hold, plain Python runs the call."""

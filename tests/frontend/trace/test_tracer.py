@@ -165,3 +165,43 @@ def test_sizes_that_changed_have_the_arithmetic_of_numbers(function):
         x = jitorch.ones(n)
         np.testing.assert_allclose(compiled(x).numpy(), function(x).numpy(), rtol=1e-6)
     assert compiled.statistics.traces == 2
+
+
+def _by_leaf(w: Any, v: Any) -> Any:
+    return jitorch.autograd.grad((v**2).sum() + w.sum(), w)
+
+
+def _by_both(w: Any, v: Any) -> Any:
+    return jitorch.autograd.grad((v**2).sum() + w.sum(), (v, w))
+
+
+def _by_leaf_that_is_reached_outside_only(w: Any, v: Any) -> Any:
+    return jitorch.autograd.grad((v**2).sum(), w, allow_unused=True)
+
+
+def _by_the_value_alone(w: Any, v: Any) -> Any:
+    return jitorch.autograd.grad((v**2).sum() + w.sum(), v)
+
+
+@pytest.mark.parametrize("make", [lambda w: w[0], lambda w: w[0] * 3], ids=["view", "value"])
+@pytest.mark.parametrize(
+    ("function", "is_native"),
+    [
+        (_by_leaf, False),
+        (_by_both, False),
+        (_by_leaf_that_is_reached_outside_only, False),
+        (_by_the_value_alone, True),
+    ],
+)
+def test_gradients_go_on_through_a_history_from_outside(function: Any, is_native: bool, make: Any) -> None:
+    def gradients(called: Any) -> list[Any]:
+        w = jitorch.arange(6.0).reshape(2, 3).clone().requires_grad_()
+        return [g.tolist() for g in called(w, make(w))]
+
+    compiled = jitorch.jit(function)
+    if is_native:
+        assert gradients(compiled) == gradients(function)
+    else:
+        with pytest.warns(RuntimeWarning, match="history of a tensor that was computed outside"):
+            assert gradients(compiled) == gradients(function)
+    assert (compiled.statistics.eager == 0) is is_native
