@@ -48,6 +48,7 @@ from jitorch.passes.decompose import decompose
 from jitorch.passes.hoist import hoist, hoist_literals, sink_views
 from jitorch.passes.merge_loops import merge_loops
 from jitorch.passes.partition import partition
+from jitorch.passes.several_turns import merge_turns
 from jitorch.passes.simplify import simplify
 from jitorch.passes.small_sorts import count_small_sorts
 
@@ -62,6 +63,8 @@ CONTROL_PASSES = (
     batch_products,
     sink_views,
     prune,
+    merge_turns,
+    cse,
     dce,
 )
 """What makes loops and branches smaller; nothing where there are none."""

@@ -176,7 +176,11 @@ HOST_MEMORY = HostMemory()
 
 @runtime_checkable
 class Backend(Protocol):
-    """A way to run graphs.  See docs/backends.md for how to write one."""
+    """A way to run graphs.  See docs/backends.md for how to write one.
+
+    One whose programs may bind the sizes of results, and write those to the beginning of memory for the most elements
+    there can be, says so by an attribute ``counts_sizes = True``.
+    """
 
     api: tuple[int, int]
     name: str

@@ -11,7 +11,7 @@ import sys
 import threading
 import types
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -30,6 +30,7 @@ from jitorch.frontend.calls.modes import Modes, disabled, modes
 from jitorch.frontend.calls.modes import disable as disabling
 from jitorch.frontend.donation import Loan, donate, places
 from jitorch.frontend.eager.differentiable import GraphFunction
+from jitorch.frontend.entry import Entry
 from jitorch.frontend.python import Path, changed_paths, first_failure, store
 from jitorch.frontend.python.recorder import Refuse
 from jitorch.frontend.records import record as records
@@ -40,7 +41,7 @@ from jitorch.frontend.shown.listing import listing
 from jitorch.frontend.trace.course import Outcomes, corrected
 from jitorch.frontend.trace.tensor_recorder import TensorRecorder
 from jitorch.frontend.trace.tracer import TraceBuilder, Traced, trace
-from jitorch.frontend.tuning import Choice, tune
+from jitorch.frontend.tuning import tune
 from jitorch.ir.graph import Graph
 from jitorch.ir.types import TensorType
 from jitorch.ops import dispatch
@@ -49,117 +50,6 @@ from jitorch.tensor import Tensor
 # Rewriting a function's source takes milliseconds; the result is kept beside the compiled objects.
 store.load = lambda key: cache.get(cache.key_of("rewritten", key))
 store.save = lambda key, data: cache.put(cache.key_of("rewritten", key), data)
-
-
-@dataclass
-class Entry:
-    """One trace of a function."""
-
-    traced: Traced
-    modes: Modes
-    cause: str
-    function: GraphFunction | None
-    calls: int = 0
-    plan: call_plan.Plan | None = None  # how machine code serves the entry's calls, if it can
-    is_planned: bool = False
-    draft: records.Draft | None = None  # what is written down of a new trace when its first call is done
-    note: str = ""  # why no record was found, or none was written
-    loan: Loan | None = None  # the inputs that are donated
-    choice: Choice | None = None  # compiled or op by op, as it was measured
-    is_tuned: bool = False
-
-    @property
-    def refused(self) -> Refuse | None:
-        return self.traced.staged.refused
-
-    def serves(self, known: Outcomes) -> bool:
-        """Whether it is of a course that begins with the ``known`` outcomes; one that is refused, of just these."""
-        outcomes = self.traced.outcomes
-        return outcomes == known or (self.refused is None and outcomes[: len(known)] == known)
-
-    @property
-    def is_left_to_python(self) -> bool:
-        """Whether every path of its course raises, as Python is to do."""
-        return bool(self.traced.outcomes) and self.refused is not None and self.refused.reason == "raises"
-
-    def inputs(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, ...] | None:
-        """The program's inputs for this call, or None if this trace is not for it."""
-        values = self.traced.staged.check(args, kwargs)
-        if values is None or not self.symbolic:
-            return values
-        sizes = self._sizes(values)
-        return values if sizes is not None and all(fact.holds(sizes) for fact in self.traced.facts) else None
-
-    @functools.cached_property
-    def symbolic(self) -> list[tuple[int, int, str]]:
-        """Input, axis and symbol of every symbolic size."""
-        return [
-            (i, axis, str(d))
-            for i, value in enumerate(self.traced.signature.inputs)
-            for axis, d in enumerate(getattr(value.type, "shape", ()))
-            if isinstance(d, SymDim)
-        ]
-
-    def _sizes(self, values: Sequence[Any]) -> dict[str, int] | None:
-        """The symbolic sizes of the inputs ``values``; None if one symbol would have two sizes, or a size below 2."""
-        found: dict[str, int] = {}
-        for i, axis, name in self.symbolic:
-            size = values[i]._type.shape[axis]
-            if size < 2 or found.setdefault(name, size) != size:
-                return None
-        return found
-
-    @functools.cached_property
-    def direct(self) -> bool:
-        """Whether the results are the program's outputs as they are."""
-        return all(
-            not o.stored and not o.steps and o.history in ("alive", "none") and o.source == i
-            for i, o in enumerate(self.traced.outputs)
-        )
-
-    @functools.cached_property
-    def computes(self) -> bool:
-        """Whether there is a program to run: something is computed, written or checked, not just shown."""
-        return bool(self.traced.signature.outputs) or self.traced.has_checks
-
-    @property
-    def enables_grad(self) -> bool:
-        """Whether gradients are off where the function is called, and on where it computes a result."""
-        return bool(self.traced.differentiable) and not self.modes[0]
-
-    def _enabling(self, function: GraphFunction, inputs: tuple[Any, ...]) -> list[Any]:
-        token = dispatch.set_grad_enabled_flag(True)
-        try:
-            return function(inputs)
-        finally:
-            dispatch.reset_grad_enabled(token)
-
-    def run(self, inputs: tuple[Any, ...], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-        traced, function = self.traced, self.function
-        if function is None or traced.staged.finish is None:
-            raise CompilerBug("a refused trace has no program")
-        if traced.cleared:
-            traced.clear(args, kwargs)
-        if self.loan is not None:
-            inputs = self.loan.take(inputs)
-        try:
-            if not self.computes:
-                computed: list[Any] = []
-            else:
-                computed = self._enabling(function, inputs) if self.enables_grad else function(inputs)
-        except CheckFailed:
-            raise  # before anything was written
-        except Exception:
-            if self.loan is not None:
-                self.loan.close(inputs)
-            raise
-        self.calls += 1
-        if self.direct:
-            return traced.staged.finish(computed, args, kwargs)
-        results = [output.make(computed, inputs, lambda: self._sizes(inputs) or {}) for output in traced.outputs]
-        if self.loan is not None:
-            self.loan.close(inputs)
-        return traced.staged.finish(results, args, kwargs)
 
 
 @dataclass

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from jitorch.backends.cpu import codegen, words
+from jitorch.backends.cpu.chains import copies
 from jitorch.backends.cpu.expressions import Scope, Slot, Value, at, evaluate, evaluate_place, index, store, widen
 from jitorch.backends.cpu.host import HostWriter, entry_symbol
 from jitorch.backends.cpu.profile import Profiler
@@ -343,7 +344,11 @@ class KernelWriter:
         function.jump(latch)
         function.start(latch)
         function.do(f"{following} = add nuw nsw i64 {var}, 1")
-        function.jump(head)
+        side_by_side = copies(loop)
+        if side_by_side > 1:
+            function.do(f"br label %{head}, !llvm.loop {function.module.interleaved(side_by_side)}")
+        else:
+            function.jump(head)
         function.start(end)
 
 

@@ -128,6 +128,12 @@ class Module:
         self.globals.setdefault("!0", "!0 = !{i32 1}")
         return "!0"
 
+    def interleaved(self, copies: int) -> str:
+        """The metadata of a loop of which several turns are to run side by side."""
+        self.globals.setdefault("!1", "!1 = distinct !{!1, !2}")
+        self.globals.setdefault("!2", f'!2 = !{{!"llvm.loop.interleave.count", i32 {copies}}}')
+        return "!1"
+
     def keep(self, symbol: str) -> None:
         """Do not let the optimiser drop function ``symbol``, to which only an attribute points."""
         if symbol not in self.kept:

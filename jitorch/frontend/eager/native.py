@@ -20,8 +20,8 @@ import numpy as np
 from jitorch.backends.cpu import extension
 from jitorch.dtypes import bool_, float32, float64, int32, int64
 from jitorch.errors import BackendError
+from jitorch.frontend.eager import native_layout, shortcut, tape
 from jitorch.frontend.eager import native_text as text
-from jitorch.frontend.eager import shortcut, tape
 from jitorch.ops import dispatch, registry
 from jitorch.tensor import Storage, Tensor, type_of_array
 
@@ -94,7 +94,7 @@ def _install() -> bool:
         "grad_enabled": dispatch._grad_enabled, "installed": dispatch._installed, "tape": dispatch.installed(),
         "inner": dispatch.installed().inner, "sequence": tape._sequence, "no_attrs": tape._NO_ATTRS,  # type: ignore[attr-defined]
         "empty": (), "zero": 0, "type_of_array": type_of_array, "op_twin": registry.Op.__call__,
-        **{f"dtype_{name}": np.dtype(name) for name in text.DTYPE_NAMES},
+        **{f"dtype_{name}": np.dtype(name) for name in native_layout.DTYPE_NAMES},
     }  # fmt: skip
     code = extension.load(
         text.text(offsets, size, names.index("lt") * size),

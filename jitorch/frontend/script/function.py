@@ -12,7 +12,8 @@ from typing import Any
 from jitorch import errors
 from jitorch.errors import ArgumentError
 from jitorch.frontend.calls.modes import Modes
-from jitorch.frontend.jitted import Entry, Jitted
+from jitorch.frontend.entry import Entry
+from jitorch.frontend.jitted import Jitted
 from jitorch.frontend.python.recorder import Refuse
 from jitorch.frontend.script import codegen
 from jitorch.frontend.script.program import Function, Program
