@@ -234,6 +234,7 @@ def test_scripts_and_traces(make: Any) -> None:
     x = jitorch.randn(12, 40)
     with jitorch.no_grad():
         np.testing.assert_allclose(frozen(x).numpy(), model(x).numpy(), rtol=1e-5, atol=1e-6)
+        assert "made of constants, once" in frozen.explain()
         file = io.BytesIO()
         jit.save(frozen, file)
         file.seek(0)

@@ -8,6 +8,7 @@ of the function is recorded like anything else.
 from __future__ import annotations
 
 import operator
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -73,6 +74,7 @@ class TraceBuilder(NestedBuilder):
         self.trace: Any = None
         self.paths: list[Path] = []
         self.roots: dict[Storage, Root] = {}
+        self.owned_from = sys.maxsize  # the first argument that belongs to the function, not to the caller
         self.constants: dict[int, Tensor] = {}  # inputs that are the same frozen tensor in every call
         self.checked: dict[int, Tensor] = {}  # stored tensors known to agree with the root of their storage
         self.numbers: dict[Path, Value] = {}
@@ -258,7 +260,8 @@ class TraceBuilder(NestedBuilder):
         path = self.trace.path_of(tensor)
         if path is None:
             raise Refuse("outside-tensor", "a tensor of another trace")
-        root, is_argument = tensor, path.kind in ("arg", "kwarg")
+        root = tensor
+        is_argument = path.kind == "kwarg" or (path.kind == "arg" and path.key < self.owned_from)
         # A part that has a gradient of its own, or is cut off from that of the whole, is an input of its own.
         whole = tensor._root
         flags = (tensor.requires_grad, tensor._requires_grad)
@@ -396,6 +399,7 @@ def trace(
     tracing fails, too.
     """
     is_own, builder = builder is None, TraceBuilder(Graph(name)) if builder is None else builder
+    builder.owned_from = getattr(function, "__jit_arguments__", sys.maxsize)
     recorder = TensorRecorder(builder)
     recorder.stager.course = course
     tape = Tape(builder)
