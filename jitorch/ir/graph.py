@@ -182,7 +182,7 @@ class Graph:
     # -- changing --------------------------------------------------------------------------------
     def take_facts(self, whole: Graph) -> None:
         """The facts of ``whole`` about sizes that this graph, a part of it, mentions."""
-        graphs = [self]
+        graphs: list[Graph] = [self]
         for graph in graphs:
             graphs += graph.subgraphs()
         mentioned = {symbol for graph in graphs for symbol in mentioned_symbols(graph)}

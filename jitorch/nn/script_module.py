@@ -218,7 +218,7 @@ def _compile_in_place(module: Module) -> None:
     entries = compile_entries(compiler, module)
     names = build(compiler.program, False)
     bind_python(compiler.program, names)
-    wrapping = _Wrapping(compiler, names, entries)
+    wrapping = _Wrapping(compiler, names, entries, {})
     for name, child in list(module._modules.items()):
         if child is not None:
             module._modules[name] = wrapping.wrap(child)

@@ -153,6 +153,8 @@ def _draft(
     staged, digests = traced.staged, Digests()
     if staged.finish is None:
         raise Unportable("the call runs eagerly")
+    if traced.constants:
+        raise Unportable("it has frozen tensors, which are other objects in another process")
     encoder = Encoder(Roots(function), digests)
     _description(function, digests)
     encoder.places = dict(_places(function, staged, args, kwargs))
