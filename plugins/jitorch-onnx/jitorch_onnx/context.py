@@ -198,7 +198,8 @@ class Context:
     # -- graphs ----------------------------------------------------------------------------------
     def run(self, graph: Graph, inputs: Sequence[Known]) -> list[str]:
         """Write ``graph`` for operands ``inputs``; returns the tensors of its outputs."""
-        return [self._written(k) for k in self._run(graph, inputs)]
+        with graph.assumed():
+            return [self._written(k) for k in self._run(graph, inputs)]
 
     def _run(self, graph: Graph, inputs: Sequence[Known]) -> list[Known]:
         self._values = dict(zip(graph.inputs, inputs, strict=True))
