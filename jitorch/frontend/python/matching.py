@@ -15,7 +15,7 @@ class Matching(Flow):
 
     def match_sequence(self, subject: Any, least: int, exactly: bool) -> Any:
         """Whether it is a sequence of so many elements, or of more."""
-        if not type(subject).__flags__ & _SEQUENCE:
+        if not self.python_type(subject).__flags__ & _SEQUENCE:
             return False
         return self.compare("eq" if exactly else "ge", self.call(len, subject), least)
 

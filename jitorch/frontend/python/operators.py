@@ -211,6 +211,12 @@ class Operators(Objects):
             return a is b
         if a is b:
             return True
+        for value, singleton in ((a, b), (b, a)):
+            if (singleton is True or singleton is False) and self.python_type(value) is bool:
+                known = self.decide(value)
+                if isinstance(known, bool):
+                    return known is singleton
+                return known if singleton else self.recorder.negate(known)
         first, second = self.origin(a), self.origin(b)
         if first is not None and second is not None and type(a) is type(b) and first != second:
             self.guard(first, "distinct", (second,))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import enum
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -280,6 +280,14 @@ def match_inside_of_match(x, s):
     return s
 
 
+@_calls(PATTERNS, *_with(*[lambda i=i: i for i in (1, True)]))
+def patterns_under_a_name(x, s):
+    match s:
+        case int(n) | [n] if (twice := n * 2) > 1:
+            return x * twice
+    return x
+
+
 # -- loops -------------------------------------------------------------------------------------------------------
 
 
@@ -390,6 +398,26 @@ def dict_that_changes_while_it_is_walked(x, d):
     return x, d
 
 
+@_calls(LOOPS, *_with(lambda: {1, 2}, lambda: set(), lambda: {5}))
+def set_that_changes_while_it_is_walked(x, s):
+    for n in s:
+        s.add(n + 10)
+        x = x + 1
+    return x, s
+
+
+@_calls(LOOPS, *_with(lambda: deque([1, 2]), lambda: deque(), lambda: deque([5])))
+def deque_that_changes_while_it_is_walked(x, s):
+    own = deque([1])
+    for n in s:
+        s.append(n)
+        x = x + 1
+    for n in own:
+        own[0] = n + 1
+        x = x + n
+    return x, s
+
+
 @_calls(LOOPS, *_with(0, 1, 3))
 def range_that_changes_its_bound(x, n):
     for _ in range(n):
@@ -498,6 +526,46 @@ def finally_around_return_in_a_loop(x):
         finally:
             trail.append(i)
     return x * 2, trail
+
+
+@_calls(EXCEPTIONS, *_with(0, 1, 2))
+def else_of_a_try_in_a_loop(x, n):
+    trail = []
+    for i in range(4):
+        try:
+            if i == n:
+                continue
+            if i == 3:
+                break
+        except ValueError:
+            trail.append("except")
+        else:
+            trail.append(i)
+        finally:
+            trail.append("finally")
+    return x, trail
+
+
+@_calls(EXCEPTIONS, *_of(1, -3, 5))
+def else_of_a_try_that_the_program_leaves(x):
+    n = 0
+    for _ in range(3):
+        try:
+            if x.sum() > 4:
+                break
+            x = x + 1
+            if x[0] < 0:
+                continue
+            n = n + 1
+        except KeyError:
+            n = -100
+        else:
+            n = n + 10
+        finally:
+            n = n + 100
+    else:
+        n = n + 1000
+    return x, n
 
 
 @_calls(EXCEPTIONS, *_of(1, -3, 50))
@@ -724,6 +792,34 @@ def parts_are_evaluated_once_and_in_order(x):
 
 
 @_calls(ASSIGNMENTS, *_of(1, -3))
+def targets_are_stored_to_from_left_to_right(x):
+    rows = [x, x * 2, x * 3]
+    i = 0
+    rows[i], i = x * 9, 2
+    i, (rows[i], *rows[0:1]) = 1, (x, 5)
+    for rows[i], i in [(5, 1), (6, 2), (7, 0)]:
+        x = x + i
+    return rows, i, x
+
+
+class Link:
+    def __init__(self, value, following):
+        self.value, self.following = value, following
+
+
+@_calls(ASSIGNMENTS, *_of(1, -3))
+def links_turned_around(x):
+    link, before = Link(x, Link(x * 2, Link(x * 3, None))), None
+    while link is not None:
+        link.following, before, link = before, link, link.following
+    values = []
+    while before is not None:
+        values.append(before.value)
+        before = before.following
+    return values
+
+
+@_calls(ASSIGNMENTS, *_of(1, -3))
 def lists_that_are_aliases(x):
     a = [x]
     b = a
@@ -884,6 +980,25 @@ def variable_without_a_value(x):
         return y
     except UnboundLocalError:
         return x
+
+
+@_calls(SCOPES, *_with(0, 1))
+def variable_of_a_loop_without_turns(x, n):
+    def inner():
+        return z
+
+    for i in range(n):
+        z = x * i
+    found = []
+    for read in (inner, lambda: z):
+        try:
+            found.append(read())
+        except NameError as error:
+            found.append(type(error).__name__)
+    try:
+        return found, z
+    except UnboundLocalError as error:
+        return found, str(error)
 
 
 @_calls(SCOPES, *_of(1, -3))
