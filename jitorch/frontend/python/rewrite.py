@@ -8,7 +8,7 @@
     [x, y]           ->  _jt.adopt([x, y])
 
 Branches and loops are the matter of `control`; other statements stay Python's own.
-``match`` statements are branches (`match_statement`), and so are some ``else`` clauses (`try_statement`).  Whatever could not be seen through the protocol (class
+``match`` statements are branches (`match_statement`), and so are parts of other statements (`simpler_statements`).  Whatever could not be seen through the protocol (class
 statements, coroutines) becomes a refusal *where it is reached*.  All new nodes carry the line and columns of the node
 they replace, so tracebacks point at the user's source.
 """
@@ -24,7 +24,7 @@ from jitorch.frontend.python.control import VARIABLES, ControlFlow, rebound
 from jitorch.frontend.python.expressions import BINARY, PROTOCOL, Unsupported, first_parameter, locate
 from jitorch.frontend.python.match_statement import Asked, MatchStatements
 from jitorch.frontend.python.scopes import Scope, bindings, clone, leaves, mangle, parameter_names
-from jitorch.frontend.python.try_statement import TryStatements
+from jitorch.frontend.python.simpler_statements import SimplerStatements
 
 MAKER = "_jt_maker"
 _BRANCHING = (ast.If, ast.While, ast.For, ast.With, ast.Try)
@@ -37,7 +37,7 @@ def rewrite(node: source.FunctionNode, class_name: str | None, free: Sequence[st
     """
     if isinstance(node, ast.AsyncFunctionDef):
         raise Unsupported("an async function")
-    node = TryStatements().visit(MatchStatements().visit(clone(node)))
+    node = SimplerStatements().visit(MatchStatements().visit(clone(node)))
     if class_name is not None:
         mangle(node, class_name)
     if isinstance(node, ast.Lambda):
