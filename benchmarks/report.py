@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import growth, plot, table
+from benchmarks import growth, instructions, plot, table
 from benchmarks.judgement import geometric_mean
 from benchmarks.once import ONCE, judge_once
 from benchmarks.process import ROOT
@@ -154,6 +154,13 @@ def text(found: dict[str, Any]) -> str:
         ]
     if found.get("growth"):
         parts += ["## Growth", "![growth](growth.svg)", f"```text\n{growth.text(found['growth'])}\n```"]
+    if found.get("instructions"):
+        parts += [
+            "## Instruction sets",
+            "Times of jitorch with all instructions of the processor, with AVX2 and with SSE2 alone, and those of PyTorch, "
+            "held to the same instructions, as multiples. `JITORCH_PROCESSOR` makes code for a lesser processor.",
+            markdown_table(*instructions.cells(found["instructions"])),
+        ]
     parts += ["## Measured on", "\n".join(_measured(found))]
     for title, items in (
         ("## Not run", skipped(rows)),

@@ -102,9 +102,7 @@ class Operations(Expressions):
         if kind is None:
             what = "the sides of and / or have different types"
             hint = "compare them, to get bools"
-            raise self.error(
-                what, "type-mismatch", node, expected=spell(left.type), actual=spell(right), hint=hint
-            )
+            raise self.error(what, "type-mismatch", node, expected=spell(left.type), actual=spell(right), hint=hint)
         return self.emit("both" if isinstance(node.op, ast.And) else "either", [left], kind, right=region)
 
     def _test_value(self, node: ast.expr) -> Value:

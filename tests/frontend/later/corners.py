@@ -1118,4 +1118,4 @@ def operators_of_numbers(x, n):
 @_calls(ORDERS, *_of([1.5, -2.5], [-0.5, 7.0]))
 def numbers_of_the_program(x):
     a, b = float(x[0]), int(x[1])
-    return a // 2, b % 3, -b // 2, divmod(b, -4), a * b, b << 2, b >> 1, b & 3, ~b, round(a), abs(b), -b**2, a % -2
+    return a // 2, b % 3, -b // 2, divmod(b, -4), a * b, b << 2, b >> 1, b & 3, ~b, round(a), abs(b), -(b**2), a % -2

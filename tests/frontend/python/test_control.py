@@ -28,7 +28,10 @@ CASES = {
         """,
         "return _jt.finish(_jt.branch(a, _jt_body_then_2, None, _jt_body_rest_1, _jt_variables))",
     ),
-    "while": ("while a:\n    a = 0", "_jt.while_loop(lambda: _jt.local(lambda: a, 'a'), _jt_body_loop_1, None, _jt_variables)"),
+    "while": (
+        "while a:\n    a = 0",
+        "_jt.while_loop(lambda: _jt.local(lambda: a, 'a'), _jt_body_loop_1, None, _jt_variables)",
+    ),
     "for": ("for i in a:\n    b = i", "_jt.for_loop(a, _jt_body_loop_2, None, _jt_variables)"),
     "else of a loop": (
         """

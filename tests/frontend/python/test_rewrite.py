@@ -30,7 +30,10 @@ def rewritten(source: str, free: tuple[str, ...] = (), class_name: str | None = 
         ("return x", "return _jt.load_global('x')"),
         ("return a", "return a"),
         ("return c", "return _jt.cell('c')"),
-        ("a.b.c = a[1:2, 3]", "_jt.set_attribute(value=_jt.item(a, (_jt.slice(1, 2, None), 3)), target=_jt.attribute(a, 'b'), name='c')"),
+        (
+            "a.b.c = a[1:2, 3]",
+            "_jt.set_attribute(value=_jt.item(a, (_jt.slice(1, 2, None), 3)), target=_jt.attribute(a, 'b'), name='c')",
+        ),
         ("a(1, *a, k=2, **a)", "_jt.call(a, 1, *_jt.iterate(a), k=2, **_jt.mapping(a))"),
         ("return a + -a", "return _jt.binary('add', a, _jt.unary('neg', a))"),
         ("return a < 1 < a", "return _jt.chain(('lt', 'lt'), a, lambda: 1, lambda: a)"),

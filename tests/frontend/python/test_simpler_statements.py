@@ -86,7 +86,11 @@ def test_as_python(source: str, how: str) -> None:
 
 @pytest.mark.parametrize(
     "source",
-    ["try:\n    a()\nexcept E:\n    return 1\nelse:\n    b()", "try:\n    return 1\nfinally:\n    b()", "while n < (lambda: 3)():\n    n += 1"],
+    [
+        "try:\n    a()\nexcept E:\n    return 1\nelse:\n    b()",
+        "try:\n    return 1\nfinally:\n    b()",
+        "while n < (lambda: 3)():\n    n += 1",
+    ],
 )
 def test_others_stay_as_they_are(source: str) -> None:
     tree = ast.parse(f"def f():\n{textwrap.indent(source, '    ')}")
