@@ -24,6 +24,11 @@ reference before times count. Each package runs in a process of its own with the
 interleaved, and what is shown is the median. *Ratio* is the time of the fastest peer by that of jitorch: above 1,
 jitorch is ahead. `benchmarks/workloads.py` has the shapes and `benchmarks/targets.py` the targets."""
 
+INSTRUCTIONS = """\
+Times of jitorch with all instructions of the processor, with AVX2 and with SSE2 alone (`JITORCH_PROCESSOR` makes code
+for a lesser processor), and those of PyTorch, told to make do with the same, as multiples; its matrix products use AVX2
+all the same."""
+
 
 def markdown_table(heading: list[str], lines: list[list[str]]) -> str:
     """The first column to the left, the others to the right."""
@@ -157,8 +162,7 @@ def text(found: dict[str, Any]) -> str:
     if found.get("instructions"):
         parts += [
             "## Instruction sets",
-            "Times of jitorch with all instructions of the processor, with AVX2 and with SSE2 alone, and those of PyTorch, "
-            "held to the same instructions, as multiples. `JITORCH_PROCESSOR` makes code for a lesser processor.",
+            INSTRUCTIONS,
             markdown_table(*instructions.cells(found["instructions"])),
         ]
     parts += ["## Measured on", "\n".join(_measured(found))]

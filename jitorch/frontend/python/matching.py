@@ -47,8 +47,8 @@ class Matching(Flow):
     def match_parts(self, subject: Any, kind: Any, positional: int, *names: str) -> tuple[Any, ...] | None:
         """The attributes of so many positional patterns and of these names; None if it is no instance or lacks one.
 
-        All are asked for before any pattern is tried.  TypeError if the class does not take so many positional patterns,
-        or an attribute is asked for twice.
+        All are asked for before any pattern is tried.  TypeError if the class does not take so many positional
+        patterns, or an attribute is asked for twice.
         """
         if not self.match_class(subject, kind):
             return None

@@ -8,9 +8,9 @@
     [x, y]           ->  _jt.adopt([x, y])
 
 Branches and loops are the matter of `control`; other statements stay Python's own.
-``match`` statements are branches (`match_statement`), and so are parts of other statements (`simpler_statements`).  Whatever could not be seen through the protocol (class
-statements, coroutines) becomes a refusal *where it is reached*.  All new nodes carry the line and columns of the node
-they replace, so tracebacks point at the user's source.
+``match`` statements are branches (`match_statement`), and so are parts of other statements (`simpler_statements`).
+Whatever could not be seen through the protocol (class statements, coroutines) becomes a refusal *where it is reached*.
+All new nodes carry the line and columns of the node they replace, so tracebacks point at the user's source.
 """
 
 from __future__ import annotations

@@ -10,8 +10,8 @@ in a function (`control`), which ends by ``return``: Python would never come to 
                                 if ended: C
                             finally: D
 
-The test of a ``while`` that binds a name becomes a branch in it: a test is evaluated once more than the body is run, and
-what the two bind could not be carried from one to the other.
+The test of a ``while`` that binds a name becomes a branch in it: a test is evaluated once more than the body is run,
+and what the two bind could not be carried from one to the other.
 
     while (n := f()) > 1: A         ended = False
     else: B                         while True:
