@@ -158,7 +158,7 @@ class Preparation:
 
     def __init__(self, function: NativeCall, manifest: Mapping[str, Any]):
         self._executable = ProgramExecutable(function, manifest)
-        self._results = [(size, getattr(dtypes, name).numpy) for size, name in manifest["results"]]
+        self._results = [(size, dtypes.by_name(name).numpy) for size, name in manifest["results"]]
 
     def results(self, constants: Sequence[np.ndarray[Any, Any]]) -> list[np.ndarray[Any, Any]]:
         """Arrays of one axis, in memory of their own."""

@@ -63,7 +63,7 @@ def arithmetic(name: str, operands: Sequence[Any], check: Callable[[Any], None])
         check(OPS["ge"](b, 0) if isinstance(b, Number) else False)
     if name == "pow":
         a = _base(a, b, check)
-    result = getattr(operator, name)(a, b)
+    result: Any = getattr(operator, name)(a, b)
     if isinstance(result, Number) and result.type is INT and _may_overflow(name, a, b):
         a, b = _as_float(a), _as_float(b)
         check_range(a * 2.0**b if name == "lshift" else getattr(operator, name)(a, b), check)

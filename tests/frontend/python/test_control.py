@@ -50,7 +50,7 @@ CASES = {
     "continue": ("while a:\n    continue", "return _jt.signal('CONTINUE')"),
     "return in a loop": ("while a:\n    return 3", "return _jt.returning(3)"),
     "yield stays": ("if a:\n    yield 1", "if _jt.test(a):"),
-    "walrus in a test": ("while (b := a):\n    pass", "return (b := a)"),
+    "walrus in a test": ("while (b := a):\n    pass", "_jt.branch(_jt.unary('not_', (b := a)), "),
 }
 
 
