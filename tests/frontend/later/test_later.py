@@ -9,17 +9,21 @@ import pytest
 
 from tests.frontend.later import (
     arguments,
+    assignments,
     containers,
-    corners,
     effects,
+    finally_clauses,
     flow,
     functions,
+    loops_in_loops,
     matches,
     memory,
     modules,
     numbers,
     objects,
+    patterns,
     python_state,
+    scopes,
     shapes,
     table,
     tensors,
@@ -31,7 +35,7 @@ from tests.frontend.later import (
 # Importing these registers their cases.
 PARTS = (
     python_state, objects, containers, arguments, values, shapes, modules, training, tensors, memory, writes, flow,
-    matches, functions, effects, corners, numbers,
+    matches, functions, effects, patterns, loops_in_loops, finally_clauses, assignments, scopes, numbers,
 )  # fmt: skip
 DOCS = pathlib.Path(__file__).parents[3] / "docs"
 

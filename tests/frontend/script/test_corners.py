@@ -301,7 +301,7 @@ def lists_of_lists(x):
     m = items[0]
     m.append(x)
     items[1][0] = x * 5
-    return l
+    return items
 
 
 def extremes(x):
