@@ -12,7 +12,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from benchmarks import growth, machine, once, peers, report, sweep, sweep_report, table
+from benchmarks import growth, instructions, machine, once, peers, report, sweep, sweep_report, table
 from benchmarks.measure import Bench, Settings
 from benchmarks.once import select_once
 from benchmarks.progress import Progress
@@ -31,6 +31,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="3 rounds of 2 ms")
     parser.add_argument("--json", type=Path, help="results are put into this file; rows that it has are replaced")
     parser.add_argument("--growth", action="store_true", help="how cost grows, and nothing else (JITORCH_CACHE=0)")
+    parser.add_argument("--instructions", action="store_true", help="some rows with AVX2 and with SSE2 alone")
     parser.add_argument("--sweep", action="store_true", help="every op (--only OP,OP): compiled, eager, PyTorch")
     parser.add_argument("--dtypes", default="float32", help=f"of a sweep, comma-separated: {', '.join(sweep.DTYPES)}")
     parser.add_argument("--transposed", action="store_true", help="in a sweep matrices lie transposed in memory")
@@ -122,6 +123,21 @@ def run_growth(options: argparse.Namespace) -> None:
     print(growth.text(found["growth"]))
 
 
+def run_instructions(options: argparse.Namespace) -> None:
+    """Measure the rows of `benchmarks.instructions` that ``--only`` names, or all."""
+    found = load(options.json, options.threads)
+    found["machine"] = machine.describe()
+    names = wanted_peers(options.peers or ",".join(instructions.PEERS))
+    rows = instructions.rows(options.only)
+    progress = Progress(len(rows))
+    with progress, Bench(settings_of(options, names, progress)) as bench:
+        for row in rows:
+            found.setdefault("instructions", {})[row.name] = bench.row(row)
+            progress.advance()
+            save(found, options.json)
+    print(instructions.text(found["instructions"]))
+
+
 def run_sweep(options: argparse.Namespace) -> None:
     """Measure ops; what ``--json`` holds already is not measured again, so that a sweep can be made in parts."""
     names = wanted_peers(options.peers or ",".join(sweep_report.PEERS))
@@ -161,6 +177,9 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     if options.sweep:
         run_sweep(options)
+        return 0
+    if options.instructions:
+        run_instructions(options)
         return 0
     if options.growth:
         run_growth(options)

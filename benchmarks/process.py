@@ -17,6 +17,8 @@ import tempfile
 from pathlib import Path
 from typing import IO, Any
 
+from benchmarks.peers import ENVIRONMENTS
+
 ROOT = Path(__file__).resolve().parents[1]
 # The first two would make OpenBLAS choose another kernel than the processor's; the last makes every process
 # compile the modules of a checkout, as it need not do for installed packages.
@@ -71,7 +73,7 @@ class ChildProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.errors,
-            env=environment(threads),
+            env=environment(threads) | ENVIRONMENTS.get(peer, {}),
             cwd=ROOT,
             preexec_fn=None if allowed is None else lambda: os.sched_setaffinity(0, allowed),
         )

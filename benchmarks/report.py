@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import growth, plot, table
+from benchmarks import growth, instructions, plot, table
 from benchmarks.judgement import geometric_mean
 from benchmarks.once import ONCE, judge_once
 from benchmarks.process import ROOT
@@ -23,6 +23,11 @@ Every row is the same work with the same inputs and weights in each package. Out
 reference before times count. Each package runs in a process of its own with the same number of threads, samples are
 interleaved, and what is shown is the median. *Ratio* is the time of the fastest peer by that of jitorch: above 1,
 jitorch is ahead. `benchmarks/workloads.py` has the shapes and `benchmarks/targets.py` the targets."""
+
+INSTRUCTIONS = """\
+Times of jitorch with all instructions of the processor, with AVX2 and with SSE2 alone (`JITORCH_PROCESSOR` makes code
+for a lesser processor), and those of PyTorch, told to make do with the same, as multiples; its matrix products use AVX2
+all the same."""
 
 
 def markdown_table(heading: list[str], lines: list[list[str]]) -> str:
@@ -154,6 +159,12 @@ def text(found: dict[str, Any]) -> str:
         ]
     if found.get("growth"):
         parts += ["## Growth", "![growth](growth.svg)", f"```text\n{growth.text(found['growth'])}\n```"]
+    if found.get("instructions"):
+        parts += [
+            "## Instruction sets",
+            INSTRUCTIONS,
+            markdown_table(*instructions.cells(found["instructions"])),
+        ]
     parts += ["## Measured on", "\n".join(_measured(found))]
     for title, items in (
         ("## Not run", skipped(rows)),

@@ -5,6 +5,7 @@
     JITORCH_CACHE_DIR=path      where compiled code is kept (default: the user's cache directory)
     JITORCH_CACHE_SIZE_MB=512   what it may grow to; the least recently used goes first
     JITORCH_NUM_THREADS=n       threads of one program (default: the processors this process may use)
+    JITORCH_PROCESSOR=x86-64-v3 code for a lesser processor than the one at hand (see `backends.cpu.processor`)
     JITORCH_DUMP=llvm,assembly  stages whose text is written to standard error; ``all`` for each
     JITORCH_VERIFY=1            check the IR after every pass
     JITORCH_PROFILE=1           compiled programs time their kernels, and ``explain()`` tells (new code: compiled anew)
@@ -45,6 +46,7 @@ class Config:
     native: bool = True
     profile: bool = False
     records: bool = True
+    processor: str = ""
 
     def dumps(self, stage: str) -> bool:
         """Whether the text of ``stage`` is asked for."""
@@ -65,6 +67,7 @@ def read(environ: Mapping[str, str]) -> Config:
         native=_flag(environ, "JITORCH_NATIVE", True),
         profile=_flag(environ, "JITORCH_PROFILE", False),
         records=_flag(environ, "JITORCH_RECORDS", True),
+        processor=environ.get("JITORCH_PROCESSOR", "").strip(),
     )
 
 

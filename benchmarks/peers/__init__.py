@@ -25,10 +25,26 @@ PEERS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "tinygrad": ("tinygrad_peer", "TinyGrad", ("tinygrad", "bin:clang")),
     "numpy": ("numpy_peer", "NumPy", ()),
     "numba": ("numba_peer", "Numba", ("numba",)),
+    "jitorch-avx2": ("jitorch_peer", "Jit", ()),
+    "torch-avx2": ("torch_peer", "Eager", ("torch",)),
+    "jitorch-sse2": ("jitorch_peer", "Jit", ()),
+    "torch-sse2": ("torch_peer", "Eager", ("torch",)),
 }
 REFERENCE = "reference"
-DEFAULT = tuple(name for name in PEERS if name != "jitorch-op-by-op")
-"""Those that are measured where none are named; the other one is for sweeps."""
+ENVIRONMENTS: dict[str, dict[str, str]] = {
+    "jitorch-avx2": {"JITORCH_PROCESSOR": "x86-64-v3"},
+    "jitorch-sse2": {"JITORCH_PROCESSOR": "x86-64"},
+    # What chooses code in PyTorch itself, in oneDNN and in MKL.
+    "torch-avx2": {
+        "ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+    },
+    "torch-sse2": {
+        "ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41", "MKL_ENABLE_INSTRUCTIONS": "SSE4_2",
+    },
+}  # fmt: skip
+"""Of peers that have to make do with fewer instructions than the processor has."""
+DEFAULT = tuple(name for name in PEERS if name != "jitorch-op-by-op" and name not in ENVIRONMENTS)
+"""Those that are measured where none are named; the others are for sweeps and for `benchmarks.instructions`."""
 
 
 def make(name: str) -> Peer:

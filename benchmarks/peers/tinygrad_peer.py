@@ -13,7 +13,7 @@ from tinygrad.engine.jit import TinyJit
 from tinygrad.tensor import Tensor
 
 from benchmarks.peers.base import Case, Peer, plain
-from benchmarks.workloads import Data
+from benchmarks.workloads import ENCODER, RESNET_STAGES, Data
 
 
 class TinyGrad(Peer):
@@ -67,6 +67,41 @@ class TinyGrad(Peer):
         d = self.ready(data)
         return self.called(lambda a, b: a @ b, d["a"], d["b"])
 
+    def build_linear_gelu(self, data: Data) -> Case:
+        d = self.ready(data)
+        return self.called(lambda x, w, b: gelu(x.linear(w.T, b)), d["x"], d["w"], d["b"])
+
+    def build_cross_entropy(self, data: Data) -> Case:
+        d = self.ready(data)
+        x, t = d["x"], d["t"]
+
+        def step(x, t):
+            loss = x.sparse_categorical_crossentropy(t)
+            (gradient,) = loss.gradient(x)
+            return loss.realize(gradient), gradient
+
+        jitted = TinyJit(step)
+
+        def run():
+            result = jitted(x, t)
+            Device["CPU"].synchronize()
+            return result
+
+        def outputs():
+            for _ in range(3):
+                result = run()
+            return [part.numpy() for part in result]
+
+        return Case(run=run, outputs=outputs)
+
+    def build_resnet18(self, data: Data) -> Case:
+        d = self.ready(data)
+        return self.called(lambda x: resnet18(x, d["w"]), d["x"])
+
+    def build_encoder(self, data: Data) -> Case:
+        d = self.ready(data)
+        return self.called(lambda x: block(x, d["w"], ENCODER["heads"]), d["x"])
+
     def build_mlp(self, data: Data) -> Case:
         d = self.ready(data)
         w = d["w"]
@@ -91,3 +126,46 @@ class TinyGrad(Peer):
     def build_call(self, data: Data) -> Case:
         d = self.ready(data)
         return self.called(lambda x, y: x * y + x, d["x"], d["y"])
+
+
+def gelu(x: Tensor) -> Tensor:
+    """The exact one, which tinygrad's own is not."""
+    return 0.5 * x * (1 + (x * math.sqrt(0.5)).erf())
+
+
+def normalized(x: Tensor, w: Any, name: str) -> Tensor:
+    """Layer normalization with the weights of this name."""
+    return x.layernorm(eps=1e-5) * w[f"{name}.weight"] + w[f"{name}.bias"]
+
+
+def block(x: Tensor, w: Any, heads: int) -> Tensor:
+    """A transformer block as `benchmarks.models` has it."""
+    batch, length, width = x.shape
+    qkv = normalized(x, w, "ln1").linear(w["qkv.weight"].T, w["qkv.bias"])
+    q, k, v = (part.reshape(batch, length, heads, -1).transpose(1, 2) for part in qkv.chunk(3, -1))
+    seen = q.scaled_dot_product_attention(k, v).transpose(1, 2).reshape(batch, length, width)
+    x = x + seen.linear(w["proj.weight"].T, w["proj.bias"])
+    hidden = gelu(normalized(x, w, "ln2").linear(w["fc1.weight"].T, w["fc1.bias"]))
+    return x + hidden.linear(w["fc2.weight"].T, w["fc2.bias"])
+
+
+def batch_normalized(x: Tensor, w: Any, name: str) -> Tensor:
+    """Batch normalization by the running statistics."""
+    scale = w[f"{name}.weight"] * (w[f"{name}.running_var"] + 1e-5).rsqrt()
+    shift = w[f"{name}.bias"] - w[f"{name}.running_mean"] * scale
+    return x * scale.reshape(1, -1, 1, 1) + shift.reshape(1, -1, 1, 1)
+
+
+def resnet18(x: Tensor, w: Any) -> Tensor:
+    """As `benchmarks.models` has it, in eval mode."""
+    x = batch_normalized(x.conv2d(w["conv1.weight"], stride=2, padding=3), w, "bn1").relu()
+    x = x.max_pool2d((3, 3), stride=2, padding=1)
+    for stage, (_, first) in enumerate(RESNET_STAGES, 1):
+        for number in range(2):
+            name, stride = f"layer{stage}.{number}", first if number == 0 else 1
+            y = batch_normalized(x.conv2d(w[f"{name}.conv1.weight"], stride=stride, padding=1), w, f"{name}.bn1").relu()
+            y = batch_normalized(y.conv2d(w[f"{name}.conv2.weight"], padding=1), w, f"{name}.bn2")
+            if f"{name}.down.weight" in w:
+                x = batch_normalized(x.conv2d(w[f"{name}.down.weight"], stride=stride), w, f"{name}.downbn")
+            x = (x + y).relu()
+    return x.mean((2, 3)).linear(w["fc.weight"].T, w["fc.bias"])

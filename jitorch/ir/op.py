@@ -6,7 +6,8 @@ interpreter, pass and backend reads the rules it needs, and a plugin attaches it
 
     type     (*operand types, **attrs) -> Type or tuple of Types
     numpy    (*arrays, **attrs) -> array or tuple: the meaning
-    vjp      (g, out, *operands, **attrs) -> one cotangent (or None) per tensor operand
+    vjp      (g, out, *operands, **attrs) -> one cotangent (or None) per tensor operand; one that costs much may be
+             a function, which is called only where it is wanted
     jvp      (tangents, *operands, **attrs) -> (out, its tangents): where it does not follow from the vjp or the body
     batch    (size, batched, *operands, **attrs) -> out: the op on operands with one more axis in front where
              ``batched`` says so, for results that all have it; see `jitorch.ops.batching`
@@ -272,6 +273,14 @@ class Op:
         after = len(self.operands) - self.variadic - 1
         stop = len(operands) - after
         return [*operands[: self.variadic], list(operands[self.variadic : stop]), *operands[stop:]]
+
+    def cotangents(self, found: Sequence[Any], wanted: Sequence[bool]) -> list[Any]:
+        """What the vjp rule gave, one for each operand, flat; None where it is not ``wanted``.
+
+        Numbers among the operands come last, or got None.
+        """
+        flat = self.flatten([*found, *(None,) * (len(self.operands) - len(found))])
+        return [(g() if callable(g) else g) if is_wanted else None for g, is_wanted in zip(flat, wanted)]
 
     def flatten(self, grouped: Sequence[Any]) -> list[Any]:
         """The inverse of `group`; a None in place of the sequence stands for None for each (unknown) member."""

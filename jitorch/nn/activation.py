@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from jitorch.errors import ShapeError
 from jitorch.nn import functional as F
 from jitorch.nn import init
 from jitorch.nn.initial import blank
@@ -257,6 +258,31 @@ class Softmin(Module):
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}"
+
+
+class Softmax2d(Module):
+    """`Softmax` over the channels of x (N, C, H, W) or (C, H, W)."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        if input.dim() not in (3, 4):
+            raise ShapeError("Softmax2d: needs (N, C, H, W) or (C, H, W)", actual=input.type)
+        return F.softmax(input, -3)
+
+
+class RReLU(Module):
+    """``x`` where positive, else ``slope * x``, the slope drawn from ``lower`` to ``upper``; in eval, their mean."""
+
+    def __init__(self, lower: float = 1.0 / 8, upper: float = 1.0 / 3, inplace: bool = False):
+        super().__init__()
+        self.lower = lower
+        self.upper = upper
+        self.inplace = inplace
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.rrelu(input, self.lower, self.upper, self.training, self.inplace)
+
+    def extra_repr(self) -> str:
+        return f"lower={self.lower}, upper={self.upper}{', inplace=True' if self.inplace else ''}"
 
 
 class PReLU(Module):

@@ -47,3 +47,17 @@ class Upsample(Module):
     def extra_repr(self) -> str:
         how = f"size={self.size}" if self.scale_factor is None else f"scale_factor={self.scale_factor}"
         return f"{how}, mode={self.mode!r}"
+
+
+class UpsamplingNearest2d(Upsample):
+    """`Upsample` of (N, C, H, W) to the nearest element."""
+
+    def __init__(self, size: int | Sequence[int] | None = None, scale_factor: float | Sequence[float] | None = None):
+        super().__init__(size, scale_factor, mode="nearest")
+
+
+class UpsamplingBilinear2d(Upsample):
+    """`Upsample` of (N, C, H, W) between four elements, with the corners in place."""
+
+    def __init__(self, size: int | Sequence[int] | None = None, scale_factor: float | Sequence[float] | None = None):
+        super().__init__(size, scale_factor, mode="bilinear", align_corners=True)

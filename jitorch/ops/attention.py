@@ -104,8 +104,11 @@ def _(g, out, query, key, value, mask, scale, *, causal):
     found = attention_gradients(g_out, query, key, value, mask, scale, logarithm, common, causal=causal)
     if mask is None or mask.dtype is dtypes.bool_:
         return found
-    _, d_scores = _score_gradients(g_out, query, key, value, mask, scale, logarithm, common, causal)
-    return (*found, d_scores)
+
+    def mask_gradient() -> Tensor:
+        return _score_gradients(g_out, query, key, value, mask, scale, logarithm, common, causal)[1]
+
+    return (*found, mask_gradient)
 
 
 def _score_gradients(

@@ -101,8 +101,8 @@ def _propagate(
     operands = [None if v is None else builder.wrap(mapping[v]) for v in node.inputs]
     single = len(node.outputs) == 1
     result = rule(grads[0] if single else grads, outs[0] if single else outs, *node.op.group(operands), **node.attrs)
-    flat = node.op.flatten([*result, *(None,) * (len(node.op.operands) - len(result))])
-    for value, g in zip(node.inputs, flat):
-        if g is None or value is None or value not in active or not _is_float(value):
+    wanted = [value is not None and value in active and _is_float(value) for value in node.inputs]
+    for value, g in zip(node.inputs, node.op.cotangents(result, wanted)):
+        if g is None or value is None:
             continue
         cotangents[value] = cotangents[value] + g if value in cotangents else g

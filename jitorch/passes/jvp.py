@@ -154,7 +154,7 @@ def _pullback(
         out: Any = tuple(results)
         single = len(outs) == 1
         result = rule(g[0] if single else g, out[0] if single else out, *op.group(operands), **attrs)
-        flat = op.flatten([*result, *(None,) * (len(op.operands) - len(result))])
+        flat = op.cotangents(result, [i in active for i in range(len(types))])
         reached = [i for i in active if flat[i] is not None]
         return building.finish([flat[i] for i in reached]), floats, reached
 

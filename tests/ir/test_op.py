@@ -80,6 +80,16 @@ def test_flat_operands_and_grouped_ones() -> None:
     assert make(loss).group(["a", None, 1.0]) == ["a", None, 1.0]
 
 
+def test_cotangents_that_nobody_wants_are_not_computed() -> None:
+    asked = []
+    late = [lambda i=i: asked.append(i) or i for i in range(3)]
+    plain = toys.OPS["add"]
+    assert plain.cotangents((late[0], late[1]), (False, True)) == [None, 1]
+    assert plain.cotangents((7, None), (False, True)) == [None, None]
+    assert plain.cotangents((late[2],), (True, True)) == [2, None]
+    assert asked == [1, 2]
+
+
 def test_a_rule_is_attached_once() -> None:
     op = make(loss)
 

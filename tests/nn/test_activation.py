@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from jitorch import nn
+from jitorch.errors import ShapeError
 from tests.nn.oracle import array, check_module, numbers, ours
 
 CASES = [
@@ -39,3 +40,17 @@ def test_threshold_inplace():
     x = ours(numbers(3, 4))
     assert nn.Threshold(0.0, 1.0, inplace=True)(x) is x
     assert repr(nn.Threshold(0.0, 1.0, True)) == repr(torch.nn.Threshold(0.0, 1.0, True))
+
+
+def test_softmax_of_channels():
+    check_module(nn.Softmax2d(), torch.nn.Softmax2d(), numbers(2, 3, 4, 5))
+    check_module(nn.Softmax2d(), torch.nn.Softmax2d(), numbers(3, 4, 5))
+    with pytest.raises(ShapeError, match="Softmax2d"):
+        nn.Softmax2d()(ours(numbers(3, 4)))
+
+
+def test_random_slopes():
+    check_module(nn.RReLU(0.1, 0.5), torch.nn.RReLU(0.1, 0.5), numbers(4, 5), train=False)
+    x = ours(numbers(100))
+    slopes = (nn.RReLU(0.1, 0.5)(x) / x)[x < 0]
+    assert 0.1 <= slopes.min() < slopes.max() <= 0.5

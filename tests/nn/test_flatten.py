@@ -16,3 +16,11 @@ def test_unflatten():
 
 def test_pixel_shuffle():
     check_module(nn.PixelShuffle(2), torch.nn.PixelShuffle(2), numbers(2, 8, 3, 2))
+
+
+def test_pixel_unshuffle():
+    check_module(nn.PixelUnshuffle(2), torch.nn.PixelUnshuffle(2), numbers(2, 3, 4, 6))
+
+
+def test_channel_shuffle():
+    check_module(nn.ChannelShuffle(3), torch.nn.ChannelShuffle(3), numbers(2, 6, 3, 2))

@@ -117,3 +117,17 @@ def test_weight_moves_with_the_module():
     loss = nn.CrossEntropyLoss(weight=jitorch.ones(3)).double()
     assert loss.weight.dtype == jitorch.float64
     assert array(loss.state_dict()["weight"]).tolist() == [1.0] * 3
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("options", [{}, {"blank": 3, "zero_infinity": True}], ids=str)
+def test_connectionist_temporal_classification(options, reduction):
+    # PyTorch's gradient is that of what log_softmax was taken of.
+    mine, reference = (lib.CTCLoss(reduction=reduction, **options) for lib in (nn, torch.nn))
+    rest = np.array([[1, 2, 2], [2, 1, 0]]), np.array([6, 5]), np.array([3, 2])
+    x, y = ours(numbers(6, 2, 4), True), theirs(numbers(6, 2, 4), True)
+    out, expected = mine(x.log_softmax(-1), *map(ours, rest)), reference(y.log_softmax(-1), *map(theirs, rest))
+    close(out, expected, "loss")
+    out.sum().backward()
+    expected.sum().backward()
+    close(x.grad, y.grad, "gradient")

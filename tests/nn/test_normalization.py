@@ -26,3 +26,8 @@ def test_group_norm(shape, options):
 def test_group_norm_needs_divisible_channels():
     with pytest.raises(ValueRangeError):
         nn.GroupNorm(4, 6)
+
+
+@pytest.mark.parametrize("options", [{"size": 2}, {"size": 3, "alpha": 0.5, "beta": 0.5, "k": 2.0}], ids=str)
+def test_local_response_norm(options):
+    check_module(nn.LocalResponseNorm(**options), torch.nn.LocalResponseNorm(**options), numbers(2, 5, 3, 3))

@@ -19,3 +19,9 @@ from tests.nn.oracle import check_module, numbers
 )
 def test_agrees(options):
     check_module(nn.Upsample(**options), torch.nn.Upsample(**options), numbers(2, 3, 4, 5))
+
+
+@pytest.mark.parametrize("options", [{"scale_factor": 2}, {"size": (5, 3)}], ids=str)
+@pytest.mark.parametrize("name", ["UpsamplingNearest2d", "UpsamplingBilinear2d"])
+def test_upsampling_of_images(name, options):
+    check_module(getattr(nn, name)(**options), getattr(torch.nn, name)(**options), numbers(2, 3, 4, 5))

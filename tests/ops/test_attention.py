@@ -95,3 +95,21 @@ def test_multi_head(masks: str, need_weights: bool) -> None:
 def test_refused(error: Any, call: Any) -> None:
     with pytest.raises(error):
         call(*qkv(jitorch))
+
+
+@pytest.mark.parametrize("learned", [False, True])
+def test_a_float_mask_has_a_gradient_where_it_is_wanted(learned: bool) -> None:
+    rng = np.random.default_rng(0)
+    arrays = [rng.normal(size=(2, n, 4)) for n in (20, 24, 24)] + [rng.normal(size=(20, 24))]
+
+    def gradients(lib: Any, attention: Any) -> list[Any]:
+        tensors = [lib.tensor(x, requires_grad=i < 3 or learned) for i, x in enumerate(arrays)]
+        attention(*tensors).sin().sum().backward()
+        return [t.grad for t in tensors]
+
+    found = gradients(jitorch, F.scaled_dot_product_attention)
+    expected = gradients(torch, torch.nn.functional.scaled_dot_product_attention)
+    assert (found[3] is None) is not learned
+    for a, b in zip(found, expected):
+        if b is not None:
+            np.testing.assert_allclose(a.numpy(), b.numpy(), atol=1e-9)

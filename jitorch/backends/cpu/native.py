@@ -23,7 +23,7 @@ from typing import Any
 from jitorch import config
 from jitorch.backends import cache
 from jitorch.backends.cpu import codegen, images, processor
-from jitorch.errors import BackendError, CompilerBug
+from jitorch.errors import BackendError, CompilerBug, ValueRangeError
 
 ABI = 1  # of the exported functions; see `jitorch.backends.cpu.llvm`
 
@@ -61,10 +61,26 @@ class Target:
     features: str
 
 
-@functools.cache
 def host() -> Target:
-    """This machine."""
-    return _host()[0]
+    """This machine, as far as code may use it: a lesser processor where the settings name one.
+
+    Raises `ValueRangeError` for a name that is not known, or of a processor that has more than this one.
+    """
+    name = config.current().processor
+    return _lesser(name) if name else _host()[0]
+
+
+@functools.cache
+def _lesser(name: str) -> Target:
+    here = _host()[0]
+    features = processor.LEVELS.get(name) if here.triple.startswith("x86_64") else None
+    if features is None:
+        known = ", ".join(processor.LEVELS)
+        raise ValueRangeError("JITORCH_PROCESSOR: no such processor", expected=f"on x86-64: {known}", actual=name)
+    missing = set(features.split(",")) - set(here.features.split(","))
+    if missing:
+        raise ValueRangeError("JITORCH_PROCESSOR: this machine lacks features of it", actual=", ".join(sorted(missing)))
+    return Target(here.triple, name, features)
 
 
 @functools.cache
@@ -90,8 +106,8 @@ def _host() -> tuple[Target, str]:
 
 def fingerprint(target: Target | None = None) -> str:
     """Everything besides the IR that object bytes depend on: part of a cache key."""
-    here, versions = _host()
-    target = target or here
+    target = target or host()
+    versions = _host()[1]
     return f"cpu abi={ABI} {versions} triple={target.triple} cpu={target.cpu} features={target.features}"
 
 

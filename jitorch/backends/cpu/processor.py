@@ -14,6 +14,14 @@ _FIELDS = frozenset(
     "CPU implementer|CPU architecture|CPU variant|CPU part|CPU revision|Features|"  # arm
     "isa|uarch|hart isa".split("|")  # riscv
 )
+_V3 = "+sse4.2,+popcnt,+avx,+avx2,+bmi,+bmi2,+f16c,+fma,+lzcnt,+movbe"
+LEVELS = {
+    "x86-64": "+sse2",
+    "x86-64-v2": "+sse4.2,+popcnt",
+    "x86-64-v3": _V3,
+    "x86-64-v4": _V3 + ",+avx512f,+avx512bw,+avx512cd,+avx512dq,+avx512vl",
+}
+"""LLVM's names of the levels of x86-64 (System V ABI, AMD64 supplement, 3.1.1), and the features that code may use."""
 _FEATURES = frozenset({"flags", "Features", "isa"})
 
 

@@ -479,8 +479,7 @@ def call_vjp(node: GradNode, grads: list[Any], create_graph: bool) -> list[Any]:
         )
         out = tuple(outputs)
     result = node.vjp(g, out, *op.group(operands), **node.attrs)
-    # Numbers among the operands come last or get None.
-    flat = op.flatten([*result, *(None,) * (len(op.operands) - len(result))])
+    flat = op.cotangents(result, [edge is not None for edge in node.edges])
     for operand, grad in zip(operands, flat):
         if grad is not None and isinstance(operand, Tensor) and grad.type != operand.type:
             raise CompilerBug(

@@ -133,15 +133,11 @@ def _join_truths(trace: Calls, name: str, values: Iterator[Any]) -> Any:
 # -- objects and types
 
 
-def _type_of(value: Any) -> type:
-    return value.python_type if type(value) is RuntimeScalar else type(value)
-
-
 @handles(type)
 def _type(trace: Calls, value: Any, *rest: Any) -> type:
     if rest:
         trace.refuse("object", "type() that makes a class")
-    return _type_of(value)
+    return trace.python_type(value)
 
 
 @handles(id)
@@ -152,9 +148,8 @@ def _id(trace: Calls, value: Any) -> int:
 @handles(isinstance)
 def _isinstance(trace: Calls, value: Any, kinds: Any) -> bool:
     kinds = trace.contents(kinds)
-    if type(value) is RuntimeScalar:
-        return issubclass(value.python_type, kinds)
-    return isinstance(value, kinds)
+    kind = trace.python_type(value)
+    return isinstance(value, kinds) if kind is type(value) else issubclass(kind, kinds)
 
 
 @handles(issubclass)

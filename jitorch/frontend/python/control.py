@@ -274,12 +274,12 @@ def _leaves_loop(statements: Sequence[ast.stmt]) -> bool:
 
 
 def rebound(nodes: Sequence[ast.AST]) -> set[str]:
-    """The names that branches and loops among these statements bind: after them, they may have no value."""
+    """The names that branches and loops among these statements bind, or a ``del`` takes: they may have no value."""
     found: set[str] = set()
     for node in nodes:
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)):
             continue
-        if isinstance(node, (ast.If, *_LOOPS)):
+        if isinstance(node, (ast.If, *_LOOPS, ast.Delete)):
             found |= bindings([node]).names
         elif isinstance(node, ast.stmt):
             if isinstance(node, _COMPOUND) and leaves([node]):

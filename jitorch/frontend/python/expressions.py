@@ -40,6 +40,10 @@ class Expressions(ast.NodeTransformer):
         function = ast.Attribute(ast.Name(PROTOCOL, ast.Load()), method, ast.Load())
         return ast.Call(function, list(args), list(keywords))
 
+    def ask_in_order(self, method: str, args: dict[str, ast.expr]) -> ast.Call:
+        """``_jt.method(name=value, ...)``: the values are evaluated in this order, which is not that of parameters."""
+        return self.ask(method, keywords=[ast.keyword(name, value) for name, value in args.items()])
+
     def temporary(self) -> str:
         self._temporaries += 1
         return f"_jt_{self._temporaries}"
@@ -78,7 +82,10 @@ class Expressions(ast.NodeTransformer):
             return node
         where = self.where(node.id)
         if where == "local":
-            return self.ask("value", node) if self.is_rebound(node.id) else node
+            if not self.is_rebound(node.id):
+                return node
+            own = node.id in self.scopes[-1].names
+            return self.ask("local", self.later(node), ast.Constant(node.id)) if own else self.ask("value", node)
         return self.ask("cell" if where == "cell" else "load_global", ast.Constant(node.id))
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.expr:

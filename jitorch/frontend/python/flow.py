@@ -136,6 +136,16 @@ class Flow(Calls):
             raise Refuse("join", value.why, hint=value.hint or None, places=value.places)
         return value
 
+    def local(self, reader: Body, name: str) -> Any:
+        """The value of a variable of the running function: in a body it is the variable of another for Python."""
+        try:
+            value = reader()
+        except NameError:
+            raise UnboundLocalError(
+                f"cannot access local variable {name!r} where it is not associated with a value", name=name
+            ) from None
+        return self.value(value)
+
     def returning(self, value: Any) -> Left:
         return Left(RETURN, value)
 

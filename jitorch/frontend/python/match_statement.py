@@ -130,9 +130,8 @@ class MatchStatements(ast.NodeTransformer):
     def _mapping(
         self, pattern: ast.MatchMapping, subject: str, inner: list[ast.stmt], captured: dict[str, str]
     ) -> list[ast.stmt]:
-        new = _if(_asked("match_mapping", subject, *map(clone, pattern.keys)), [])
-        for key, part in zip(pattern.keys, pattern.patterns, strict=True):
-            new = self._part(new, part, ast.Subscript(_load(subject), clone(key), ast.Load()), captured)
+        found = _asked("match_mapping", subject, *map(clone, pattern.keys))
+        new = self._parts(found, pattern.patterns, captured)
         if pattern.rest is not None:
             rest = captured.setdefault(pattern.rest, self._name(pattern.rest))
             keys = map(clone, pattern.keys)
@@ -142,16 +141,18 @@ class MatchStatements(ast.NodeTransformer):
     def _class(
         self, pattern: ast.MatchClass, subject: str, inner: list[ast.stmt], captured: dict[str, str]
     ) -> list[ast.stmt]:
-        positional = ast.Constant(len(pattern.patterns))
-        kind = self._name("class")
-        new = [_assign(kind, pattern.cls)]
-        new += _if(_asked("match_class", subject, _load(kind), positional), [])
-        names = [*map(ast.Constant, range(len(pattern.patterns))), *map(ast.Constant, pattern.kwd_attrs)]
-        for name, part in zip(names, [*pattern.patterns, *pattern.kwd_patterns], strict=True):
-            value = self._name("part")
-            _innermost(new).append(_assign(value, _asked("match_attribute", subject, _load(kind), name)))
-            new = _within(new, _if(_asked("match_found", value), self._match(part, value, [], captured)))
-        return _within(new, inner)
+        names = map(ast.Constant, (len(pattern.patterns), *pattern.kwd_attrs))
+        found = _asked("match_parts", subject, pattern.cls, *names)
+        return _within(self._parts(found, [*pattern.patterns, *pattern.kwd_patterns], captured), inner)
+
+    def _parts(self, found: ast.expr, patterns: Sequence[ast.pattern], captured: dict[str, str]) -> list[ast.stmt]:
+        """Match what was ``found``, all of it at once: a tuple with a value for each pattern, or None."""
+        parts = self._name("parts")
+        test = ast.Compare(_load(parts), [ast.IsNot()], [ast.Constant(None)])
+        new = [_assign(parts, found), *_if(test, [])]
+        for i, part in enumerate(patterns):
+            new = self._part(new, part, ast.Subscript(_load(parts), ast.Constant(i), ast.Load()), captured)
+        return new
 
     def _part(
         self, new: list[ast.stmt], pattern: ast.pattern, value: ast.expr, captured: dict[str, str]
@@ -172,7 +173,7 @@ def _test(pattern: ast.pattern, subject: str) -> ast.expr | None:
         case ast.MatchAs(pattern=None, name=None):
             return ast.Constant(True)
         case ast.MatchClass(patterns=[], kwd_patterns=[]):
-            return _asked("match_class", subject, pattern.cls, ast.Constant(0))
+            return _asked("match_class", subject, pattern.cls)
         case ast.MatchOr():
             tests = [_test(p, subject) for p in pattern.patterns]
             return None if None in tests else ast.BoolOp(ast.Or(), tests)  # type: ignore[arg-type]

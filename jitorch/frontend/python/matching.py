@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from jitorch.frontend.python.flow import Flow
-from jitorch.frontend.python.journal import MISSING
 
 # Of `PyTypeObject.tp_flags`: what PEP 634 asks of a class.
 _SEQUENCE, _MAPPING, _MATCHES_ITSELF = 1 << 5, 1 << 6, 1 << 22
@@ -16,7 +15,7 @@ class Matching(Flow):
 
     def match_sequence(self, subject: Any, least: int, exactly: bool) -> Any:
         """Whether it is a sequence of so many elements, or of more."""
-        if not type(subject).__flags__ & _SEQUENCE:
+        if not self.python_type(subject).__flags__ & _SEQUENCE:
             return False
         return self.compare("eq" if exactly else "ge", self.call(len, subject), least)
 
@@ -24,45 +23,64 @@ class Matching(Flow):
         """What a star takes."""
         return self.adopt(list(self.iterate(subject))[start:stop])
 
-    def match_mapping(self, subject: Any, *keys: Any) -> bool:
-        """Whether it is a mapping with these keys."""
+    def match_mapping(self, subject: Any, *keys: Any) -> tuple[Any, ...] | None:
+        """The values under these keys; None if it is no mapping or lacks one.  ValueError for a key given twice."""
         if not type(subject).__flags__ & _MAPPING:
-            return False
-        return all(self.test(self.contains(subject, key)) for key in keys)
+            return None
+        for i, key in enumerate(keys):
+            if key in keys[:i]:
+                raise ValueError(f"mapping pattern checks duplicate key ({key!r})")
+        if not all(self.test(self.contains(subject, key)) for key in keys):
+            return None
+        return tuple(self.item(subject, key) for key in keys)
 
     def match_rest_of_mapping(self, subject: Any, *keys: Any) -> dict[Any, Any]:
         """What two stars take."""
         return self.adopt({key: value for key, value in self.pairs(subject) if key not in keys})
 
-    def match_class(self, subject: Any, kind: Any, positional: int) -> bool:
-        """Whether it is an instance; TypeError if the class does not take so many positional patterns."""
+    def match_class(self, subject: Any, kind: Any) -> bool:
+        """Whether it is an instance."""
         if not isinstance(kind, type):
             raise TypeError("called match pattern must be a class")
-        if not self.call(isinstance, subject, kind):
-            return False
-        names = self._match_names(kind) if positional else ()
-        if positional > (taken := 1 if names is None else len(names)):
+        return bool(self.call(isinstance, subject, kind))
+
+    def match_parts(self, subject: Any, kind: Any, positional: int, *names: str) -> tuple[Any, ...] | None:
+        """The attributes of so many positional patterns and of these names; None if it is no instance or lacks one.
+
+        All are asked for before any pattern is tried.  TypeError if the class does not take so many positional
+        patterns, or an attribute is asked for twice.
+        """
+        if not self.match_class(subject, kind):
+            return None
+        first = self._match_names(kind, positional)
+        found = [subject] if first is None else []
+        seen = set[str]()
+        for name in (*(first or ()), *names):
+            if type(name) is not str:
+                raise TypeError(f"__match_args__ elements must be strings (got {type(name).__name__})")
+            if name in seen:
+                raise TypeError(f"{kind.__name__}() got multiple sub-patterns for attribute {name!r}")
+            seen.add(name)
+            try:
+                found.append(self.attribute(subject, name))
+            except AttributeError:
+                return None
+        return tuple(found)
+
+    def _match_names(self, kind: type, positional: int) -> tuple[Any, ...] | None:
+        """The attributes of positional patterns; None where the only one is the subject itself."""
+        if positional == 0:
+            return ()
+        is_subject, names = False, ()
+        if self.has_attribute(kind, "__match_args__"):
+            names = self.attribute(kind, "__match_args__")
+            if type(names) is not tuple:
+                raise TypeError(f"{kind.__name__}.__match_args__ must be a tuple (got {type(names).__name__})")
+            names = self.contents(names)
+        else:
+            is_subject = bool(kind.__flags__ & _MATCHES_ITSELF)
+        taken = 1 if is_subject else len(names)
+        if positional > taken:
             plural = "" if taken == 1 else "s"
             raise TypeError(f"{kind.__name__}() accepts {taken} positional sub-pattern{plural} ({positional} given)")
-        return True
-
-    def match_attribute(self, subject: Any, kind: Any, which: int | str) -> Any:
-        """The attribute of this name, or of a positional pattern; or MISSING."""
-        names = self._match_names(kind) if isinstance(which, int) else ()
-        if names is None:
-            return subject
-        name = names[which] if isinstance(which, int) else which
-        try:
-            return self.attribute(subject, name)
-        except AttributeError:
-            return MISSING
-
-    def match_found(self, value: Any) -> bool:
-        """Whether there was an attribute."""
-        return value is not MISSING
-
-    def _match_names(self, kind: type) -> Any:
-        """The attributes of positional patterns; None where the only one is the subject itself."""
-        if self.has_attribute(kind, "__match_args__"):
-            return self.contents(self.attribute(kind, "__match_args__"))
-        return None if kind.__flags__ & _MATCHES_ITSELF else ()
+        return None if is_subject else names[:positional]

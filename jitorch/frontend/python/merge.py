@@ -26,7 +26,7 @@ from jitorch.frontend.python.fork import (
 from jitorch.frontend.python.journal import MISSING, Effect
 from jitorch.frontend.python.recorder import Refuse
 from jitorch.frontend.python.scalars import NUMBERS, RuntimeScalar
-from jitorch.frontend.python.values import DICTS, LISTS, is_identical, is_namedtuple, is_plain, slots
+from jitorch.frontend.python.values import DICTS, LISTS, is_identical, is_namedtuple, is_plain, native_new, slots
 
 Template = Callable[[Sequence[Any], dict[int, Any]], Any]
 
@@ -354,7 +354,7 @@ def _rebuild(kind: Any, example: Any, contents: Contents) -> Any:
         new.clear()
         new.update(contents)
         return new
-    new = object.__new__(kind)
+    new = native_new(kind)(kind)
     names = slots(kind)
     for name, value in contents.items():
         if name in names:

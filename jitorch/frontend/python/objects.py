@@ -17,7 +17,7 @@ from jitorch.frontend.python import paths
 from jitorch.frontend.python.containers import Containers
 from jitorch.frontend.python.guards import FunctionKey
 from jitorch.frontend.python.journal import MISSING, DictBox
-from jitorch.frontend.python.scalars import RuntimeScalar
+from jitorch.frontend.python.scalars import NUMBERS
 from jitorch.frontend.python.values import MUTABLE, class_entry, is_plain, python_function
 
 _Getter = TypeVar("_Getter", bound=Callable[..., Any])
@@ -52,8 +52,9 @@ class Objects(Containers):
     def attribute(self, target: Any, name: str) -> Any:
         """``target.name``"""
         kind = type(target)
-        if kind is RuntimeScalar:
-            return target.python_type if name == "__class__" else getattr(target, name)
+        python_type = self.python_type(target)
+        if python_type is not kind and python_type in NUMBERS:
+            return self._number_attribute(target, python_type, name)
         if self.recorder.is_tensor(target):
             return self._tensor_attribute(target, name)
         if self.recorder.is_traced(target) or self.recorder.is_constant(target) or is_plain(target):
@@ -67,6 +68,14 @@ class Objects(Containers):
         if isinstance(target, type):
             return self._class_attribute(target, name)
         return self._instance_attribute(target, name)
+
+    def _number_attribute(self, target: Any, kind: type, name: str) -> Any:
+        """An attribute of what stands for a number: what plain numbers have."""
+        if name == "__class__":
+            return kind
+        if not hasattr(kind, name):
+            raise AttributeError(f"{kind.__name__!r} object has no attribute {name!r}", name=name, obj=target)
+        return getattr(self.concretize(target, f"its attribute {name}"), name)
 
     def _tensor_attribute(self, target: Any, name: str) -> Any:
         """An attribute of a tensor, which may be of a class of the user's."""

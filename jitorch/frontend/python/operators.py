@@ -10,6 +10,7 @@ from __future__ import annotations
 import enum
 import operator
 import types
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -210,6 +211,12 @@ class Operators(Objects):
             return a is b
         if a is b:
             return True
+        for value, singleton in ((a, b), (b, a)):
+            if (singleton is True or singleton is False) and self.python_type(value) is bool:
+                known = self.decide(value)
+                if isinstance(known, bool):
+                    return known is singleton
+                return known if singleton else self.recorder.negate(known)
         first, second = self.origin(a), self.origin(b)
         if first is not None and second is not None and type(a) is type(b) and first != second:
             self.guard(first, "distinct", (second,))
@@ -287,14 +294,16 @@ class Operators(Objects):
         if type(value) is Unrolled:
             value = value.values
         kind = type(value)
+        if kind is deque:
+            return self._iterate_sized(value, self._iterate_list(value), "deque mutated")
         if kind in LISTS:
             return self._iterate_list(value)
         if isinstance(value, tuple):
             return iter(self.contents(value))
         if kind in DICTS:
-            return iter(self.dict_keys(value))
+            return self._iterate_sized(value, iter(self.dict_keys(value)), "dictionary changed size")
         if kind in SETS:
-            return iter(self.contents(value))
+            return self._iterate_sized(value, iter(self.contents(value)), "Set changed size")
         if self.recorder.is_tensor(value) or is_plain(value) or isinstance(value, VIEWS):
             return iter(value)
         if is_iterator(value) and python_function(kind, "__next__") is None:
@@ -311,6 +320,21 @@ class Operators(Objects):
         while index < (len(value) if self.is_created(value) else self.length(value)):
             yield self.container_item(value, index)
             index += 1
+
+    def _iterate_sized(self, value: Any, elements: Iterator[Any], what: str) -> Iterator[Any]:
+        """The elements of a container that has to keep its size meanwhile."""
+        size = self.size_now(value)
+
+        def following() -> Iterator[Any]:
+            while self.size_now(value) == size:
+                try:
+                    element = next(elements)
+                except StopIteration:
+                    return
+                yield element
+            raise RuntimeError(f"{what} during iteration")
+
+        return following()
 
     def _iterate_object(self, value: Any) -> Iterator[Any]:
         kind: Any = type(value)

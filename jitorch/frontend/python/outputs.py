@@ -25,7 +25,7 @@ from jitorch.frontend.python.protocol import Trace
 from jitorch.frontend.python.rewritten import is_rewritten
 from jitorch.frontend.python.scalars import RuntimeScalar
 from jitorch.frontend.python.stretch import Stretch
-from jitorch.frontend.python.values import IDENTITIES, is_namedtuple, is_plain, slots
+from jitorch.frontend.python.values import IDENTITIES, is_namedtuple, is_plain, native_new, slots
 
 Finish = Callable[[Sequence[Any], tuple[Any, ...], Mapping[str, Any]], Any]
 
@@ -194,7 +194,7 @@ class _Outputs:
         if opaque or issubclass(kind, (dict, list, set, BaseException, np.ndarray)):
             self.trace.refuse("escape", f"a {kind.__name__} made inside of a compiled function escapes from it")
         constant = self.writer.constant
-        name = self._shell(value, f"{constant(object.__new__)}({constant(kind)})")
+        name = self._shell(value, f"{constant(native_new(kind))}({constant(kind)})")
         for attribute, element in getattr(value, "__dict__", {}).items():
             self.writer.emit(f"{name}.__dict__[{attribute!r}] = {self.value(element)}")
         for attribute in slots(kind):

@@ -70,6 +70,10 @@ class Recorder(Protocol):
         """Whether ``value`` was made by recorded operations in this trace: a tensor, a symbolic size, ..."""
         ...
 
+    def python_type(self, value: Any) -> type:
+        """The class that plain Python sees in something traced: ``int`` for a symbolic size."""
+        ...
+
     def is_constant(self, value: Any) -> bool:
         """Whether ``value`` is an immutable object of the library (dtype, device), guarded by ``==``."""
         ...

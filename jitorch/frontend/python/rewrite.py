@@ -8,9 +8,9 @@
     [x, y]           ->  _jt.adopt([x, y])
 
 Branches and loops are the matter of `control`; other statements stay Python's own.
-``match`` statements are branches (`match_statement`).  Whatever could not be seen through the protocol (class
-statements, coroutines) becomes a refusal *where it is reached*.  All new nodes carry the line and columns of the node
-they replace, so tracebacks point at the user's source.
+``match`` statements are branches (`match_statement`), and so are parts of other statements (`simpler_statements`).
+Whatever could not be seen through the protocol (class statements, coroutines) becomes a refusal *where it is reached*.
+All new nodes carry the line and columns of the node they replace, so tracebacks point at the user's source.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from jitorch.frontend.python.control import VARIABLES, ControlFlow, rebound
 from jitorch.frontend.python.expressions import BINARY, PROTOCOL, Unsupported, first_parameter, locate
 from jitorch.frontend.python.match_statement import Asked, MatchStatements
 from jitorch.frontend.python.scopes import Scope, bindings, clone, leaves, mangle, parameter_names
+from jitorch.frontend.python.simpler_statements import SimplerStatements
 
 MAKER = "_jt_maker"
 _BRANCHING = (ast.If, ast.While, ast.For, ast.With, ast.Try)
@@ -36,7 +37,7 @@ def rewrite(node: source.FunctionNode, class_name: str | None, free: Sequence[st
     """
     if isinstance(node, ast.AsyncFunctionDef):
         raise Unsupported("an async function")
-    node = MatchStatements().visit(clone(node))
+    node = SimplerStatements().visit(MatchStatements().visit(clone(node)))
     if class_name is not None:
         mangle(node, class_name)
     if isinstance(node, ast.Lambda):
@@ -202,13 +203,14 @@ class Rewriter(ControlFlow):
     # -- stores
 
     def store(self, target: ast.expr, value: ast.expr) -> ast.stmt:
-        """One assignment to a name, attribute or item."""
+        """One assignment to a name, attribute or item: the value is evaluated before them."""
         match target:
             case ast.Attribute():
-                name = ast.Constant(target.attr)
-                new: ast.stmt = ast.Expr(self.ask("set_attribute", self.visit(target.value), name, value))
+                parts = {"value": value, "target": self.visit(target.value), "name": ast.Constant(target.attr)}
+                new: ast.stmt = ast.Expr(self.ask_in_order("set_attribute", parts))
             case ast.Subscript():
-                new = ast.Expr(self.ask("set_item", self.visit(target.value), self.key(target.slice), value))
+                parts = {"value": value, "target": self.visit(target.value), "key": self.key(target.slice)}
+                new = ast.Expr(self.ask_in_order("set_item", parts))
             case ast.Name():
                 if self.where(target.id) == "local":
                     new = ast.Assign([ast.Name(target.id, ast.Store())], value)
@@ -221,7 +223,10 @@ class Rewriter(ControlFlow):
         return new
 
     def target(self, target: ast.expr, after: list[ast.stmt]) -> ast.expr:
-        """A target that Python itself unpacks into; what needs the protocol is stored ``after``wards."""
+        """A target that Python itself unpacks into; what needs the protocol is stored ``after``wards.
+
+        So is what stands behind it: targets are stored to from left to right, and one may decide where the next is.
+        """
         match target:
             case ast.Tuple() | ast.List():
                 nested: list[ast.expr] = []
@@ -238,7 +243,7 @@ class Rewriter(ControlFlow):
                 name = self.temporary()
                 after.append(self.store(target.value, self.ask("adopt", ast.Name(name, ast.Load()))))
                 return locate(ast.Starred(ast.Name(name, ast.Store()), ast.Store()), target)
-            case ast.Name() if self.where(target.id) == "local":
+            case ast.Name() if self.where(target.id) == "local" and not after:
                 return locate(ast.Name(target.id, ast.Store()), target)
         name = self.temporary()
         after.append(self.store(target, ast.Name(name, ast.Load())))

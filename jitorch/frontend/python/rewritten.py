@@ -17,7 +17,7 @@ from jitorch.errors import CompilerBug
 from jitorch.frontend.python import control, rewrite, source
 
 # Change this whenever rewriting changes: it is part of every key.
-VERSION = 10
+VERSION = 11
 
 _rewritten: dict[int, tuple[types.CodeType, types.CodeType]] = {}
 _ours: dict[int, types.CodeType] = {}

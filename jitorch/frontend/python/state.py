@@ -19,6 +19,7 @@ from jitorch.frontend.python import paths
 from jitorch.frontend.python.guards import FunctionKey, Guard
 from jitorch.frontend.python.iterators import TracedIterator
 from jitorch.frontend.python.journal import MISSING, Journal, ListBox
+from jitorch.frontend.python.late_text import LateText
 from jitorch.frontend.python.paths import Path
 from jitorch.frontend.python.recorder import Recorder, Refuse
 from jitorch.frontend.python.rewritten import is_rewritten
@@ -302,6 +303,14 @@ class State(ABC):
         if self.recorder.is_traced(value) or self.recorder.is_tensor(value):
             return self.recorder.concretize(value, why)
         return value
+
+    def python_type(self, value: Any) -> type:
+        """The class that plain Python sees in ``value``."""
+        if type(value) is RuntimeScalar:
+            return value.python_type
+        if type(value) is LateText:
+            return str
+        return self.recorder.python_type(value) if self.recorder.is_traced(value) else type(value)
 
     def refuse_stored_iterator(self, value: Any) -> None:
         """An iterator from outside has a position that cannot be put back."""

@@ -71,6 +71,12 @@ def python_function(kind: type, name: str) -> types.FunctionType | None:
     return found if isinstance(found, types.FunctionType) else None
 
 
+def native_new(kind: type) -> types.BuiltinFunctionType:
+    """The ``__new__`` written in C that makes instances of a class."""
+    found = (owner.__dict__.get("__new__") for owner in kind.__mro__)
+    return next(new for new in found if isinstance(new, types.BuiltinFunctionType))
+
+
 def is_of_the_user(kind: type) -> bool:
     """Whether a class statement, which C code runs none of, made the class: it can be changed."""
     return bool(kind.__flags__ & _HEAP_TYPE) and not kind.__flags__ & _IMMUTABLE_TYPE

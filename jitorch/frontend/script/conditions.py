@@ -111,12 +111,7 @@ class Conditions(Items):
             # `x and False`: the left side has no effect that could be missed.
             return first if second.decided is is_and else second
         self.at = node
-        kind = relations.join(first.value.type, second.value.type, self.program.inherits)
-        if kind is None:
-            a, b = spell(first.value.type), spell(second.value.type)
-            what = "the sides of and / or have different types"
-            raise self.error(what, "type-mismatch", node, expected=a, actual=b, hint="compare them, to get bools")
-        value = self.emit("both" if is_and else "either", [first.value], kind, right=region)
+        value = self.join_truths(node, first.value, second.value.type, region)
         if is_and:
             return Test(value, None, {**first.true, **second.true}, {})
         return Test(value, None, {}, {**first.false, **second.false})

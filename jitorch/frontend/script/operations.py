@@ -12,7 +12,7 @@ from jitorch.frontend.script.frame import Frame, Test, Variables
 from jitorch.frontend.script.operators import as_number, iterated_type, operator_type
 from jitorch.frontend.script.relations import NUMBER
 from jitorch.frontend.script.spelling import spell, with_article
-from jitorch.ir.graph import Value
+from jitorch.ir.graph import Graph, Value
 from jitorch.ir.types import BOOL, COMPLEX, FLOAT, INT, NONE, STR, TENSOR, ListType, RecordType, TupleType, Type
 
 _ORDER = frozenset("lt le gt ge".split())
@@ -76,7 +76,34 @@ class Operations(Expressions):
         return self._test_value(node)
 
     def _boolop(self, node: ast.BoolOp, expected: Type | None) -> Value:
-        return self._test_value(node)
+        return self._deciding(node, node.values)
+
+    def _deciding(self, node: ast.BoolOp, values: list[ast.expr]) -> Value:
+        """The operand that decides an ``and`` or ``or``, which is its value; as a condition, `Conditions` has it."""
+        if len(values) == 1:
+            return self.expr(values[0])
+        is_and = isinstance(node.op, ast.And)
+        first = self.condition(values[0])
+        known = first.true if is_and else first.false
+        if first.value is None and first.decided is not is_and:
+            return self.expr(values[0])
+        if first.value is None:
+            with self.assuming(known):
+                return self._deciding(node, values[1:])
+        with self.region("right") as region, self.assuming(known):
+            second = self._deciding(node, values[1:])
+            region.outputs = [second]
+        self.at = node
+        return self.join_truths(node, first.value, second.type, region)
+
+    def join_truths(self, node: ast.BoolOp, left: Value, right: Type, region: Graph) -> Value:
+        """``left and region``, or the same with ``or``; both sides have to have a common type."""
+        kind = relations.join(left.type, right, self.program.inherits)
+        if kind is None:
+            what = "the sides of and / or have different types"
+            hint = "compare them, to get bools"
+            raise self.error(what, "type-mismatch", node, expected=spell(left.type), actual=spell(right), hint=hint)
+        return self.emit("both" if isinstance(node.op, ast.And) else "either", [left], kind, right=region)
 
     def _test_value(self, node: ast.expr) -> Value:
         test = self.condition(node)

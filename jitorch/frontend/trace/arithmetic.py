@@ -6,6 +6,7 @@ check fails, nothing is written, and the call runs again in plain Python, which 
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,6 +18,7 @@ from jitorch.ops import OPS
 from jitorch.tensor import Number
 
 _DIVISIONS = frozenset(("truediv", "floordiv", "mod"))
+_SHIFTS = frozenset(("lshift", "rshift"))
 _GROWING = frozenset(("mul", "lshift", "pow"))
 """Operations on integers that a few steps may bring beyond 64 bits."""
 _STEPPING = frozenset(("add", "sub", "floordiv", "neg", "abs"))
@@ -29,6 +31,11 @@ _COMPARISONS = {
 }  # fmt: skip
 """The relation of two sizes that a comparison asks for, and whether its sides change places."""
 _INEXACT = frozenset(("truediv", "pow"))
+_OF_BITS = frozenset(("lshift", "rshift", "and_", "or_", "xor"))
+_OF_BOOLS = frozenset(("and_", "or_", "xor"))
+"""Operations that give a bool of bools; for others these are the ints 0 and 1."""
+_NOT_OF_SIZES = frozenset(("abs", "invert"))
+"""What numbers have and sizes have not."""
 
 
 def arithmetic(name: str, operands: Sequence[Any], check: Callable[[Any], None]) -> Any:
@@ -44,19 +51,60 @@ def arithmetic(name: str, operands: Sequence[Any], check: Callable[[Any], None])
             return compared(name, a, b)
         if name in ("eq", "ne") and all(isinstance(x, (int, SymDim)) for x in (a, b)):
             return dims.equal(a, b) == (name == "eq")
-        if name in _INEXACT or isinstance(a, float) or isinstance(b, float):
+        if name in _INEXACT or name in _OF_BITS or isinstance(a, float) or isinstance(b, float):
             a, b = _as_number(a), _as_number(b)
     if not isinstance(a, Number) and not isinstance(b, Number):
         return NotImplemented
+    if name not in _COMPARISONS and name not in _OF_BOOLS:
+        a, b = _without_bool(a), _without_bool(b)
     if name in _DIVISIONS and (isinstance(b, Number) or b == 0):
         check(OPS["ne"](b, 0) if isinstance(b, Number) else False)
-    result = getattr(operator, name)(a, b)
+    if name in _SHIFTS and (isinstance(b, Number) or b < 0):
+        check(OPS["ge"](b, 0) if isinstance(b, Number) else False)
+    if name == "pow":
+        a = _base(a, b, check)
+    result: Any = getattr(operator, name)(a, b)
     if isinstance(result, Number) and result.type is INT and _may_overflow(name, a, b):
-        check_range(getattr(operator, name)(_as_float(a), _as_float(b)), check)
+        a, b = _as_float(a), _as_float(b)
+        check_range(a * 2.0**b if name == "lshift" else getattr(operator, name)(a, b), check)
+    if name == "pow" and isinstance(result, Number) and result.type is FLOAT:
+        check(OPS["lt"](abs(result), math.inf))
     return result
 
 
+def _base(a: Any, b: Any, check: Callable[[Any], None]) -> Any:
+    """The base of ``a ** b``: an int with a negative exponent counts as a float.
+
+    Zero has no negative powers, and those of a negative number are complex where the exponent has a fraction.
+    """
+    if not _is_float(a) and not _is_float(b):
+        if isinstance(b, Number):
+            check(OPS["ge"](b, 0))
+            return a
+        if b >= 0:
+            return a
+        a = _as_float(a)
+    if isinstance(b, Number):
+        if isinstance(a, Number) or a <= 0:
+            whole = OPS["logical_and"](OPS["eq"](b, OPS["floor"](_as_float(b))), OPS["ge"](b, 0))
+            check(OPS["logical_or"](OPS["gt"](a, 0), whole) if isinstance(a, Number) else whole)
+    elif not float(b).is_integer():
+        check(OPS["gt" if b < 0 else "ge"](a, 0))
+    elif b < 0:
+        check(OPS["ne"](a, 0))
+    return a
+
+
+def _is_float(value: Any) -> bool:
+    return value.type is FLOAT if isinstance(value, Number) else isinstance(value, float)
+
+
 def _unary(name: str, a: Any, check: Callable[[Any], None]) -> Any:
+    a = _without_bool(a)
+    if name == "pos":
+        return a
+    if isinstance(a, SymDim) and name in _NOT_OF_SIZES:
+        a = _as_number(a)
     if not isinstance(a, Number):
         return NotImplemented
     if name in _STEPPING and _is_of_full_range(a):
@@ -83,10 +131,15 @@ def _is_of_full_range(value: Any) -> bool:
     return node is not None and node.op is OPS["number_of"]
 
 
+def _was_bool(number: Number) -> bool:
+    node = number._value.node
+    return node is not None and node.op is OPS["cast"] and node.inputs[0].type is BOOL
+
+
 def _is_step(value: Any) -> bool:
     """Whether it is a number by which a counter may move."""
     if isinstance(value, Number):
-        return value.type is BOOL
+        return _was_bool(value)
     return isinstance(value, SymDim) or abs(value) < _STEP
 
 
@@ -102,6 +155,11 @@ def compared(name: str, a: Any, b: Any) -> Any:
 
 def _as_number(value: Any) -> Any:
     return OPS["size_of"](size=value) if isinstance(value, SymDim) else value
+
+
+def _without_bool(value: Any) -> Any:
+    is_bool = isinstance(value, Number) and value.type is BOOL
+    return OPS["cast"](value, dtype=INT.dtype, number=True) if is_bool else value
 
 
 def _as_float(value: Any) -> Any:

@@ -115,6 +115,13 @@ class TensorRecorder:
     def is_traced(self, value: Any) -> bool:
         return isinstance(value, (Number, SymDim)) or id(value) in self.builder.traced
 
+    def python_type(self, value: Any) -> type:
+        if isinstance(value, Number):
+            return next(kind for kind, type_ in PYTHON_TYPES.items() if type_ is value.type)
+        if isinstance(value, SymDim):
+            return int
+        return range if isinstance(value, TracedRange) else type(value)
+
     def kind_of(self, value: Any) -> Any:
         """What two values must agree in for a branch to choose between them; None for what is no tensor or number."""
         return "int" if isinstance(value, SymDim) else kind_text(value)

@@ -213,16 +213,28 @@ class TraceBuilder(NestedBuilder):
 
     def _expression(self, value: Value) -> Any:
         """A scalar of the graph as a number or as an expression of run-time scalars, where it is one."""
+        return self._expression_of(value, {})
+
+    def _expression_of(self, value: Value, known: dict[Value, Any]) -> Any:
         if value in self.scalars:
             return self.scalars[value]
-        node = value.node
+        if value not in known:  # what a scalar is computed from may be needed many times
+            known[value] = self._computed_expression(value.node, known)
+        return known[value]
+
+    def _computed_expression(self, node: Node | None, known: dict[Value, Any]) -> Any:
         if node is None:
             return None
         if node.op.name == "number":
             return node.attrs["value"]
-        operands = [None if v is None else self._expression(v) for v in node.inputs]
-        if node.op.name not in _EXPRESSIONS or any(x is None for x in operands):
+        if node.op.name not in _EXPRESSIONS:
             return None
+        operands: list[Any] = []
+        for value in node.inputs:
+            operand = None if value is None else self._expression_of(value, known)
+            if operand is None:
+                return None
+            operands.append(operand)
         return _EXPRESSIONS[node.op.name](*operands)
 
     def get_grad(self, tensor: Tensor) -> Tensor | None:

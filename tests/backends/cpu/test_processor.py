@@ -7,6 +7,7 @@ import pytest
 
 from jitorch import config
 from jitorch.backends.cpu import native, processor
+from jitorch.errors import ValueRangeError
 
 TEXT = """processor\t: 0
 vendor_id\t: AuthenticAMD
@@ -52,3 +53,48 @@ def test_the_machine_is_what_llvm_says_with_and_without_the_cache(tmp_path: Path
             native._host.cache_clear()
     with config.override(cache=False):
         assert native._host() == expected
+
+
+X86 = pytest.mark.skipif(not native.host().triple.startswith("x86_64"), reason="these are levels of x86-64")
+COPY = """\
+define void @copy(ptr noalias %to, ptr noalias %from) {
+entry:
+  br label %loop
+loop:
+  %i = phi i64 [ 0, %entry ], [ %next, %loop ]
+  %source = getelementptr float, ptr %from, i64 %i
+  %target = getelementptr float, ptr %to, i64 %i
+  %x = load float, ptr %source
+  %y = fadd float %x, 1.0
+  store float %y, ptr %target
+  %next = add i64 %i, 1
+  %done = icmp eq i64 %next, 1024
+  br i1 %done, label %end, label %loop
+end:
+  ret void
+}
+"""
+
+
+@X86
+@pytest.mark.parametrize("name", ["x86-64", "x86-64-v2"])
+def test_code_for_a_lesser_processor(name: str) -> None:
+    here = native.host()
+    with config.override(processor=name):
+        assert (native.host().cpu, native.host().triple) == (name, here.triple)
+        assert f"cpu={name} " in native.fingerprint()
+        made = native.assembly(COPY)
+        assert "%xmm" in made
+        assert "%ymm" not in made
+        assert "%zmm" not in made
+    assert native.host() == here
+    assert f"cpu={name} " not in native.fingerprint()
+
+
+@X86
+def test_a_processor_must_be_known_and_have_no_more_than_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    with config.override(processor="pdp-11"), pytest.raises(ValueRangeError, match="no such processor"):
+        native.host()
+    monkeypatch.setitem(processor.LEVELS, "x86-64-v9", "+sse2,+time-travel")
+    with config.override(processor="x86-64-v9"), pytest.raises(ValueRangeError, match="lacks features"):
+        native.host()

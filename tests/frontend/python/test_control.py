@@ -28,7 +28,10 @@ CASES = {
         """,
         "return _jt.finish(_jt.branch(a, _jt_body_then_2, None, _jt_body_rest_1, _jt_variables))",
     ),
-    "while": ("while a:\n    a = 0", "_jt.while_loop(lambda: _jt.value(a), _jt_body_loop_1, None, _jt_variables)"),
+    "while": (
+        "while a:\n    a = 0",
+        "_jt.while_loop(lambda: _jt.local(lambda: a, 'a'), _jt_body_loop_1, None, _jt_variables)",
+    ),
     "for": ("for i in a:\n    b = i", "_jt.for_loop(a, _jt_body_loop_2, None, _jt_variables)"),
     "else of a loop": (
         """
@@ -47,7 +50,7 @@ CASES = {
     "continue": ("while a:\n    continue", "return _jt.signal('CONTINUE')"),
     "return in a loop": ("while a:\n    return 3", "return _jt.returning(3)"),
     "yield stays": ("if a:\n    yield 1", "if _jt.test(a):"),
-    "walrus in a test": ("while (b := a):\n    pass", "return (b := a)"),
+    "walrus in a test": ("while (b := a):\n    pass", "_jt.branch(_jt.unary('not_', (b := a)), "),
 }
 
 

@@ -30,7 +30,10 @@ def rewritten(source: str, free: tuple[str, ...] = (), class_name: str | None = 
         ("return x", "return _jt.load_global('x')"),
         ("return a", "return a"),
         ("return c", "return _jt.cell('c')"),
-        ("a.b.c = a[1:2, 3]", "_jt.set_attribute(_jt.attribute(a, 'b'), 'c', _jt.item(a, (_jt.slice(1, 2, None), 3)))"),
+        (
+            "a.b.c = a[1:2, 3]",
+            "_jt.set_attribute(value=_jt.item(a, (_jt.slice(1, 2, None), 3)), target=_jt.attribute(a, 'b'), name='c')",
+        ),
         ("a(1, *a, k=2, **a)", "_jt.call(a, 1, *_jt.iterate(a), k=2, **_jt.mapping(a))"),
         ("return a + -a", "return _jt.binary('add', a, _jt.unary('neg', a))"),
         ("return a < 1 < a", "return _jt.chain(('lt', 'lt'), a, lambda: 1, lambda: a)"),
@@ -110,9 +113,10 @@ def control(source: str) -> str:
 def test_bodies_are_functions() -> None:
     text = control("if a: b = 1\nelse: b = 2\nwhile a: a = 0\nfor a in b: pass")
     assert "def _jt_body_then_1():\n        nonlocal b\n        b = 1" in text
-    assert "_jt.branch(a, _jt_body_then_1, _jt_body_else_2, None, _jt_variables)" in text.replace("_jt.value(a)", "a")
+    test = "_jt.local(lambda: a, 'a')"
+    assert "_jt.branch(a, _jt_body_then_1, _jt_body_else_2, None, _jt_variables)" in text.replace(test, "a")
     assert "_jt.while_loop(lambda: " in text
-    assert "_jt.for_loop(_jt.value(b), " in text
+    assert "_jt.for_loop(_jt.local(lambda: b, 'b'), " in text
 
 
 def test_what_follows_a_statement_that_leaves_is_a_function() -> None:

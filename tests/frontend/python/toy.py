@@ -209,6 +209,9 @@ class ToyRecorder:
     def is_traced(self, value: Any) -> bool:
         return isinstance(value, Tensor) and value.data is None
 
+    def python_type(self, value: Any) -> type:
+        return type(value)
+
     def is_constant(self, value: Any) -> bool:
         return isinstance(value, np.dtype)
 

@@ -28,6 +28,11 @@ def unannotated(x, y):
     return x @ y.mT + x.sum() / y.numel()
 
 
+def operands_of_and_or(n: int, m: int, s: str, x: torch.Tensor, some: Optional[int]):
+    most = (some is not None and some > 1) or n > 100
+    return n or 5, m or 5, n and 7, m and 7, n or m or 9, s or "empty", (n and m) or 3, 0 or n, 4 and m, most
+
+
 def if_elif(x: torch.Tensor, n: int) -> torch.Tensor:
     if n > 2:
         y = x + 1
@@ -392,6 +397,7 @@ def tensor_condition(x: torch.Tensor):
 PROGRAMS = [
     (arithmetic, (A, 3, 1.25), (B, 5, -2.0)),
     (unannotated, (A, B), (B, A)),
+    (operands_of_and_or, (3, 0, "", A, None), (0, 2, "s", A, 2), (0, 0, "", A, 1)),
     (if_elif, (A, 3), (A, 0), (A, 1)),
     (early_return, (A, -2), (A, 2), (A, 7)),
     (while_loop, (5,), (0,), (12,)),
