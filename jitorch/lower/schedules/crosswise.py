@@ -2,49 +2,72 @@
 
 A transposed operand is read with a long stride, one element of each cache line at a time.  In small square tiles
 both sides stay in the first-level cache until all of their lines are used.  What is read across a tile is transposed
-into scratch memory first, in registers, so that the map itself goes through memory in order.
+in registers (`squares`): on its way to the result, if that is all the map does, else into scratch memory, which the map
+then reads in order.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from jitorch.ir import kernel as k
-from jitorch.ir.kernel import Buffer, Const, Expr, For, Kernel, Let, Load, Stmt, Store, Var
-from jitorch.lower.schedules.squares import Square, width_of
+from jitorch.ir.kernel import Buffer, Const, Expr, For, If, Kernel, Let, Load, Stmt, Store, Var
+from jitorch.lower.schedules.squares import Square, over_columns, width_of
 from jitorch.lower.target import Target
 
+Put = Callable[[Expr, Expr, Load], Stmt]
+"""From places down and right in a tile, and the element there, to what stores it."""
+
 SIDE = 32
-"""Elements along a side: two cache lines of f32 each way."""
-LEAST = 2 * SIDE
-"""Shorter axes are not worth tiles."""
+"""Elements along a side of a tile: two cache lines of f32 each way."""
 
 
 def tile(kernel: Kernel, target: Target) -> Kernel:
-    """``kernel`` in tiles of its innermost axis and the one along which a load reads neighbours, if they differ."""
+    """``kernel`` in tiles of its innermost axis and the one along which a load reads neighbours, if they differ.
+
+    Axes shorter than a square are not worth tiles.
+    """
     loops: list[For] = []
     body = kernel.body
     while len(body) == 1 and isinstance(body[0], For):
         loops.append(body[0])
         body = body[0].body
-    if len(loops) < 2 or any(isinstance(s, For) for s in k.walk(body)):
+    if len(loops) < 2 or not all(isinstance(s, (Let, Store)) for s in body):
         return kernel
     inner = loops[-1]
-    outer = next((x for x in loops[:-1] if _crossing(body, x.var, inner.var)), None)
-    if outer is None or not (_is_long(outer) and _is_long(inner)):
+    outer = next((x for x in loops[:-1] if crossing(body, x.var, inner.var)), None)
+    if outer is None:
         return kernel
-    tiles = _Tiles(loops, _Side(outer), _Side(inner), body, target)
-    new = tiles.staged() 
-    return k.verify(replace(kernel, body=(new,), scratch=(*kernel.scratch, *tiles.scratch)))
+    loads = crossing(body, outer.var, inner.var)
+    width = max(width_of(target, load.dtype) for load in loads)
+    test = _is_long(outer, width) & _is_long(inner, width)
+    if test == k.const(False, test.dtype):
+        return kernel
+    tiles = _Tiles(_Side(outer), _Side(inner), loads, target)
+    whole: tuple[Stmt, ...] = (tiles.nest(loops, body),)
+    if not isinstance(test, Const):
+        whole = (If(test, whole, kernel.body),)
+    return k.verify(replace(kernel, body=whole, scratch=(*kernel.scratch, *tiles.scratch)))
 
 
-def _is_long(loop: For) -> bool:
-    return not isinstance(loop.extent, Const) or int(loop.extent.value.real) >= LEAST
+def crossing(body: Sequence[Stmt], along: Var, across: Var) -> tuple[Load, ...]:
+    """The loads that move by one element with ``along`` and by more with ``across``, from what ``body`` does not write.
 
-
-def _crossing(body: tuple[Stmt, ...], along: Var, across: Var) -> list[Load]:
-    """The loads that move by one element with ``along`` and by more with ``across``."""
-    return [e for e in k.loads(body) if step(e.index, along) == 1 and step(e.index, across) not in (0, 1)]
+    Their places are known before ``body`` begins.
+    """
+    named = {s.var for s in body if isinstance(s, Let)}
+    written = {s.buffer for s in body if isinstance(s, Store)}
+    return tuple(
+        dict.fromkeys(
+            e
+            for e in k.loads(body)
+            if step(e.index, along) == 1
+            and step(e.index, across) not in (0, 1)
+            and e.buffer not in written
+            and not any(isinstance(part, Load) or part in named for part in k.parts(e.index))
+        )
+    )
 
 
 def step(e: Expr, var: Var) -> int | None:
@@ -61,59 +84,117 @@ def step(e: Expr, var: Var) -> int | None:
     return 0 if all(part != var for part in k.walk(e)) else None
 
 
+def _is_long(loop: For, width: int) -> Expr:
+    return k.const(width) <= loop.extent
+
+
+@dataclass(frozen=True)
 class _Side:
-    """One axis of the tiles."""
+    """An axis in tiles.  The last one has what is left over, too, so that no two tiles write the same."""
 
-    def __init__(self, loop: For):
-        self.loop = loop
-        self.block, self.step = Var(f"{loop.var.name}_block"), Var(f"{loop.var.name}_step")
-        self.first = self.block * SIDE
-        whole = isinstance(loop.extent, Const) and int(loop.extent.value.real) % SIDE == 0
-        self.count: Expr = k.const(SIDE) if whole else k.call("minimum", loop.extent - self.first, k.const(SIDE))
+    loop: For
 
-    def blocks(self, body) -> For:
-        return For(self.block, (self.loop.extent + (SIDE - 1)) // SIDE, body, self.loop.kind)
+    @property
+    def block(self) -> Var:
+        return Var(f"{self.loop.var.name}_block")
+
+    @property
+    def step(self) -> Var:
+        return Var(f"{self.loop.var.name}_step")
+
+    @property
+    def first(self) -> Expr:
+        return self.block * SIDE
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all tiles are alike."""
+        return isinstance(self.loop.extent, Const) and int(self.loop.extent.value.real) % SIDE == 0
+
+    @property
+    def most(self) -> int:
+        """Elements of a tile, at most."""
+        return SIDE if self.is_whole else 2 * SIDE
+
+    @property
+    def count(self) -> Expr:
+        if self.is_whole:
+            return k.const(SIDE)
+        left = self.loop.extent - self.first
+        return k.where(left < 2 * SIDE, left, k.const(SIDE))
+
+    def blocks(self, body: tuple[Stmt, ...]) -> For:
+        return For(self.block, k.call("maximum", self.loop.extent // SIDE, 1), body, self.loop.kind)
 
     def squares(self, width: int) -> Expr:
+        """How many squares of a tile lie along this axis."""
         return (self.count + (width - 1)) // width
 
-    def origin(self, width: int) -> Expr:
-        return self.first + self.count - self.squares(width) * width
+    def start(self, square: Expr, width: int) -> Expr:
+        """Where in a tile a square begins: the last one as early as it must to end inside."""
+        if self.is_whole:
+            return square * width
+        return k.call("minimum", square * width, self.loop.extent - self.first - width)
 
 
 class _Tiles:
-    def __init__(self, loops, outer: _Side, inner: _Side, body, target):
-        self.loops, self.outer, self.inner, self.body, self.target = loops, outer, inner, body, target
+    """What is done with each tile of axes ``down``, of the columns of what is read across, and ``right``."""
+
+    def __init__(self, down: _Side, right: _Side, loads: tuple[Load, ...], target: Target):
+        self.down, self.right, self.loads = down, right, loads
+        self.target = target
         self.scratch: list[Buffer] = []
 
-    def nest(self, inside):
-        new = inside
-        for loop in reversed(self.loops):
-            side = next((s for s in (self.outer, self.inner) if s.loop is loop), None)
-            new = (replace(loop, body=new),) if side is None else (side.blocks(new),)
-        return new[0]
+    def nest(self, loops: Sequence[For], body: tuple[Stmt, ...]) -> For:
+        new = self.copied(body) or self.staged(body)
+        for loop in reversed(loops):
+            side = next((s for s in (self.down, self.right) if s.loop is loop), None)
+            new = (replace(loop, body=new) if side is None else side.blocks(new),)
+        return new[0]  # type: ignore[return-value]
 
-    def staged(self) -> For:
-        o, i = self.outer, self.inner
-        body, before = self.body, []
-        for load in dict.fromkeys(_crossing(self.body, o.loop.var, i.loop.var)):
-            body = k.transform(body, self.stage(load, before))
-        body = k.substitute(body, {o.loop.var: o.first + o.step, i.loop.var: i.first + i.step})
-        rows = For(o.step, o.count, (For(i.step, i.count, body),))
-        return self.nest((*before, rows))
+    def copied(self, body: tuple[Stmt, ...]) -> tuple[Stmt, ...]:
+        """A tile of a map that stores what it reads across, and does nothing else."""
+        match body:
+            case (Let(var, Load() as load), Store(buffer, index, value)) if value == var and load in self.loads:
+                pass
+            case (Store(buffer, index, Load() as load),) if load in self.loads:
+                pass
+            case _:
+                return ()
+        down, right = self.down.loop.var, self.right.loop.var
 
-    def stage(self, load, before):
-        o, i = self.outer, self.inner
-        W = width_of(self.target, load.dtype)
-        n = len(self.scratch)
-        tile = Buffer(f"tile{n}", load.dtype, "local", SIDE * SIDE)
-        square = Square(load, o.loop.var, i.loop.var, Buffer(f"square{n}", load.dtype, "local", W * W), W)
-        self.scratch += [tile, square.buffer]
-        a, b = Var(f"square{n}_down"), Var(f"square{n}_right")
-        c, v = Var(f"square{n}_column"), Var(f"square{n}_lane")
-        fill = square.filled(o.origin(W) + a * W, i.origin(W) + b * W)
-        put = Store(tile, (a * W + c) * SIDE + b * W + v, square.element(c, v))
-        columns = For(c, k.const(W), (For(v, k.const(W), (put,), "vector"),), "unroll")
-        before.append(For(b, i.squares(W), (For(a, o.squares(W), (fill, columns)),)))
-        place = (o.loop.var - o.origin(W)) * SIDE + (i.loop.var - i.origin(W))
-        return lambda e: Load(tile, place) if e == load else e
+        def put(at: Expr, to: Expr, element: Expr) -> Stmt:
+            place = k.substitute(index, {down: self.down.first + at, right: self.right.first + to})
+            return Store(buffer, place, element)
+
+        return (self.squares(load, put),)
+
+    def staged(self, body: tuple[Stmt, ...]) -> tuple[Stmt, ...]:
+        """A tile of a map that reads scratch memory in place of ``loads``."""
+        before: list[Stmt] = []
+        places: dict[Load, Load] = {}
+        down, right = self.down, self.right
+        for number, load in enumerate(self.loads):
+            buffer = Buffer(f"tile{number}", load.dtype, "local", down.most * right.most)
+            self.scratch.append(buffer)
+            before.append(self.squares(load, lambda at, to, e, b=buffer: Store(b, at * right.most + to, e)))  # type: ignore[misc]
+            places[load] = Load(buffer, down.step * right.most + right.step)
+        body = k.transform(body, lambda e: places.get(e, e) if isinstance(e, Load) else e)
+        body = k.substitute(body, {down.loop.var: down.first + down.step, right.loop.var: right.first + right.step})
+        return (*before, For(down.step, down.count, (For(right.step, right.count, body),)))
+
+    def squares(self, load: Load, put: Put) -> Stmt:
+        """``put`` of each element of a tile of ``load``, transposed."""
+        down, right = self.down, self.right
+        width = width_of(self.target, load.dtype)
+        square = Square(load, down.loop.var, right.loop.var, width, len(self.scratch))
+        self.scratch.append(square.buffer)
+        i, j = (Var(f"{side.loop.var.name}_square") for side in (down, right))
+        at, to = (Var(f"{side.loop.var.name}_at") for side in (down, right))
+        body = (
+            Let(at, down.start(i, width)),
+            Let(to, right.start(j, width)),
+            square.filled(down.first + at, right.first + to),
+            over_columns(width, lambda column, lane: (put(at + column, to + lane, square.element(column, lane)),)),
+        )
+        return For(j, right.squares(width), (For(i, down.squares(width), body),))

@@ -9,23 +9,21 @@ columns, and what has no such shuffles reads memory.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from jitorch.dtypes import DType
 from jitorch.ir import kernel as k
-from jitorch.ir.kernel import Buffer, Expr, For, Load, Var
+from jitorch.ir.kernel import Buffer, Expr, For, Load, Stmt, Var
 from jitorch.lower.target import Target
 
 MOST_LANES = 16
-"""A square is not wider: so many registers hold it, and half of those that the best processors have."""
-LEAST_LANES = 4
-"""Smaller squares do not pay: a vector is gathered as fast."""
+"""A square is not wider: so many registers hold it, half of those that the best processors have."""
 
 
 def width_of(target: Target, dtype: DType) -> int:
-    """Elements along a side of a square; 1 where squares do not pay."""
-    lanes = min(target.lanes(dtype), MOST_LANES)
-    return lanes if lanes >= LEAST_LANES else 1
+    """Elements along a side of a square."""
+    return min(target.lanes(dtype), MOST_LANES)
 
 
 @dataclass(frozen=True)
@@ -38,16 +36,27 @@ class Square:
     load: Load
     along: Var
     across: Var
-    buffer: Buffer
     width: int
+    number: int
 
-    def filled(self, first_along: Expr, first_across: Expr) -> k.Stmt:
+    @property
+    def buffer(self) -> Buffer:
+        """Where it is held."""
+        return Buffer(f"square{self.number}", self.load.dtype, "local", self.width * self.width)
+
+    def filled(self, first_along: Expr, first_across: Expr) -> Stmt:
         """Reads the square that begins there, row by row."""
-        row, v = Var(f"{self.buffer.name}_row"), Var(f"{self.buffer.name}_v")
-        index = k.substitute(self.load.index, {self.along: first_along + v, self.across: first_across + row})
-        store = k.Store(self.buffer, row * self.width + v, Load(self.load.buffer, index))
-        return For(row, k.const(self.width), (For(v, k.const(self.width), (store,), "vector"),), "unroll")
+        row, lane = Var("row"), Var("lane")
+        index = k.substitute(self.load.index, {self.along: first_along + lane, self.across: first_across + row})
+        store = k.Store(self.buffer, row * self.width + lane, Load(self.load.buffer, index))
+        return For(row, k.const(self.width), (For(lane, k.const(self.width), (store,), "vector"),), "unroll")
 
-    def element(self, along: Expr, across: Expr) -> Load:
-        """The element at a place in the square."""
-        return Load(self.buffer, across * self.width + along)
+    def element(self, column: Expr, lane: Expr) -> Load:
+        """Neighbour ``column`` along ``along`` and ``lane`` along ``across``."""
+        return Load(self.buffer, lane * self.width + column)
+
+
+def over_columns(width: int, body: Callable[[Expr, Expr], tuple[Stmt, ...]]) -> Stmt:
+    """``body(column, lane)`` for each column, as a vector."""
+    column, lane = Var("column"), Var("lane")
+    return For(column, k.const(width), (For(lane, k.const(width), body(column, lane), "vector"),), "unroll")
