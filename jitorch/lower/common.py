@@ -16,7 +16,7 @@ from typing import Any
 from jitorch.ir import kernel as k
 from jitorch.ir import program as host
 from jitorch.lower.names import Origins
-from jitorch.lower.schedules.crosswise import step
+from jitorch.lower.schedules.steps import step
 
 SMALLEST = 5
 """A size from which on it may become a parameter."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jitorch import dims
@@ -12,8 +11,8 @@ from jitorch.ir.sizes import size_expr
 from jitorch.lower.contractions.panels import Batch, Element, Side, ceil_div
 from jitorch.lower.fuse import cost_of
 from jitorch.lower.nests import kernel_of
-from jitorch.lower.schedules.crosswise import crossing
 from jitorch.lower.schedules.squares import Square, over_columns, width_of
+from jitorch.lower.schedules.steps import crossing
 from jitorch.lower.target import Target
 
 MOST_COST = 16
@@ -119,10 +118,10 @@ class _Panel:
         to = self.base + self.kk * p.tile + self.lane
         return (*statements, k.Store(p.buffer, to, k.cast(value, p.buffer.dtype)))
 
-    def _crossing(self, body: Sequence[k.Stmt]) -> tuple[k.Load, ...]:
+    def _crossing(self, body: tuple[k.Stmt, ...]) -> tuple[k.Load, ...]:
         return crossing(body, self.kk, self.lane)
 
-    def _width(self, body: Sequence[k.Stmt]) -> int:
+    def _width(self, body: tuple[k.Stmt, ...]) -> int:
         """The side of the squares that ``body`` is read in; 0 if it is not worth squares."""
         p, loads = self.packing, self._crossing(body)
         named = tuple(s.value for s in body if isinstance(s, (k.Let, k.Store)))

@@ -9,18 +9,26 @@ then reads in order.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from math import prod
 
 from jitorch.ir import kernel as k
 from jitorch.ir.kernel import Buffer, Const, Expr, For, If, Kernel, Let, Load, Stmt, Store, Var
 from jitorch.lower.schedules.squares import Square, over_columns, width_of
+from jitorch.lower.schedules.steps import crossing
+from jitorch.lower.schedules.stream import LARGE
 from jitorch.lower.target import Target
+
+SIDES = (64, 32, 16)
+"""Elements along a side of a tile.  The first is for results that are too large for the caches: long pieces of fewer
+pages are faster then."""
+MOST_BYTES = 64 << 10
+"""Scratch memory of a tile; more would not be in the first-level cache."""
+MOST_LOADS = 8
+"""More loads are not transposed: so many of a tile of the shortest sides fit."""
 
 Put = Callable[[Expr, Expr, Load], Stmt]
 """From places down and right in a tile, and the element there, to what stores it."""
-
-SIDE = 32
-"""Elements along a side of a tile: two cache lines of f32 each way."""
 
 
 def tile(kernel: Kernel, target: Target) -> Kernel:
@@ -39,60 +47,32 @@ def tile(kernel: Kernel, target: Target) -> Kernel:
     outer = next((x for x in loops[:-1] if crossing(body, x.var, inner.var)), None)
     if outer is None:
         return kernel
-    loads = crossing(body, outer.var, inner.var)
+    loads = crossing(body, outer.var, inner.var)[:MOST_LOADS]
     width = max(width_of(target, load.dtype) for load in loads)
-    test = _is_long(outer, width) & _is_long(inner, width)
-    if test == k.const(False, test.dtype):
+    is_long = (k.const(width) <= outer.extent) & (k.const(width) <= inner.extent)
+    if is_long == k.const(False, is_long.dtype):
         return kernel
-    tiles = _Tiles(_Side(outer), _Side(inner), loads, target)
-    whole: tuple[Stmt, ...] = (tiles.nest(loops, body),)
-    if not isinstance(test, Const):
-        whole = (If(test, whole, kernel.body),)
-    return k.verify(replace(kernel, body=whole, scratch=(*kernel.scratch, *tiles.scratch)))
+    is_large = _bytes(loops, body) >= LARGE
+    tiles = [_Tiles(_Axis(outer, side), _Axis(inner, side), loads, target) for side in SIDES[0 if is_large else 1 :]]
+    chosen = next((t for t in tiles if t.bytes <= MOST_BYTES), tiles[-1])
+    # Large results are stored past the caches, which whole rows of tiles can be.
+    nest = chosen.nest(loops, (not is_large and chosen.copied(body)) or chosen.staged(body))
+    whole = nest if isinstance(is_long, Const) else (If(is_long, nest, kernel.body),)
+    return k.verify(replace(kernel, body=whole, scratch=(*kernel.scratch, *chosen.scratch)))
 
 
-def crossing(body: Sequence[Stmt], along: Var, across: Var) -> tuple[Load, ...]:
-    """The loads that move by one element with ``along`` and by more with ``across``, from what ``body`` does not write.
-
-    Their places are known before ``body`` begins.
-    """
-    named = {s.var for s in body if isinstance(s, Let)}
-    written = {s.buffer for s in body if isinstance(s, Store)}
-    return tuple(
-        dict.fromkeys(
-            e
-            for e in k.loads(body)
-            if step(e.index, along) == 1
-            and step(e.index, across) not in (0, 1)
-            and e.buffer not in written
-            and not any(isinstance(part, Load) or part in named for part in k.parts(e.index))
-        )
-    )
-
-
-def step(e: Expr, var: Var) -> int | None:
-    """How far ``e`` moves when ``var`` grows by one; None if that is no constant."""
-    match e:
-        case Var():
-            return int(e == var)
-        case k.Call("add", (x, y)):
-            a, b = step(x, var), step(y, var)
-            return None if a is None or b is None else a + b
-        case k.Call("mul", (x, Const(int(factor)))):
-            a = step(x, var)
-            return None if a is None else a * factor
-    return 0 if all(part != var for part in k.walk(e)) else None
-
-
-def _is_long(loop: For, width: int) -> Expr:
-    return k.const(width) <= loop.extent
+def _bytes(loops: Sequence[For], body: tuple[Stmt, ...]) -> int:
+    """The size of what the loops store, as far as it is known."""
+    extents = [int(loop.extent.value.real) if isinstance(loop.extent, Const) else 1 for loop in loops]
+    return prod(extents) * max(s.buffer.dtype.itemsize for s in body if isinstance(s, Store))
 
 
 @dataclass(frozen=True)
-class _Side:
-    """An axis in tiles.  The last one has what is left over, too, so that no two tiles write the same."""
+class _Axis:
+    """An axis in tiles of ``side``.  The last one has what is left over, too: no two tiles store the same element."""
 
     loop: For
+    side: int
 
     @property
     def block(self) -> Var:
@@ -104,27 +84,28 @@ class _Side:
 
     @property
     def first(self) -> Expr:
-        return self.block * SIDE
+        return self.block * self.side
 
     @property
-    def is_whole(self) -> bool:
+    def is_even(self) -> bool:
         """Whether all tiles are alike."""
-        return isinstance(self.loop.extent, Const) and int(self.loop.extent.value.real) % SIDE == 0
+        return isinstance(self.loop.extent, Const) and int(self.loop.extent.value.real) % self.side == 0
 
     @property
     def most(self) -> int:
-        """Elements of a tile, at most."""
-        return SIDE if self.is_whole else 2 * SIDE
+        """The length of the longest tile."""
+        return self.side if self.is_even else 2 * self.side
 
     @property
     def count(self) -> Expr:
-        if self.is_whole:
-            return k.const(SIDE)
+        """The length of a tile."""
+        if self.is_even:
+            return k.const(self.side)
         left = self.loop.extent - self.first
-        return k.where(left < 2 * SIDE, left, k.const(SIDE))
+        return k.where(left < 2 * self.side, left, k.const(self.side))
 
     def blocks(self, body: tuple[Stmt, ...]) -> For:
-        return For(self.block, k.call("maximum", self.loop.extent // SIDE, 1), body, self.loop.kind)
+        return For(self.block, k.call("maximum", self.loop.extent // self.side, 1), body, self.loop.kind)
 
     def squares(self, width: int) -> Expr:
         """How many squares of a tile lie along this axis."""
@@ -132,28 +113,35 @@ class _Side:
 
     def start(self, square: Expr, width: int) -> Expr:
         """Where in a tile a square begins: the last one as early as it must to end inside."""
-        if self.is_whole:
+        if self.is_even:
             return square * width
         return k.call("minimum", square * width, self.loop.extent - self.first - width)
 
 
+@dataclass(frozen=True)
 class _Tiles:
-    """What is done with each tile of axes ``down``, of the columns of what is read across, and ``right``."""
+    """Tiles of axes ``down`` and ``right``; neighbours in memory are neighbours along ``down`` for ``loads``."""
 
-    def __init__(self, down: _Side, right: _Side, loads: tuple[Load, ...], target: Target):
-        self.down, self.right, self.loads = down, right, loads
-        self.target = target
-        self.scratch: list[Buffer] = []
+    down: _Axis
+    right: _Axis
+    loads: tuple[Load, ...]
+    target: Target
+    scratch: list[Buffer] = field(default_factory=list)
 
-    def nest(self, loops: Sequence[For], body: tuple[Stmt, ...]) -> For:
-        new = self.copied(body) or self.staged(body)
+    @property
+    def bytes(self) -> int:
+        """Scratch memory of a tile of all loads."""
+        return self.down.most * self.right.most * sum(load.dtype.itemsize for load in self.loads)
+
+    def nest(self, loops: Sequence[For], body: tuple[Stmt, ...]) -> tuple[Stmt, ...]:
+        """``body`` for each tile."""
         for loop in reversed(loops):
-            side = next((s for s in (self.down, self.right) if s.loop is loop), None)
-            new = (replace(loop, body=new) if side is None else side.blocks(new),)
-        return new[0]  # type: ignore[return-value]
+            axis = next((a for a in (self.down, self.right) if a.loop is loop), None)
+            body = (replace(loop, body=body) if axis is None else axis.blocks(body),)
+        return body
 
     def copied(self, body: tuple[Stmt, ...]) -> tuple[Stmt, ...]:
-        """A tile of a map that stores what it reads across, and does nothing else."""
+        """A tile of a map that stores what it reads across and does nothing else; nothing for other maps."""
         match body:
             case (Let(var, Load() as load), Store(buffer, index, value)) if value == var and load in self.loads:
                 pass
@@ -161,40 +149,41 @@ class _Tiles:
                 pass
             case _:
                 return ()
-        down, right = self.down.loop.var, self.right.loop.var
 
-        def put(at: Expr, to: Expr, element: Expr) -> Stmt:
-            place = k.substitute(index, {down: self.down.first + at, right: self.right.first + to})
-            return Store(buffer, place, element)
+        def put(at: Expr, to: Expr, element: Load) -> Stmt:
+            return Store(buffer, k.substitute(index, self._places(at, to)), element)
 
-        return (self.squares(load, put),)
+        return self._transposed(load, put)
 
     def staged(self, body: tuple[Stmt, ...]) -> tuple[Stmt, ...]:
         """A tile of a map that reads scratch memory in place of ``loads``."""
         before: list[Stmt] = []
-        places: dict[Load, Load] = {}
-        down, right = self.down, self.right
-        for number, load in enumerate(self.loads):
-            buffer = Buffer(f"tile{number}", load.dtype, "local", down.most * right.most)
+        found: dict[Load, Load] = {}
+        length = self.right.most
+        for load in self.loads:
+            buffer = Buffer(f"tile{len(found)}", load.dtype, "local", self.down.most * length)
             self.scratch.append(buffer)
-            before.append(self.squares(load, lambda at, to, e, b=buffer: Store(b, at * right.most + to, e)))  # type: ignore[misc]
-            places[load] = Load(buffer, down.step * right.most + right.step)
-        body = k.transform(body, lambda e: places.get(e, e) if isinstance(e, Load) else e)
-        body = k.substitute(body, {down.loop.var: down.first + down.step, right.loop.var: right.first + right.step})
-        return (*before, For(down.step, down.count, (For(right.step, right.count, body),)))
+            before += self._transposed(load, lambda at, to, e, buffer=buffer: Store(buffer, at * length + to, e))
+            found[load] = Load(buffer, self.down.step * length + self.right.step)
+        body = k.transform(body, lambda e: found.get(e, e) if isinstance(e, Load) else e)
+        body = k.substitute(body, self._places(self.down.step, self.right.step))
+        return (*before, For(self.down.step, self.down.count, (For(self.right.step, self.right.count, body),)))
 
-    def squares(self, load: Load, put: Put) -> Stmt:
-        """``put`` of each element of a tile of ``load``, transposed."""
+    def _places(self, at: Expr, to: Expr) -> dict[Var, Expr]:
+        return {self.down.loop.var: self.down.first + at, self.right.loop.var: self.right.first + to}
+
+    def _transposed(self, load: Load, put: Put) -> tuple[Stmt, ...]:
+        """``put`` of each element of a tile of ``load``, square by square."""
         down, right = self.down, self.right
         width = width_of(self.target, load.dtype)
         square = Square(load, down.loop.var, right.loop.var, width, len(self.scratch))
         self.scratch.append(square.buffer)
-        i, j = (Var(f"{side.loop.var.name}_square") for side in (down, right))
-        at, to = (Var(f"{side.loop.var.name}_at") for side in (down, right))
+        i, j = (Var(f"{axis.loop.var.name}_square") for axis in (down, right))
+        at, to = (Var(f"{axis.loop.var.name}_at") for axis in (down, right))
         body = (
             Let(at, down.start(i, width)),
             Let(to, right.start(j, width)),
             square.filled(down.first + at, right.first + to),
             over_columns(width, lambda column, lane: (put(at + column, to + lane, square.element(column, lane)),)),
         )
-        return For(j, right.squares(width), (For(i, down.squares(width), body),))
+        return (For(i, down.squares(width), (For(j, right.squares(width), body),)),)
