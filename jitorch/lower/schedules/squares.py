@@ -30,7 +30,7 @@ def width_of(target: Target, dtype: DType) -> int:
 class Square:
     """``width`` neighbours along loop variable ``along``, of each of as many neighbours along ``across``.
 
-    ``load`` moves by one element with ``along``, and anyhow with ``across``.
+    ``load`` moves by one element with ``along``, either way, and anyhow with ``across``.
     """
 
     load: Load

@@ -14,6 +14,9 @@ def step(e: Expr, var: Var) -> int | None:
         case k.Call("add", (x, y)):
             a, b = step(x, var), step(y, var)
             return None if a is None or b is None else a + b
+        case k.Call("sub", (x, y)):
+            a, b = step(x, var), step(y, var)
+            return None if a is None or b is None else a - b
         case k.Call("mul", (x, Const(int(factor)))):
             a = step(x, var)
             return None if a is None else a * factor
@@ -21,7 +24,7 @@ def step(e: Expr, var: Var) -> int | None:
 
 
 def crossing(body: tuple[Stmt, ...], along: Var, across: Var) -> tuple[Load, ...]:
-    """The loads that find neighbours along ``along`` and others, anyhow far, along ``across``.
+    """The loads that find neighbours along ``along``, in either order, and others, anyhow far, along ``across``.
 
     Only those whose elements could as well be read before ``body``: at places that do not depend on what it reads or
     names, from buffers that it does not write.
@@ -31,7 +34,7 @@ def crossing(body: tuple[Stmt, ...], along: Var, across: Var) -> tuple[Load, ...
     found: dict[Load, None] = {}
     for load in k.loads(body):
         is_known = not any(isinstance(part, Load) or part in named for part in k.parts(load.index))
-        crosses = step(load.index, along) == 1 and step(load.index, across) not in (0, 1)
+        crosses = step(load.index, along) in (-1, 1) and step(load.index, across) not in (-1, 0, 1)
         if is_known and crosses and load.buffer not in written:
             found[load] = None
     return tuple(found)
