@@ -142,30 +142,34 @@ class _Panel:
         if isinstance(inner, int):
             # The last square begins as early as it must to end inside.
             start = run * width if inner % width == 0 else k.call("minimum", run * width, inner - width)
-            return (k.For(run, k.const(-(-inner // width)), self._in_squares(body, start, width)),)
+            return self._in_squares(body, run, k.const(-(-inner // width)), start, width)
         size = size_expr(inner)
-        squares = k.For(run, size // width, self._in_squares(body, run * width, width))
-        return (squares, *self._in_order(body, size // width * width, size % width))
+        squares = self._in_squares(body, run, size // width, run * width, width)
+        return (*squares, *self._in_order(body, size // width * width, size % width))
 
     def _in_order(self, body: tuple[k.Stmt, ...], start: k.Expr, count: k.Expr) -> tuple[k.Stmt, ...]:
         body = k.substitute(body, {self.kk: start + self.kk})
         lanes = k.For(self.lane, k.const(self.packing.tile), body, "vector")
         return (k.For(self.kk, count, (lanes,)),)
 
-    def _in_squares(self, body: tuple[k.Stmt, ...], start: k.Expr, width: int) -> tuple[k.Stmt, ...]:
-        """``body`` for ``width`` neighbours along ``k``, from ``start`` on."""
-        at, part = k.Var("at"), k.Var("part")
-        filled: list[k.Stmt] = []
-        elements: dict[k.Load, Square] = {}
+    def _in_squares(
+        self, body: tuple[k.Stmt, ...], run: k.Var, runs: k.Expr, start: k.Expr, width: int
+    ) -> tuple[k.Stmt, ...]:
+        """``body`` for ``runs`` of ``width`` neighbours along ``k``; each begins at ``start``.
+
+        As many lines of the operand are read in order as a square has rows, which processors read ahead.
+        """
+        at, part = k.Var("first_k"), k.Var("part")
+        statements: list[k.Stmt] = [k.Let(at, start)]
+        squares: dict[k.Load, Square] = {}
         for load in self._crossing(body):
-            square = Square(load, self.kk, self.lane, width, len(self.scratch))
+            square = squares[load] = Square(load, self.kk, self.lane, width, len(self.scratch))
             self.scratch.append(square.buffer)
-            filled.append(square.filled(at, part * width))
-            elements[load] = square
+            statements.append(square.filled(at, part * width))
 
         def column(number: k.Expr, lane: k.Expr) -> tuple[k.Stmt, ...]:
-            read = k.transform(body, lambda e: elements[e].element(number, lane) if e in elements else e)
+            read = k.transform(body, lambda e: squares[e].element(number, lane) if e in squares else e)
             return k.substitute(read, {self.kk: at + number, self.lane: part * width + lane})
 
-        parts = k.For(part, k.const(self.packing.tile // width), (*filled, over_columns(width, column)))
-        return (k.Let(at, start), parts)
+        statements.append(over_columns(width, column))
+        return (k.For(part, k.const(self.packing.tile // width), (k.For(run, runs, tuple(statements)),)),)
