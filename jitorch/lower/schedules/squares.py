@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from jitorch.dtypes import DType
 from jitorch.ir import kernel as k
 from jitorch.ir.kernel import Buffer, Expr, For, Load, Stmt, Var
+from jitorch.lower.schedules.steps import step
 from jitorch.lower.target import Target
 
 MOST_LANES = 16
@@ -60,3 +61,18 @@ def over_columns(width: int, body: Callable[[Expr, Expr], tuple[Stmt, ...]]) -> 
     """``body(column, lane)`` for each column, as a vector."""
     column, lane = Var("column"), Var("lane")
     return For(column, k.const(width), (For(lane, k.const(width), body(column, lane), "vector"),), "unroll")
+
+
+def is_in_squares(kernel: k.Kernel) -> bool:
+    """Whether all vectors of ``kernel`` are rows and columns of squares: code as good for any number of them."""
+    loops = [s for s in k.parts(kernel) if isinstance(s, For) and s.kind in ("vector", "unroll")]
+    if len({loop.extent for loop in loops}) != 1:
+        return False
+    width = int(loops[0].extent.value.real)  # type: ignore[attr-defined]
+    squares = {buffer for buffer in kernel.scratch if buffer.size == width * width}
+    read: set[Buffer] = set()
+    for loop in loops:
+        if loop.kind == "vector":
+            read.update(e.buffer for e in k.loads(loop.body) if step(e.index, loop.var) == width)
+    rows = [s.value for s in k.parts(kernel) if isinstance(s, k.Store) and s.buffer in squares]
+    return bool(squares) and squares <= read and all(isinstance(value, Load) for value in rows)
