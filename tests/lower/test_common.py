@@ -127,3 +127,14 @@ def test_origins_are_those_of_all() -> None:
     launches = host.Launch(a, a.params), host.Launch(b, b.params)
     common_kernels(host.Program("main", (*a.buffers, *b.buffers), (), (), launches), lines)
     assert list(lines["a"]) == [("one", 1), ("two", 2)]
+
+
+def test_transpositions_of_several_sizes_are_one_kernel() -> None:
+    shapes = [(32, 64), (64, 96), (128, 32)]
+    types = [TensorType(dtypes.float32, shape) for shape in shapes]
+    graph = trace_types(lambda *xs: tuple(OPS["transpose_axes"](x, perm=(1, 0)) for x in xs), types)
+    lowered = program(graph)
+    assert len(lowered.kernels) == 1
+    arrays = [np.arange(n * m, dtype=np.float32).reshape(n, m) for n, m in shapes]
+    for actual, x in zip(execute(lowered, arrays, [x.T for x in arrays]), arrays, strict=True):
+        np.testing.assert_array_equal(actual, x.T)

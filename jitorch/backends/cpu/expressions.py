@@ -155,14 +155,14 @@ def _gathered(function: Function, scope: Scope, buffer: Buffer, place: Value) ->
         last = element(function, scope, buffer, lane(function, place, lanes - 1))
         raw = function.op(f"load {type}, ptr {last}, align {dtype.itemsize}")
         return squares.shuffled(function, type, raw, "poison", range(lanes - 1, -1, -1))
-    if buffer.space == "local" and squares.is_column(lanes, place.stride, place.number, buffer.size):
-        pointer = scope.pointers[buffer.name]
-        return squares.column(function, pointer, memory, dtype.itemsize, lanes, place.number)
+    number = place.number
+    if buffer.space == "local" and number is not None and squares.is_column(lanes, place.stride, number, buffer.size):
+        return squares.column(function, scope.pointers[buffer.name], memory, dtype.itemsize, lanes, number)
     result = "poison"
-    for number in range(lanes):
-        pointer = element(function, scope, buffer, lane(function, place, number))
+    for i in range(lanes):
+        pointer = element(function, scope, buffer, lane(function, place, i))
         part = function.op(f"load {memory}, ptr {pointer}, align {dtype.itemsize}")
-        result = function.op(f"insertelement {type} {result}, {memory} {part}, i64 {number}")
+        result = function.op(f"insertelement {type} {result}, {memory} {part}, i64 {i}")
     return result
 
 

@@ -15,15 +15,10 @@ _UNIT = 16
 """Bytes inside of which processors shuffle at their fastest, and all that some can shuffle at all."""
 
 
-def is_column(lanes: int, stride: int, number: int | None, size: int | None) -> bool:
+def is_column(lanes: int, stride: int, number: int, size: int | None) -> bool:
     """Whether ``lanes`` elements, ``stride`` apart and from the ``number``-th of a buffer on, are a square's column."""
-    return (
-        number is not None
-        and stride == lanes > 1
-        and lanes & (lanes - 1) == 0
-        and size == lanes * lanes
-        and 0 <= number < lanes
-    )
+    is_power = lanes > 1 and lanes & (lanes - 1) == 0
+    return is_power and stride == lanes and size == lanes * lanes and 0 <= number < lanes
 
 
 def column(function: Function, pointer: str, element: str, itemsize: int, lanes: int, number: int) -> str:

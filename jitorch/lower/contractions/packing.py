@@ -168,7 +168,8 @@ class _Panel:
             statements.append(square.filled(at, part * width))
 
         def column(number: k.Expr, lane: k.Expr) -> tuple[k.Stmt, ...]:
-            read = k.transform(body, lambda e: squares[e].element(number, lane) if e in squares else e)
+            columns: dict[k.Expr, k.Load] = {load: square.element(number, lane) for load, square in squares.items()}
+            read = k.transform(body, lambda e: columns.get(e, e) if isinstance(e, k.Load) else e)
             return k.substitute(read, {self.kk: at + number, self.lane: part * width + lane})
 
         statements.append(over_columns(width, column))

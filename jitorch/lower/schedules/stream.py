@@ -15,8 +15,8 @@ from jitorch.ir import kernel as k
 from jitorch.ir import program as host
 from jitorch.lower.fuse import READ_COST, cost_of
 from jitorch.lower.memory.arena import used
-from jitorch.lower.schedules.steps import step
 from jitorch.lower.schedules.dependence import why_dependent
+from jitorch.lower.schedules.steps import step
 from jitorch.lower.target import Target
 
 LARGE = 16 << 20
