@@ -16,11 +16,19 @@ PLACES = Buffer("places", dtypes.int64)
 @pytest.mark.parametrize(
     ("e", "expected"),
     [
-        (RIGHT, 0), (DOWN, 1), (DOWN * 4 + RIGHT, 4), (DOWN * N, None), (RIGHT * N + DOWN, 1), (N - DOWN, -1), (DOWN - DOWN, 0), (DOWN // 2, None),
-        ((DOWN + RIGHT) * 3 - DOWN, 2), (Load(PLACES, DOWN), None),
+        (RIGHT, 0),
+        (DOWN, 1),
+        (DOWN * 4 + RIGHT, 4),
+        (DOWN * N, None),
+        (RIGHT * N + DOWN, 1),
+        (N - DOWN, -1),
+        (DOWN - DOWN, 0),
+        (DOWN // 2, None),
+        ((DOWN + RIGHT) * 3 - DOWN, 2),
+        (Load(PLACES, DOWN), None),
     ],
     ids=str,
-)  # fmt: skip
+)
 def test_how_far_an_index_moves(e: Expr, expected: int | None) -> None:
     assert step(e, DOWN) == expected
 
@@ -28,12 +36,19 @@ def test_how_far_an_index_moves(e: Expr, expected: int | None) -> None:
 @pytest.mark.parametrize(
     ("index", "crosses"),
     [
-        (RIGHT * 64 + DOWN, True), (RIGHT * N + DOWN, True), (RIGHT * 64 - DOWN, True), ((N - RIGHT) * 64 + DOWN, True),
-        (DOWN * 64 + RIGHT, False), (RIGHT + DOWN, False), (DOWN - RIGHT, False), (DOWN, False), (RIGHT * 64 + DOWN * 2, False),
+        (RIGHT * 64 + DOWN, True),
+        (RIGHT * N + DOWN, True),
+        (RIGHT * 64 - DOWN, True),
+        ((N - RIGHT) * 64 + DOWN, True),
+        (DOWN * 64 + RIGHT, False),
+        (RIGHT + DOWN, False),
+        (DOWN - RIGHT, False),
+        (DOWN, False),
+        (RIGHT * 64 + DOWN * 2, False),
         (Load(PLACES, RIGHT) + DOWN, False),
     ],
     ids=str,
-)  # fmt: skip
+)
 def test_loads_that_cross(index: Expr, crosses: bool) -> None:
     body: tuple[Stmt, ...] = (Let(T, Load(X, index)), Store(Y, DOWN * 64 + RIGHT, T))
     assert bool(crossing(body, DOWN, RIGHT)) == crosses
