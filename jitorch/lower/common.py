@@ -16,7 +16,8 @@ from typing import Any
 from jitorch.ir import kernel as k
 from jitorch.ir import program as host
 from jitorch.lower.names import Origins
-from jitorch.lower.schedules.crosswise import step
+from jitorch.lower.schedules.squares import is_in_squares
+from jitorch.lower.schedules.steps import step
 
 SMALLEST = 5
 """A size from which on it may become a parameter."""
@@ -43,17 +44,18 @@ def common_kernels(program: host.Program, origins: Origins) -> host.Program:
 
 
 def _is_plain(kernel: k.Kernel) -> bool:
-    """Whether ``kernel`` is a map, or a copy of rows: its code is as good for any sizes.
+    """Whether ``kernel`` is a map, a copy of rows or a transposition: its code is as good for any sizes.
 
-    What sums, goes across rows or is written in vectors is cut and unrolled by LLVM and by recipes for its sizes.
+    What sums, goes across rows or is written in other vectors is cut and unrolled by LLVM and by recipes for its sizes.
     """
     statements = list(k.parts(kernel))
-    loops = [s for s in statements if isinstance(s, k.For)]
-    if any(isinstance(s, k.Local) for s in statements) or any(s.kind in ("vector", "unroll") for s in loops):
+    vectors = [s for s in statements if isinstance(s, k.For) and s.kind in ("vector", "unroll")]
+    loops = [s for s in statements if isinstance(s, k.For) and s.kind not in ("vector", "unroll")]
+    if any(isinstance(s, k.Local) for s in statements) or (vectors and not is_in_squares(kernel)):
         return False
     if len(loops) == 1:
         return True
-    written = {s.buffer for s in statements if isinstance(s, k.Store)}
+    written = {s.buffer for s in statements if isinstance(s, k.Store) and s.buffer.space == "global"}
     return not any(s.buffer in written for s in statements if isinstance(s, k.Load)) and all(map(_is_row, loops))
 
 

@@ -424,7 +424,7 @@ class Lowering:
             return (Kernels((row_reduction_kernel(name, value, node, here.buffers, here.scalars),)),)
         if kind in ("scalar", "pull", "reduce"):
             kernel = map_kernel(name, group.values, here.buffers, here.scalars)
-            made = tile(cut_borders(cut_quotients(abreast(kernel)))) if self.target.is_cpu else kernel
+            made = tile(cut_borders(cut_quotients(abreast(kernel))), self.target) if self.target.is_cpu else kernel
             return (Kernels((made,)),)
         raise BackendError(f"{node.op.name} ({kind}) has no kernel")
 

@@ -127,3 +127,11 @@ def test_origins_are_those_of_all() -> None:
     launches = host.Launch(a, a.params), host.Launch(b, b.params)
     common_kernels(host.Program("main", (*a.buffers, *b.buffers), (), (), launches), lines)
     assert list(lines["a"]) == [("one", 1), ("two", 2)]
+
+
+def test_transpositions_of_several_sizes_are_one_kernel() -> None:
+    shapes = [(160, 192), (192, 256), (320, 160)]
+    inputs = ", ".join(f"%x{i}: f32[{n}, {m}]" for i, (n, m) in enumerate(shapes))
+    results = " ".join(f"%{i}: f32[{m}, {n}] = transpose_axes(%x{i}, perm=(1, 0))" for i, (n, m) in enumerate(shapes))
+    lowered = assert_lowers(f"graph @main({inputs}) {{ {results} return %0, %1, %2 }}", *(floats(*s) for s in shapes))
+    assert len(lowered.kernels) == 1

@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from jitorch import dtypes
-from jitorch.backends.cpu import words
+from jitorch.backends.cpu import squares, words
 from jitorch.backends.cpu.text import Function, literal, memory_type, register_type, unsupported
 from jitorch.dtypes import Category, DType
 from jitorch.errors import CompilerBug
@@ -143,18 +143,33 @@ def load(function: Function, scope: Scope, buffer: Buffer, place: Value) -> Valu
         pointer = element(function, scope, buffer, place)
         raw = function.op(f"load {memory_type(dtype, lanes)}, ptr {pointer}, align {dtype.itemsize}")
         return Value(words.from_memory(at(function, dtype, lanes), raw), dtype, lanes)
-    memory, type = memory_type(dtype), memory_type(dtype, scope.lanes)
+    raw = _gathered(function, scope, buffer, place)
+    return Value(words.from_memory(at(function, dtype, scope.lanes), raw), dtype, scope.lanes)
+
+
+def _gathered(function: Function, scope: Scope, buffer: Buffer, place: Value) -> str:
+    """As they are in memory: elements that are no neighbours there."""
+    dtype, lanes = buffer.dtype, scope.lanes
+    memory, type = memory_type(dtype), memory_type(dtype, lanes)
+    if place.lanes == 1 and place.stride == -1:
+        last = element(function, scope, buffer, lane(function, place, lanes - 1))
+        raw = function.op(f"load {type}, ptr {last}, align {dtype.itemsize}")
+        return squares.shuffled(function, type, raw, "poison", range(lanes - 1, -1, -1))
+    number = place.number
+    if buffer.space == "local" and number is not None and squares.is_column(lanes, place.stride, number, buffer.size):
+        return squares.column(function, scope.pointers[buffer.name], memory, dtype.itemsize, lanes, number)
     result = "poison"
-    for number in range(scope.lanes):
-        pointer = element(function, scope, buffer, lane(function, place, number))
+    for i in range(lanes):
+        pointer = element(function, scope, buffer, lane(function, place, i))
         part = function.op(f"load {memory}, ptr {pointer}, align {dtype.itemsize}")
-        result = function.op(f"insertelement {type} {result}, {memory} {part}, i64 {number}")
-    return Value(words.from_memory(at(function, dtype, scope.lanes), result), dtype, scope.lanes)
+        result = function.op(f"insertelement {type} {result}, {memory} {part}, i64 {i}")
+    return result
 
 
 def store(function: Function, scope: Scope, buffer: Buffer, place: Value, value: Value, streamed: bool = False) -> None:
     """Store ``value`` at index ``place``: `load`, the other way.  Only vectors can be ``streamed``."""
     dtype = buffer.dtype
+    function.columns.pop(scope.pointers.get(buffer.name, ""), None)
     if place.is_uniform:
         if not value.is_uniform:
             raise CompilerBug(f"the lanes of a vector loop store to one element of {buffer.name}")

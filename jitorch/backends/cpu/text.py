@@ -160,6 +160,7 @@ class Function:
         self._lines: list[str] = []
         self._entry: list[str] = []
         self._known: dict[str, str] = {}  # what this block has computed
+        self.columns: dict[str, list[str]] = {}  # of squares in scratch memory, by address, in this block
         self._count = 0
 
     def name(self, stem: str = "t") -> str:
@@ -198,6 +199,7 @@ class Function:
     def start(self, label: str) -> None:
         self._lines.append(f"{label}:")
         self._known = {}
+        self.columns = {}
         self.block = label
 
     def jump(self, label: str) -> None:

@@ -17,7 +17,7 @@ from jitorch.ir.graph import Value
 from jitorch.ir.sizes import size_expr
 from jitorch.lower.contractions.contraction import Axis, Contraction, load, scalar_kernel
 from jitorch.lower.contractions.dots import dots_kernel, thin_tile
-from jitorch.lower.contractions.packing import packed
+from jitorch.lower.contractions.packing import Packing
 from jitorch.lower.contractions.panels import Batch, Product, Side, product_kernel
 from jitorch.lower.contractions.tiles import MAX_ROWS, USUAL_ROWS, Blocking, choose_blocking, choose_tile
 from jitorch.lower.epilogue import Columns
@@ -221,14 +221,13 @@ class _Recipe:
             value = puller.pull(operand.value, operand.at(batch, place, kk))
             return tuple(puller.block.statements), value
 
-        name = f"{self.job.name}_panels"
-        along_k = operand.is_unit(self.puller, inner=True) and operand.collides(self.puller)
-        kernel, buffer, size, side = packed(
-            name, self.batch, operand.size, self.inner, tile, self.sums, element, along_k
+        buffer = k.Buffer(f"{self.job.name}_panels", self.sums)
+        packing = Packing(
+            f"{buffer.name}_pack", self.batch, operand.size, self.inner, tile, buffer, element, self.job.target
         )
-        self.kernels.append(kernel)
-        self.temporaries.append((buffer, size))
-        return side
+        self.kernels.append(packing.kernel())
+        self.temporaries.append((buffer, packing.total))
+        return packing.side
 
     def store(self, batch: Batch, row: k.Expr, lane: k.Expr, total: k.Expr) -> tuple[k.Stmt, ...]:
         return self.job.sink.store([*batch, row, lane], k.cast(total, self.job.out.dtype))

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from jitorch.ir import kernel as k
 from jitorch.ir.kernel import Assign, Buffer, Const, Expr, For, Kernel, Let, Load, Local, Stmt, Store, Var
-from jitorch.lower.schedules.crosswise import step
+from jitorch.lower.schedules.steps import step
 
 WIDE, NARROW = 64, 16
 """Rows of a block: some vectors, or a cache line of f32 where there are not many rows."""

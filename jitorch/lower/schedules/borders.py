@@ -14,7 +14,7 @@ from math import prod
 from jitorch import dtypes
 from jitorch.ir import kernel as k
 from jitorch.ir.kernel import Call, Const, Expr, For, Kernel, Let, Stmt, Var
-from jitorch.lower.schedules.crosswise import step
+from jitorch.lower.schedules.steps import step
 
 MOST_PIECES = 3
 """A loop with more pieces stays whole, unless all are long: each piece is code of its own."""

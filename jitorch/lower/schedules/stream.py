@@ -15,8 +15,8 @@ from jitorch.ir import kernel as k
 from jitorch.ir import program as host
 from jitorch.lower.fuse import READ_COST, cost_of
 from jitorch.lower.memory.arena import used
-from jitorch.lower.schedules.crosswise import step
 from jitorch.lower.schedules.dependence import why_dependent
+from jitorch.lower.schedules.steps import step
 from jitorch.lower.target import Target
 
 LARGE = 16 << 20
@@ -88,7 +88,8 @@ def _suits_vectors(loop: k.For, lanes: int) -> bool:
             return False
         if not isinstance(part, (k.Load, k.Store)):
             continue
-        if any(e in named for e in k.parts(part.index)) or step(part.index, loop.var) not in (0, 1):
+        distances = (-1, 0, 1) if isinstance(part, k.Load) else (0, 1)
+        if any(e in named for e in k.parts(part.index)) or step(part.index, loop.var) not in distances:
             return False
     return loop.kind == "parallel" or why_dependent(loop) is None
 

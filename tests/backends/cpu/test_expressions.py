@@ -54,7 +54,14 @@ def test_an_index_that_does_not_move_is_loaded_once() -> None:
     assert "shufflevector <8 x float>" in text
 
 
-@pytest.mark.parametrize("place", [LANE * 2, const(7) - LANE, LANE * N, LANE % 3])
+def test_an_index_that_moves_by_one_downwards_is_a_vector_access_and_a_shuffle() -> None:
+    text = text_of(N - LANE)
+    assert text.count("load <8 x float>") == 1
+    assert "load float" not in text
+    assert "<i32 7, i32 6, i32 5, i32 4, i32 3, i32 2, i32 1, i32 0>" in text
+
+
+@pytest.mark.parametrize("place", [LANE * 2, LANE * -2, LANE * N, LANE % 3])
 def test_other_indices_are_gathered(place: Expr) -> None:
     assert text_of(place).count("load float") == 8
 

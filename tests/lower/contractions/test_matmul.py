@@ -127,14 +127,6 @@ def test_one_parallel_loop_of_many_tasks(shape: tuple[int, int, int]) -> None:
     assert loop.kind == "parallel"
 
 
-@pytest.mark.parametrize(("inner", "by_lines"), [(512, True), (520, False), (256, False), (1024, True)])
-def test_lines_that_collide_in_the_cache_are_packed_one_after_the_other(inner: int, by_lines: bool) -> None:
-    x, w = (TensorType(dtypes.float32, (n, inner)) for n in (64, 130))
-    graph = trace_types(lambda a, b: OPS["matmul_batched"](a, OPS["transpose_axes"](b, perm=(1, 0))), [x, w])
-    (pack,) = [kernel for kernel in program(graph).kernels if kernel.name.endswith("_pack")]
-    assert any(isinstance(s, k.For) and s.kind == "unroll" for s in k.walk(pack.body)) == by_lines
-
-
 @pytest.mark.parametrize("inner", [512, 521, 1024])
 def test_products_of_lines_that_collide(inner: int) -> None:
     rng = np.random.default_rng(0)
