@@ -51,6 +51,7 @@ from jitorch.lower.schedules.borders import cut_borders
 from jitorch.lower.schedules.crosswise import tile
 from jitorch.lower.schedules.quotients import cut_quotients
 from jitorch.lower.schedules.stream import stream_results
+from jitorch.lower.sorts import argsort
 from jitorch.lower.target import Target, target_of
 
 Given = control.Given
@@ -62,6 +63,7 @@ RECIPES: dict[str, Recipe] = {
     "blockwise_attention": attention,
     "attention_gradients": attention_gradients,
     "positions": compaction,
+    "argsort_axis": argsort,
 }
 
 

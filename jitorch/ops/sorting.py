@@ -28,7 +28,7 @@ from jitorch.ops.structure import broadcast_to, cast, copy, reduce_sum, reshape_
 Tensor = Any
 
 
-@primitive(lowering="extern")
+@primitive(lowering="recipe")
 def argsort_axis(x: Tensor, *, axis: int, descending: bool) -> Tensor:
     """The order that sorts along ``axis``; equal elements keep theirs, NaN counts as greatest."""
 
