@@ -51,7 +51,8 @@ from jitorch.lower.schedules.borders import cut_borders
 from jitorch.lower.schedules.crosswise import tile
 from jitorch.lower.schedules.quotients import cut_quotients
 from jitorch.lower.schedules.stream import stream_results
-from jitorch.lower.sorts import argsort
+from jitorch.lower.sorting.sort import argsort
+from jitorch.lower.sorting.top import top
 from jitorch.lower.target import Target, target_of
 
 Given = control.Given
@@ -64,6 +65,7 @@ RECIPES: dict[str, Recipe] = {
     "attention_gradients": attention_gradients,
     "positions": compaction,
     "argsort_axis": argsort,
+    "top_axis": top,
 }
 
 

@@ -56,6 +56,35 @@ def _(rng):
     yield Sample(rng.integers(0, 3, size=(6, 2)), axis=0, descending=True)
 
 
+@primitive(lowering="recipe")
+def top_axis(x: Tensor, *, axis: int, count: int, descending: bool) -> Tensor:
+    """The first ``count`` of the order that `argsort_axis` gives; at least one, and at most as many as there are."""
+
+
+@top_axis.type_rule
+def _(x, *, axis, count, descending):
+    if x.dtype.is_complex:
+        raise DTypeError("topk: complex numbers have no order", actual=x)
+    return x.with_shape(count if i == axis else d for i, d in enumerate(x.shape)).with_dtype(dtypes.int64)
+
+
+@top_axis.numpy
+def _(x, *, axis, count, descending):
+    order = stable_order(x.astype(np.float32) if x.dtype == dtypes.bfloat16.numpy else x, axis, descending)
+    return np.take(order, np.arange(count), axis)
+
+
+@top_axis.vjp
+def _(g, out, x, *, axis, count, descending):
+    return (None,)
+
+
+@top_axis.samples
+def _(rng):
+    yield Sample(rng.normal(size=(2, 5)), axis=1, count=3, descending=True)
+    yield Sample(rng.integers(0, 3, size=(6, 2)), axis=0, count=2, descending=False)
+
+
 @primitive(lowering="extern")
 def mode_axis(x: Tensor, *, axis: int) -> Tensor:
     """Position of the last of the most frequent elements along ``axis``, which disappears; of several the least."""
@@ -149,7 +178,10 @@ def topk(input: Tensor, k: Any, dim: int = -1, largest: bool = True, sorted: boo
     if not input.ndim:
         x = copy(broadcast_to(input, shape=() if k == 1 else (0,)))
         return results.TopK(x, _zero_index(x))
-    order = copy(slice_along(argsort_axis(input, axis=axis, descending=largest), axis, 0, k))
+    if isinstance(k, int) and k > 0:
+        order = top_axis(input, axis=axis, count=k, descending=bool(largest))
+    else:
+        order = copy(slice_along(argsort_axis(input, axis=axis, descending=bool(largest)), axis, 0, k))
     return results.TopK(gather_axis(input, order, axis=axis), order)
 
 
@@ -341,4 +373,4 @@ for _entry in (quantile, nanquantile):
     )
 
 
-register(shifting, argsort_axis, mode_axis, names=("axis",))
+register(shifting, argsort_axis, mode_axis, top_axis, names=("axis",))

@@ -9,17 +9,14 @@ Knuth, "The Art of Computer Programming", volume 3, 1998, sections 5.2 and 5.2.5
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from jitorch import dims, dtypes
+from jitorch import dtypes
 from jitorch.ir import kernel as k
-from jitorch.ir.graph import Value
-from jitorch.ir.sizes import size_expr
-from jitorch.lower.index import Index
-from jitorch.lower.nests import kernel_of
 from jitorch.lower.pull import Puller
 from jitorch.lower.recipe import Job, Made
-from jitorch.lower.sort_keys import HALF, Keys
+from jitorch.lower.sorting.keys import HALF, Keys
+from jitorch.lower.sorting.lines import Lines
 
 SHORT = 128
 """Elements up to which lines are sorted by counting."""
@@ -34,92 +31,63 @@ def argsort(job: Job) -> Made:
     keys = Keys(job.types[0].dtype, job.node.attrs["descending"])
     lines = Lines(job, job.node.attrs["axis"])
     if isinstance(size, int) and size <= SHORT:
-        return Made((_counted(job, lines, keys, size),))
+        return Made((counted(lines, keys, size),))
+    return by_radix(job, lines, keys, lines.length)
+
+
+
+def by_radix(job: Job, lines: Lines, keys: Keys, count: k.Expr) -> Made:
     words = 1 if keys.fits_half else 2
     # Elements go back and forth between two pieces of memory for each line.
     work = k.Buffer(f"{job.name}_work", dtypes.int64)
-    return Made((_radix(job, lines, keys, work),), ((work, job.types[0].size * (2 * words)),))
+    return Made((_radix(lines, keys, work, count),), ((work, job.types[0].size * (2 * words)),))
 
 
-class Lines:
-    """The lines of a recipe's operand along ``axis``, each the work of one task."""
 
-    def __init__(self, job: Job, axis: int):
-        self.job, self.axis = job, axis
-        self.operand: Value = job.node.operands[0]
-        self.shape = job.types[0].shape
-        self.puller = Puller(job.buffers, job.scalars)
-        self.variables = [k.Var(f"i{a}") for a in range(len(self.shape))]
-
-    @property
-    def length(self) -> k.Expr:
-        return size_expr(self.shape[self.axis])
-
-    @property
-    def number(self) -> k.Expr:
-        """The line's number."""
-        number: k.Expr = k.const(0)
-        for a, d in enumerate(self.shape):
-            if a != self.axis:
-                number = number * size_expr(d) + self.variables[a]
-        return number
-
-    def place(self, along: k.Expr) -> list[k.Expr]:
-        """The coordinates of element ``along`` of the line."""
-        return [along if a == self.axis else v for a, v in enumerate(self.variables)]
-
-    def element(self, along: k.Expr) -> k.Expr:
-        return self.puller.pull(self.operand, Index.of(self.shape, self.place(along)))
-
-    def kernel(self, body: Callable[[], None], scratch: Sequence[k.Buffer]) -> k.Kernel:
-        """The kernel that does ``body`` for each line."""
-        others = [a for a in range(len(self.shape)) if a != self.axis]
-
-        def nest(j: int) -> None:
-            if j == len(others):
-                body()
-            else:
-                axis = others[j]
-                self.puller.loop(self.variables[axis], size_expr(self.shape[axis]), lambda: nest(j + 1), "parallel")
-
-        nest(0)
-        return kernel_of(self.job.name, tuple(self.puller.block.statements), tuple(scratch))
-
-    def store(self, along: k.Expr, element: k.Expr) -> None:
-        """Give the result its ``element`` at ``along``."""
-        for statement in self.job.sink.store(self.place(along), element):
-            self.puller.emit(statement)
-
-
-def _counted(job: Job, lines: Lines, keys: Keys, size: int) -> k.Kernel:
+def counted(lines: Lines, keys: Keys, size: int, wanted: int | None = None) -> k.Kernel:
+    """The order of lines of ``size`` elements, or the first ``wanted`` of it."""
     dtype = dtypes.int32 if keys.fits_half else dtypes.int64
     kept = k.Buffer("keys", dtype, "local", max(size, 1))
     equal = k.Buffer("equal", dtype, "local", max(size, 1))
-    puller, i, j = lines.puller, k.Var("i"), k.Var("j")
+    puller, i = lines.puller, k.Var("i")
 
     def keep() -> None:
         puller.emit(k.Store(kept, i, k.cast(keys.signed(lines.element(i)), dtype)))
         puller.emit(k.Store(equal, i, k.const(0, dtype)))
 
-    def count(mine: k.Expr, before: k.Var) -> None:
-        is_before = k.cast(k.Load(kept, j) < mine, dtype)
-        puller.emit(k.Assign(before, k.call("add", before, is_before, reassociate=True)))
-
     def place() -> None:
-        mine, before = puller.let(k.Load(kept, i)), k.Var("before", dtype)
-        puller.emit(k.Local(before, k.const(0, dtype)))
-        puller.loop(j, k.const(size), lambda: count(mine, before))
-        first = puller.let(k.cast(before, dtypes.int64))
-        # Behind the elements that are equal and stand before this one.
-        others = puller.let(k.Load(equal, first))
-        puller.emit(k.Store(equal, first, others + 1))
-        lines.store(puller.let(first + k.cast(others, dtypes.int64)), i)
+        at = place_of(puller, kept, equal, i, k.const(size))
+        if wanted is None:
+            lines.store(at, i)
+        else:
+            statements, _ = puller.nested(lambda: lines.store(at, i))
+            puller.emit(k.If(at < wanted, statements))
 
     def sort() -> None:
         puller.loop(i, k.const(size), keep)
         puller.loop(i, k.const(size), place)
 
     return lines.kernel(sort, [kept, equal])
+
+
+def place_of(puller: Puller, keys: k.Buffer, equal: k.Buffer, i: k.Expr, size: k.Expr) -> k.Expr:
+    """The place of element ``i`` in the order of the first ``size`` of ``keys``.
+
+    This is asked for one element after the other; ``equal``, zeros at first, counts those that are equal.
+    """
+    mine, j = puller.let(k.Load(keys, i)), k.Var(puller.fresh("j"))
+    before = k.Var(puller.fresh("before"), keys.dtype)
+
+    def count() -> None:
+        is_before = k.cast(k.Load(keys, j) < mine, keys.dtype)
+        puller.emit(k.Assign(before, k.call("add", before, is_before, reassociate=True)))
+
+    puller.emit(k.Local(before, k.const(0, keys.dtype)))
+    puller.loop(j, size, count)
+    first = puller.let(k.cast(before, dtypes.int64))
+    others = puller.let(k.Load(equal, first))
+    puller.emit(k.Store(equal, first, others + 1))
+    return puller.let(first + k.cast(others, dtypes.int64))
 
 
 class Entries:
@@ -154,7 +122,8 @@ class Entries:
         return k.call("and", k.Load(self.buffer, place), POSITION)
 
 
-def _radix(job: Job, lines: Lines, keys: Keys, work: k.Buffer) -> k.Kernel:
+def _radix(lines: Lines, keys: Keys, work: k.Buffer, wanted: k.Expr) -> k.Kernel:
+    """The first ``wanted`` of the order of lines of any length."""
     digits = keys.bits // DIGIT
     counts = k.Buffer("counts", dtypes.int32, "local", digits * RADIX)
     puller, entries, length = lines.puller, Entries(keys, work, lines.puller), lines.length
@@ -207,6 +176,6 @@ def _radix(job: Job, lines: Lines, keys: Keys, work: k.Buffer) -> k.Kernel:
         puller.emit(k.Local(target, first + length))
         # An empty line has no first element.
         puller.loop(p, k.call("minimum", length, k.const(1)) * digits, unless_equal)
-        puller.loop(i, length, lambda: lines.store(i, puller.let(entries.position(source + i))))
+        puller.loop(i, wanted, lambda: lines.store(i, puller.let(entries.position(source + i))))
 
     return lines.kernel(sort, [counts])
