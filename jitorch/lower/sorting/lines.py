@@ -61,3 +61,8 @@ class Lines:
         """Give the result its ``element`` at ``along``."""
         for statement in self.job.sink.store(self.place(along), element):
             self.puller.emit(statement)
+
+    def store_if(self, test: k.Expr, along: k.Expr, element: k.Expr) -> None:
+        """The same where ``test`` holds."""
+        statements, _ = self.puller.nested(lambda: self.store(along, element))
+        self.puller.emit(k.If(test, statements))

@@ -29,7 +29,7 @@ def top(job: Job) -> Made:
     keys = Keys(job.types[0].dtype, job.node.attrs["descending"])
     lines = Lines(job, axis)
     if isinstance(size, int) and size <= SHORT:
-        return Made((counted(lines, keys, size, count),))
+        return Made((counted(lines, keys, size, lambda at, i: lines.store_if(at < count, at, i)),))
     if count > MOST_KEPT or (isinstance(size, int) and size < PART * count):
         return by_radix(job, lines, keys, k.const(count))
     return Made((Kept(lines, keys, count).kernel(),))
