@@ -1,0 +1,81 @@
+"""Checks of what does not change in a loop, done before it.
+
+An index from data that picks a whole row is checked once for the row, not for each element of it: a loop that only
+copies, or adds up, becomes one over vectors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from math import prod
+
+from jitorch.ir import kernel as k
+from jitorch.ir.kernel import Assign, Const, For, If, Kernel, Let, Load, Local, Stmt, Store, Var
+from jitorch.lower.pull import STATUS
+from jitorch.lower.schedules.borders import FEW_ROWS, LARGE
+
+
+def hoist_checks(kernel: Kernel) -> Kernel:
+    """``kernel`` with checks, and what they need, before the loops of known extent in which they do not change."""
+    if STATUS not in kernel.params:
+        return kernel
+    return k.verify(replace(kernel, body=_block(kernel.body, ())))
+
+
+def _block(body: tuple[Stmt, ...], around: tuple[For, ...]) -> tuple[Stmt, ...]:
+    result: list[Stmt] = []
+    for stmt in body:
+        result += _loop(stmt, around) if isinstance(stmt, For) else (stmt,)
+    return tuple(result)
+
+
+def _loop(loop: For, around: tuple[For, ...]) -> tuple[Stmt, ...]:
+    loop = replace(loop, body=_block(loop.body, (*around, loop)))
+    if not _runs(loop) or _shares_turns(loop, around):
+        return (loop,)
+    before, inside = _split(loop)
+    if not any(isinstance(stmt, If) for stmt in before):
+        return (loop,)
+    return (*before, replace(loop, body=inside))
+
+
+def _runs(loop: For) -> bool:
+    """Whether the loop is known to have a turn: else nothing might be checked."""
+    return isinstance(loop.extent, Const) and int(loop.extent.value.real) > 0 and loop.kind in ("serial", "parallel")
+
+
+def _shares_turns(loop: For, around: Sequence[For]) -> bool:
+    """Whether threads share the turns of this loop, too, for there are few of those around."""
+    if loop.kind != "parallel":
+        return False
+    sizes = [int(f.extent.value.real) if isinstance(f.extent, Const) else 1 for f in around]
+    return prod(sizes) < FEW_ROWS and prod(sizes) * int(loop.extent.value.real) >= LARGE  # type: ignore[union-attr]
+
+
+def _split(loop: For) -> tuple[tuple[Stmt, ...], tuple[Stmt, ...]]:
+    """The statements of the body that may as well stand before the loop, and the others."""
+    inner = tuple(k.walk(loop.body))
+    changing = {loop.var.name} | {s.var.name for s in inner if isinstance(s, (Local, Assign, For))}
+    written = {s.buffer for s in inner if isinstance(s, Store)}
+    before: list[Stmt] = []
+    inside: list[Stmt] = []
+    for stmt in loop.body:
+        is_movable = isinstance(stmt, Let) or (isinstance(stmt, If) and _is_check(stmt))
+        if is_movable and not _reads(stmt, changing, written):
+            before.append(stmt)
+            continue
+        inside.append(stmt)
+        if isinstance(stmt, Let):
+            changing.add(stmt.var.name)
+    return tuple(before), tuple(inside)
+
+
+def _is_check(stmt: If) -> bool:
+    return not stmt.orelse and all(isinstance(s, Store) and s.buffer == STATUS for s in stmt.then)
+
+
+def _reads(stmt: Stmt, changing: set[str], written: set[k.Buffer]) -> bool:
+    """Whether ``stmt`` reads a variable or memory that changes in the loop."""
+    used = [part for part in k.parts(stmt) if isinstance(part, (Var, Load))]
+    return any(u.buffer in written if isinstance(u, Load) else u.name in changing for u in used)
