@@ -49,7 +49,7 @@ from jitorch.lower.rows.kernel import row_kernels
 from jitorch.lower.rows.layout import Layout, layout
 from jitorch.lower.rows.long import long_kernels, long_layout
 from jitorch.lower.schedules.borders import cut_borders
-from jitorch.lower.schedules.checks import hoist_checks
+from jitorch.lower.schedules.checks import gather_checks, hoist_checks
 from jitorch.lower.schedules.crosswise import tile
 from jitorch.lower.schedules.quotients import cut_quotients
 from jitorch.lower.schedules.stream import stream_results
@@ -431,7 +431,11 @@ class Lowering:
             return (Kernels((row_reduction_kernel(name, value, node, here.buffers, here.scalars),)),)
         if kind in ("scalar", "pull", "reduce"):
             kernel = map_kernel(name, group.values, here.buffers, here.scalars)
-            made = hoist_checks(tile(cut_borders(cut_quotients(abreast(kernel))))) if self.target.is_cpu else kernel
+            made = (
+                gather_checks(hoist_checks(tile(cut_borders(cut_quotients(abreast(kernel))))))
+                if self.target.is_cpu
+                else kernel
+            )
             return (Kernels((made,)),)
         raise BackendError(f"{node.op.name} ({kind}) has no kernel")
 

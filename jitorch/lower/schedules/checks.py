@@ -1,7 +1,7 @@
-"""Checks of what does not change in a loop, done before it.
+"""Checks of indices from data, outside of loops, so that these become ones over vectors.
 
-An index from data that picks a whole row is checked once for the row, not for each element of it: a loop that only
-copies, or adds up, becomes one over vectors.
+`hoist_checks`: an index that picks a whole row is checked once for the row, not for each element of it.
+`gather_checks`: a loop remembers whether some index was out of range, and the status is set after it.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from math import prod
 
+from jitorch import dtypes
 from jitorch.ir import kernel as k
 from jitorch.ir.kernel import Assign, Const, For, If, Kernel, Let, Load, Local, Stmt, Store, Var
 from jitorch.lower.pull import STATUS
 from jitorch.lower.schedules.borders import FEW_ROWS, LARGE
+from jitorch.lower.schedules.loops import fresh
 
 
 def hoist_checks(kernel: Kernel) -> Kernel:
@@ -21,6 +23,66 @@ def hoist_checks(kernel: Kernel) -> Kernel:
     if STATUS not in kernel.params:
         return kernel
     return k.verify(replace(kernel, body=_block(kernel.body, ())))
+
+
+CHUNK = 1024
+"""Turns of a loop by itself that are done before its checks count."""
+
+
+def gather_checks(kernel: Kernel) -> Kernel:
+    """``kernel`` whose innermost loops do their checks at the end, unless threads share their turns."""
+    if STATUS not in kernel.params:
+        return kernel
+    body: list[Stmt] = []
+    for stmt in kernel.body:
+        body += _gathered(stmt, (), kernel) if isinstance(stmt, For) else (stmt,)
+    return k.verify(replace(kernel, body=tuple(body)))
+
+
+def _gathered(loop: For, around: tuple[For, ...], kernel: Kernel) -> tuple[Stmt, ...]:
+    if any(isinstance(stmt, For) for stmt in loop.body):
+        body: list[Stmt] = []
+        for stmt in loop.body:
+            body += _gathered(stmt, (*around, loop), kernel) if isinstance(stmt, For) else (stmt,)
+        return (replace(loop, body=tuple(body)),)
+    checks = [stmt for stmt in loop.body if isinstance(stmt, If) and _is_check(stmt)]
+    if not checks or not _runs(loop) or any(check.then != checks[0].then for check in checks):
+        return (loop,)
+    if not around:
+        return _in_chunks(loop, checks, kernel)
+    return (loop,) if _shares_turns(loop, around) else _at_the_end(loop, checks, kernel)
+
+
+def _at_the_end(loop: For, checks: Sequence[If], kernel: Kernel) -> tuple[Stmt, ...]:
+    bad = Var(fresh(kernel, "bad"), dtypes.int32)
+
+    def remembered(stmt: Stmt) -> Stmt:
+        if not any(stmt is check for check in checks):
+            return stmt
+        return Assign(bad, k.call("or", bad, k.cast(stmt.test, dtypes.int32), reassociate=True))  # type: ignore[attr-defined]
+
+    body = tuple(map(remembered, loop.body))
+    after = If(bad.ne(0), checks[0].then)
+    return Local(bad, k.const(0, dtypes.int32)), For(loop.var, loop.extent, body, "serial"), after
+
+
+def _in_chunks(loop: For, checks: Sequence[If], kernel: Kernel) -> tuple[Stmt, ...]:
+    """A long loop by itself: its chunks are shared among threads."""
+    count = int(loop.extent.value.real) // CHUNK  # type: ignore[union-attr]
+    if loop.kind != "parallel" or count < FEW_ROWS:
+        return (loop,)
+    chunk, rest = Var(fresh(kernel, "chunk")), int(loop.extent.value.real) % CHUNK  # type: ignore[union-attr]
+
+    def part(first: k.Expr, size: int) -> For:
+        inner = Var(f"{loop.var.name}_in")
+        place = Let(loop.var, first + inner)
+        return For(inner, k.const(size), (place, *loop.body), "parallel")
+
+    whole = For(chunk, k.const(count), _at_the_end(part(chunk * CHUNK, CHUNK), checks, kernel), "parallel")
+    if not rest:
+        return (whole,)
+    last = For(chunk, k.const(1), _at_the_end(part(k.const(count * CHUNK), rest), checks, kernel), "parallel")
+    return whole, last
 
 
 def _block(body: tuple[Stmt, ...], around: tuple[For, ...]) -> tuple[Stmt, ...]:

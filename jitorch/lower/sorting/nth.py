@@ -30,7 +30,8 @@ def nth(job: Job) -> Made:
 
 def rank_of(job: Job, lines: Lines) -> k.Expr:
     """The rank that is wanted of a line."""
-    return lines.puller.pull(job.node.operands[1], Index.of(job.types[1].shape, lines.place(k.const(0))))
+    rank = lines.puller.pull(job.node.operands[1], Index.of(job.types[1].shape, lines.place(k.const(0))))
+    return k.cast(rank, k.INDEX)
 
 
 class Selection:

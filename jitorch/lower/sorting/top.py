@@ -42,7 +42,7 @@ class Kept:
         self.lines, self.keys, self.count = lines, keys, count
         self.puller = lines.puller
         self.dtype = dtypes.int32 if keys.fits_half else dtypes.int64
-        # The more is found before the buffer is cut back, the less often; the longer, too, until its last is a good one.
+        # The more is found before the buffer is cut back, the less often; but until then its last is a worse one.
         self.most = count + max(16, count // 2)
         size = self.most + BLOCK
         self.found, self.sorted = (k.Buffer(name, self.dtype, "local", size) for name in ("found", "sorted"))

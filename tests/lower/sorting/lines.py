@@ -35,7 +35,7 @@ def order_of(x: np.ndarray, axis: int, descending: bool) -> np.ndarray:
 
     def order(row: np.ndarray) -> list[int]:
         if descending:
-            return sorted(range(len(row)), key=lambda i: (not row[i] != row[i], 0 if row[i] != row[i] else -row[i]))
+            return sorted(range(len(row)), key=lambda i: (row[i] == row[i], 0 if row[i] != row[i] else -row[i]))
         return sorted(range(len(row)), key=lambda i: (bool(row[i] != row[i]), 0 if row[i] != row[i] else row[i]))
 
     moved = np.moveaxis(x.astype(object) if x.dtype.kind in "iub" else x, axis, -1)
