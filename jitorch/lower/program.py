@@ -54,6 +54,7 @@ from jitorch.lower.schedules.crosswise import tile
 from jitorch.lower.schedules.quotients import cut_quotients
 from jitorch.lower.schedules.stream import stream_results
 from jitorch.lower.sorting.nth import nth
+from jitorch.lower.sorting.search import search
 from jitorch.lower.sorting.sort import argsort
 from jitorch.lower.sorting.top import top
 from jitorch.lower.target import Target, target_of
@@ -70,6 +71,7 @@ RECIPES: dict[str, Recipe] = {
     "argsort_axis": argsort,
     "top_axis": top,
     "nth_axis": nth,
+    "search_sorted": search,
 }
 
 
