@@ -83,8 +83,8 @@ def short_way(op: Op, stored: Callable[[Any], Array | None]) -> Callable[..., An
         array = stored(args[0]) if len(args) == 1 else None
         if array is None:
             return NotImplemented
+        key = array.shape, array.strides, array.dtype, *attrs.items()
         try:
-            key = array.shape, array.strides, array.dtype, *attrs.items()
             found = known[key]
         except TypeError:
             return NotImplemented  # an attribute that is no number

@@ -72,12 +72,12 @@ class Search:
         # In an empty sequence there is nothing to look at.
         steps = k.call("minimum", size_expr(self.size), k.const(1)) * MOST_STEPS
 
-        def step() -> None:
+        def look() -> None:
             distance = self.puller.let(k.call("shr", k.const(1 << (MOST_STEPS - 1)), number))
             self.puller.emit(k.Assign(found, self._ahead(found, distance, value, rows)))
 
         self.puller.emit(k.Local(found, k.const(0)))
-        self.puller.loop(number, steps, step)
+        self.puller.loop(number, steps, look)
         return found
 
     def _ahead(self, place: k.Expr, distance: k.Expr, value: k.Expr, rows: list[k.Var]) -> k.Expr:
