@@ -6,7 +6,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from math import prod
 
@@ -33,28 +34,29 @@ def gather_checks(kernel: Kernel) -> Kernel:
     """``kernel`` whose innermost loops do their checks at the end, unless threads share their turns."""
     if STATUS not in kernel.params:
         return kernel
+    names = (fresh(kernel, f"bad{number}") for number in itertools.count(1))
     body: list[Stmt] = []
     for stmt in kernel.body:
-        body += _gathered(stmt, (), kernel) if isinstance(stmt, For) else (stmt,)
+        body += _gathered(stmt, (), names) if isinstance(stmt, For) else (stmt,)
     return k.verify(replace(kernel, body=tuple(body)))
 
 
-def _gathered(loop: For, around: tuple[For, ...], kernel: Kernel) -> tuple[Stmt, ...]:
+def _gathered(loop: For, around: tuple[For, ...], names: Iterator[str]) -> tuple[Stmt, ...]:
     if any(isinstance(stmt, For) for stmt in loop.body):
         body: list[Stmt] = []
         for stmt in loop.body:
-            body += _gathered(stmt, (*around, loop), kernel) if isinstance(stmt, For) else (stmt,)
+            body += _gathered(stmt, (*around, loop), names) if isinstance(stmt, For) else (stmt,)
         return (replace(loop, body=tuple(body)),)
     checks = [stmt for stmt in loop.body if isinstance(stmt, If) and _is_check(stmt)]
     if not checks or not _runs(loop) or any(check.then != checks[0].then for check in checks):
         return (loop,)
     if not around:
-        return _in_chunks(loop, checks, kernel)
-    return (loop,) if _shares_turns(loop, around) else _at_the_end(loop, checks, kernel)
+        return _in_chunks(loop, checks, names)
+    return (loop,) if _shares_turns(loop, around) else _at_the_end(loop, checks, names)
 
 
-def _at_the_end(loop: For, checks: Sequence[If], kernel: Kernel) -> tuple[Stmt, ...]:
-    bad = Var(fresh(kernel, "bad"), dtypes.int32)
+def _at_the_end(loop: For, checks: Sequence[If], names: Iterator[str]) -> tuple[Stmt, ...]:
+    bad = Var(next(names), dtypes.int32)
 
     def remembered(stmt: Stmt) -> Stmt:
         if not any(stmt is check for check in checks):
@@ -66,30 +68,37 @@ def _at_the_end(loop: For, checks: Sequence[If], kernel: Kernel) -> tuple[Stmt, 
     return Local(bad, k.const(0, dtypes.int32)), For(loop.var, loop.extent, body, "serial"), after
 
 
-def _in_chunks(loop: For, checks: Sequence[If], kernel: Kernel) -> tuple[Stmt, ...]:
+def _in_chunks(loop: For, checks: Sequence[If], names: Iterator[str]) -> tuple[Stmt, ...]:
     """A long loop by itself: its chunks are shared among threads."""
     count = int(loop.extent.value.real) // CHUNK  # type: ignore[union-attr]
     if loop.kind != "parallel" or count < FEW_ROWS:
         return (loop,)
-    chunk, rest = Var(fresh(kernel, "chunk")), int(loop.extent.value.real) % CHUNK  # type: ignore[union-attr]
+    chunk, rest = Var(f"{loop.var.name}_chunk"), int(loop.extent.value.real) % CHUNK  # type: ignore[union-attr]
 
     def part(first: k.Expr, size: int) -> For:
         inner = Var(f"{loop.var.name}_in")
         place = Let(loop.var, first + inner)
         return For(inner, k.const(size), (place, *loop.body), "parallel")
 
-    whole = For(chunk, k.const(count), _at_the_end(part(chunk * CHUNK, CHUNK), checks, kernel), "parallel")
+    whole = For(chunk, k.const(count), _at_the_end(part(chunk * CHUNK, CHUNK), checks, names), "parallel")
     if not rest:
         return (whole,)
-    last = For(chunk, k.const(1), _at_the_end(part(k.const(count * CHUNK), rest), checks, kernel), "parallel")
+    last = For(chunk, k.const(1), _at_the_end(part(k.const(count * CHUNK), rest), checks, names), "parallel")
     return whole, last
 
 
 def _block(body: tuple[Stmt, ...], around: tuple[For, ...]) -> tuple[Stmt, ...]:
     result: list[Stmt] = []
     for stmt in body:
-        result += _loop(stmt, around) if isinstance(stmt, For) else (stmt,)
+        new = _loop(stmt, around) if isinstance(stmt, For) else (stmt,)
+        # Loops that are pieces of one name the same things: the names of one of them can be used here.
+        is_free = _names(new).isdisjoint(_names(result))
+        result += new if is_free else (stmt,)
     return tuple(result)
+
+
+def _names(body: Sequence[Stmt]) -> set[str]:
+    return {stmt.var.name for stmt in body if isinstance(stmt, (Let, Local))}
 
 
 def _loop(loop: For, around: tuple[For, ...]) -> tuple[Stmt, ...]:
