@@ -50,7 +50,6 @@ from jitorch.passes.merge_loops import merge_loops
 from jitorch.passes.partition import partition
 from jitorch.passes.several_turns import merge_turns
 from jitorch.passes.simplify import simplify
-from jitorch.passes.small_sorts import count_small_sorts
 
 CONTROL_PASSES = (
     merge_loops,
@@ -147,7 +146,6 @@ def _begun(graph: Graph, verdicts: Verdicts) -> tuple[Graph, list[np.ndarray[Any
 def _optimise(work: Graph, verdicts: Verdicts, extra: Sequence[Any]) -> None:
     pipeline.run(work, (dce, simplify, fold, cse, *extra))
     decompose(work, keep=verdicts.takes_whole)
-    count_small_sorts(work, keep=verdicts.takes_whole)
     pipeline.run(work, (simplify, fold, cse, dce))
     pipeline.run(work, CONTROL_PASSES)
 

@@ -38,7 +38,7 @@ class Scalar:
     """One scalar function.
 
     All operands have one dtype (``where``: all but the condition).  The result has that dtype too,
-    unless ``to_bool``.  ``numpy`` gives its meaning on whole arrays.
+    unless ``to_bool`` or ``to_bits``.  ``numpy`` gives its meaning on whole arrays.
     """
 
     name: str
@@ -47,8 +47,11 @@ class Scalar:
     numpy: Callable[..., Any]
     doc: str
     to_bool: bool = False
+    to_bits: bool = False
 
     def result(self, *operands: DType) -> DType:
+        if self.to_bits:
+            return dtypes.int64 if operands[-1] is dtypes.float64 else dtypes.int32
         return dtypes.bool_ if self.to_bool else operands[-1]
 
     def __repr__(self) -> str:
@@ -59,9 +62,15 @@ TABLE: dict[str, Scalar] = {}
 
 
 def _define(
-    name: str, arity: int, accepts: Categories, fn: Callable[..., Any], doc: str, to_bool: bool = False
+    name: str,
+    arity: int,
+    accepts: Categories,
+    fn: Callable[..., Any],
+    doc: str,
+    to_bool: bool = False,
+    to_bits: bool = False,
 ) -> None:
-    TABLE[name] = Scalar(name, arity, accepts, fn, doc, to_bool)
+    TABLE[name] = Scalar(name, arity, accepts, fn, doc, to_bool, to_bits)
 
 
 def _floordiv(x: Any, y: Any) -> Any:
@@ -112,6 +121,12 @@ def _pow(x: Any, y: Any) -> Any:
 
 def _sign(x: Any) -> Any:
     return np.sign(x) if np.asarray(x).dtype.kind != "b" else np.asarray(x)
+
+
+def _to_bits(x: Any) -> Any:
+    x = np.asarray(x)
+    x = x if x.dtype == np.float64 else x.astype(np.float32)
+    return np.where(np.isnan(x), x.dtype.type(np.nan), x).view(np.int64 if x.dtype == np.float64 else np.int32)
 
 
 def _round(x: Any) -> Any:
@@ -166,6 +181,14 @@ _define("cosh", 1, _FLOAT, np.cosh, "hyperbolic cosine")
 _define("tanh", 1, _FLOAT, np.tanh, "hyperbolic tangent")
 _define("erf", 1, _REAL_FLOAT, erf, "error function: ``2/sqrt(pi) * integral of exp(-t*t) from 0 to x``")
 _define("where", 3, _ALL, np.where, "``x`` where the bool condition holds, else ``y``")
+_define(
+    "bits",
+    1,
+    _REAL_FLOAT,
+    _to_bits,
+    "the bits of x as a signed integer: of a float64, or of what is narrower as a float32; those of one NaN for all",
+    to_bits=True,
+)
 _define(
     "philox",
     3,

@@ -42,7 +42,8 @@ INDEX_VIEWS = VIEWS | {"flip_axes"}
 """Ops whose elements are elements of the operand, at another index."""
 _COMPUTED = {
     "convolution": ("x", "w"), "convolution_weight": ("x", "g"), "blockwise_attention": ("mask",),
-    "attention_gradients": ("mask",), "positions": ("mask", "ramp"),
+    "attention_gradients": ("mask",), "positions": ("mask", "ramp"), "argsort_axis": ("x",),
+    "nth_axis": ("rank",), "search_sorted": ("values",),
 }  # fmt: skip
 """The operands that a recipe computes on its way where they are not in memory, for it reads each element once."""
 REWRITING = frozenset(("positions",))

@@ -49,9 +49,14 @@ from jitorch.lower.rows.kernel import row_kernels
 from jitorch.lower.rows.layout import Layout, layout
 from jitorch.lower.rows.long import long_kernels, long_layout
 from jitorch.lower.schedules.borders import cut_borders
+from jitorch.lower.schedules.checks import gather_checks, hoist_checks
 from jitorch.lower.schedules.crosswise import tile
 from jitorch.lower.schedules.quotients import cut_quotients
 from jitorch.lower.schedules.stream import stream_results
+from jitorch.lower.sorting.nth import nth
+from jitorch.lower.sorting.search import search
+from jitorch.lower.sorting.sort import argsort
+from jitorch.lower.sorting.top import top
 from jitorch.lower.target import Target, target_of
 
 Given = control.Given
@@ -63,6 +68,10 @@ RECIPES: dict[str, Recipe] = {
     "blockwise_attention": attention,
     "attention_gradients": attention_gradients,
     "positions": compaction,
+    "argsort_axis": argsort,
+    "top_axis": top,
+    "nth_axis": nth,
+    "search_sorted": search,
 }
 
 
@@ -414,7 +423,7 @@ class Lowering:
         if kind == "recipe":
             return self._recipe(name, group, node, here, fixed)
         if kind == "scatter":
-            scatter = scatter_kernel(name, value, node, here.buffers, here.scalars)
+            scatter = hoist_checks(scatter_kernel(name, value, node, here.buffers, here.scalars))
             if self._base(node) is not None:
                 return (Kernels((scatter,)),)
             return (Kernels((fill_kernel(name, value, node, here.buffers, here.scalars), scatter)),)
@@ -424,8 +433,10 @@ class Lowering:
             return (Kernels((row_reduction_kernel(name, value, node, here.buffers, here.scalars),)),)
         if kind in ("scalar", "pull", "reduce"):
             kernel = map_kernel(name, group.values, here.buffers, here.scalars)
-            made = tile(cut_borders(cut_quotients(abreast(kernel))), self.target) if self.target.is_cpu else kernel
-            return (Kernels((made,)),)
+            if self.target.is_cpu:
+                kernel = tile(cut_borders(cut_quotients(abreast(kernel))), self.target)
+                kernel = gather_checks(hoist_checks(kernel))
+            return (Kernels((kernel,)),)
         raise BackendError(f"{node.op.name} ({kind}) has no kernel")
 
     def _recipe(self, name: str, group: Group, node: Node, here: Cone, fixed: frozenset[Value]) -> tuple[Kernels, ...]:

@@ -10,7 +10,6 @@ from jitorch.ops.math import div, where
 from jitorch.ops.normalize import is_number
 from jitorch.ops.random import rand
 from jitorch.ops.registry import Sample, function, op
-from jitorch.ops.structure import copy
 
 Tensor = Any
 
@@ -33,11 +32,9 @@ def _(rng):
 def _dropped(name: str, input: Tensor, p: Any, training: bool, inplace: bool, mask_shape: tuple[Any, ...]) -> Tensor:
     if is_number(p) and not 0.0 <= p <= 1.0:
         raise ValueRangeError(f"{name}: the probability p is out of range", expected="0 to 1", actual=p)
-    if not training:
+    if not training or (isinstance(p, (int, float)) and p == 0):
         return input
     require_float(name, input)
-    if isinstance(p, (int, float)) and p == 0:
-        return store(name, inplace, input, copy(input))
     mask = rand(mask_shape) >= p
     return store(name, inplace, input, apply_dropout(input, mask, p))
 
@@ -53,7 +50,7 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
 
 @dropout.samples
 def _(rng):
-    yield Sample(rng.normal(size=(3, 4)), 0.0)
+    yield Sample(rng.normal(size=(3, 4)), 0.0, grad=False)
     yield Sample(rng.normal(size=(3, 4)), training=False, grad=False)
 
 
@@ -65,7 +62,7 @@ def torch_dropout(input: Tensor, p: float, train: bool) -> Tensor:
 
 @torch_dropout.samples
 def _(rng):
-    yield Sample(rng.normal(size=(3, 4)), 0.0, True)
+    yield Sample(rng.normal(size=(3, 4)), 0.0, True, grad=False)
 
 
 def _channels(name: str, input: Tensor, spatial: int) -> tuple[Any, ...]:
@@ -97,17 +94,17 @@ def dropout3d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
 
 @dropout1d.samples
 def _(rng):
-    yield Sample(rng.normal(size=(2, 3, 4)), 0.0)
+    yield Sample(rng.normal(size=(2, 3, 4)), 0.0, grad=False)
 
 
 @dropout2d.samples
 def _(rng):
-    yield Sample(rng.normal(size=(2, 3, 4, 2)), 0.0)
+    yield Sample(rng.normal(size=(2, 3, 4, 2)), 0.0, grad=False)
 
 
 @dropout3d.samples
 def _(rng):
-    yield Sample(rng.normal(size=(2, 3, 2, 2, 2)), 0.0)
+    yield Sample(rng.normal(size=(2, 3, 2, 2, 2)), 0.0, grad=False)
 
 
 @op(places=())
@@ -131,11 +128,9 @@ def _(rng):
 def _alpha(name: str, input: Tensor, p: Any, training: bool, inplace: bool, mask_shape: tuple[Any, ...]) -> Tensor:
     if is_number(p) and not 0.0 <= p <= 1.0:
         raise ValueRangeError(f"{name}: the probability p is out of range", expected="0 to 1", actual=p)
-    if not training:
+    if not training or (isinstance(p, (int, float)) and p == 0):
         return input
     require_float(name, input)
-    if isinstance(p, (int, float)) and p == 0:
-        return store(name, inplace, input, copy(input))
     mask = rand(mask_shape) >= p
     return store(name, inplace, input, apply_alpha_dropout(input, mask, p))
 
@@ -155,9 +150,9 @@ def feature_alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False,
 
 @alpha_dropout.samples
 def _(rng):
-    yield Sample(rng.normal(size=(3, 4)), 0.0, True)
+    yield Sample(rng.normal(size=(3, 4)), 0.0, True, grad=False)
 
 
 @feature_alpha_dropout.samples
 def _(rng):
-    yield Sample(rng.normal(size=(2, 3, 4)), 0.0, True)
+    yield Sample(rng.normal(size=(2, 3, 4)), 0.0, True, grad=False)

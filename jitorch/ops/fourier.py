@@ -1,7 +1,6 @@
-"""Discrete Fourier transforms: one primitive, over any axes, and ``torch.fft`` made of it.
+"""Discrete Fourier transforms: one primitive over any axes, two for real tensors, and ``torch.fft`` made of them.
 
-A real transform is the complex one cut in half, its inverse the complex one of a spectrum completed
-by symmetry, so their gradients follow.
+A real tensor's transform is known by its first half, along one axis; the other half mirrors it.
 """
 
 from __future__ import annotations
@@ -15,12 +14,13 @@ from jitorch import dims, dtypes
 from jitorch.dims import Dim
 from jitorch.errors import ArgumentError, DTypeError, ShapeError, ValueRangeError
 from jitorch.ops.batching import register, shifting
-from jitorch.ops.complex_parts import complex_of, conj, real_part
+from jitorch.ops.complex_parts import complex_of, real_of, real_part
+from jitorch.ops.create import size_number
 from jitorch.ops.helpers import axes_of, number_of, ramp
 from jitorch.ops.index import axis_of
 from jitorch.ops.padding import pad_constant, part
 from jitorch.ops.registry import Sample, function, primitive
-from jitorch.ops.structure import cast, concatenate, flip_axes
+from jitorch.ops.structure import cast, concatenate
 
 Tensor = Any
 
@@ -59,14 +59,91 @@ def _(rng):
     yield Sample(rng.normal(size=(3, 4)) + 1j * rng.normal(size=(3, 4)), axes=(0, 1), inverse=True)
 
 
+@primitive(lowering="extern")
+def half_fourier(x: Tensor, *, axis: int, inverse: bool) -> Tensor:
+    """The first ``N // 2 + 1`` elements, along ``axis``, of the `fourier` of a real tensor."""
+
+
+@half_fourier.type_rule
+def _(x, *, axis, inverse):
+    if not x.dtype.is_floating_point:
+        raise DTypeError("fft: needs real numbers", actual=x)
+    half = dims.floordiv(x.shape[axis], 2) + 1
+    shape = tuple(half if i == axis else d for i, d in enumerate(x.shape))
+    return x.with_shape(shape).with_dtype(complex_of(x.dtype))
+
+
+@half_fourier.numpy
+def _(x, *, axis, inverse):
+    half = np.fft.rfft(x, axis=axis)
+    return (np.conj(half) if inverse else half).astype(complex_of(dtypes.from_numpy(x.dtype)).numpy, copy=False)
+
+
+@half_fourier.vjp
+def _(g, out, x, *, axis, inverse):
+    missing = x.shape[axis] - g.shape[axis]
+    high = tuple(missing if i == axis else 0 for i in range(g.ndim))
+    whole = pad_constant(g, 0, low=(0,) * g.ndim, high=high)
+    return (real_part(fourier(whole, axes=(axis,), inverse=not inverse)),)
+
+
+@half_fourier.samples
+def _(rng):
+    yield Sample(rng.normal(size=(3, 4)), axis=1, inverse=False)
+    yield Sample(rng.normal(size=(5, 3)), axis=0, inverse=True)
+
+
+@primitive(lowering="extern")
+def whole_fourier(x: Tensor, *, axis: int, size: Dim, inverse: bool) -> Tensor:
+    """The `fourier`, which is real, of ``size`` elements along ``axis``: ``x`` is half of them, the others mirror it.
+
+    ``x`` has ``size // 2 + 1``; those that mirror themselves count as real.
+    """
+
+
+@whole_fourier.type_rule
+def _(x, *, axis, size, inverse):
+    if not x.dtype.is_complex:
+        raise DTypeError("fft: needs complex numbers", actual=x)
+    if not dims.equal(x.shape[axis], dims.floordiv(size, 2) + 1):
+        raise ShapeError("fft: half of the elements", expected=dims.floordiv(size, 2) + 1, actual=x)
+    return x.with_shape(size if i == axis else d for i, d in enumerate(x.shape)).with_dtype(real_of(x.dtype))
+
+
+@whole_fourier.numpy
+def _(x, *, axis, size, inverse):
+    whole = np.fft.irfft(x if inverse else np.conj(x), size, axis, norm="forward")
+    return whole.astype(real_of(dtypes.from_numpy(x.dtype)).numpy, copy=False)
+
+
+@whole_fourier.vjp
+def _(g, out, x, *, axis, size, inverse):
+    # An element that is mirrored counts twice.
+    place = ramp(x.shape[axis], axis, x.ndim)
+    is_own_mirror = (place == 0) | (place * 2 == size_number(size))
+    weight = 2.0 - cast(is_own_mirror, dtype=g.dtype)
+    return (half_fourier(g, axis=axis, inverse=not inverse) * weight,)
+
+
+@whole_fourier.samples
+def _(rng):
+    yield Sample(rng.normal(size=(3, 3)) + 1j * rng.normal(size=(3, 3)), axis=1, size=4, inverse=True)
+    yield Sample(rng.normal(size=(3, 2)) + 1j * rng.normal(size=(3, 2)), axis=0, size=5, inverse=False)
+
+
 # ---- arguments ---------------------------------------------------------------------------------------------
-def _as_complex(name: str, x: Tensor) -> Tensor:
+def _as_float(name: str, x: Tensor) -> Tensor:
+    """``x`` as real or complex numbers."""
     if x.dtype in (dtypes.float16, dtypes.bfloat16):
         raise DTypeError(f"fft.{name}: does not take {x.dtype.name}", expected="float32 or more", actual=x.type)
-    if x.dtype.is_complex:
+    if x.dtype.is_complex or x.dtype.is_floating_point:
         return x
-    dtype = x.dtype if x.dtype.is_floating_point else dtypes.get_default()
-    return cast(x, dtype=complex_of(dtype))
+    return cast(x, dtype=dtypes.get_default())
+
+
+def _as_complex(name: str, x: Tensor) -> Tensor:
+    x = _as_float(name, x)
+    return x if x.dtype.is_complex else cast(x, dtype=complex_of(x.dtype))
 
 
 def _as_real(name: str, x: Tensor) -> Tensor:
@@ -135,12 +212,17 @@ def _half_transform(
 ) -> Tensor:
     """The first half, along the last of the axes, of a real tensor's transform."""
     x = _as_real(name, x)
-    _, axes = _sizes_and_axes(name, x, s, dim)
+    sizes, axes = _sizes_and_axes(name, x, s, dim)
     if not axes:
         raise ArgumentError(f"fft.{name}: needs at least one axis")
-    out = _complex_transform(name, x, s, dim, norm, inverse)
-    last = axes[-1]
-    return part(out, last, 0, dims.floordiv(out.shape[last], 2) + 1)
+    x = _as_float(name, x)
+    for axis, size in zip(axes, sizes):
+        x = _fit(name, x, axis, size)
+    count = dims.prod([x.shape[a] for a in axes])
+    out = half_fourier(x, axis=axes[-1], inverse=inverse)
+    if others := tuple(axes[:-1]):
+        out = fourier(out, axes=others, inverse=inverse)
+    return _scaled(out, _scale(name, norm, count, inverse))
 
 
 def _real_transform(
@@ -164,11 +246,8 @@ def _real_transform(
         x = pad_constant(x, 0, low=(0,) * x.ndim, high=high)
     others = tuple(axes[:-1])
     x = fourier(x, axes=others, inverse=inverse) if others else x
-    # What is missing mirrors the rest: X[N - k] is the conjugate of X[k].
-    mirrored = conj(flip_axes(part(x, last, 1, size - half + 1), axes=(last,)))
-    whole = fourier(concatenate([x, mirrored], axis=last), axes=(last,), inverse=inverse)
     count = dims.prod([x.shape[a] for a in others]) * size
-    return _scaled(real_part(whole), _scale(name, norm, count, inverse))
+    return _scaled(whole_fourier(x, axis=last, size=size, inverse=inverse), _scale(name, norm, count, inverse))
 
 
 def _one(n: int | None) -> tuple[int] | None:
@@ -387,3 +466,4 @@ for _entry in (fftshift, ifftshift):
 
 
 register(shifting, fourier, names=("axes",))
+register(shifting, half_fourier, whole_fourier, names=("axis",))

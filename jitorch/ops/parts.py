@@ -20,12 +20,13 @@ Tensor = Any
 
 def slice_along(x: Tensor, axis: int, start: Any, stop: Any, step: int = 1) -> Tensor:
     """``x[..., start:stop:step, ...]``; the bounds lie within the axis."""
-    n = x.ndim
+    shape = x.type.shape
+    before, after = axis, len(shape) - axis - 1
     return slice_axes(
         x,
-        starts=tuple(start if i == axis else 0 for i in range(n)),
-        stops=tuple(stop if i == axis else d for i, d in enumerate(x.shape)),
-        steps=tuple(step if i == axis else 1 for i in range(n)),
+        starts=(*[0] * before, start, *[0] * after),
+        stops=(*shape[:axis], stop, *shape[axis + 1 :]),
+        steps=(*[1] * before, step, *[1] * after),
     )
 
 
@@ -60,8 +61,8 @@ def _axis_of_some(name: str, dim: Any, x: Tensor) -> int:
 
 
 def selected(x: Tensor, axis: int, start: Any) -> Tensor:
-    part = slice_along(x, axis, start, start + 1)
-    return reshape_to(part, shape=(*part.shape[:axis], *part.shape[axis + 1 :]))
+    shape = x.type.shape
+    return reshape_to(slice_along(x, axis, start, start + 1), shape=(*shape[:axis], *shape[axis + 1 :]))
 
 
 @function

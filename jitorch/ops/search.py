@@ -24,7 +24,7 @@ from jitorch.ops.structure import cast, concatenate, reshape_to
 Tensor = Operand = Any
 
 
-@primitive(lowering="extern")
+@primitive(lowering="recipe")
 def search_sorted(sequence: Tensor, values: Tensor, *, right: bool, dtype: DType) -> Tensor:
     """Where to insert each value so that the last axis of ``sequence`` stays sorted.
 

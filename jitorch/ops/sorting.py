@@ -28,7 +28,7 @@ from jitorch.ops.structure import broadcast_to, cast, copy, reduce_sum, reshape_
 Tensor = Any
 
 
-@primitive(lowering="extern")
+@primitive(lowering="recipe")
 def argsort_axis(x: Tensor, *, axis: int, descending: bool) -> Tensor:
     """The order that sorts along ``axis``; equal elements keep theirs, NaN counts as greatest."""
 
@@ -54,6 +54,67 @@ def _(g, out, x, *, axis, descending):
 def _(rng):
     yield Sample(rng.normal(size=(2, 5)), axis=1, descending=False)
     yield Sample(rng.integers(0, 3, size=(6, 2)), axis=0, descending=True)
+
+
+@primitive(lowering="recipe")
+def top_axis(x: Tensor, *, axis: int, count: int, descending: bool) -> Tensor:
+    """The first ``count`` of the order that `argsort_axis` gives; at least one, and at most as many as there are."""
+
+
+@top_axis.type_rule
+def _(x, *, axis, count, descending):
+    if x.dtype.is_complex:
+        raise DTypeError("topk: complex numbers have no order", actual=x)
+    return x.with_shape(count if i == axis else d for i, d in enumerate(x.shape)).with_dtype(dtypes.int64)
+
+
+@top_axis.numpy
+def _(x, *, axis, count, descending):
+    order = stable_order(x.astype(np.float32) if x.dtype == dtypes.bfloat16.numpy else x, axis, descending)
+    return np.take(order, np.arange(count), axis)
+
+
+@top_axis.vjp
+def _(g, out, x, *, axis, count, descending):
+    return (None,)
+
+
+@top_axis.samples
+def _(rng):
+    yield Sample(rng.normal(size=(2, 5)), axis=1, count=3, descending=True)
+    yield Sample(rng.integers(0, 3, size=(6, 2)), axis=0, count=2, descending=False)
+
+
+@primitive(lowering="recipe")
+def nth_axis(x: Tensor, rank: Tensor, *, axis: int) -> Tensor:
+    """The position of the element that comes ``rank``-th, from 0, in the order that `argsort_axis` gives.
+
+    ``rank`` is int64 and of the shape of ``x``, but for a size of 1 along ``axis``; it is in range.
+    """
+
+
+@nth_axis.type_rule
+def _(x, rank, *, axis):
+    if x.dtype.is_complex:
+        raise DTypeError("kthvalue: complex numbers have no order", actual=x)
+    return x.with_shape(1 if i == axis else d for i, d in enumerate(x.shape)).with_dtype(dtypes.int64)
+
+
+@nth_axis.numpy
+def _(x, rank, *, axis):
+    order = stable_order(x.astype(np.float32) if x.dtype == dtypes.bfloat16.numpy else x, axis, False)
+    return np.take_along_axis(order, rank, axis)
+
+
+@nth_axis.vjp
+def _(g, out, x, rank, *, axis):
+    return None, None
+
+
+@nth_axis.samples
+def _(rng):
+    yield Sample(rng.normal(size=(2, 5)), np.array([[1], [4]]), axis=1)
+    yield Sample(rng.integers(0, 3, size=(6, 2)), np.array([[0, 5]]), axis=0)
 
 
 @primitive(lowering="extern")
@@ -149,7 +210,10 @@ def topk(input: Tensor, k: Any, dim: int = -1, largest: bool = True, sorted: boo
     if not input.ndim:
         x = copy(broadcast_to(input, shape=() if k == 1 else (0,)))
         return results.TopK(x, _zero_index(x))
-    order = copy(slice_along(argsort_axis(input, axis=axis, descending=largest), axis, 0, k))
+    if isinstance(k, int) and k > 0:
+        order = top_axis(input, axis=axis, count=k, descending=bool(largest))
+    else:
+        order = copy(slice_along(argsort_axis(input, axis=axis, descending=bool(largest)), axis, 0, k))
     return results.TopK(gather_axis(input, order, axis=axis), order)
 
 
@@ -186,7 +250,8 @@ def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Any
         raise ValueRangeError("kthvalue: k out of range", expected=f"1 to {size}", actual=k)
 
     def find(x: Tensor, axis: int) -> Tensor:
-        return copy(slice_along(argsort_axis(x, axis=axis, descending=False), axis, k - 1, k))
+        shape = tuple(1 if i == axis else d for i, d in enumerate(x.shape))
+        return nth_axis(x, broadcast_to(constant(value=k - 1, dtype=dtypes.int64), shape=shape), axis=axis)
 
     return _position_along("kthvalue", input, dim, find, keepdim, results.KthValue)
 
@@ -204,13 +269,13 @@ def _median_index(x: Tensor, axis: int) -> Tensor:
     """The lower of two middle elements; a NaN if there is one."""
     count, size = _numbers_along(x, axis), size_number(x.shape[axis])
     middle = where(count == size, (size - 1) // 2, size - 1)
-    return gather_axis(argsort_axis(x, axis=axis, descending=False), middle, axis=axis)
+    return nth_axis(x, middle, axis=axis)
 
 
 def _nan_median_index(x: Tensor, axis: int) -> Tensor:
     count = _numbers_along(x, axis)
     middle = where(count == 0, 0, (count - 1) // 2)
-    return gather_axis(argsort_axis(x, axis=axis, descending=False), middle, axis=axis)
+    return nth_axis(x, middle, axis=axis)
 
 
 def _median(name: str, x: Tensor, dim: Any, keepdim: bool, find: Any, named: Any) -> Any:
@@ -341,4 +406,4 @@ for _entry in (quantile, nanquantile):
     )
 
 
-register(shifting, argsort_axis, mode_axis, names=("axis",))
+register(shifting, argsort_axis, mode_axis, nth_axis, top_axis, names=("axis",))

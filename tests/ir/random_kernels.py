@@ -150,7 +150,7 @@ class _Generator:
             f.name
             for f in scalars.TABLE.values()
             if operand.category in f.accepts and f.to_bool == compare and f.name in self.functions and f.name != "where"
-            and (f.name != "philox" or dtype is dtypes.int64)
+            and not f.to_bits and (f.name != "philox" or dtype is dtypes.int64)
         ]  # fmt: skip
         if not names:
             return Const(value(self.draw, dtype), dtype)

@@ -6,6 +6,7 @@ One function here for each name; its operands are texts of one register type.  A
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from jitorch import dtypes
@@ -16,7 +17,7 @@ from jitorch.dtypes import Category, DType
 from jitorch.ir import scalars
 
 # Functions whose result on half-precision operands is one of the operands, or a small integer, or exact.
-_EXACT = {"neg", "abs", "sign", "maximum", "minimum", "where", "floor", "ceil", "trunc", "round", "fmod"}
+_EXACT = {"neg", "abs", "sign", "maximum", "minimum", "where", "floor", "ceil", "trunc", "round", "fmod", "bits"}
 
 # Exact to 2 units in the last place; everything else is exact.
 TRANSCENDENTAL = {
@@ -397,6 +398,12 @@ def _sign(at: At, x: str) -> str:
 @_word("where")
 def _where(at: At, test: str, x: str, y: str) -> str:
     return at.select(test, x, y)
+
+
+@_word("bits")
+def _float_bits(at: At, x: str) -> str:
+    plain = at.select(at.test("uno", x, x), at.const(math.nan), x)
+    return at.op(f"bitcast {at.type} {plain} to {register_type(scalars.TABLE['bits'].result(at.dtype), at.lanes)}")
 
 
 @_word("philox")

@@ -17,6 +17,7 @@ from jitorch import dtypes
 from jitorch.frontend.eager.interpreter import quieten, restore
 from jitorch.frontend.eager.large import LARGE
 from jitorch.frontend.eager.shortcut import Loops
+from jitorch.frontend.eager.views import short_way
 from jitorch.ops import OPS, PUBLIC, dispatch
 from jitorch.ops.index import getitem
 from jitorch.ops.structure import reshape_to, slice_axes
@@ -34,6 +35,9 @@ def install() -> None:
     getitem.short = _getitem
     for name in ("add", "sub", "div"):
         PUBLIC[name].short = _binary(OPS[name])
+    for op in OPS.values():
+        if op.is_view and op.name != "detach":  # which is a method of interpreters
+            op.short = short_way(op, _stored)
     for name, function in (("relu", _relu), ("sigmoid", _sigmoid)):
         OPS[name].loops = Loops(function, 1, {dtype: dtype for dtype in _FLOATS}, True)
 

@@ -8,7 +8,7 @@ force, so that their history is right, too.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from jitorch import dims
@@ -16,6 +16,7 @@ from jitorch.dims import Symbol, SymDim
 from jitorch.errors import CompilerBug
 from jitorch.frontend.eager.differentiable import JITTED
 from jitorch.frontend.eager.tape import GradNode
+from jitorch.frontend.eager.views import Views
 from jitorch.frontend.python.recorder import Refuse
 from jitorch.ir.graph import Value
 from jitorch.ops import dispatch
@@ -56,12 +57,24 @@ class Output:
     steps: tuple[Step, ...] = ()
     history: str = "none"
     donated: bool = False
+    views: Views | None = field(init=False, compare=False, repr=False)
+    """What makes the result where its steps are the same in every call and record nothing."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "views", Views(self.steps) if self._is_plain_view() else None)
+
+    def _is_plain_view(self) -> bool:
+        if not self.steps or self.history != "none" or any(op.name == "detach" for op, _ in self.steps):
+            return False
+        return not any(isinstance(d, SymDim) for d in _numbers(self.steps))
 
     def make(self, results: Sequence[Any], inputs: Sequence[Any], sizes: Callable[[], Mapping[str, int]]) -> Any:
         """The result, from those of the program and its inputs; ``sizes`` gives the symbolic ones."""
         made = inputs[self.source] if self.stored else results[self.source]
         if self.donated:
             made = Tensor._from_array(made._array)
+        if self.views is not None and (view := self.views.of(made)) is not None:
+            return view
         if self.steps:
             token = dispatch.set_grad_enabled_flag(self.history in ("alive", "dead"))
             try:
@@ -89,10 +102,14 @@ def _fixed(attrs: dict[str, Any], sizes: Callable[[], Mapping[str, int]]) -> dic
 
 def _mentions(steps: Sequence[Step], sizes: set[Symbol]) -> bool:
     """Whether view steps need one of ``sizes``."""
-    found = {
+    return any(s in sizes for d in _numbers(steps) if isinstance(d, SymDim) for s in dims.symbols(d))
+
+
+def _numbers(steps: Sequence[Step]) -> set[Any]:
+    """The attributes of view steps: sizes, bounds and axes."""
+    return {
         d for _, attrs in steps for value in attrs.values() for d in (value if isinstance(value, tuple) else (value,))
     }
-    return any(s in sizes for d in found if isinstance(d, SymDim) for s in dims.symbols(d))
 
 
 def _changes_strides(steps: Sequence[Step]) -> bool:

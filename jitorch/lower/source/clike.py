@@ -339,7 +339,8 @@ class CLike:
         """Computed in float32 and rounded, as NumPy does."""
         widen, narrow = self.widened[dtype]
         result = self.call(fn, dtypes.float32, [Text(widen.format(x=a)) for a in args])
-        return result if scalars.TABLE[fn].to_bool else Text(narrow.format(x=result))
+        entry = scalars.TABLE[fn]
+        return result if entry.to_bool or entry.to_bits else Text(narrow.format(x=result))
 
     def cast(self, x: Text, source: DType, target: DType) -> Text:
         self.type(source)
@@ -371,7 +372,10 @@ class CLike:
         parts = {"T": self.type(dtype), "U": self.type(unsigned), "f": self.suffixes.get(dtype, ""), "bits": dtype.bits}
         if fn == "philox":
             parts["U32"] = self.type(dtypes.uint32)
-        return self.use(f"{fn}_{dtype.short}", dtype, dtype, names, body.format(**parts), args)
+        result = scalars.TABLE[fn].result(dtype)
+        if fn == "bits":
+            parts |= {"R": self.type(result), "nan": scalars.TABLE[fn].numpy(np.array(np.nan, dtype.numpy))}
+        return self.use(f"{fn}_{dtype.short}", dtype, result, names, body.format(**parts), args)
 
     def saturating(self, x: Text, source: DType, target: DType) -> Text:
         info = np.iinfo(target.numpy)

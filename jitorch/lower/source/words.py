@@ -71,6 +71,10 @@ return result;""",
 # ``x != x`` is the test for NaN.
 _FLOAT = {
     "sign": "return x != x ? x : ({T})((x > 0) - (x < 0));",
+    "bits": """\
+union {{ {T} number; {R} bits; }} both;
+both.number = x;
+return x != x ? {nan} : both.bits;""",
     "maximum": "return x >= y || x != x ? x : y;",
     "minimum": "return x <= y || x != x ? x : y;",
     "mod": """\

@@ -71,7 +71,7 @@ def every_function() -> list[Kernel]:
         for dtype in NATIVE:
             if dtype.category not in f.accepts or (f.name == "philox" and dtype is not dtypes.int64):
                 continue
-            kernels.append(kernel_of(f.name, dtype, dtypes.bool_ if f.to_bool else dtype, f.arity))
+            kernels.append(kernel_of(f.name, dtype, f.result(dtype), f.arity))
     return kernels + [kernel_of("cast", a, b, 1) for a in NATIVE for b in NATIVE]
 
 
