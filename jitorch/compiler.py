@@ -48,6 +48,7 @@ from jitorch.passes.merge_loops import merge_loops
 from jitorch.passes.partition import partition
 from jitorch.passes.simplify import simplify
 from jitorch.passes.small_sorts import count_small_sorts
+from jitorch.passes.transposed_products import turn_products
 
 CONTROL_PASSES = (
     merge_loops,
@@ -109,7 +110,7 @@ def _optimise(work: Graph, verdicts: Verdicts, extra: Sequence[Any]) -> None:
     pipeline.run(work, (dce, simplify, fold, cse, *extra))
     decompose(work, keep=verdicts.takes_whole)
     count_small_sorts(work, keep=verdicts.takes_whole)
-    pipeline.run(work, (simplify, fold, cse, dce))
+    pipeline.run(work, (simplify, fold, cse, turn_products, dce))
     pipeline.run(work, CONTROL_PASSES)
 
 
