@@ -134,8 +134,8 @@ def merge(plan: Plan, groups: Sequence[Group]) -> list[Group]:
     result = list(groups)
     at = 0
     while at < len(result):
-        if result[at].is_recipe:
-            at = _merge_at(plan, result, at)
+        if result[at].is_recipe and _merge_at(plan, result, at) != at:
+            continue  # with what stands here now
         at += 1
     for group in result:
         group.hidden = _hidden(plan, group, result)

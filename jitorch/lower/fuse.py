@@ -38,6 +38,8 @@ _FREE_PULLS = frozenset(
 VIEWS = frozenset(("broadcast_to", "reshape_to", "transpose_axes", "slice_axes", "detach"))
 FLAT_VIEWS = frozenset(("reshape_to", "detach"))
 """Views that keep the row-major order of all elements."""
+RENAMINGS = FLAT_VIEWS | {"broadcast_to"}
+"""Views that are read as fast as what they show, which is never larger: that is stored in place of them."""
 INDEX_VIEWS = VIEWS | {"flip_axes"}
 """Ops whose elements are elements of the operand, at another index."""
 _COMPUTED = {
@@ -272,7 +274,7 @@ def memory_of(value: Value) -> Value:
 
 
 def _worth_storing(value: Value, node: Node, roots: dict[Value, bool], cost: dict[Value, int]) -> bool:
-    if isinstance(value.type, ScalarType):
+    if isinstance(value.type, ScalarType) or node.op.name in RENAMINGS:
         return False
     if any(roots.values()):
         return cost[value] > (1 if node.op.lowering == "scalar" else 0) and not _is_free(value)

@@ -47,7 +47,7 @@ def groups(plan: Plan) -> list[Group]:
     """Put stored values into kernels: maps over one shape are joined where the order allows it."""
     result: list[Group] = []
     position: dict[Value, int] = {}
-    for value in plan.stored:
+    for value in _numbers_first(plan):
         if value.node is not None and value.node.op.lowering in ("control", "recipe") and value.index > 0:
             at = position[value] = position[value.node.outputs[0]]
             result[at].values.append(value)
@@ -61,7 +61,7 @@ def groups(plan: Plan) -> list[Group]:
                 if not _joins(value, group) or i < after:
                     continue
                 inside = reads & set(group.values)
-                if not inside and not (reads & group.reads) and _is_large(value):
+                if not inside and _is_large(value) and not any(map(_is_large, reads & group.reads)):
                     continue
                 if i > after or inside <= aligned:
                     found = i
@@ -74,6 +74,25 @@ def groups(plan: Plan) -> list[Group]:
             result[found].reads |= reads
             position[value] = found
     return result
+
+
+def _numbers_first(plan: Plan) -> list[Value]:
+    """What is stored in the order of computation: what has one element as soon as what it is made of is there.
+
+    Who reads it then is free to stand where else it belongs: the update of a parameter, with its gradient.
+    """
+    rank = {value: i for i, value in enumerate(plan.stored)}
+    after: dict[Value, int] = {}
+    for value, i in rank.items():
+        if value.type.size == 1 and _is_elementwise(value) and value not in plan.ramps:  # type: ignore[union-attr]
+            after[value] = max((after[v] for v in reads_of(plan, value)[0] if v in after), default=-1)
+        else:
+            after[value] = i
+    return sorted(rank, key=lambda value: (after[value], rank[value]))
+
+
+def _is_elementwise(value: Value) -> bool:
+    return value.node is not None and value.node.op.lowering in ("scalar", "pull")
 
 
 def _is_large(value: Value) -> bool:
