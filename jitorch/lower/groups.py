@@ -134,6 +134,11 @@ def reads_of(plan: Plan, value: Value) -> tuple[set[Value], set[Value]]:
     return reads, reads - moved
 
 
+def leaves(plan: Plan, value: Value) -> set[Value]:
+    """The stored values that ``value`` is read from: itself, if it is stored."""
+    return {value} if plan.is_stored(value) else reads_of(plan, value)[0]
+
+
 def _operands(value: Value) -> tuple[Value, ...]:
     return value.node.operands if value.node is not None else ()
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from jitorch.ir import kernel as k
 from jitorch.ir import program as host
 from jitorch.lower.memory.arena import used
+from jitorch.lower.memory.meetings import meet
 from jitorch.lower.pull import STATUS
 
 SMALLEST = 1 << 14
@@ -52,6 +53,11 @@ def _is_large(buffer: k.Buffer, size: k.Expr) -> bool:
     return isinstance(size, k.Const) and int(size.value.real) * buffer.dtype.itemsize >= SMALLEST
 
 
+def _is_check(statement: host.Stmt) -> bool:
+    """Whether the program may fail here."""
+    return isinstance(statement, host.Stop) or (isinstance(statement, host.Launch) and STATUS in statement.kernel.params)
+
+
 class _Reuse:
     """``uses`` has the places in the body of the statements that read or write a buffer, in a block of theirs too."""
 
@@ -61,7 +67,7 @@ class _Reuse:
         self.uses: dict[k.Buffer, list[int]] = {}
         self.allocs: dict[k.Buffer, int] = {}
         # By identity: comparing kernels would walk all of them.
-        self.stores: dict[int, dict[k.Buffer, list[k.Store]]] = {}
+        self.stores: dict[int, frozenset[k.Buffer]] = {}
         self.meetings: dict[tuple[int, k.Buffer, k.Buffer], bool] = {}
         self.last_check = -1
         for place, statement in enumerate(body):
@@ -70,7 +76,7 @@ class _Reuse:
             touched: dict[k.Buffer, None] = {}
             for part in host.walk([statement]):
                 touched.update(dict.fromkeys(used(part)))
-                if isinstance(part, host.Stop):
+                if _is_check(part):
                     self.last_check = place
             for buffer in touched:
                 self.uses.setdefault(buffer, []).append(place)
@@ -118,7 +124,7 @@ class _Reuse:
         if len(writers) != 1 or any(self._stores(u, target) for u in others):
             return
         at = writers[0]
-        if target in self.inputs and self.last_check > at:
+        if target in self.inputs and self.last_check >= at:
             return
         if others and (others[-1] > at or (others[-1] == at and not self._reads_where_it_writes(at, target, source))):
             return
@@ -129,10 +135,7 @@ class _Reuse:
 
     def _may_stop(self, place: int) -> bool:
         """Whether the program may fail from ``place`` on."""
-        parts = host.walk(s for s in self.body[place:] if s is not None)
-        return any(
-            isinstance(s, host.Stop) or (isinstance(s, host.Launch) and STATUS in s.kernel.params) for s in parts
-        )
+        return any(map(_is_check, host.walk(s for s in self.body[place:] if s is not None)))
 
     def operands(
         self, place: int, sizes: dict[k.Buffer, k.Expr], temporaries: set[k.Buffer], results: set[k.Buffer]
@@ -173,13 +176,11 @@ class _Reuse:
             return any(arg == buffer and param in stores for param, arg in zip(statement.kernel.params, statement.args))
         return not isinstance(statement, host.Copy) or statement.target == buffer
 
-    def _stores_of(self, kernel: k.Kernel) -> dict[k.Buffer, list[k.Store]]:
+    def _stores_of(self, kernel: k.Kernel) -> frozenset[k.Buffer]:
         found = self.stores.get(id(kernel))
         if found is None:
-            found = self.stores[id(kernel)] = {}
-            for part in k.parts(kernel):
-                if isinstance(part, k.Store):
-                    found.setdefault(part.buffer, []).append(part)
+            found = frozenset(part.buffer for part in k.parts(kernel) if isinstance(part, k.Store))
+            self.stores[id(kernel)] = found
         return found
 
     def _reads_where_it_writes(self, place: int, read: k.Buffer, written: k.Buffer) -> bool:
@@ -190,7 +191,7 @@ class _Reuse:
         params = {arg: param for arg, param in zip(launch.args, launch.kernel.params) if isinstance(param, k.Buffer)}
         key = id(launch.kernel), params[read], params[written]
         if key not in self.meetings:
-            self.meetings[key] = _meet(launch.kernel, params[read], self._stores_of(launch.kernel)[params[written]])
+            self.meetings[key] = meet(launch.kernel, params[read], params[written])
         return self.meetings[key]
 
     def result(self) -> list[host.Stmt]:
@@ -207,64 +208,6 @@ class _Reuse:
                 joined[key] = _joined(s.kernel, doubles, taken)
             body[i] = host.Launch(joined[key], tuple(arg for j, arg in enumerate(s.args) if j not in doubles))
         return body
-
-
-def _meet(kernel: k.Kernel, read: k.Buffer, stores: list[k.Store]) -> bool:
-    if len(stores) != 1:
-        return False
-    loads = [e for e in k.loads(kernel) if e.buffer == read]
-    if not all(e.index == stores[0].index for e in loads):
-        return False
-    # The store must come after every load: one block holds all of them, and none behind the store.
-    block, around = _block_of(kernel.body, stores[0], ())
-    before = block[: block.index(stores[0]) + 1]
-    ahead = sum(1 for e in k.loads(before) if e.buffer == read)
-    if ahead != len(loads) or any(isinstance(s, k.For) for s in block):
-        return False
-    return _is_stored_once(kernel, stores[0].index, around)
-
-
-def _is_stored_once(kernel: k.Kernel, index: k.Expr, around: tuple[k.For, ...]) -> bool:
-    """Whether ``index`` is another in every turn of the loops ``around`` it: a second turn would read the result."""
-    named: dict[k.Var, list[k.Expr]] = {}
-    for s in k.parts(kernel):
-        if isinstance(s, k.Let):
-            named.setdefault(s.var, []).append(s.value)
-    pending: list[k.Expr] = [index]
-    seen: set[k.Expr] = set()
-    while pending:
-        for part in k.parts(pending.pop()):
-            if isinstance(part, k.Load) or (isinstance(part, k.Call) and part.fn not in _DISTINCT):
-                return False
-            if isinstance(part, k.Var) and part not in seen:
-                seen.add(part)
-                pending += named.get(part, [])
-    return all(loop.var in seen or loop.extent == k.const(1) for loop in around)
-
-
-_DISTINCT = frozenset(("add", "sub", "mul", "floordiv", "mod"))
-"""What indices are made of that do not meet."""
-
-
-def _block_of(
-    body: tuple[k.Stmt, ...], store: k.Store, around: tuple[k.For, ...]
-) -> tuple[tuple[k.Stmt, ...], tuple[k.For, ...]]:
-    """The block that ``store`` stands in, and the loops around that."""
-    for statement in body:
-        if statement is store:
-            return body, around
-        inner: tuple[tuple[k.Stmt, ...], ...] = ()
-        loops = around
-        match statement:
-            case k.For(_, _, nested, _):
-                inner, loops = (nested,), (*around, statement)
-            case k.If(_, then, orelse):
-                inner = (then, orelse)
-        for nested in inner:
-            found = _block_of(nested, store, loops)
-            if found[0]:
-                return found
-    return (), ()
 
 
 def _renamed(statement: host.Stmt | None, old: k.Buffer, new: k.Buffer) -> host.Stmt | None:
