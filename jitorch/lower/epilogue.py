@@ -46,6 +46,12 @@ class Sink:
         """
         return self.store_at(Index.of(self.result.type.shape, coordinates), element)  # type: ignore[union-attr]
 
+    def ahead(self, coordinates: Sequence[k.Expr]) -> tuple[k.Stmt, ...]:
+        """The statements that ask for what `store` reads at ``coordinates``, of the result's shape."""
+        index = Index.of(self.result.type.shape, coordinates).flat()  # type: ignore[union-attr]
+        read = [e for e in k.loads(self.store(coordinates, k.const(0, self.result.type.dtype))) if e.index == index]  # type: ignore[union-attr]
+        return tuple(k.Prefetch(e.buffer, e.index) for e in dict.fromkeys(read))
+
     def store_at(self, index: Index, element: k.Expr) -> tuple[k.Stmt, ...]:
         """The same for an element at ``index``, which may be flat over several axes."""
         puller = Puller({v: b for v, b in self.buffers.items() if v not in self.values}, self.scalars)

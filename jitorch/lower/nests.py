@@ -246,7 +246,7 @@ def kernel_of(name: str, body: tuple[k.Stmt, ...], scratch: tuple[k.Buffer, ...]
     free: dict[k.Var, None] = {}
     for part in k.walk(body):
         match part:
-            case k.Store(buffer, _, _) | k.Load(buffer, _):
+            case k.Store(buffer) | k.Load(buffer) | k.Prefetch(buffer):
                 buffers[buffer] = None
             case k.Let(var, _) | k.Local(var, _):
                 bound.add(var.name)

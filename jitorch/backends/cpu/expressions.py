@@ -152,6 +152,13 @@ def load(function: Function, scope: Scope, buffer: Buffer, place: Value) -> Valu
     return Value(words.from_memory(at(function, dtype, scope.lanes), result), dtype, scope.lanes)
 
 
+def prefetch(function: Function, scope: Scope, buffer: Buffer, place: Value) -> None:
+    """Ask for the cache line of the element at index ``place``."""
+    callee = function.module.declare("llvm.prefetch.p0", "void", "ptr, i32, i32, i32")
+    pointer = element(function, scope, buffer, place)
+    function.do(f"call void {callee}(ptr {pointer}, i32 0, i32 3, i32 1)")  # to read, into all caches, data
+
+
 def store(function: Function, scope: Scope, buffer: Buffer, place: Value, value: Value, streamed: bool = False) -> None:
     """Store ``value`` at index ``place``: `load`, the other way.  Only vectors can be ``streamed``."""
     dtype = buffer.dtype

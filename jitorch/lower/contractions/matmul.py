@@ -131,6 +131,7 @@ class _Recipe:
             tile.width,
             across,
             self.job.sink.is_plain,
+            ahead=None if self.job.sink.is_plain else self.ahead_across if across else self.ahead,
         )
         # A panel that only one row of tiles reads is read once.
         again = not (isinstance(rows.size, int) and rows.size <= tile.rows)
@@ -235,6 +236,14 @@ class _Recipe:
 
     def store_across(self, batch: Batch, row: k.Expr, lane: k.Expr, total: k.Expr) -> tuple[k.Stmt, ...]:
         return self.store(batch, lane, row, total)
+
+
+    def ahead(self, batch: Batch, row: k.Expr, lane: k.Expr) -> tuple[k.Stmt, ...]:
+        """What asks for the memory that the epilogue reads at one place."""
+        return self.job.sink.ahead([*batch, row, lane])
+
+    def ahead_across(self, batch: Batch, row: k.Expr, lane: k.Expr) -> tuple[k.Stmt, ...]:
+        return self.ahead(batch, lane, row)
 
 
 def matmul(job: Job) -> Made:

@@ -267,7 +267,7 @@ def rename_buffer(kernel: k.Kernel, old: k.Buffer, new: k.Buffer) -> k.Kernel:
         result: list[k.Stmt] = []
         for s in body:
             match s:
-                case k.Store(buffer) if buffer == old:
+                case k.Store(buffer) | k.Prefetch(buffer) if buffer == old:
                     s = replace(s, buffer=new)
                 case k.For(var, extent, inner, kind):
                     s = k.For(var, extent, in_body(inner), kind)
