@@ -50,6 +50,7 @@ class Sink:
         """The statements that ask for what `store` reads at ``coordinates``, of the result's shape."""
         index = Index.of(self.result.type.shape, coordinates).flat()  # type: ignore[union-attr]
         read = [e for e in k.loads(self.store(coordinates, k.const(0, self.result.type.dtype))) if e.index == index]  # type: ignore[union-attr]
+        read += [k.Load(self.buffer, index)] if self.buffer else []
         return tuple(k.Prefetch(e.buffer, e.index) for e in dict.fromkeys(read))
 
     def store_at(self, index: Index, element: k.Expr) -> tuple[k.Stmt, ...]:

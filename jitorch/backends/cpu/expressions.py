@@ -156,7 +156,7 @@ def prefetch(function: Function, scope: Scope, buffer: Buffer, place: Value) -> 
     """Ask for the cache line of the element at index ``place``."""
     callee = function.module.declare("llvm.prefetch.p0", "void", "ptr, i32, i32, i32")
     pointer = element(function, scope, buffer, place)
-    function.do(f"call void {callee}(ptr {pointer}, i32 0, i32 3, i32 1)")  # to read, into all caches, data
+    function.do(f"call void {callee}(ptr {pointer}, i32 1, i32 3, i32 1)")  # to read, into all caches, data
 
 
 def store(function: Function, scope: Scope, buffer: Buffer, place: Value, value: Value, streamed: bool = False) -> None:
