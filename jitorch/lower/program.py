@@ -20,7 +20,7 @@ from jitorch.lower.attention.forward import attention, fits_blocks
 from jitorch.lower.attention.gradient import attention_gradients
 from jitorch.lower.common import common_kernels
 from jitorch.lower.compaction import compaction
-from jitorch.lower.contractions.matmul import matmul
+from jitorch.lower.contractions.matmul import matmul, packed_operand
 from jitorch.lower.convolutions.convolution import convolution
 from jitorch.lower.convolutions.weight_gradient import convolution_weight
 from jitorch.lower.epilogue import Columns, Sink, merge, merge_columns
@@ -356,7 +356,8 @@ class Lowering:
             # In a loop a step is short: what follows a product is done by the tasks that have it.
             found = merge_columns(self.plan, found)
         found = row_groups(found, self.plan)
-        recompute(found, self.plan)
+        if not self.fixed:
+            recompute(found, self.plan, packed_operand)
         wanted = {*self.plan.outputs}.union(*(g.reads.difference(g.values) for g in found))
         for group in found:
             if group.split is not None:
