@@ -1,6 +1,6 @@
 """Epilogues: elementwise work done where a recipe stores its result, while that is in registers.
 
-`merge` puts maps that read a recipe's result at their own index into the recipe's group.  The recipe then
+`merge` puts maps that read a recipe's result at their own place into the recipe's group.  The recipe then
 says through a `Sink` "element ``index`` has this value" and gets the statements that compute and store
 everything the group stores.  The result itself needs memory only if somebody else reads it.
 """
@@ -22,7 +22,7 @@ from jitorch.lower.pull import Puller
 
 @dataclass(frozen=True)
 class Sink:
-    """Where a recipe leaves its ``result``.  ``values``: what is stored, of the result's shape."""
+    """Where a recipe leaves its ``result``.  ``values``: what is stored, with as many elements in the same order."""
 
     result: Value
     values: tuple[Value, ...]
@@ -55,13 +55,23 @@ class Sink:
 
     def store_at(self, index: Index, element: k.Expr) -> tuple[k.Stmt, ...]:
         """The same for an element at ``index``, which may be flat over several axes."""
-        puller = Puller({v: b for v, b in self.buffers.items() if v not in self.values}, self.scalars)
-        puller.block.memo[(self.result, index.key)] = element if self.is_plain else puller.let(element)
+        puller = _Puller({v: b for v, b in self.buffers.items() if v not in self.values}, self.scalars)
+        puller.result, puller.element = self.result, element if self.is_plain else puller.let(element)
         # Everything is read before anything is stored: a result may later take the place of an input.
-        elements = [puller.pull(value, index) for value in self.values]
+        elements = [puller.pull(value, index.reshaped(value.type.shape)) for value in self.values]  # type: ignore[union-attr]
         for value, e in zip(self.values, elements, strict=True):
             puller.emit(k.Store(self.buffers[value], index.flat(), e))
         return tuple(puller.block.statements)
+
+
+class _Puller(Puller):
+    """Knows one element of the ``result`` of a recipe; `merge` has seen to it that no other is asked for."""
+
+    result: Value
+    element: k.Expr
+
+    def pull(self, value: Value, index: Index) -> k.Expr:
+        return self.element if value is self.result else super().pull(value, index)
 
 
 @dataclass(frozen=True)
@@ -176,7 +186,7 @@ def _merge_at(plan: Plan, groups: list[Group], at: int) -> int:
 
 
 def _follows(plan: Plan, recipe: Group, follower: Group) -> bool:
-    """Whether ``follower`` is a map that reads the recipe's values, at its own index only.
+    """Whether ``follower`` is a map that reads the recipe's values, at its own place only.
 
     A recipe of several results stores them itself.
     """
@@ -185,7 +195,8 @@ def _follows(plan: Plan, recipe: Group, follower: Group) -> bool:
         return False
     if follower.reads.isdisjoint(recipe.values) or not follower.is_map:
         return False
-    if follower.values[0].type.shape != recipe.values[0].type.shape:  # type: ignore[union-attr]
+    other, own = follower.values[0].type, recipe.values[0].type
+    if other.size != own.size or other.shape[-1:] != own.shape[-1:]:  # type: ignore[union-attr]
         return False
     mine = set(recipe.values)
     for value in follower.values:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from jitorch.ir.graph import Value
 from jitorch.ir.types import TensorType
-from jitorch.lower.fuse import Plan
+from jitorch.lower.fuse import FLAT_VIEWS, Plan
 from jitorch.lower.rows.frame import Split, folds_windows
 
 LARGE = 1 << 16
@@ -115,10 +115,10 @@ def _is_map(value: Value) -> bool:
 
 
 def reads_of(plan: Plan, value: Value) -> tuple[set[Value], set[Value]]:
-    """The stored values that computing ``value`` reads, and those read only at its own index."""
+    """The stored values that computing ``value`` reads, and those read only at its own place in row-major order."""
     reads: set[Value] = set()
     moved: set[Value] = set()
-    stack: list[tuple[Value, bool]] = [(v, keeps_index(value)) for v in _operands(value)]
+    stack: list[tuple[Value, bool]] = [(v, keeps_place(value)) for v in _operands(value)]
     seen: set[tuple[Value, bool]] = set()
     while stack:
         v, same = stack.pop()
@@ -130,7 +130,7 @@ def reads_of(plan: Plan, value: Value) -> tuple[set[Value], set[Value]]:
             if not same:
                 moved.add(v)
             continue
-        stack += [(u, same and keeps_index(v)) for u in _operands(v)]
+        stack += [(u, same and keeps_place(v)) for u in _operands(v)]
     return reads, reads - moved
 
 
@@ -143,6 +143,12 @@ def _operands(value: Value) -> tuple[Value, ...]:
     return value.node.operands if value.node is not None else ()
 
 
+def keeps_place(value: Value) -> bool:
+    """Whether each element is made of those at its own place, in row-major order, of operands of its size."""
+    return keeps_index(value) or (value.node is not None and value.node.op.name in FLAT_VIEWS)
+
+
 def keeps_index(value: Value) -> bool:
+    """Whether each element is made of those at its own index of the operands."""
     node = value.node
     return node is not None and (node.op.lowering == "scalar" or node.op.name in ("cast", "copy"))

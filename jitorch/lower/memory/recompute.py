@@ -16,6 +16,8 @@ from jitorch.lower.groups import LARGE, Group, leaves, reads_of
 
 FAR = 8
 """Kernels between the last read of a value and the one for whose sake it would be kept."""
+NEAR = 4
+"""Kernels for which more what another value is made of may be kept instead."""
 
 
 def recompute(groups: list[Group], plan: Plan, packed: Callable[[Group], Value | None]) -> None:
@@ -73,10 +75,10 @@ class _Search:
         return reader - max(others, default=self.made[value]) >= FAR
 
     def _is_there(self, value: Value, reader: int) -> bool:
-        """Whether stored ``value`` has memory, and is small or read later than by ``reader`` for other reasons."""
+        """Whether stored ``value`` has memory, and is small or read about as late as by ``reader`` for other reasons."""
         if value.node is None:
             return True
-        return value not in self.hidden and (not _is_large(value) or max(self.readers.get(value, (0,))) > reader)
+        return value not in self.hidden and (not _is_large(value) or max(self.readers.get(value, (0,))) > reader - NEAR)
 
     def _sources(self, value: Value, reader: int) -> tuple[set[Value], set[Value]] | None:
         """What is computed again for ``value``, and what that reads, element by element; None if it is not cheap."""
