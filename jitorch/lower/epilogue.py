@@ -8,11 +8,11 @@ everything the group stores.  The result itself needs memory only if somebody el
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from jitorch.ir import kernel as k
-from jitorch.ir.graph import Value
+from jitorch.ir.graph import Node, Value
 from jitorch.ir.types import TensorType
 from jitorch.lower.fuse import REWRITING, Plan, reads
 from jitorch.lower.groups import Group, keeps_index, reads_of
@@ -146,12 +146,15 @@ def _is_aligned(plan: Plan, value: Value, result: Value) -> bool:
     return keeps_index(value) and all(_is_aligned(plan, v, result) for v in value.node.operands)
 
 
-def merge(plan: Plan, groups: Sequence[Group]) -> list[Group]:
-    """Join each recipe's group with the maps that follow it, as far as the order allows."""
+def merge(plan: Plan, groups: Sequence[Group], in_order: Callable[[Node], bool] = lambda _: True) -> list[Group]:
+    """Join each recipe's group with the maps that follow it, as far as the order of computation allows.
+
+    Maps over another shape follow only what stores its results in the order of memory: ``in_order`` says so of a recipe.
+    """
     result = list(groups)
     at = 0
     while at < len(result):
-        if result[at].is_recipe and _merge_at(plan, result, at) != at:
+        if result[at].is_recipe and _merge_at(plan, result, at, in_order) != at:
             continue  # with what stands here now
         at += 1
     for group in result:
@@ -159,13 +162,13 @@ def merge(plan: Plan, groups: Sequence[Group]) -> list[Group]:
     return result
 
 
-def _merge_at(plan: Plan, groups: list[Group], at: int) -> int:
+def _merge_at(plan: Plan, groups: list[Group], at: int, in_order: Callable[[Node], bool]) -> int:
     """Merge what can be merged into ``groups[at]``; its place in the end."""
     recipe = groups[at]
     other = at + 1
     while other < len(groups):
         follower = groups[other]
-        if not _follows(plan, recipe, follower):
+        if not _follows(plan, recipe, follower, in_order):
             other += 1
             continue
         between = groups[at + 1 : other]
@@ -185,7 +188,7 @@ def _merge_at(plan: Plan, groups: list[Group], at: int) -> int:
     return at
 
 
-def _follows(plan: Plan, recipe: Group, follower: Group) -> bool:
+def _follows(plan: Plan, recipe: Group, follower: Group, in_order: Callable[[Node], bool]) -> bool:
     """Whether ``follower`` is a map that reads the recipe's values, at its own place only.
 
     A recipe of several results stores them itself.
@@ -197,6 +200,8 @@ def _follows(plan: Plan, recipe: Group, follower: Group) -> bool:
         return False
     other, own = follower.values[0].type, recipe.values[0].type
     if other.size != own.size or other.shape[-1:] != own.shape[-1:]:  # type: ignore[union-attr]
+        return False
+    if other.shape != own.shape and not in_order(node):  # type: ignore[union-attr,arg-type]
         return False
     mine = set(recipe.values)
     for value in follower.values:

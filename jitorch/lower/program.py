@@ -20,7 +20,7 @@ from jitorch.lower.attention.forward import attention, fits_blocks
 from jitorch.lower.attention.gradient import attention_gradients
 from jitorch.lower.common import common_kernels
 from jitorch.lower.compaction import compaction
-from jitorch.lower.contractions.matmul import matmul, packed_operand
+from jitorch.lower.contractions.matmul import matmul, packed_operand, stores_in_order
 from jitorch.lower.convolutions.convolution import convolution
 from jitorch.lower.convolutions.weight_gradient import convolution_weight
 from jitorch.lower.epilogue import Columns, Sink, merge, merge_columns
@@ -349,7 +349,7 @@ class Lowering:
     # -- kernels ---------------------------------------------------------------------------------
     def _groups(self) -> list[Group]:
         """The kernels to make, in order, and the layouts of those that go row by row."""
-        found = merge(self.plan, groups.groups(self.plan))
+        found = merge(self.plan, groups.groups(self.plan), stores_in_order)
         if not self.target.is_cpu:
             return found
         if self.fixed:

@@ -13,7 +13,7 @@ from jitorch import dims
 from jitorch.dims import Dim
 from jitorch.dtypes import Category, DType
 from jitorch.ir import kernel as k
-from jitorch.ir.graph import Value
+from jitorch.ir.graph import Node, Value
 from jitorch.ir.sizes import size_expr
 from jitorch.lower.contractions.contraction import Axis, Contraction, load, scalar_kernel
 from jitorch.lower.contractions.dots import dots_kernel, thin_tile
@@ -255,6 +255,20 @@ class _Recipe:
 
     def ahead_across(self, batch: Batch, row: k.Expr, lane: k.Expr) -> tuple[k.Stmt, ...]:
         return self.ahead(batch, lane, row)
+
+
+def stores_in_order(node: Node) -> bool:
+    """Whether a recipe that has an epilogue surely stores its results in the order of memory.
+
+    Across it, some rows at a time, an epilogue takes longer than a pass over memory, unless it is simple.
+    """
+    if node.op.name != "matmul_batched":
+        return True
+    x, y = node.operands
+    rows, lanes = x.type.shape[-2], y.type.shape[-1]  # type: ignore[union-attr]
+    if not isinstance(rows, int) or not isinstance(lanes, int):
+        return False
+    return rows >= lanes or _turned(y) is None
 
 
 def packed_operand(group: Group) -> Value | None:
