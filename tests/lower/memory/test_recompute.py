@@ -14,7 +14,7 @@ from jitorch.lower.groups import LARGE, groups
 from jitorch.lower.memory.recompute import FAR, recompute
 from tests.lower.graphs import parse
 
-SIDE = 272
+SIDE = 288
 assert SIDE * SIDE > LARGE
 
 
