@@ -23,6 +23,9 @@ def duration(seconds: float | None) -> str:
     return f"{seconds * 1e9:.3g} ns"
 
 
+OURS_SHORT = {"jitorch": "jit", "jitorch-frozen": "frozen", "jitorch-eager": "eager"}
+
+
 def judged_rows(rows: dict[str, Any]) -> dict[str, Judgement]:
     """The judgement of each row, by name."""
     return {name: judge(results, BY_NAME[name].subject, target(name)) for name, results in rows.items()}
@@ -36,7 +39,7 @@ def peers_in(rows: dict[str, Any]) -> list[str]:
 def cells(rows: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     """The heading and the lines: ours in seconds, each peer as a multiple of ours, the marks."""
     peers = peers_in(rows)
-    heading = ["row", "jit", "eager", *peers, "fastest", "ratio", "first", "aim"]
+    heading = ["row", *(OURS_SHORT[peer] for peer in OURS), *peers, "fastest", "ratio", "first", "aim"]
     lines = []
     for name, verdict in judged_rows(rows).items():
         times = [duration(rows[name].get(peer, {}).get("seconds")) for peer in OURS]

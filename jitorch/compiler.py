@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import prod
@@ -71,29 +71,46 @@ FALLBACK = ("cpu", "reference")
 """Who runs what the chosen backend rejects, in this order."""
 
 
-def compile_graph(graph: Graph, backend: str | None = None, options: Options | None = None) -> Compiled:
-    """Compile ``graph`` for ``backend`` (default: the one in force); the graph itself is not changed."""
+Arrays = Mapping[int, np.ndarray[Any, Any]]
+"""Constants, by the number of the input that they are."""
+
+
+def compile_graph(
+    graph: Graph, backend: str | None = None, options: Options | None = None, constants: Arrays | None = None
+) -> Compiled:
+    """Compile ``graph`` for ``backend`` (default: the one in force); the graph itself is not changed.
+
+    ``constants``: what some of its inputs, which it does not write, are in every call.  They are given to each call all
+    the same.
+    """
     start = time.perf_counter()
-    compiled = _compile(graph, available(backend or registry.default_backend()), options or Options())
+    chosen = available(backend or registry.default_backend())
+    compiled = _compile(graph, chosen, options or Options(), constants or {})
     compiled.seconds = time.perf_counter() - start
     return compiled
 
 
-def _compile(graph: Graph, chosen: Backend, options: Options) -> Compiled:
+def _compile(graph: Graph, chosen: Backend, options: Options, constants: Arrays) -> Compiled:
     extra = plugins.passes(config.current().passes)
     verdicts = Verdicts(chosen)
     work, literals = _begun(graph, verdicts)
+    options = replace(options, constants=(*constants, *_places(graph, literals)))
     key = cache_key(work, chosen, options, [text for text, _ in extra])
     artifact = _from_cache(key)
     if artifact is not None:
-        return _whole(graph, literals, chosen, artifact, key, cached=True)
+        return _whole(graph, literals, chosen, artifact, key, cached=True, constants=constants)
     _optimise(work, verdicts, [change for _, change in extra])
     if not gives_bound_sizes(work) and all(verdicts.of(node) == chosen.name for node in work.nodes):
         artifact = chosen.compile(work, options)
         if key is not None:
             _keep(key, artifact)
-        return _whole(graph, literals, chosen, artifact, key)
-    return _compile_regions(graph, work, literals, verdicts, options, key)
+        return _whole(graph, literals, chosen, artifact, key, constants=constants)
+    return _compile_regions(graph, work, literals, verdicts, replace(options, constants=()), key)
+
+
+def _places(graph: Graph, literals: Sequence[Any]) -> range:
+    """The numbers that the inputs have which `lift_literals` adds."""
+    return range(len(graph.inputs), len(graph.inputs) + len(literals))
 
 
 def _begun(graph: Graph, verdicts: Verdicts) -> tuple[Graph, list[np.ndarray[Any, Any]]]:
@@ -114,7 +131,7 @@ def _optimise(work: Graph, verdicts: Verdicts, extra: Sequence[Any]) -> None:
     pipeline.run(work, CONTROL_PASSES)
 
 
-def lowered(graph: Graph, backend: str, origins: Origins) -> Program | None:
+def lowered(graph: Graph, backend: str, origins: Origins, constants: Iterable[int] = ()) -> Program | None:
     """The program that ``graph`` is compiled to, made again; None if no one backend runs all of it by such a program.
 
     ``origins`` takes the lines that its kernels come from: what a cache holds does not know them.
@@ -124,10 +141,10 @@ def lowered(graph: Graph, backend: str, origins: Origins) -> Program | None:
     verdicts = Verdicts(chosen)
     if lower is None:
         return None
-    work, _ = _begun(graph, verdicts)
+    work, literals = _begun(graph, verdicts)
     _optimise(work, verdicts, [change for _, change in plugins.passes(config.current().passes)])
     is_whole = not gives_bound_sizes(work) and all(verdicts.of(node) == chosen.name for node in work.nodes)
-    return lower(work, origins) if is_whole else None
+    return lower(work, origins, (*constants, *_places(graph, literals))) if is_whole else None
 
 
 def _whole(
@@ -137,11 +154,25 @@ def _whole(
     artifact: Artifact,
     key: str | None,
     cached: bool = False,
+    constants: Arrays | None = None,
 ) -> Compiled:
     """A graph that one backend runs as a whole."""
     inputs, outputs = range(len(graph.inputs) + len(literals)), range(len(graph.outputs))
     steps = [Step(artifact, None, list(inputs), list(outputs))]
-    return Compiled(graph, literals, chosen.load(artifact), steps, cached=cached, key=key, digest=key)
+    executable = chosen.load(artifact)
+    prepare: Callable[..., list[np.ndarray[Any, Any]]] | None = getattr(executable, "prepare", None)
+    prepared = [] if prepare is None else prepare([*(constants or {}).values(), *literals])
+    return Compiled(
+        graph,
+        literals,
+        executable,
+        steps,
+        cached=cached,
+        key=key,
+        digest=key,
+        frozen=tuple(constants or ()),
+        prepared=prepared,
+    )
 
 
 def load(signature: Graph, literals: list[np.ndarray[Any, Any]], key: str, backend: str) -> Compiled | None:
@@ -338,7 +369,9 @@ class Compiled:
 
     ``calls`` counts runs; ``cached`` says that the code came from the disk cache, ``seconds`` how long it took to
     make or find it, ``key`` what it is kept under there (None: it is not kept as a whole).  ``digest`` stands for the
-    graph and all that its code depends on (None: it holds an op of somebody else's).
+    graph and all that its code depends on (None: it holds an op of somebody else's).  ``literals`` are the arrays that
+    the graph holds, ``frozen`` the inputs that are constants as well, ``prepared`` what the executable made of all of
+    these.  ``constants``, the literals and what was prepared, are given to it in every run.
     """
 
     graph: Graph
@@ -351,9 +384,12 @@ class Compiled:
     seconds: float = 0.0
     key: str | None = None
     digest: str | None = None
+    frozen: tuple[int, ...] = ()
+    prepared: list[np.ndarray[Any, Any]] = field(default_factory=list)
     may_be_long: bool | None = None  # see `jitorch.frontend.calls.plan`; None: the nodes of the graph say so
 
     def __post_init__(self) -> None:
+        self.constants = [*self.literals, *self.prepared]
         self._computes: Callable[..., list[Any]] | None = getattr(self.executable, "results", None)
         self._written = {o for _, o in self.graph.writes}
         self.returned = [v for o, v in enumerate(self.graph.outputs) if o not in self._written]
@@ -397,7 +433,7 @@ class Compiled:
             outputs: list[Any] = [allocate(v.type, sizes) for v in self.returned]
         else:
             outputs = [make(shape, dtype) for make, shape, dtype in self._results]
-        self.executable.run([*inputs, *self.literals] if self.literals else inputs, outputs, sizes)
+        self.executable.run([*inputs, *self.constants] if self.constants else inputs, outputs, sizes)
         self.calls += 1
         for i in self._numbers:
             outputs[i] = outputs[i].item()
@@ -407,7 +443,7 @@ class Compiled:
         self, computes: Callable[..., list[Any]], inputs: Sequence[Any], sizes: Mapping[str, int]
     ) -> list[Any]:
         """A run by an executable that is `Computing`, whose results may have sizes that nobody knew before."""
-        given = [*inputs, *self.literals]
+        given = [*inputs, *self.constants]
         results = computes(given, sizes)
         outputs = owned([r for o, r in enumerate(results) if o not in self._written], given)
         store_writes(self.graph, results, given)

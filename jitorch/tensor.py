@@ -56,6 +56,12 @@ class Storage:
         self.version = 0
 
 
+class FrozenStorage(Storage):
+    """Memory that nobody can write: a compiled program may keep what it makes of the elements."""
+
+    __slots__ = ()
+
+
 _types: dict[tuple[np.dtype[Any], tuple[int, ...]], TensorType] = {}
 """The types of arrays met so far: most tensors of one type hold the same object, which compares quickly."""
 
@@ -161,6 +167,21 @@ class Tensor:
         tensor._set(array, type_, Storage() if storage is None else storage)
         return tensor
 
+    @staticmethod
+    def _frozen(tensor: Tensor) -> Tensor:
+        """A copy without history in memory that is read-only for all, by whatever array it is reached."""
+        array = tensor._data("freeze")
+        copy = np.ascontiguousarray(array).reshape(-1).copy()
+        if copy.size:
+            # An array over a read-only buffer cannot be made writeable again.
+            copy = np.frombuffer(copy.view(np.uint8).data.toreadonly(), copy.dtype)
+        copy.flags.writeable = False
+        return Tensor._of(copy.reshape(array.shape), tensor._type, FrozenStorage())
+
+    @property
+    def _is_frozen(self) -> bool:
+        return isinstance(self._storage, FrozenStorage)
+
     @classmethod
     def _traced(cls, type_: TensorType, storage: Storage | None = None) -> Tensor:
         """A tensor without data, of a graph under construction."""
@@ -193,6 +214,8 @@ class Tensor:
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         if id(self) in memo:
             return memo[id(self)]
+        if self._is_frozen:
+            return self
         if self._node is not None:
             raise AutogradError(
                 "only leaf tensors can be deep-copied", hint="copy x.detach(), or the parameters it was computed from"

@@ -8,11 +8,12 @@ from shutil import which
 
 from benchmarks.peers.base import Peer
 
-OURS = ("jitorch", "jitorch-eager")
+OURS = ("jitorch", "jitorch-frozen", "jitorch-eager")
 
 # name -> module under benchmarks.peers, class, packages that must be there (or programs, after "bin:")
 PEERS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "jitorch": ("jitorch_peer", "Jit", ()),
+    "jitorch-frozen": ("jitorch_peer", "Frozen", ()),
     "jitorch-eager": ("jitorch_peer", "Eager", ()),
     "jitorch-op-by-op": ("jitorch_peer", "OpByOp", ()),
     "torch": ("torch_peer", "Eager", ("torch",)),

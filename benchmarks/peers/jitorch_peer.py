@@ -74,3 +74,12 @@ class Jit(Eager):
 
     def build_grad_chain(self, data: Data) -> Case:
         raise Skip(EAGER_ONLY)
+
+
+class Frozen(Jit):
+    """Models whose weights are constants, as those of an ONNX file are for ONNX Runtime."""
+
+    def compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        if not isinstance(function, jitorch.nn.Module):
+            raise Skip("a row without a model for inference")
+        return super().compiled(jitorch.jit.freeze(function.eval()))

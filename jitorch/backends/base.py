@@ -65,12 +65,17 @@ Verdict = Accept | Decompose | Reject
 
 @dataclass(frozen=True)
 class Options:
-    """What the caller chose: ``opt`` is the optimisation level, 0 to 3."""
+    """What the caller chose: ``opt`` is the optimisation level, 0 to 3.
+
+    ``constants``: the numbers of the region's inputs that are the same in every call.  A backend may compute once what
+    depends on them alone: see `Preparing`.
+    """
 
     opt: int = 2
+    constants: tuple[int, ...] = ()
 
     def key(self) -> str:
-        return f"opt={self.opt}"
+        return f"opt={self.opt} constants={','.join(map(str, self.constants))}"
 
 
 @dataclass
@@ -120,6 +125,14 @@ class Computing(Protocol):
 
     def results(self, inputs: Sequence[Any], dims: Mapping[str, int]) -> list[Any]:
         """All outputs of the region, in arrays that may show memory of the inputs; nothing is written."""
+        ...
+
+
+class Preparing(Protocol):
+    """An executable that wants more inputs, which it makes of the constants among them."""
+
+    def prepare(self, constants: Sequence[np.ndarray[Any, Any]]) -> list[np.ndarray[Any, Any]]:
+        """What ``run`` is given behind the region's inputs; called once, with those of them that are constants."""
         ...
 
 

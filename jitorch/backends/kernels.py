@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from jitorch import allocator
+from jitorch import allocator, dtypes
 from jitorch.backends.base import Accept, Decompose, Reject, Verdict
 from jitorch.dtypes import DType
 from jitorch.errors import BackendError, CheckFailed, CompilerBug, KernelError, TensorIndexError
@@ -70,14 +70,29 @@ def _control_verdict(node: Node, dtypes: Collection[DType]) -> Verdict:
 
 def program_manifest(region: Graph, program: Program, symbol: str) -> dict[str, Any]:
     """What `ProgramExecutable` must know of a program to call it, as JSON values."""
+    kinds = ["tensor" if isinstance(v.type, TensorType) else str(v.type) for v in region.inputs]
+    prepared = len(program.inputs) - kinds.count("tensor")
     return {
         "name": program.name,
         "symbol": symbol,
-        "inputs": ["tensor" if isinstance(v.type, TensorType) else str(v.type) for v in region.inputs],
+        "inputs": [*kinds, *["tensor"] * prepared],
         "symbols": [s.name for s in region.symbols],
         "outputs": len(program.outputs),
         "kernels": len(program.kernels),
         "arena": 0 if program.arena is None else encode_size(program.arena),
+    }
+
+
+def preparing_manifest(program: Program, symbol: str) -> dict[str, Any]:
+    """What `Preparation` must know of a program that only takes and gives memory of known sizes, as JSON values."""
+    return {
+        "name": program.name,
+        "symbol": symbol,
+        "inputs": ["tensor"] * len(program.inputs),
+        "symbols": [],
+        "outputs": len(program.outputs),
+        "arena": 0 if program.arena is None else encode_size(program.arena),
+        "results": [[encode_size(program.sizes[b.name]), b.dtype.name] for b in program.outputs],
     }
 
 
@@ -136,6 +151,20 @@ class ProgramExecutable:
             else:
                 numbers.append(int(value))
         return addresses, self._pack_numbers(*numbers)
+
+
+class Preparation:
+    """The program that makes of constants what another one takes."""
+
+    def __init__(self, function: NativeCall, manifest: Mapping[str, Any]):
+        self._executable = ProgramExecutable(function, manifest)
+        self._results = [(size, getattr(dtypes, name).numpy) for size, name in manifest["results"]]
+
+    def results(self, constants: Sequence[np.ndarray[Any, Any]]) -> list[np.ndarray[Any, Any]]:
+        """Arrays of one axis, in memory of their own."""
+        made = [allocator.empty((size,), dtype) for size, dtype in self._results]
+        self._executable.run(constants, made, {})
+        return made
 
 
 def _through_ctypes(array: np.ndarray[Any, Any]) -> int:

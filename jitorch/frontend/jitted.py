@@ -429,7 +429,7 @@ class Jitted:
             self.entries = [e for e in self.entries if not e.traced.outcomes]
         function = None
         if traced.staged.refused is None:
-            function = GraphFunction(traced.graph, traced.differentiable, self._backend())
+            function = GraphFunction(traced.graph, traced.differentiable, self._backend(), constants=traced.constants)
             self._statistics.compiled += 1
         entry = Entry(traced, now, cause, function, loan=Loan.of(traced, self._name))
         if entry.refused is not None and not entry.is_left_to_python:

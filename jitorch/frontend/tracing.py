@@ -42,6 +42,11 @@ class GraphCall:
         self.graph, self.count, self.result, self.facts = graph, count, result, tuple(facts)
         self.names = list(names) or [f"argument {i}" for i in range(count)]
 
+    @property
+    def __jit_arguments__(self) -> int:
+        """How many arguments are the caller's; what follows belongs to the function, and may be frozen."""
+        return self.count
+
     @cached_property
     def __record_key__(self) -> str:
         text = "\n".join([str(self.graph), repr(self.result), *map(str, self.facts), *self.names])

@@ -4,7 +4,8 @@
     param   = Buffer with a size | Var (a scalar: a size, or a Python number)
     stmt    = Alloc(buffer, size)             fresh memory, contents undefined
             | Place(buffer, size, offset)     the same, at a byte offset of the arena: what planning makes of Alloc
-            | View(buffer, source, size, offset)  a part of another buffer, from an element on; ends with its block
+            | View(buffer, source, size, offset)  a part of another buffer, from an element on; ends with its block.
+                                              Another view of the same name moves it, for the blocks around as well
             | Free(buffer)
             | Launch(kernel, args)            args match the kernel's params: Buffer or Expr
             | Copy(target, source, size)      size in elements

@@ -123,7 +123,8 @@ class _Verifier:
                 self.expr(offset, k.INDEX, state)
                 if buffer.dtype is not source.dtype:
                     self.wrong(f"view of {source.name}", source.dtype.name, buffer.dtype.name)
-                self.begin(buffer, "view", state)
+                if state.live.get(buffer) != "view":
+                    self.begin(buffer, "view", state)
             case Free(buffer):
                 if state.live.pop(buffer, "parameter") in ("parameter", "view"):
                     self.wrong(f"buffer {buffer.name} is freed, but is not alive, a parameter or a view")

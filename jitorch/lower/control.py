@@ -1,7 +1,8 @@
 """Control flow: branches and loops of the host, with the kernels of their graphs inside.
 
 Carried tensors live in one buffer each, which a turn overwrites once nothing reads the old value; carried numbers are
-host scalars.  The rows of a scan are parts of the stacked buffers: nothing is copied to read or to write them.
+host scalars.  The rows of a scan are parts of the stacked buffers: nothing is copied to read or to write them.  What a
+scan both carries and stacks is read in the row that the turn before has written.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from jitorch.ir import program as host
 from jitorch.ir.graph import Graph, Node, Value
 from jitorch.ir.sizes import size_expr
 from jitorch.ir.types import ScalarType, TensorType
+from jitorch.lower import fuse
 
 if TYPE_CHECKING:
     from jitorch.lower.program import Lowering
@@ -99,8 +101,8 @@ def _scan(lowering: Lowering, node: Node) -> list[host.Stmt]:
     body: Graph = node.attrs["body"]
     carried, stacked = node.attrs["carried"], node.attrs["stacked"]
     length = size_expr(node.attrs["length"])
-    state = _results(lowering, node, carried)
-    before = _start(lowering, node.operands[:carried], state)
+    results = _results(lowering, node, carried)
+    before = _start(lowering, node.operands[:carried], results)
     constants = [lowering.given(v) for v in node.operands[carried + stacked :]]
     step = k.Var(lowering.names.fresh("step"))
     row = length - 1 - step if node.attrs["reverse"] else step
@@ -117,9 +119,34 @@ def _scan(lowering: Lowering, node: Node) -> list[host.Stmt]:
     stacks = node.operands[carried : carried + stacked]
     rows = [part(lowering.given(v), i) for v, i in zip(stacks, body.inputs[carried:])]
     targets = [part(lowering.buffers[v], o) for v, o in zip(node.outputs[carried:], body.outputs[carried:])]
-    turn = lowering.inner(body, [*state, *rows, *constants], [*state, *targets], constants)
-    following = host.Scalar(step, step + 1)
-    return [*before, host.Scalar(step, k.const(0)), host.While((), step < length, (*views, *turn, following))]
+    state, following, after = list(results), list(results), list[host.Stmt]()
+    moved: list[host.Stmt] = []
+    for i, j in _stacked_too(body, carried).items():
+        result, row_of = results[i], targets[j]
+        if not isinstance(result, k.Buffer):
+            raise CompilerBug("what a scan stacks has no memory", ir=node)
+        previous = k.Buffer(lowering.names.fresh("previous"), result.dtype)
+        size = size_expr(body.outputs[i].type.size)  # type: ignore[union-attr]
+        before.append(host.View(previous, result, size, k.const(0)))
+        moved.append(host.View(previous, row_of, size, k.const(0)))
+        after.append(host.Copy(result, previous, size))
+        state[i], following[i] = previous, row_of
+    turn = lowering.inner(body, [*state, *rows, *constants], [*following, *targets], constants)
+    loop = host.While((), step < length, (*views, *turn, *moved, host.Scalar(step, step + 1)))
+    if after and not (isinstance(length, k.Const) and length.value):
+        after = [host.If(step > 0, tuple(after))]
+    return [*before, host.Scalar(step, k.const(0)), loop, *after]
+
+
+def _stacked_too(body: Graph, carried: int) -> dict[int, int]:
+    """Which carried tensors a turn also gives as a row: the index of the one, and of the other among the rows."""
+    rows = {fuse.behind_flat_views(v): j for j, v in reversed(list(enumerate(body.outputs[carried:])))}
+    found: dict[int, int] = {}
+    for i, v in enumerate(body.outputs[:carried]):
+        value = fuse.behind_flat_views(v)
+        if isinstance(v.type, TensorType) and value in rows and value.node is not None:
+            found[i] = rows[value]
+    return found
 
 
 def _steps(lowering: Lowering, node: Node) -> list[host.Stmt]:

@@ -27,6 +27,7 @@ from jitorch.lower.epilogue import Columns, Sink, merge, merge_columns
 from jitorch.lower.groups import Group
 from jitorch.lower.index import Index
 from jitorch.lower.memory.arena import plan_memory
+from jitorch.lower.memory.constants import split
 from jitorch.lower.memory.copies import order_copies, share_copies
 from jitorch.lower.memory.recompute import recompute
 from jitorch.lower.memory.reuse import reuse_operands, reuse_written
@@ -88,14 +89,34 @@ def program(
     ``target`` is what recipes schedule for; "cpu" and "gpu" stand for a common one.  ``origins`` takes the lines that
     the kernels come from.
     """
+    return programs(graph, (), name, target, origins)[0]
+
+
+def programs(
+    graph: Graph,
+    constants: Sequence[int],
+    name: str | None = None,
+    target: Target | str = "cpu",
+    origins: Origins | None = None,
+) -> tuple[host.Program, host.Program | None]:
+    """Like `program`, where the inputs ``constants`` are the same in every call: see `jitorch.lower.memory.constants`.
+
+    The second program, if there is one, takes those inputs, and gives what the first takes behind all its inputs.
+    """
     chosen = target_of(target)
     lowering = Lowering(graph, name or graph.name, chosen)
-    made = reuse_operands(lowering.run())
-    if chosen.is_cpu:
-        made = common_kernels(stream_results(share_copies(made), chosen), lowering.names.origins)
+    main, prepare = split(*lowering.run(constants))
+
+    def finish(made: host.Program) -> host.Program:
+        made = reuse_operands(made)
+        if chosen.is_cpu:
+            made = common_kernels(stream_results(share_copies(made), chosen), lowering.names.origins)
+        return plan_memory(made)
+
+    finished = finish(main), None if prepare is None else finish(prepare)
     if origins is not None:
         origins.update(lowering.names.origins)
-    return plan_memory(made)
+    return finished
 
 
 class Lowering:
@@ -111,7 +132,7 @@ class Lowering:
         known: Iterable[Symbol] = (),
         fixed: Iterable[Given] = (),
     ):
-        """``fixed``: what is the same in every turn of the loop around, if this is the body of one."""
+        """``fixed``: what is the same in every turn of the loop around, if this is the body of one, or in all calls."""
         self.graph, self.name, self.target = graph, name, target
         self.names = names or Names()
         self.is_outermost = names is None
@@ -124,22 +145,23 @@ class Lowering:
         self.body: list[host.Stmt] = []
         self.shared: dict[Hashable, Shared] = {}
         self.fixed = frozenset(fixed)
-        self.once: list[host.Stmt] = []  # what stands before the loop around
+        self.once: list[host.Stmt] = []  # what stands before the loop around, or before all else
 
-    def run(self) -> host.Program:
-        """The whole program; every temporary is still an `Alloc`."""
+    def run(self, constants: Sequence[int] = ()) -> tuple[host.Program, frozenset[k.Buffer]]:
+        """The whole program, and which of its inputs are constants; every temporary is still an `Alloc`."""
         graph = self.graph
         inputs = [self._declare(v, f"in{i}") for i, v in enumerate(graph.inputs) if isinstance(v.type, TensorType)]
+        self.fixed = frozenset(self.buffers[graph.inputs[i]] for i in constants)
         for i, v in enumerate(graph.inputs):
             if isinstance(v.type, ScalarType):
                 self.scalars[v] = k.Var(f"number{i}", v.type.dtype)
         outputs, copies = self._outputs()
         self._statements()
-        self.body += [*order_copies(copies), *self._numbers(outputs)]
+        self.body = [*self.once, *self.body, *order_copies(copies), *self._numbers(outputs)]
         self.body = reuse_written(self.body, frozenset(inputs))
         symbols = tuple(k.Var(s.name) for s in graph.symbols)
         numbers = tuple(self.scalars[v] for v in graph.inputs if isinstance(v.type, ScalarType))
-        return host.Program(
+        made = host.Program(
             self.name,
             tuple(inputs),
             tuple(outputs),
@@ -149,6 +171,7 @@ class Lowering:
             None,
             {b.name: self.sizes[b.name] for b in (*inputs, *outputs)},
         )
+        return made, self.fixed
 
     def block(self, inputs: Sequence[Given], targets: Sequence[Given]) -> tuple[host.Stmt, ...]:
         """The statements of an inner graph: its inputs are in the buffers and scalars given, and its outputs go to
@@ -352,7 +375,7 @@ class Lowering:
         found = merge(self.plan, groups.groups(self.plan), stores_in_order)
         if not self.target.is_cpu:
             return found
-        if self.fixed:
+        if self.fixed and not self.is_outermost:
             # In a loop a step is short: what follows a product is done by the tasks that have it.
             found = merge_columns(self.plan, found)
         found = row_groups(found, self.plan)

@@ -19,8 +19,8 @@ class Job:
     """One node to make kernels for.
 
     ``name`` is free in the program, and so is every name that begins with it.  ``sink`` takes the node's
-    result, element by element.  ``fixed`` operands are the same in every turn of the loop around.  ``columns`` are
-    computed from the result when it is in memory.
+    result, element by element.  ``fixed`` operands are the same in every turn of the loop around, or in every call.
+    ``columns`` are computed from the result when it is in memory.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Job:
 class Made:
     """Kernels in the order they run, and the memory between them: buffers with their sizes in elements.
 
-    ``once``: the same for what reads fixed operands only, which runs once before the loop around.
+    ``once``: the same for what reads fixed operands only, which runs once before the loop around, or before all calls.
     """
 
     kernels: tuple[k.Kernel, ...]

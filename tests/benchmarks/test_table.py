@@ -13,8 +13,34 @@ def test_duration():
 
 def test_cells():
     heading, lines = cells(ROWS)
-    assert heading == ["row", "jit", "eager", "torch", "numpy", "jax", "numba", "fastest", "ratio", "first", "aim"]
-    assert lines[0] == ["W1.pointwise_1e3", "1 us", "4 us", "5.00", "3.00", "-", "-", "numpy", "3.00", "yes", "yes"]
+    assert heading == [
+        "row",
+        "jit",
+        "frozen",
+        "eager",
+        "torch",
+        "numpy",
+        "jax",
+        "numba",
+        "fastest",
+        "ratio",
+        "first",
+        "aim",
+    ]
+    assert lines[0] == [
+        "W1.pointwise_1e3",
+        "1 us",
+        "-",
+        "4 us",
+        "5.00",
+        "3.00",
+        "-",
+        "-",
+        "numpy",
+        "3.00",
+        "yes",
+        "yes",
+    ]
     assert lines[2][-3:] == ["1.50", "?", "yes"]
     assert lines[3][-3:] == ["-", "no", "no"]
 

@@ -213,6 +213,25 @@ def test_program_control_flow() -> None:
     assert y.tolist() == [0, 4, 8]
 
 
+def test_a_view_that_moves() -> None:
+    y = program_run(
+        """
+        let i: i64 = 0
+        view two: f32* of 1 in x at 2
+        view v: f32* of 1 in x at 1
+        loop {
+          while i < n
+          view row: f32* of 1 in y at i
+          launch @add(v, two, row, 1)
+          view v: f32* of 1 in row at 0
+          let i: i64 = i + 1
+        }
+        copy y = v of 1
+        """
+    )
+    assert y.tolist() == [7, 5, 7]
+
+
 def test_host_scalars_read_buffers() -> None:
     assert program_run("let m: i64 = cast(x[2], i64) copy y = x of m").tolist() == [0, 1, 0]
 

@@ -29,6 +29,8 @@ def verify(body: str, head: str = HEAD) -> None:
         "let m: i64 = n loop { let c: bool = m > 0 while c alloc t: f32* of n free t let m: i64 = m - 1 }",
         "loop { alloc t: f32* of n while true free t } free t",
         "let m: i64 = cast(x[0], i64)",
+        "view v: f32* of 1 in x at 0 view v: f32* of 1 in x at 1 launch @add(v, y, 1)",
+        "view v: f32* of n in x at 0 if n < 2 { view v: f32* of 1 in x at 1 } launch @add(v, y, 1)",
     ],
 )
 def test_right(body: str) -> None:
@@ -45,6 +47,8 @@ def test_right(body: str) -> None:
         ("alloc t: f32* of n free t launch @add(t, y, n)", "t is used before"),
         ("alloc t: f32* of n alloc t: f32* of n", "t is allocated while"),
         ("alloc x: f32* of n", "x is allocated while"),
+        ("alloc t: f32* of n view t: f32* of n in x at 0 free t", "t is allocated while"),
+        ("view v: f32* of n in x at 0 alloc v: f32* of n free v", "v is allocated while"),
         ("if n < 2 { alloc t: f32* of n }", "different buffers alive"),
         ("loop { while n < 2 alloc t: f32* of n }", "a turn of a loop"),
         ("place t: f32* of n at 0", "no arena"),

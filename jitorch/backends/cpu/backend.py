@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jitorch import config, dtypes
@@ -19,12 +19,18 @@ from jitorch.backends.base import (
 )
 from jitorch.backends.cpu import host, llvm, native, objects, profile
 from jitorch.backends.cpu.times import library_reason
-from jitorch.backends.kernels import ProgramExecutable, kernel_verdict, program_manifest
+from jitorch.backends.kernels import (
+    Preparation,
+    ProgramExecutable,
+    kernel_verdict,
+    preparing_manifest,
+    program_manifest,
+)
 from jitorch.dtypes import Category
 from jitorch.ir.graph import Graph, Node
 from jitorch.ir.program import Program
 from jitorch.lower.names import Origins
-from jitorch.lower.program import program
+from jitorch.lower.program import programs
 from jitorch.lower.target import target_of_features
 
 DTYPES = frozenset(d for d in dtypes.ALL if d.category is not Category.COMPLEX)
@@ -53,30 +59,41 @@ class CpuBackend:
         machine = native.host()
         profiler = None
         with objects.Compiler(options.opt, len(region.nodes)) as compiler:
-            lowered = self.lowered(region)
+            lowered, prepare = self._programs(region, options.constants)
             symbol = host.entry_symbol(lowered.name)
             if config.current().profile:
                 profiler = profile.Profiler(profile.table_symbol(symbol), profile.clock_of(machine.triple))
-            modules = llvm.modules(lowered, compiler.add, profiler)
+            modules = llvm.modules(lowered, compiler.add, profiler, prepare)
             payload = objects.pack(compiler.finish(modules.host))
         manifest = program_manifest(region, lowered, symbol)
+        if prepare is not None:
+            manifest["prepare"] = preparing_manifest(prepare, host.entry_symbol(prepare.name))
         if profiler is not None:
             manifest["timed"] = profiler.names
-        kernels = list(map(str, lowered.kernels))
-        text = "\n\n".join([*kernels, lowered.host_text()])
+        programs = [lowered] if prepare is None else [lowered, prepare]
+        kernels = list(dict.fromkeys(str(kernel) for made in programs for kernel in made.kernels))
+        text = "\n\n".join([*kernels, *(made.host_text() for made in programs)])
         sources = {"kernels": "\n".join(kernels), "program": text, "llvm": str(modules)}
         return Artifact(self.name, payload, manifest, sources)
 
-    def lowered(self, region: Graph, origins: Origins | None = None) -> Program:
+    def lowered(self, region: Graph, origins: Origins | None = None, constants: Sequence[int] = ()) -> Program:
         """The program that `compile` makes machine code of; ``origins`` takes the lines its kernels come from."""
+        return self._programs(region, constants, origins)[0]
+
+    def _programs(
+        self, region: Graph, constants: Sequence[int], origins: Origins | None = None
+    ) -> tuple[Program, Program | None]:
         machine = native.host()
-        return program(region, region.name, target_of_features(machine.triple, machine.features), origins)
+        return programs(region, constants, region.name, target_of_features(machine.triple, machine.features), origins)
 
     def load(self, artifact: Artifact) -> ProgramExecutable:
-        manifest = artifact.manifest
+        manifest, code = artifact.manifest, objects.unpack(artifact.payload)
         table = profile.table_symbol(manifest["symbol"]) if "timed" in manifest else None
-        function = native.load_objects(objects.unpack(artifact.payload), manifest["symbol"], table)
-        return CpuExecutable(function, manifest)
+        if "prepare" not in manifest:
+            return CpuExecutable(native.load_objects(code, manifest["symbol"], table), manifest)
+        symbols = manifest["symbol"], manifest["prepare"]["symbol"]
+        function, prepare = native.load_functions(code, symbols, table)
+        return PreparingExecutable(function, manifest, Preparation(prepare, manifest["prepare"]))
 
     def fingerprint(self) -> str:
         return native.fingerprint() + (" profile" if config.current().profile else "")
@@ -98,6 +115,14 @@ class CpuExecutable(ProgramExecutable):
         """Let the profile start anew."""
         if self.timed:
             profile.clear(self.table, self.timed)
+
+
+class PreparingExecutable(CpuExecutable):
+    """A program that takes what another one makes of its constants; implements `jitorch.backends.base.Preparing`."""
+
+    def __init__(self, function: native.NativeFunction, manifest: Mapping[str, Any], preparation: Preparation):
+        super().__init__(function, manifest)
+        self.prepare = preparation.results
 
 
 backend = CpuBackend()

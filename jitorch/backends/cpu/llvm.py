@@ -89,9 +89,14 @@ class Modules:
 
 
 def modules(
-    program: Program, ready: Callable[[str, str], object] | None = None, profiler: Profiler | None = None
+    program: Program,
+    ready: Callable[[str, str], object] | None = None,
+    profiler: Profiler | None = None,
+    prepare: Program | None = None,
 ) -> Modules:
     """The modules of ``program``: kernels that are the same code, whatever their buffers are called, are one.
+
+    Those of ``prepare``, which makes some of its inputs, are among them.
 
     ``ready`` is called with the function and the text of each kernel's module as soon as there is one.
 
@@ -101,7 +106,7 @@ def modules(
     kernels: dict[str, str] = {}
     names: dict[str, list[str]] = {}
     host = Module()
-    for kernel in program.kernels:
+    for kernel in dict.fromkeys((*program.kernels, *(() if prepare is None else prepare.kernels))):
         module = Module()
         add_kernel(module, kernel, _UNNAMED, linkage="")
         text = (codegen.SIMPLE if _is_explicit(kernel.body) else "") + module.text()
@@ -114,6 +119,8 @@ def modules(
         types = ", ".join("ptr" if isinstance(p, Buffer) else register_type(p.dtype) for p in kernel.params)
         symbols[kernel] = host.declare(name, "void", types)
     HostWriter(host, program, symbols, profiler).write(entry_symbol(program.name))
+    if prepare is not None:
+        HostWriter(host, prepare, symbols).write(entry_symbol(prepare.name))
     return Modules(host.text(), kernels, names)
 
 

@@ -153,11 +153,21 @@ def load_objects(objects: Sequence[bytes], symbol: str, table: str | None = None
 
     ``table``: data of theirs whose address the function shall know.
     """
-    address, tracker = load_symbols(objects, (symbol,) if table is None else (symbol, table))
-    function = NativeFunction(address[symbol])
-    function.symbol, function.address, function.library = symbol, address[symbol], tracker
-    function.table = 0 if table is None else address[table]
-    return function
+    return load_functions(objects, (symbol,), table)[0]
+
+
+def load_functions(
+    objects: Sequence[bytes], symbols: tuple[str, ...], table: str | None = None
+) -> tuple[NativeFunction, ...]:
+    """Several functions of the same object files, as `load_objects` gives one."""
+    address, tracker = load_symbols(objects, symbols if table is None else (*symbols, table))
+    functions: list[NativeFunction] = []
+    for symbol in symbols:
+        function = NativeFunction(address[symbol])
+        function.symbol, function.address, function.library = symbol, address[symbol], tracker
+        function.table = 0 if table is None else address[table]
+        functions.append(function)
+    return tuple(functions)
 
 
 def fill_in(symbol: str, address: Callable[[], int]) -> None:

@@ -283,7 +283,7 @@ def _input_table(writer: _Writer, compiled: Compiled, inputs: Sequence[Path]) ->
             table += [Input.ADDRESS, EMPTY_ADDRESS]
         else:
             table += [Input.TENSOR, register]
-    for array in compiled.literals:
+    for array in compiled.constants:
         writer.plan.kept.append(array)
         table += [Input.ADDRESS, array.ctypes.data if array.size else EMPTY_ADDRESS]
     return table, registers

@@ -7,7 +7,7 @@ the graph ``vjp(f)(inputs, g)``, called in this same way: so any order works.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -76,7 +76,7 @@ class GraphFunction:
     """A graph as a function; ``differentiable`` are the outputs that have a gradient.
 
     ``signature`` is the graph, or has its types alone where ``kept`` knows the rest.  ``name`` is what
-    the history of a result calls it.
+    the history of a result calls it.  ``constants``: frozen tensors that are these inputs in every call.
     """
 
     def __init__(
@@ -86,8 +86,10 @@ class GraphFunction:
         backend: str | None = None,
         kept: Programs | None = None,
         name: str | None = None,
+        constants: Mapping[int, Tensor] | None = None,
     ):
         self.signature, self.backend, self.kept = signature, backend, kept
+        self.constants = constants or {}
         self._op = JITTED if name is None else Op(name, "primitive", _jitted, None)
         self.differentiable = list(differentiable)
         self._pairs: dict[tuple[int, ...], Pair] = {}
@@ -105,7 +107,10 @@ class GraphFunction:
     def plain(self) -> Compiled:
         """The program without gradients."""
         kept = None if self.kept is None else self.kept.plain()
-        return compile_graph(self.graph, self.backend) if kept is None else kept
+        if kept is not None:
+            return kept
+        arrays = {i: x._array for i, x in self.constants.items() if x._array is not None}
+        return compile_graph(self.graph, self.backend, constants=arrays)
 
     @property
     def compiled(self) -> list[Compiled]:

@@ -92,6 +92,13 @@ def donated_error(tensor: DonatedTensor) -> ArgumentError:
     )
 
 
+def read_only_error(tensor: Tensor) -> ShapeError:
+    hint = "clone() it first"
+    if tensor._is_frozen:
+        hint += ", or name it in preserved_attrs of jit.freeze"
+    return ShapeError("cannot write to memory that is read-only", actual=tensor.type, hint=hint)
+
+
 def stale_error(tensor: Tensor) -> AutogradError:
     return AutogradError(
         "a tensor needed for gradient computation was modified by an in-place operation",
@@ -162,7 +169,7 @@ class Eager:
                 "cannot write to a tensor whose elements share memory", actual=target.type, hint="clone() it first"
             )
         if not array.flags.writeable:
-            raise ShapeError("cannot write to memory that is read-only", actual=target.type, hint="clone() it first")
+            raise read_only_error(target)
         np.copyto(array, self.array(value), casting="unsafe")
         target._storage.version += 1
 

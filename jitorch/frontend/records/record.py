@@ -146,6 +146,8 @@ def _draft(key: str, function: Any, traced: Traced, args: tuple[Any, ...], kwarg
         raise Unportable("the call runs eagerly")
     if traced.has_checks:
         raise Unportable("it makes checks, which fail in Python")
+    if traced.constants:
+        raise Unportable("it has frozen tensors, which are other objects in another process")
     encoder = Encoder(Roots(function), digests)
     _description(function, digests)
     encoder.places = dict(_places(function, staged, args, kwargs))

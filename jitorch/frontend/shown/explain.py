@@ -35,6 +35,8 @@ def explain_entry(number: int, entry: Any) -> list[str]:
         if compiled.memory is not None:
             scratch, results = compiled.memory
             cost += f"; peak memory {in_bytes(scratch + results)}: {in_bytes(results)} of results"
+        if compiled.prepared:
+            cost += f"; {in_bytes(sum(array.nbytes for array in compiled.prepared))} made of constants, once"
         lines.append(f"  program {compiled.graph.name} ({cost}):")
         for step in compiled.steps:
             lines.append(f"    {step.artifact.backend}: {_step_text(step)}")

@@ -64,7 +64,7 @@ class _Kernels:
         function = entry.function if entry.traced.whole is None else None
         for compiled in () if function is None else function.compiled:
             origins: Origins = {}
-            program = lowered(compiled.graph, backend, origins)
+            program = lowered(compiled.graph, backend, origins, compiled.frozen)
             if program is not None:
                 self.graphs[compiled.graph.name] = compiled.graph
                 self._add(compiled.graph.name, program, origins)

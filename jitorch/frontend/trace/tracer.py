@@ -8,15 +8,22 @@ of the function is recorded like anything else.
 from __future__ import annotations
 
 import operator
+import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from jitorch.builder import Cell, infer
 from jitorch.dims import Dim, Facts, Guard, SymDim
 from jitorch.errors import Location, user_location
-from jitorch.frontend.eager.interpreter import DonatedTensor, StaleTensor, donated_error, stale_error
+from jitorch.frontend.eager.interpreter import (
+    DonatedTensor,
+    StaleTensor,
+    donated_error,
+    read_only_error,
+    stale_error,
+)
 from jitorch.frontend.eager.tape import Tape
 from jitorch.frontend.python import Path, RuntimeScalar, Staged, stage
 from jitorch.frontend.python.codegen import Writer
@@ -67,6 +74,8 @@ class TraceBuilder(NestedBuilder):
         self.trace: Any = None
         self.paths: list[Path] = []
         self.roots: dict[Storage, Root] = {}
+        self.owned_from = sys.maxsize  # the first argument that belongs to the function, not to the caller
+        self.constants: dict[int, Tensor] = {}  # inputs that are the same frozen tensor in every call
         self.checked: dict[int, Tensor] = {}  # stored tensors known to agree with the root of their storage
         self.numbers: dict[Path, Value] = {}
         self.scalars: dict[Value, RuntimeScalar] = {}
@@ -146,6 +155,8 @@ class TraceBuilder(NestedBuilder):
         return isinstance(tensor, Tensor) and id(tensor) not in self.traced
 
     def write(self, target: Tensor, value: Tensor) -> None:
+        if target._is_frozen:
+            raise read_only_error(target)
         cell, old = self.cell(target), self.cell(target).value
         self.choices.check_write(target)
         if self.depth and dispatch.is_grad_enabled() and self.home(target) < self.depth:
@@ -250,6 +261,7 @@ class TraceBuilder(NestedBuilder):
         if path is None:
             raise Refuse("outside-tensor", "a tensor of another trace")
         root = tensor
+        is_argument = path.kind == "kwarg" or (path.kind == "arg" and path.key < self.owned_from)
         # A part that has a gradient of its own, or is cut off from that of the whole, is an input of its own.
         whole = tensor._root
         flags = (tensor.requires_grad, tensor._requires_grad)
@@ -259,6 +271,9 @@ class TraceBuilder(NestedBuilder):
         cell = Cell(value, len(root._steps))
         self.roots[root._storage] = Root(root, cell, len(self.root_graph.inputs) - 1, path)
         self.checked[id(tensor)] = tensor
+        if root._is_frozen and not is_argument:
+            self.trace.guard(path, "is", root)
+            self.constants[len(self.paths)] = root
         self.paths.append(path)
         return cell
 
@@ -341,6 +356,7 @@ class Traced:
     nodes: int = 0
     notes: tuple[Note | str, ...] = ()  # the branches and loops that the program decides
     outcomes: Outcomes = ()  # of the tests of its course
+    constants: Mapping[int, Tensor] = field(default_factory=dict)  # frozen tensors, by the number of their input
 
     @property
     def size(self) -> int:
@@ -383,6 +399,7 @@ def trace(
     tracing fails, too.
     """
     is_own, builder = builder is None, TraceBuilder(Graph(name)) if builder is None else builder
+    builder.owned_from = getattr(function, "__jit_arguments__", sys.maxsize)
     recorder = TensorRecorder(builder)
     recorder.stager.course = course
     tape = Tape(builder)
@@ -413,7 +430,17 @@ def trace(
             cleared = tuple(filter(None, map(builder.trace.path_of, builder.cleared)))
             notes = tuple(recorder.stager.notes)
             outcomes = () if course is None else tuple(course.taken)
-            return Traced(graph, staged, outputs, sorted(alive), facts.guards, cleared, notes=notes, outcomes=outcomes)
+            return Traced(
+                graph,
+                staged,
+                outputs,
+                sorted(alive),
+                facts.guards,
+                cleared,
+                notes=notes,
+                outcomes=outcomes,
+                constants=dict(sorted(builder.constants.items())),
+            )
     finally:
         if is_own:
             builder.release()

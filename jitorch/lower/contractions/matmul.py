@@ -195,13 +195,13 @@ class _Recipe:
     def runs_across(self) -> bool:
         """Whether vectors run along ``x``'s rows, so that ``y``, the larger operand, is read in place."""
         x, y = self.x, self.y
+        if {x.value, y.value} & self.job.fixed:
+            return x.value in self.job.fixed
         if not isinstance(x.size, int):
             # The number of rows is most often the size of a batch: small.
             return isinstance(y.size, int) and y.size >= FEW_ROWS
         if not isinstance(y.size, int):
             return False
-        if {x.value, y.value} & self.job.fixed:
-            return x.value in self.job.fixed
         if self.reads_in_place(x, y):
             return False
         # To pack what is read in order costs less than to compute an epilogue out of order.

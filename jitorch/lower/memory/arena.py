@@ -7,7 +7,7 @@ Sizes that are symbols are placed one after the other: nothing is assumed about 
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from jitorch.ir import kernel as k
@@ -80,7 +80,7 @@ class Lifetimes:
         self.allocs = frozenset(allocs)
         self.first: dict[k.Buffer, int] = {}
         self.last: dict[k.Buffer, int] = {}
-        self.source: dict[k.Buffer, k.Buffer] = {}
+        self.sources: dict[k.Buffer, dict[k.Buffer, None]] = {}
         self.position = 0
 
     def of(self, body: Iterable[host.Stmt]) -> tuple[dict[k.Buffer, int], dict[k.Buffer, int]]:
@@ -92,7 +92,7 @@ class Lifetimes:
         for statement in body:
             self.position += 1
             if isinstance(statement, host.View):
-                self.source[statement.buffer] = statement.source
+                self.sources.setdefault(statement.buffer, {})[statement.source] = None
             if isinstance(statement, host.While):
                 self._loop(statement)
                 continue
@@ -105,11 +105,17 @@ class Lifetimes:
             self._use(buffer, self.position, self.position)
 
     def _use(self, buffer: k.Buffer, start: int, stop: int) -> None:
-        while buffer in self.source:
-            buffer = self.source[buffer]
-        if buffer in self.allocs:
-            self.first[buffer] = min(self.first.get(buffer, start), start)
-            self.last[buffer] = max(self.last.get(buffer, stop), stop)
+        for part in self._behind(buffer):
+            if part in self.allocs:
+                self.first[part] = min(self.first.get(part, start), start)
+                self.last[part] = max(self.last.get(part, stop), stop)
+
+    def _behind(self, buffer: k.Buffer) -> Iterator[k.Buffer]:
+        """The memory that a buffer may be: its own, or that of all that it is ever made a view of."""
+        if buffer not in self.sources:
+            yield buffer
+        for source in self.sources.get(buffer, ()):
+            yield from self._behind(source)
 
     def _loop(self, loop: host.While) -> None:
         start = self.position
@@ -121,10 +127,9 @@ class Lifetimes:
         own = {s.buffer for s in host.walk([loop]) if isinstance(s, host.Alloc)}
         for statement in host.walk([loop]):
             for buffer in used(statement):
-                while buffer in self.source:
-                    buffer = self.source[buffer]
-                if buffer not in own:
-                    self._use(buffer, start, self.position)
+                for part in self._behind(buffer):
+                    if part not in own:
+                        self._use(part, start, self.position)
 
 
 def _place_static(

@@ -14,8 +14,10 @@ from jitorch import dims, dtypes
 from jitorch.builder import graph_of
 from jitorch.compiler import compile_graph
 from jitorch.errors import CheckFailed
+from jitorch.ir import program as host
 from jitorch.ir.graph import Graph, map_dims
 from jitorch.ir.types import INT, TensorType
+from jitorch.lower import program as lowered
 from jitorch.ops import control
 from jitorch.passes.grad import vjp
 from tests.control import GRAPHS, arguments, assert_runs_alike, body, compiled, f64, meaning, recurrence, smooth
@@ -164,10 +166,10 @@ _STEPS = {
 @given(
     st.lists(st.sampled_from(sorted(_STEPS)), min_size=1, max_size=4),
     st.lists(st.sampled_from(sorted(_STEPS)), min_size=0, max_size=2),
-    st.integers(0, 4), st.booleans(), st.integers(0, 99),
+    st.sampled_from(["carried", "other carried", "neither"]), st.integers(0, 4), st.booleans(), st.integers(0, 99),
 )  # fmt: skip
-def test_small_scans(first: list[str], second: list[str], length: int, reverse: bool, seed: int) -> None:
-    """Two carried values, each a chain of steps that may read both, and one output a step."""
+def test_small_scans(first: list[str], second: list[str], stacked: str, length: int, reverse: bool, seed: int) -> None:
+    """Two carried values, each a chain of steps that may read both, and one output a step, which may be one of them."""
     row = f64(4)
 
     def step(a: Any, b: Any, x: Any, w: Any) -> Any:
@@ -176,7 +178,7 @@ def test_small_scans(first: list[str], second: list[str], length: int, reverse: 
             new = _STEPS[name](new, x, w)
         for name in second:
             other = _STEPS[name](other, new, w)
-        return other, new, new * other
+        return other, new, {"carried": other, "other carried": new, "neither": new * other}[stacked]
 
     turn = body(step, row, row, row, row)
 
@@ -192,3 +194,18 @@ def test_small_scans(first: list[str], second: list[str], length: int, reverse: 
 def test_a_recurrence_makes_no_kernel_a_step() -> None:
     few, many = (compile_graph(recurrence(n), "cpu").steps[0].artifact.manifest["kernels"] for n in (2, 200))
     assert few == many
+
+
+@pytest.mark.parametrize("length", [7, dims.symbol("T", low=0)], ids=str)
+def test_what_is_carried_and_stacked_is_not_copied_in_a_turn(length: Any) -> None:
+    turn = body(lambda h, x: (lambda new: (new, new))((h.flip(0) + x).sin()), f64(4), f64(4))
+    graph = graph_of(lambda h, xs: control.run_scan([h], [xs], [], turn, length), [f64(4), f64(length, 4)], "kept")
+    (loop,) = (s for s in lowered(graph).body if isinstance(s, host.While))
+    assert not [s for s in host.walk([loop]) if isinstance(s, host.Copy)]
+    program = compile_graph(graph, "cpu")
+    for turns in (7,) if isinstance(length, int) else (0, 1, 5):
+        h, xs = np.linspace(0, 1, 4), np.random.default_rng(0).normal(size=(turns, 4))
+        last, rows = program.run([h, xs])
+        np.testing.assert_array_equal(last, rows[-1] if turns else h)
+        for row, before, x in zip(rows, [h, *rows][:-1], xs, strict=True):
+            np.testing.assert_allclose(row, np.sin(before[::-1] + x), rtol=1e-12)
