@@ -62,10 +62,11 @@ class _Search:
         if group.is_map:
             return group.reads
         packed = self.packed(group)
-        if packed is None:
-            return set()
         product, *epilogue = group.values
-        others = [leaves(self.plan, v) for v in product.node.operands if v is not packed]  # type: ignore[union-attr]
+        operands = product.node.operands  # type: ignore[union-attr]
+        if packed is None or operands.count(packed) > 1:
+            return set()
+        others = [leaves(self.plan, v) for v in operands if v is not packed]
         others += [reads_of(self.plan, v)[0] for v in epilogue]
         return leaves(self.plan, packed).difference(*others)
 
