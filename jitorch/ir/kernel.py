@@ -8,7 +8,7 @@
            | Store(buffer, index, value, streamed)   streamed: past the caches, for nobody reads it soon
            | For(var, extent, body, kind)   var = 0, 1, ..., extent - 1
            | If(test, then, orelse)
-           | Prefetch(buffer, index)     will be read soon: a hint, for recipes that compute long before they read
+           | Prefetch(buffer, index)     soon to be read or written: a hint, of what computes long before that
            | Barrier()                   all threads of a block meet
     expr   = Const(value, dtype) | Var(name, dtype) | Load(buffer, index) | Call(fn, args, dtype)
 

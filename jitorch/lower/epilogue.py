@@ -47,11 +47,16 @@ class Sink:
         return self.store_at(Index.of(self.result.type.shape, coordinates), element)  # type: ignore[union-attr]
 
     def ahead(self, coordinates: Sequence[k.Expr]) -> tuple[k.Stmt, ...]:
-        """The statements that ask for what `store` reads at ``coordinates``, of the result's shape."""
-        index = Index.of(self.result.type.shape, coordinates).flat()  # type: ignore[union-attr]
-        read = [e for e in k.loads(self.store(coordinates, k.const(0, self.result.type.dtype))) if e.index == index]  # type: ignore[union-attr]
-        read += [k.Load(self.buffer, index)] if self.buffer else []
-        return tuple(k.Prefetch(e.buffer, e.index) for e in dict.fromkeys(read))
+        """The statements that ask for the memory that `store` uses at ``coordinates``, of the result's shape.
+
+        What it stores besides the result is mostly what it reads, in its place.
+        """
+        type_: TensorType = self.result.type  # type: ignore[assignment]
+        index = Index.of(type_.shape, coordinates).flat()
+        found = {e.buffer: None for e in k.loads(self.store(coordinates, k.const(0, type_.dtype))) if e.index == index}
+        if self.buffer is not None and not self.is_plain:
+            found[self.buffer] = None
+        return tuple(k.Prefetch(buffer, index) for buffer in found)
 
     def store_at(self, index: Index, element: k.Expr) -> tuple[k.Stmt, ...]:
         """The same for an element at ``index``, which may be flat over several axes."""
@@ -149,7 +154,7 @@ def _is_aligned(plan: Plan, value: Value, result: Value) -> bool:
 def merge(plan: Plan, groups: Sequence[Group], in_order: Callable[[Node], bool] = lambda _: True) -> list[Group]:
     """Join each recipe's group with the maps that follow it, as far as the order of computation allows.
 
-    Maps over another shape follow only what stores its results in the order of memory: ``in_order`` says so of a recipe.
+    Maps over another shape follow only what stores its result in the order of memory, as ``in_order`` says of a recipe.
     """
     result = list(groups)
     at = 0

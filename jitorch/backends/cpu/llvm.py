@@ -16,7 +16,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from jitorch.backends.cpu import codegen, words
-from jitorch.backends.cpu.expressions import Scope, Slot, Value, at, evaluate, evaluate_place, index, prefetch, store, widen
+from jitorch.backends.cpu.expressions import (
+    Scope,
+    Slot,
+    Value,
+    at,
+    evaluate,
+    evaluate_place,
+    index,
+    prefetch,
+    store,
+    widen,
+)
 from jitorch.backends.cpu.host import HostWriter, entry_symbol
 from jitorch.backends.cpu.profile import Profiler
 from jitorch.backends.cpu.regions import share

@@ -140,7 +140,7 @@ class _Recipe:
             tile.width,
             across,
             self.job.sink.is_plain,
-            ahead=None if self.job.sink.is_plain else self.ahead_across if across else self.ahead,
+            ahead=(self.ahead_across if across else self.ahead) if self.asks_ahead() else None,
         )
         # A panel that only one row of tiles reads is read once.
         again = not (isinstance(rows.size, int) and rows.size <= tile.rows)
@@ -248,6 +248,10 @@ class _Recipe:
     def store_across(self, batch: Batch, row: k.Expr, lane: k.Expr, total: k.Expr) -> tuple[k.Stmt, ...]:
         return self.store(batch, lane, row, total)
 
+    def asks_ahead(self) -> bool:
+        """Whether the epilogue uses memory of its own."""
+        somewhere = [k.Var(f"c{axis}") for axis in range(len(self.batch) + 2)]
+        return bool(self.job.sink.ahead(somewhere))
 
     def ahead(self, batch: Batch, row: k.Expr, lane: k.Expr) -> tuple[k.Stmt, ...]:
         """What asks for the memory that the epilogue reads at one place."""
@@ -272,7 +276,7 @@ def stores_in_order(node: Node) -> bool:
 
 
 def packed_operand(group: Group) -> Value | None:
-    """The operand of a product, the first of ``group``, that is packed and read in the order of memory; None if none is.
+    """The operand of a product, the first of ``group``, that is packed, read in the order of memory; None if none is.
 
     It need not be in memory, for it is read once.
     """

@@ -78,8 +78,8 @@ class Product:
     ``across``: elements that are neighbours along ``rows``, not along ``lanes``, are neighbours in the output.
     ``stage``: the elements of ``lanes``, of which each task copies its block into scratch memory, chunk by chunk.
     ``blocks``: a task has the same lanes of so many blocks of them, and ``after(lane, count)`` gives the statements
-    that use ``count`` lanes of each block when they are stored.  ``ahead(batch, row, lane)`` gives those that ask for what
-    ``store`` will read from memory there.
+    that use ``count`` lanes of each block when they are stored.  ``ahead(batch, row, lane)`` gives those that ask for
+    the memory that ``store`` uses there.
     """
 
     batch: tuple[Dim, ...]
@@ -226,26 +226,31 @@ class _Writer:
         if p.ahead is None:
             body.append(k.For(kk, length, p.over(add)))
         else:
-            outer = p.lanes if p.across else p.rows
-            line, step, term = k.Var("line"), k.Var("step"), k.Var("term")
-            body.append(k.Let(step, (length + (outer.tile - 1)) // outer.tile))
-            inner = k.substitute(p.over(add), {kk: line * step + term})
-            some = k.For(term, k.call("minimum", step, length - line * step), inner)
-            body.append(k.For(line, k.const(outer.tile), (*self.ahead(batch, row, lane, line), some)))
+            body += self.asking_ahead(batch, row, lane, kk, length, p.over(add))
         done = self.finish(batch, tile, row, lane)
         if self.partial is None:
             return (*body, *done)
         keep = p.over(lambda r, v: _copy(self.partial, saved + r * lanes + v, tile, r * lanes + v))  # type: ignore[arg-type]
         return (*body, k.If(c < size_expr(self.chunks) - 1, keep, done))
 
-    def ahead(self, batch: Batch, row: k.Var, lane: k.Var, line: k.Var) -> tuple[k.Stmt, ...]:
-        """Ask for what the results of a tile are made of, line by line, while its sums are computed."""
-        p, run = self.p, k.Var("run")
+    def asking_ahead(
+        self, batch: Batch, row: k.Var, lane: k.Var, kk: k.Var, length: k.Expr, term: tuple[k.Stmt, ...]
+    ) -> tuple[k.Stmt, ...]:
+        """The loop over ``kk``, in parts: before each, a line of what the results of the tile are made of is asked for.
+
+        All lines at once would keep the operands of the sums from coming.
+        """
+        p, line, run, part, at = self.p, k.Var("line"), k.Var("run"), k.Var("part"), k.Var("at")
         outer, first, inner, start = (p.lanes, lane, p.rows, row) if p.across else (p.rows, row, p.lanes, lane)
         step = max(1, LINE_BYTES // p.sums.itemsize)
         x, y = _inside(outer, first + line), _inside(inner, start + run * step)
         row_at, lane_at = (y, x) if p.across else (x, y)
-        return (k.For(run, k.const(ceil_div(inner.tile, step)), p.ahead(batch, row_at, lane_at)),)  # type: ignore[misc]
+        asked = k.For(run, k.const(ceil_div(inner.tile, step)), p.ahead(batch, row_at, lane_at))  # type: ignore[misc]
+        some = k.For(at, k.call("minimum", part, length - line * part), k.substitute(term, {kk: line * part + at}))
+        return (
+            k.Let(part, (length + (outer.tile - 1)) // outer.tile),
+            k.For(line, k.const(outer.tile), (asked, some)),
+        )
 
     def finish(self, batch: Batch, tile: k.Buffer, row: k.Var, lane: k.Var) -> tuple[k.Stmt, ...]:
         """Use the sums of a tile: straight from registers if that is little code and the tile is whole."""

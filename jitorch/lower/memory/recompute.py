@@ -76,7 +76,7 @@ class _Search:
         return reader - max(others, default=self.made[value]) >= FAR
 
     def _is_there(self, value: Value, reader: int) -> bool:
-        """Whether stored ``value`` has memory, and is small or read about as late as by ``reader`` for other reasons."""
+        """Whether stored ``value`` has memory, and is small or read about as late as by ``reader`` anyway."""
         if value.node is None:
             return True
         return value not in self.hidden and (not _is_large(value) or max(self.readers.get(value, (0,))) > reader - NEAR)

@@ -55,7 +55,9 @@ def _is_large(buffer: k.Buffer, size: k.Expr) -> bool:
 
 def _is_check(statement: host.Stmt) -> bool:
     """Whether the program may fail here."""
-    return isinstance(statement, host.Stop) or (isinstance(statement, host.Launch) and STATUS in statement.kernel.params)
+    if isinstance(statement, host.Launch):
+        return STATUS in statement.kernel.params
+    return isinstance(statement, host.Stop)
 
 
 class _Reuse:
