@@ -7,6 +7,7 @@ several places of the text, the pieces of a row, say, or a tile that is whole an
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -27,38 +28,46 @@ class _Site:
     branches: tuple[tuple[k.If, bool], ...]
 
 
-def meet(kernel: k.Kernel, read: k.Buffer, written: k.Buffer) -> bool:
-    """Whether ``kernel`` loads ``read`` only where it stores the element of ``written``, and before that."""
-    sites = list(_sites(kernel.body, written, (), ()))
-    loads = sum(1 for e in k.loads(kernel) if e.buffer == read)
-    # A store must come after every load of its element: its block holds all of them, and none behind the store.
-    ahead = 0
-    for site in sites:
-        before = site.block[: site.block.index(site.store) + 1]
-        mine = [e.index for e in k.loads(before) if e.buffer == read]
-        if any(index != site.store.index for index in mine) or any(isinstance(s, k.For) for s in site.block):
+class Accesses:
+    """Where a kernel loads and stores its buffers: looked up once, for a kernel may have many of them."""
+
+    def __init__(self, kernel: k.Kernel):
+        self._loads = Counter(e.buffer for e in k.loads(kernel))
+        self._named = _named(kernel)
+        self._sites: dict[k.Buffer, list[_Site]] = {}
+        for site in _sites(kernel.body, (), ()):
+            self._sites.setdefault(site.store.buffer, []).append(site)
+
+    def meet(self, read: k.Buffer, written: k.Buffer) -> bool:
+        """Whether the kernel loads ``read`` only where it stores the element of ``written``, and before that."""
+        sites = self._sites.get(written, [])
+        # A store must come after every load of its element: its block holds all of them, and none behind the store.
+        ahead = 0
+        for site in sites:
+            before = site.block[: site.block.index(site.store) + 1]
+            mine = [e.index for e in k.loads(before) if e.buffer == read]
+            if any(index != site.store.index for index in mine) or any(isinstance(s, k.For) for s in site.block):
+                return False
+            ahead += len(mine)
+        if not sites or ahead != self._loads[read]:
             return False
-        ahead += len(mine)
-    if not sites or ahead != loads:
-        return False
-    named = _named(kernel)
-    return all(_is_stored_once(site, named) for site in sites) and all(
-        itertools.starmap(_are_apart, itertools.combinations(sites, 2))
-    )
+        return all(_is_stored_once(site, self._named) for site in sites) and all(
+            itertools.starmap(_are_apart, itertools.combinations(sites, 2))
+        )
 
 
 def _sites(
-    body: tuple[k.Stmt, ...], written: k.Buffer, loops: tuple[k.For, ...], branches: tuple[tuple[k.If, bool], ...]
+    body: tuple[k.Stmt, ...], loops: tuple[k.For, ...], branches: tuple[tuple[k.If, bool], ...]
 ) -> Iterator[_Site]:
     for statement in body:
         match statement:
-            case k.Store(buffer) if buffer == written:
+            case k.Store(buffer) if buffer.space == "global":
                 yield _Site(statement, body, loops, branches)
             case k.For(_, _, inner):
-                yield from _sites(inner, written, (*loops, statement), branches)
+                yield from _sites(inner, (*loops, statement), branches)
             case k.If(_, then, orelse):
-                yield from _sites(then, written, loops, (*branches, (statement, True)))
-                yield from _sites(orelse, written, loops, (*branches, (statement, False)))
+                yield from _sites(then, loops, (*branches, (statement, True)))
+                yield from _sites(orelse, loops, (*branches, (statement, False)))
 
 
 def _named(kernel: k.Kernel) -> dict[k.Var, list[k.Expr]]:

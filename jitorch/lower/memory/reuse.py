@@ -6,13 +6,13 @@ the element written.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from jitorch.ir import kernel as k
 from jitorch.ir import program as host
 from jitorch.lower.memory.arena import used
-from jitorch.lower.memory.meetings import meet
+from jitorch.lower.memory.meetings import Accesses
 from jitorch.lower.pull import STATUS
 
 SMALLEST = 1 << 14
@@ -70,6 +70,7 @@ class _Reuse:
         self.allocs: dict[k.Buffer, int] = {}
         # By identity: comparing kernels would walk all of them.
         self.stores: dict[int, frozenset[k.Buffer]] = {}
+        self.accesses: dict[int, Accesses] = {}
         self.meetings: dict[tuple[int, k.Buffer, k.Buffer], bool] = {}
         self.last_check = -1
         for place, statement in enumerate(body):
@@ -193,7 +194,9 @@ class _Reuse:
         params = {arg: param for arg, param in zip(launch.args, launch.kernel.params) if isinstance(param, k.Buffer)}
         key = id(launch.kernel), params[read], params[written]
         if key not in self.meetings:
-            self.meetings[key] = meet(launch.kernel, params[read], params[written])
+            accesses = self.accesses.get(id(launch.kernel)) or Accesses(launch.kernel)
+            self.accesses[id(launch.kernel)] = accesses
+            self.meetings[key] = accesses.meet(params[read], params[written])
         return self.meetings[key]
 
     def result(self) -> list[host.Stmt]:
@@ -248,10 +251,8 @@ def _doubles(launch: host.Launch) -> dict[int, int]:
 def _joined(kernel: k.Kernel, doubles: dict[int, int], taken: set[str]) -> k.Kernel:
     """``kernel`` with one parameter in place of each pair, under a name that is not taken."""
     params, name, count = kernel.params, kernel.name, 1
-    for i, j in doubles.items():
-        old, new = params[i], params[j]
-        if isinstance(old, k.Buffer) and isinstance(new, k.Buffer):
-            kernel = rename_buffer(kernel, old, new)
+    pairs = [(params[i], params[j]) for i, j in doubles.items()]
+    kernel = rename_buffers(kernel, {a: b for a, b in pairs if isinstance(a, k.Buffer) and isinstance(b, k.Buffer)})
     while name in taken:
         count += 1
         name = f"{kernel.name}_{count}_in_place"
@@ -259,18 +260,18 @@ def _joined(kernel: k.Kernel, doubles: dict[int, int], taken: set[str]) -> k.Ker
     return replace(kernel, name=name)
 
 
-def rename_buffer(kernel: k.Kernel, old: k.Buffer, new: k.Buffer) -> k.Kernel:
-    """``kernel`` with one buffer in place of another; if both were parameters they become one."""
+def rename_buffers(kernel: k.Kernel, names: Mapping[k.Buffer, k.Buffer]) -> k.Kernel:
+    """``kernel`` with other buffers in place of some; what were several parameters may become one."""
 
     def in_expr(e: k.Expr) -> k.Expr:
-        return k.Load(new, e.index) if isinstance(e, k.Load) and e.buffer == old else e
+        return k.Load(names[e.buffer], e.index) if isinstance(e, k.Load) and e.buffer in names else e
 
     def in_body(body: tuple[k.Stmt, ...]) -> tuple[k.Stmt, ...]:
         result: list[k.Stmt] = []
         for s in body:
             match s:
-                case k.Store(buffer) | k.Prefetch(buffer) if buffer == old:
-                    s = replace(s, buffer=new)
+                case k.Store(buffer) | k.Prefetch(buffer) if buffer in names:
+                    s = replace(s, buffer=names[buffer])
                 case k.For(var, extent, inner, kind):
                     s = k.For(var, extent, in_body(inner), kind)
                 case k.If(test, then, orelse):
@@ -278,5 +279,5 @@ def rename_buffer(kernel: k.Kernel, old: k.Buffer, new: k.Buffer) -> k.Kernel:
             result.append(s)
         return tuple(result)
 
-    params = tuple(dict.fromkeys(new if p == old else p for p in kernel.params))
+    params = tuple(dict.fromkeys(names.get(p, p) if isinstance(p, k.Buffer) else p for p in kernel.params))
     return replace(kernel, params=params, body=in_body(k.transform(kernel.body, in_expr)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from jitorch.ir.kernel_text import parse_kernel
-from jitorch.lower.memory.meetings import meet
+from jitorch.lower.memory.meetings import Accesses
 
 ONE = "for i in parallel(8) { let t: f32 = w[i] out[i] = t }"
 PIECES = """for i in parallel(8) {
@@ -29,7 +29,7 @@ LAST = """for i in parallel(8) {
 def meets(body: str) -> bool:
     kernel = parse_kernel(f"kernel @main(w: f32*, out: f32*, other: f32*) {{ {body} }}")
     read, written, _ = kernel.params
-    return meet(kernel, read, written)  # type: ignore[arg-type]
+    return Accesses(kernel).meet(read, written)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("body", [ONE, PIECES, BRANCHES, LAST], ids=["one", "pieces", "branches", "the last turn"])

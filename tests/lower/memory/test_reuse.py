@@ -18,7 +18,7 @@ from jitorch.ir.program import Program
 from jitorch.ir.program_verify import verify_program
 from jitorch.lower import program
 from jitorch.lower.memory.arena import plan_memory
-from jitorch.lower.memory.reuse import SMALLEST, rename_buffer, reuse_operands, reuse_written
+from jitorch.lower.memory.reuse import SMALLEST, rename_buffers, reuse_operands, reuse_written
 from tests.lower.graphs import execute, parse
 
 W = np.arange(5, dtype=np.float32)
@@ -132,7 +132,7 @@ def test_a_buffer_in_place_of_another() -> None:
         "  if i > 0 { y[i] = x[i] + y[i - 1] } else { y[i] = x[i] } } }"
     )
     x, y = kernel.buffers
-    renamed = rename_buffer(kernel, y, x)
+    renamed = rename_buffers(kernel, {y: x})
     assert k.verify(renamed).params == (x, k.Var("n"))
     a, b = np.arange(4, dtype=np.float32), np.zeros(4, np.float32)
     both = parse_program(f"{kernel}\nprogram @p {{ input x: f32* of 4 output y: f32* of 4 launch @f(x, y, 4) }}")
