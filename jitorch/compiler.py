@@ -50,6 +50,7 @@ from jitorch.passes.merge_loops import merge_loops
 from jitorch.passes.partition import partition
 from jitorch.passes.several_turns import merge_turns
 from jitorch.passes.simplify import simplify
+from jitorch.passes.transposed_products import turn_products
 
 CONTROL_PASSES = (
     merge_loops,
@@ -146,7 +147,7 @@ def _begun(graph: Graph, verdicts: Verdicts) -> tuple[Graph, list[np.ndarray[Any
 def _optimise(work: Graph, verdicts: Verdicts, extra: Sequence[Any]) -> None:
     pipeline.run(work, (dce, simplify, fold, cse, *extra))
     decompose(work, keep=verdicts.takes_whole)
-    pipeline.run(work, (simplify, fold, cse, dce))
+    pipeline.run(work, (simplify, fold, cse, turn_products, dce))
     pipeline.run(work, CONTROL_PASSES)
 
 

@@ -144,3 +144,93 @@ def test_cost_of_the_demo_step_is_not_paid_in_python():
     _, _, jitted, _ = run(3, OPTIMIZERS["adam"], compiled=True)
     _, _, eager, _ = run(3, OPTIMIZERS["adam"], compiled=False)
     assert median(eager) > 1.5 * median(jitted)
+
+
+class Embedded(nn.Module):
+    """Weights of several shapes, one of which is read by an embedding, too, and tokens that may be out of range."""
+
+    def __init__(self):
+        super().__init__()
+        self.embedding = nn.Embedding(20, 24)
+        self.linear = nn.Linear(24, 40)
+        self.last = nn.Linear(40, 24)
+
+    def forward(self, tokens):
+        x = F.gelu(self.linear(self.embedding(tokens)))
+        return self.last(x) @ self.embedding.weight.t()
+
+
+UPDATES = {
+    "sgd": lambda p: optim.SGD(p, lr=0.05),
+    "momentum": lambda p: optim.SGD(p, lr=0.05, momentum=0.9, weight_decay=1e-2),
+    "adam": lambda p: optim.Adam(p, lr=1e-3, weight_decay=1e-2),
+    "amsgrad": lambda p: optim.Adam(p, lr=1e-3, amsgrad=True, maximize=True),
+    "adamw": lambda p: optim.AdamW(p, lr=1e-3),
+}
+
+
+def embedded(make_optimizer, clip, keep):
+    """A model of tokens, its optimiser and their compiled and plain steps; gradients are cleared last unless kept."""
+    jitorch.manual_seed(0)
+    model = Embedded()
+    optimizer = make_optimizer(model.parameters())
+
+    def step(tokens, labels):
+        if keep:
+            optimizer.zero_grad()
+        loss = F.cross_entropy(model(tokens).flatten(0, 1), labels.flatten())
+        loss.backward()
+        if clip:
+            nn.utils.clip_grad_norm_(model.parameters(), 0.1)
+        optimizer.step()
+        if not keep:
+            optimizer.zero_grad()
+        return loss
+
+    return model, optimizer, step
+
+
+def tokens_of(rng):
+    return jitorch.from_numpy(rng.integers(0, 20, (4, 8)))
+
+
+@pytest.mark.parametrize("keep", [True, False], ids=["gradients stay", "gradients go"])
+@pytest.mark.parametrize("clip", [False, True], ids=["as they are", "clipped"])
+@pytest.mark.parametrize("name", UPDATES)
+def test_updates_with_their_gradients_are_those_after_all_gradients(name, clip, keep):
+    rng = np.random.default_rng(0)
+    batches = [(tokens_of(rng), tokens_of(rng)) for _ in range(4)]
+    models = []
+    for compiled in (False, True):
+        model, _, step = embedded(UPDATES[name], clip, keep)
+        function = jitorch.jit(step, fullgraph=True) if compiled else step
+        losses = [function(*batch).item() for batch in batches]
+        models.append((losses, model))
+    (eager, a), (jitted, b) = models
+    np.testing.assert_allclose(jitted, eager, rtol=2e-5)
+    for (key, x), (_, y) in zip(a.named_parameters(), b.named_parameters()):
+        np.testing.assert_allclose(y.detach().numpy(), x.detach().numpy(), rtol=1e-3, atol=2e-5, err_msg=key)
+        assert (y.grad is None) == (x.grad is None) == (not keep)
+        if keep:
+            np.testing.assert_allclose(y.grad.numpy(), x.grad.numpy(), rtol=1e-3, atol=2e-5, err_msg=key)
+
+
+@pytest.mark.parametrize("wrong", ["tokens", "labels"])
+@pytest.mark.parametrize("name", UPDATES)
+def test_a_wrong_index_leaves_everything_as_it_was(name, wrong):
+    model, optimizer, step = embedded(UPDATES[name], False, True)
+    function = jitorch.jit(step, fullgraph=True)
+    rng = np.random.default_rng(0)
+    batch = {"tokens": tokens_of(rng), "labels": tokens_of(rng)}
+    function(**batch)
+
+    def state():
+        kept = [v for p in model.parameters() for v in optimizer.state[p].values() if isinstance(v, jitorch.Tensor)]
+        return [t.detach().numpy().copy() for t in (*model.parameters(), *kept)]
+
+    before = state()
+    batch[wrong] = batch[wrong] + 20
+    with pytest.raises(IndexError):
+        function(**batch)
+    for x, y in zip(before, state(), strict=True):
+        np.testing.assert_array_equal(x, y)

@@ -8,6 +8,7 @@
            | Store(buffer, index, value, streamed)   streamed: past the caches, for nobody reads it soon
            | For(var, extent, body, kind)   var = 0, 1, ..., extent - 1
            | If(test, then, orelse)
+           | Prefetch(buffer, index)     soon to be read or written: a hint, of what computes long before that
            | Barrier()                   all threads of a block meet
     expr   = Const(value, dtype) | Var(name, dtype) | Load(buffer, index) | Call(fn, args, dtype)
 
@@ -289,6 +290,15 @@ class If(Stmt):
 
 
 @dataclass(frozen=True, slots=True)
+class Prefetch(Stmt):
+    buffer: Buffer
+    index: Expr
+
+    def __str__(self) -> str:
+        return f"prefetch {Load(self.buffer, self.index)}"
+
+
+@dataclass(frozen=True, slots=True)
 class Barrier(Stmt):
     def __str__(self) -> str:
         return "barrier"
@@ -527,7 +537,7 @@ def substitute(tree: Tree, values: dict[Var, Expr]) -> Tree:
 CHILDREN: dict[type, tuple[str, ...]] = {
     Const: (), Var: (), Load: ("index",), Call: ("args",), Let: ("var", "value"), Local: ("var", "init"),
     Assign: ("var", "value"), Store: ("index", "value"), For: ("var", "extent", "body"), If: ("test", "then", "orelse"),
-    Barrier: (), Kernel: ("body",),
+    Prefetch: ("index",), Barrier: (), Kernel: ("body",),
 }  # fmt: skip
 """The parts of each construct that hold expressions or statements, in source order."""
 
@@ -626,6 +636,10 @@ def _verify_block(kernel: Kernel, body: Iterable[Stmt], outer: dict[str, Any], m
                 check(value, buffer.dtype)
                 if scope.get(buffer.name) != buffer:
                     _wrong(kernel, f"store to unknown buffer {buffer.name}")
+            case Prefetch(buffer, index):
+                check(index, INDEX)
+                if scope.get(buffer.name) != buffer:
+                    _wrong(kernel, f"prefetch of unknown buffer {buffer.name}")
             case For(var, extent, inner, kind):
                 check(extent, INDEX)
                 if kind not in KINDS or (kind in ("vector", "unroll") and not isinstance(extent, Const)):

@@ -136,6 +136,8 @@ class _Threads:
                         yield from self.block(inner, self.iteration(scope, stmt, i), in_threads)
                 case k.If(test, then, orelse):
                     yield from self.block(then if evaluate(test, scope) else orelse, dict(scope), in_threads)
+                case k.Prefetch():
+                    continue
                 case k.Barrier():
                     yield
                 case _:

@@ -218,6 +218,9 @@ class _Builder:
     def on_if(self, test: Tree, then: Tree, orelse: Tree | None) -> k.If:
         return k.If(self.expr(test), self.block(then), self.block(orelse))
 
+    def on_prefetch(self, name: Token, index: Tree) -> k.Prefetch:
+        return k.Prefetch(self.find_buffer(name), self.expr(index))
+
     def on_barrier(self) -> k.Barrier:
         return k.Barrier()
 

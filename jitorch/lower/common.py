@@ -151,7 +151,7 @@ def _mapped(tree: Any, f: Replace, params: Mapping[Any, Any]) -> Any:
         case k.For(_, extent, body):
             return replace(tree, extent=sized(extent), body=_mapped(body, f, params))
     changes = {name: _mapped(getattr(tree, name), f, params) for name in k.CHILDREN[type(tree)]}
-    if isinstance(tree, (k.Load, k.Store)):
+    if isinstance(tree, (k.Load, k.Store, k.Prefetch)):
         changes["buffer"] = params.get(tree.buffer, tree.buffer)
     return replace(tree, **changes)
 

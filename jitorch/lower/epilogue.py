@@ -1,6 +1,6 @@
 """Epilogues: elementwise work done where a recipe stores its result, while that is in registers.
 
-`merge` puts maps that read a recipe's result at their own index into the recipe's group.  The recipe then
+`merge` puts maps that read a recipe's result at their own place into the recipe's group.  The recipe then
 says through a `Sink` "element ``index`` has this value" and gets the statements that compute and store
 everything the group stores.  The result itself needs memory only if somebody else reads it.
 """
@@ -8,11 +8,11 @@ everything the group stores.  The result itself needs memory only if somebody el
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from jitorch.ir import kernel as k
-from jitorch.ir.graph import Value
+from jitorch.ir.graph import Node, Value
 from jitorch.ir.types import TensorType
 from jitorch.lower.fuse import REWRITING, Plan, reads
 from jitorch.lower.groups import Group, keeps_index, reads_of
@@ -22,7 +22,7 @@ from jitorch.lower.pull import Puller
 
 @dataclass(frozen=True)
 class Sink:
-    """Where a recipe leaves its ``result``.  ``values``: what is stored, of the result's shape."""
+    """Where a recipe leaves its ``result``.  ``values``: what is stored, with as many elements in the same order."""
 
     result: Value
     values: tuple[Value, ...]
@@ -46,15 +46,37 @@ class Sink:
         """
         return self.store_at(Index.of(self.result.type.shape, coordinates), element)  # type: ignore[union-attr]
 
+    def ahead(self, coordinates: Sequence[k.Expr]) -> tuple[k.Stmt, ...]:
+        """The statements that ask for the memory that `store` uses at ``coordinates``, of the result's shape.
+
+        What it stores besides the result is mostly what it reads, in its place.
+        """
+        type_: TensorType = self.result.type  # type: ignore[assignment]
+        index = Index.of(type_.shape, coordinates).flat()
+        found = {e.buffer: None for e in k.loads(self.store(coordinates, k.const(0, type_.dtype))) if e.index == index}
+        if self.buffer is not None and not self.is_plain:
+            found[self.buffer] = None
+        return tuple(k.Prefetch(buffer, index) for buffer in found)
+
     def store_at(self, index: Index, element: k.Expr) -> tuple[k.Stmt, ...]:
         """The same for an element at ``index``, which may be flat over several axes."""
-        puller = Puller({v: b for v, b in self.buffers.items() if v not in self.values}, self.scalars)
-        puller.block.memo[(self.result, index.key)] = element if self.is_plain else puller.let(element)
+        puller = _Puller({v: b for v, b in self.buffers.items() if v not in self.values}, self.scalars)
+        puller.result, puller.element = self.result, element if self.is_plain else puller.let(element)
         # Everything is read before anything is stored: a result may later take the place of an input.
-        elements = [puller.pull(value, index) for value in self.values]
+        elements = [puller.pull(value, index.reshaped(value.type.shape)) for value in self.values]  # type: ignore[union-attr]
         for value, e in zip(self.values, elements, strict=True):
             puller.emit(k.Store(self.buffers[value], index.flat(), e))
         return tuple(puller.block.statements)
+
+
+class _Puller(Puller):
+    """Knows one element of the ``result`` of a recipe; `merge` has seen to it that no other is asked for."""
+
+    result: Value
+    element: k.Expr
+
+    def pull(self, value: Value, index: Index) -> k.Expr:
+        return self.element if value is self.result else super().pull(value, index)
 
 
 @dataclass(frozen=True)
@@ -129,26 +151,29 @@ def _is_aligned(plan: Plan, value: Value, result: Value) -> bool:
     return keeps_index(value) and all(_is_aligned(plan, v, result) for v in value.node.operands)
 
 
-def merge(plan: Plan, groups: Sequence[Group]) -> list[Group]:
-    """Join each recipe's group with the maps that follow it, as far as the order allows."""
+def merge(plan: Plan, groups: Sequence[Group], in_order: Callable[[Node], bool] = lambda _: True) -> list[Group]:
+    """Join each recipe's group with the maps that follow it, as far as the order of computation allows.
+
+    Maps over another shape follow only what stores its result in the order of memory, as ``in_order`` says of a recipe.
+    """
     result = list(groups)
     at = 0
     while at < len(result):
-        if result[at].is_recipe:
-            at = _merge_at(plan, result, at)
+        if result[at].is_recipe and _merge_at(plan, result, at, in_order) != at:
+            continue  # with what stands here now
         at += 1
     for group in result:
         group.hidden = _hidden(plan, group, result)
     return result
 
 
-def _merge_at(plan: Plan, groups: list[Group], at: int) -> int:
+def _merge_at(plan: Plan, groups: list[Group], at: int, in_order: Callable[[Node], bool]) -> int:
     """Merge what can be merged into ``groups[at]``; its place in the end."""
     recipe = groups[at]
     other = at + 1
     while other < len(groups):
         follower = groups[other]
-        if not _follows(plan, recipe, follower):
+        if not _follows(plan, recipe, follower, in_order):
             other += 1
             continue
         between = groups[at + 1 : other]
@@ -168,8 +193,8 @@ def _merge_at(plan: Plan, groups: list[Group], at: int) -> int:
     return at
 
 
-def _follows(plan: Plan, recipe: Group, follower: Group) -> bool:
-    """Whether ``follower`` is a map that reads the recipe's values, at its own index only.
+def _follows(plan: Plan, recipe: Group, follower: Group, in_order: Callable[[Node], bool]) -> bool:
+    """Whether ``follower`` is a map that reads the recipe's values, at its own place only.
 
     A recipe of several results stores them itself.
     """
@@ -178,7 +203,10 @@ def _follows(plan: Plan, recipe: Group, follower: Group) -> bool:
         return False
     if follower.reads.isdisjoint(recipe.values) or not follower.is_map:
         return False
-    if follower.values[0].type.shape != recipe.values[0].type.shape:  # type: ignore[union-attr]
+    other, own = follower.values[0].type, recipe.values[0].type
+    if other.size != own.size or other.shape[-1:] != own.shape[-1:]:  # type: ignore[union-attr]
+        return False
+    if other.shape != own.shape and not in_order(node):  # type: ignore[union-attr,arg-type]
         return False
     mine = set(recipe.values)
     for value in follower.values:

@@ -38,6 +38,8 @@ _FREE_PULLS = frozenset(
 VIEWS = frozenset(("broadcast_to", "reshape_to", "transpose_axes", "slice_axes", "detach"))
 FLAT_VIEWS = frozenset(("reshape_to", "detach"))
 """Views that keep the row-major order of all elements."""
+RENAMINGS = FLAT_VIEWS | {"broadcast_to"}
+"""Views that are read as fast as what they show, which is never larger: that is stored in place of them."""
 INDEX_VIEWS = VIEWS | {"flip_axes"}
 """Ops whose elements are elements of the operand, at another index."""
 _COMPUTED = {
@@ -74,7 +76,7 @@ def plan(graph: Graph, outputs: Iterable[Value] | None = None) -> Plan:
     readers: dict[Value, dict[Value, bool]] = {}  # kernel root -> whether it reads an element more than once
     for node in reversed(graph.nodes):
         if node.op.lowering == "recipe":
-            decided.update(v for v in map(_behind_views, _read_in_place(node)) if v.node is not None)
+            decided.update(v for v in map(memory_of, _read_in_place(node)) if v.node is not None)
         if node.op.lowering == "scatter":
             # What is put into a copy is computed before, if from the original: the copy may take its place.
             decided.update(v for v in node.operands[1:] if v.node is not None and reads(v, node.operands[0]))
@@ -190,15 +192,10 @@ def _picks_one(node: Node) -> bool:
 
 
 def _wants_memory(user: Node, value: Value) -> bool:
-    """A recipe reads its operands many times: they are memory, or a strided view of memory."""
     kind = user.op.lowering
     if kind == "extern":
         return True
-    if kind == "control":
-        return value in _read_in_graphs(user) and behind_flat_views(value) is value
-    if kind == "recipe":
-        return value in _read_in_place(user) and not _is_view_of_memory(value)
-    return False
+    return kind == "control" and value in _read_in_graphs(user) and behind_flat_views(value) is value
 
 
 def _read_in_place(node: Node) -> tuple[Value, ...]:
@@ -263,39 +260,22 @@ def _is_view_of_memory(value: Value) -> bool:
     return node.op.name in VIEWS and _is_view_of_memory(node.operands[0])
 
 
-def _behind_views(value: Value) -> Value:
-    """What a chain of views shows: a recipe reads it often, so it is stored."""
-    while value.node is not None and value.node.op.name in VIEWS:
-        value = value.node.operands[0]
-    return value
+def memory_of(value: Value) -> Value:
+    """What is stored for a recipe that reads ``value`` many times: what views of it show, where those are read as fast.
 
-
-def unit_axis(value: Value) -> int | None:
-    """The axis along which the elements of a view of memory lie next to each other, if any."""
-    node = value.node
-    rank = value.type.rank  # type: ignore[union-attr]
-    if node is None or node.op.name not in VIEWS:
-        return rank - 1 if rank else None
-    inner = unit_axis(node.operands[0])
-    if inner is None:
-        return None
-    if node.op.name == "detach":
-        return inner
-    if node.op.name == "transpose_axes":
-        return node.attrs["perm"].index(inner)
-    if node.op.name == "slice_axes":
-        return inner if node.attrs["steps"][inner] == 1 else None
-    source = node.operands[0].type
-    if node.op.name == "broadcast_to":
-        shape = node.attrs["shape"]
-        axis = inner + len(shape) - source.rank  # type: ignore[union-attr]
-        return axis if source.shape[inner] == shape[axis] else None  # type: ignore[union-attr]
-    kept = inner == source.rank - 1 and value.type.shape[-1:] == source.shape[-1:]  # type: ignore[union-attr]
-    return rank - 1 if kept else None
+    A reshape of what is not in the order of memory would be read by quotients.
+    """
+    bottom, is_flat = value, False
+    while bottom.node is not None and bottom.node.op.name in VIEWS:
+        if is_flat and bottom.node.op.name not in FLAT_VIEWS and not _is_view_of_memory(bottom):
+            break
+        is_flat |= bottom.node.op.name == "reshape_to"
+        bottom = bottom.node.operands[0]
+    return bottom
 
 
 def _worth_storing(value: Value, node: Node, roots: dict[Value, bool], cost: dict[Value, int]) -> bool:
-    if isinstance(value.type, ScalarType):
+    if isinstance(value.type, ScalarType) or node.op.name in RENAMINGS:
         return False
     if any(roots.values()):
         return cost[value] > (1 if node.op.lowering == "scalar" else 0) and not _is_free(value)

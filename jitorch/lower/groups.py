@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from jitorch.ir.graph import Value
 from jitorch.ir.types import TensorType
-from jitorch.lower.fuse import Plan
+from jitorch.lower.fuse import FLAT_VIEWS, Plan
 from jitorch.lower.rows.frame import Split, folds_windows
 
 LARGE = 1 << 16
@@ -47,7 +47,7 @@ def groups(plan: Plan) -> list[Group]:
     """Put stored values into kernels: maps over one shape are joined where the order allows it."""
     result: list[Group] = []
     position: dict[Value, int] = {}
-    for value in plan.stored:
+    for value in _numbers_first(plan):
         if value.node is not None and value.node.op.lowering in ("control", "recipe") and value.index > 0:
             at = position[value] = position[value.node.outputs[0]]
             result[at].values.append(value)
@@ -61,7 +61,7 @@ def groups(plan: Plan) -> list[Group]:
                 if not _joins(value, group) or i < after:
                     continue
                 inside = reads & set(group.values)
-                if not inside and not (reads & group.reads) and _is_large(value):
+                if not inside and _is_large(value) and not any(map(_is_large, reads & group.reads)):
                     continue
                 if i > after or inside <= aligned:
                     found = i
@@ -74,6 +74,25 @@ def groups(plan: Plan) -> list[Group]:
             result[found].reads |= reads
             position[value] = found
     return result
+
+
+def _numbers_first(plan: Plan) -> list[Value]:
+    """What is stored in the order of computation: what has one element as soon as what it is made of is there.
+
+    Who reads it then is free to stand where else it belongs: the update of a parameter, with its gradient.
+    """
+    rank = {value: i for i, value in enumerate(plan.stored)}
+    after: dict[Value, int] = {}
+    for value, i in rank.items():
+        if value.type.size == 1 and _is_elementwise(value) and value not in plan.ramps:  # type: ignore[union-attr]
+            after[value] = max((after[v] for v in reads_of(plan, value)[0] if v in after), default=-1)
+        else:
+            after[value] = i
+    return sorted(rank, key=lambda value: (after[value], rank[value]))
+
+
+def _is_elementwise(value: Value) -> bool:
+    return value.node is not None and value.node.op.lowering in ("scalar", "pull")
 
 
 def _is_large(value: Value) -> bool:
@@ -96,10 +115,10 @@ def _is_map(value: Value) -> bool:
 
 
 def reads_of(plan: Plan, value: Value) -> tuple[set[Value], set[Value]]:
-    """The stored values that computing ``value`` reads, and those read only at its own index."""
+    """The stored values that computing ``value`` reads, and those read only at its own place in row-major order."""
     reads: set[Value] = set()
     moved: set[Value] = set()
-    stack: list[tuple[Value, bool]] = [(v, keeps_index(value)) for v in _operands(value)]
+    stack: list[tuple[Value, bool]] = [(v, keeps_place(value)) for v in _operands(value)]
     seen: set[tuple[Value, bool]] = set()
     while stack:
         v, same = stack.pop()
@@ -111,14 +130,25 @@ def reads_of(plan: Plan, value: Value) -> tuple[set[Value], set[Value]]:
             if not same:
                 moved.add(v)
             continue
-        stack += [(u, same and keeps_index(v)) for u in _operands(v)]
+        stack += [(u, same and keeps_place(v)) for u in _operands(v)]
     return reads, reads - moved
+
+
+def leaves(plan: Plan, value: Value) -> set[Value]:
+    """The stored values that ``value`` is read from: itself, if it is stored."""
+    return {value} if plan.is_stored(value) else reads_of(plan, value)[0]
 
 
 def _operands(value: Value) -> tuple[Value, ...]:
     return value.node.operands if value.node is not None else ()
 
 
+def keeps_place(value: Value) -> bool:
+    """Whether each element is made of those at its own place, in row-major order, of operands of its size."""
+    return keeps_index(value) or (value.node is not None and value.node.op.name in FLAT_VIEWS)
+
+
 def keeps_index(value: Value) -> bool:
+    """Whether each element is made of those at its own index of the operands."""
     node = value.node
     return node is not None and (node.op.lowering == "scalar" or node.op.name in ("cast", "copy"))

@@ -154,13 +154,16 @@ def fill_kernel(name: str, value: Value, node: Node, buffers: Buffers, scalars: 
 
 
 def scatter_kernel(name: str, value: Value, node: Node, buffers: Buffers, scalars: Scalars) -> k.Kernel:
-    """``put`` and its like, into a result that holds the base: combine element by element, in order."""
+    """``put`` and its like, into a result that holds the base: combine element by element, in order.
+
+    `index_kernel` has run before.
+    """
     base, index, source = node.operands
     axis, combine = node.attrs["axis"], node.op.rules["combine"]
     out, shape = buffers[value], base.type.shape  # type: ignore[union-attr]
     own = {v: b for v, b in buffers.items() if v is not value}
     puller = Puller(own, scalars)
-    target = _Target(puller, value)
+    target = Operand(puller, value)
     sizes = source.type.shape  # type: ignore[union-attr]
     variables = [k.Var(f"i{j}") for j in range(len(sizes))]
     count = index.type.rank if node.op.name == "put" else 1  # type: ignore[union-attr]
@@ -169,7 +172,7 @@ def scatter_kernel(name: str, value: Value, node: Node, buffers: Buffers, scalar
         at = Index.of(sizes, variables)
         where = variables[axis : axis + count] if node.op.name == "put" else variables
         position = puller.pull(index, Index.of(index.type.shape, where))  # type: ignore[union-attr]
-        inner = target.checked(position, axis)
+        inner = target.clamped(position, axis)
         place = Index.of(shape, (*variables[:axis], inner, *variables[axis + count :])).flat()
         new = combine(k.Load(out, place), puller.pull(source, at), **node.attrs)
         puller.emit(k.Store(out, place, new))
@@ -184,11 +187,18 @@ def scatter_kernel(name: str, value: Value, node: Node, buffers: Buffers, scalar
     return finish(name, puller)
 
 
-class _Target:
-    """The scattered-to value, for its bounds check."""
+def index_kernel(name: str, node: Node, buffers: Buffers, scalars: Scalars) -> k.Kernel:
+    """Checks the index of ``put`` and its like, so that nothing is changed if it is out of range."""
+    index, axis = node.operands[1], node.attrs["axis"]
+    shape = index.type.shape  # type: ignore[union-attr]
+    puller, place = Puller(buffers, scalars), k.Var("i0")
 
-    def __init__(self, puller: Puller, value: Value):
-        self.checked = Operand(puller, value).checked
+    def check() -> None:
+        position = puller.pull(index, Index(shape, [(len(shape), place)] if shape else ()))
+        Operand(puller, node.output).checked(position, axis)
+
+    puller.loop(place, size_expr(dims.prod(shape)), check, "parallel")
+    return finish(name, puller)
 
 
 def scan_kernel(name: str, value: Value, node: Node, buffers: Buffers, scalars: Scalars) -> k.Kernel:
@@ -236,7 +246,7 @@ def kernel_of(name: str, body: tuple[k.Stmt, ...], scratch: tuple[k.Buffer, ...]
     free: dict[k.Var, None] = {}
     for part in k.walk(body):
         match part:
-            case k.Store(buffer, _, _) | k.Load(buffer, _):
+            case k.Store(buffer) | k.Load(buffer) | k.Prefetch(buffer):
                 buffers[buffer] = None
             case k.Let(var, _) | k.Local(var, _):
                 bound.add(var.name)

@@ -14,17 +14,17 @@ from jitorch.ir import program as host
 from jitorch.ir.graph import Graph, Node, Value
 from jitorch.ir.sizes import size_expr
 from jitorch.ir.types import ScalarType, TensorType
-from jitorch.lower import control, fuse
+from jitorch.lower import control, fuse, groups
 from jitorch.lower.alike import Cone, Kernels, Shared, cone
 from jitorch.lower.attention.forward import attention, fits_blocks
 from jitorch.lower.attention.gradient import attention_gradients
 from jitorch.lower.common import common_kernels
 from jitorch.lower.compaction import compaction
-from jitorch.lower.contractions.matmul import matmul
+from jitorch.lower.contractions.matmul import matmul, packed_operand, stores_in_order
 from jitorch.lower.convolutions.convolution import convolution
 from jitorch.lower.convolutions.weight_gradient import convolution_weight
 from jitorch.lower.epilogue import Columns, Sink, merge, merge_columns
-from jitorch.lower.groups import Group, groups
+from jitorch.lower.groups import Group
 from jitorch.lower.index import Index
 from jitorch.lower.memory.arena import plan_memory
 from jitorch.lower.memory.constants import split
@@ -36,6 +36,7 @@ from jitorch.lower.nests import (
     Buffers,
     Scalars,
     fill_kernel,
+    index_kernel,
     map_kernel,
     row_reduction_kernel,
     scan_kernel,
@@ -232,7 +233,9 @@ class Lowering:
                 self.body.append(host.Alloc(buffer, self.sizes[buffer.name]))
             else:
                 later.add(v)
-        for group in found:
+        checks = self._index_checks(found)
+        self.body += map(self._index_check, checks.get(-1, ()))
+        for place, group in enumerate(found):
             node = group.values[0].node
             # Sizes that a node before this one has bound.
             for v in (*group.values, *group.columns):
@@ -240,8 +243,27 @@ class Lowering:
                     self.body.append(host.Alloc(self.buffers[v], self.sizes[self.buffers[v].name]))
             if node is not None and node.op.lowering in ("control", "effect"):
                 self.body += control.statements(self, node)
-                continue
-            self.body += self._launches(group)
+            else:
+                self.body += self._launches(group)
+            self.body += map(self._index_check, checks.get(place, ()))
+
+    def _index_checks(self, found: Sequence[Group]) -> dict[int, list[Node]]:
+        """The scatters whose index is there after each group, -1 for inputs: it is checked then.
+
+        A step that cannot fail any more may change its operands in place, be it a scatter or what comes before it.
+        """
+        made = {value: place for place, group in enumerate(found) for value in group.values}
+        checks: dict[int, list[Node]] = {}
+        for group in found:
+            node = group.values[0].node
+            if node is not None and node.op.lowering == "scatter":
+                read = groups.leaves(self.plan, node.operands[1])
+                checks.setdefault(max((made[v] for v in read if v in made), default=-1), []).append(node)
+        return checks
+
+    def _index_check(self, node: Node) -> host.Stmt:
+        kernel = index_kernel(self.names.kernel(f"{node.op.name}_index"), node, self.buffers, self.scalars)
+        return host.Launch(kernel, kernel.params)
 
     def inner(
         self, graph: Graph, inputs: Sequence[Given], targets: Sequence[Given], fixed: Sequence[Given] = ()
@@ -359,14 +381,15 @@ class Lowering:
     # -- kernels ---------------------------------------------------------------------------------
     def _groups(self) -> list[Group]:
         """The kernels to make, in order, and the layouts of those that go row by row."""
-        found = merge(self.plan, groups(self.plan))
+        found = merge(self.plan, groups.groups(self.plan), stores_in_order)
         if not self.target.is_cpu:
             return found
         if self.fixed and not self.is_outermost:
             # In a loop a step is short: what follows a product is done by the tasks that have it.
             found = merge_columns(self.plan, found)
         found = row_groups(found, self.plan)
-        recompute(found, self.plan)
+        if not self.fixed:
+            recompute(found, self.plan, packed_operand)
         wanted = {*self.plan.outputs}.union(*(g.reads.difference(g.values) for g in found))
         for group in found:
             if group.split is not None:

@@ -52,7 +52,6 @@ class Puller:
     def __init__(self, buffers: dict[Value, k.Buffer], scalars: dict[Value, k.Var]):
         self.buffers, self.scalars = buffers, scalars
         self.block = Block()
-        self.uses_status = False
         self._count = 0
 
     # -- names and statements --------------------------------------------------------------------
@@ -239,14 +238,22 @@ class Operand:
 
     def checked(self, position: k.Expr, axis: int) -> k.Expr:
         """An index from data: counted from the end if negative; out of range it sets the status and reads element 0."""
+        bad, inside = self._found(position, axis)
+        self._puller.emit(k.If(bad, (k.Store(STATUS, k.const(0), k.const(OUT_OF_RANGE, dtypes.int32)),)))
+        return self._puller.let(inside)
+
+    def clamped(self, position: k.Expr, axis: int) -> k.Expr:
+        """The same of an index that is known to be in range, so that nothing is reported."""
+        return self._puller.let(self._found(position, axis)[1])
+
+    def _found(self, position: k.Expr, axis: int) -> tuple[k.Expr, k.Expr]:
+        """Whether ``position`` is out of range, and where it is from the start, 0 if so."""
         puller = self._puller
         size = self.sizes[axis]
         position = puller.let(k.cast(position, k.INDEX))
         wrapped = puller.let(k.where(position < 0, position + size, position))
         bad = (wrapped < 0) | (wrapped >= size)
-        puller.uses_status = True
-        puller.emit(k.If(bad, (k.Store(STATUS, k.const(0), k.const(OUT_OF_RANGE, dtypes.int32)),)))
-        return puller.let(k.where(bad, 0, wrapped))
+        return bad, k.where(bad, 0, wrapped)
 
 
 class _Loader(Operand):

@@ -1,5 +1,7 @@
 """The interpreter of kernels and programs."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -26,6 +28,21 @@ def test_elementwise() -> None:
     x, y = f32(1, 2, 3), np.zeros(3, np.float32)
     run(kernel("kernel @f(x: f32*, y: f32*, n: i64) { for i in parallel(n) { y[i] = exp(x[i]) * 2.0 } }"), [x, y, 3])
     np.testing.assert_array_equal(y, np.exp(x) * np.float32(2))
+
+
+def test_a_prefetch_changes_nothing() -> None:
+    text = "kernel @f(x: f32*, y: f32*) { for i in serial(2) { prefetch x[i + 7] y[i] = x[i] } }"
+    x, y = f32(1, 2), np.zeros(2, np.float32)
+    made = kernel(text)
+    assert parse_kernel(str(made)) == made
+    run(made, [x, y])
+    np.testing.assert_array_equal(y, x)
+
+
+def test_a_prefetch_of_a_buffer_that_is_not_there_is_found() -> None:
+    made = kernel("kernel @f(x: f32*, y: f32*) { prefetch x[0] y[0] = 1.0 }")
+    with pytest.raises(CompilerBug, match="prefetch of unknown buffer x"):
+        verify(replace(made, params=made.params[1:]))
 
 
 def test_scalar_parameters_take_their_dtype() -> None:

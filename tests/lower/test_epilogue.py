@@ -76,8 +76,41 @@ def test_a_product_waits_for_what_its_epilogue_reads() -> None:
         %4: f32[5, 18] = mul(%0, %3)
         return %4, %1"""
     )
-    assert launches(made) == 2
-    assert temporaries(made) == 1  # the factors, not the product
+    assert (launches(made), temporaries(made)) == (2, 0)  # the factors are a result
+
+
+def test_an_epilogue_of_another_shape() -> None:
+    made = lower(
+        """%1: f32[5, 1, 18] = reshape_to(%0, shape=(5, 1, 18))
+        %2: f32[5, 1, 18] = broadcast_to(%b, shape=(5, 1, 18))
+        %3: f32[5, 1, 18] = add(%1, %2)
+        %4: f32[5, 1, 18] = tanh(%3)
+        %5: f32[5, 18] = reshape_to(%4, shape=(5, 18))
+        %6: f32[5, 18] = add(%5, %r)
+        return %4, %6"""
+    )
+    assert (launches(made), temporaries(made)) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("rows", "is_turned", "expected"),
+    [(32, False, True), (8, False, True), (32, True, True), (8, True, False)],
+    ids=["tall", "wide", "tall, of a transpose", "wide, of a transpose"],
+)
+def test_a_product_that_stores_across_its_result_has_no_epilogue_of_another_shape(
+    rows: int, is_turned: bool, expected: bool
+) -> None:
+    shape = (16, 24) if is_turned else (24, 16)
+    change = "transpose_axes(%w, perm=(1, 0))" if is_turned else "neg(%w)"
+    text = f"""graph @main(%x: f32[{rows}, 24], %w: f32[{shape[0]}, {shape[1]}]) {{
+      %t: f32[24, 16] = {change}
+      %0: f32[{rows}, 16] = matmul_batched(%x, %t)
+      %1: f32[2, {rows // 2}, 16] = reshape_to(%0, shape=(2, {rows // 2}, 16))
+      %2: f32[2, {rows // 2}, 16] = tanh(%1)
+      return %2
+    }}"""
+    kernels = assert_lowers(text, floats(rows, 24), floats(*shape)).kernels
+    assert [kernel.name.startswith("matmul") for kernel in kernels if "tanh" in str(kernel)] == [expected]
 
 
 def test_two_products_added() -> None:

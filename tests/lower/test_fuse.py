@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from jitorch.ir.graph import Graph
-from jitorch.lower.fuse import MOST_DEPTH, keeps_last_axis, plan, unit_axis
+from jitorch.lower.fuse import MOST_DEPTH, keeps_last_axis, plan
 from tests.lower.graphs import parse
 
 
@@ -97,18 +97,40 @@ def test_which_reductions_run_over_rows(graph: Graph, expected: bool) -> None:
     assert keeps_last_axis(graph.nodes[0]) is expected
 
 
+HIDDEN = "%h: f32[6, 8] = exp(%x)"
+
+
 @pytest.mark.parametrize(
-    ("node", "axis"),
+    ("views", "expected"),
     [
-        ("%0: f32[4, 2, 3] = transpose_axes(%x, perm=(2, 0, 1))", 0),
-        ("%0: f32[2, 3, 2] = slice_axes(%x, starts=(0, 0, 0), stops=(2, 3, 4), steps=(1, 1, 2))", None),
-        ("%0: f32[2, 2, 4] = slice_axes(%x, starts=(0, 0, 0), stops=(2, 3, 4), steps=(1, 2, 1))", 2),
-        ("%0: f32[5, 2, 3, 4] = broadcast_to(%x, shape=(5, 2, 3, 4))", 3),
-        ("%0: f32[6, 4] = reshape_to(%x, shape=(6, 4))", 1),
-        ("%0: f32[4, 6] = reshape_to(%x, shape=(4, 6))", None),
-        ("%0: f32[2, 3, 4] = neg(%x)", 2),
+        ("%v: f32[8, 6] = transpose_axes(%h, perm=(1, 0))", ["exp"]),
+        ("%a: f32[2, 3, 8] = reshape_to(%h, shape=(2, 3, 8)) %v: f32[6, 8] = reshape_to(%a, shape=(6, 8))", ["exp"]),
+        ("%a: f32[3, 8] = slice_axes(%h, starts=(0, 0), stops=(6, 8), steps=(2, 1)) "
+         "%v: f32[8, 3] = transpose_axes(%a, perm=(1, 0))", ["exp"]),
+        ("%a: f32[8, 6] = transpose_axes(%h, perm=(1, 0)) %v: f32[6, 8] = reshape_to(%a, shape=(6, 8))",
+         ["transpose_axes"]),
     ],
-)
-def test_the_axis_along_which_elements_are_neighbours(node: str, axis: int | None) -> None:
-    graph = parse(f"graph @main(%x: f32[2, 3, 4]) {{ {node} return %0 }}")
-    assert unit_axis(graph.outputs[0]) == axis
+    ids=["transposed", "reshaped", "a slice, transposed", "reshaped out of order"],
+)  # fmt: skip
+def test_a_recipe_reads_views_of_what_is_stored(views: str, expected: list[str]) -> None:
+    graph = parse(f"graph @main(%x: f32[6, 8]) {{ {HIDDEN} {views} return %v }}")
+    first, second = graph.outputs[0].type.shape  # type: ignore[union-attr]
+    text = f"""graph @main(%x: f32[6, 8], %w: f32[{second}, 5]) {{
+      {HIDDEN} {views}
+      %y: f32[{first}, 5] = matmul_batched(%v, %w)
+      return %y
+    }}"""
+    assert stored(text) == [*expected, "matmul_batched"]
+
+
+def test_what_a_broadcast_shows_is_stored_in_its_place() -> None:
+    text = """graph @main(%x: f32[8, 16], %w: f32[16, 16]) {
+      %0: f32[8] = reduce_sum(%x, axes=(1,))
+      %1: f32[8, 1] = reshape_to(%0, shape=(8, 1))
+      %2: f32[8, 16] = broadcast_to(%1, shape=(8, 16))
+      %3: f32[8, 16] = mul(%x, %2)
+      %4: f32[8, 16] = matmul_batched(%3, %w)
+      %5: f32[8, 16] = mul(%4, %2)
+      return %5
+    }"""
+    assert stored(text) == ["reduce_sum", "mul", "matmul_batched", "mul"]

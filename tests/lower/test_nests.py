@@ -111,7 +111,7 @@ def test_scatter_copies_and_then_writes_in_order() -> None:
     arrays = floats(5), np.array([1, -1, 1, 4]), floats(4)
     for accumulate in (True, False):
         lowered = assert_lowers(text.format(accumulate=accumulate), *arrays)
-        assert [kernel.name for kernel in lowered.kernels] == ["put_1"]
+        assert [kernel.name for kernel in lowered.kernels] == ["put_index_1", "put_1"]
         assert lowered.status is not None
 
 
@@ -123,7 +123,7 @@ def test_scatter_fills_with_a_base_that_is_computed() -> None:
       return %2
     }"""
     lowered = assert_lowers(text, np.array([1, -1, 1, 4]), floats(4))
-    assert [kernel.name for kernel in lowered.kernels] == ["put_1_fill", "put_1"]
+    assert [kernel.name for kernel in lowered.kernels] == ["put_index_1", "put_1_fill", "put_1"]
 
 
 def test_scatter_along_an_axis() -> None:

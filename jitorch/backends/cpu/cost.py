@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from jitorch.dtypes import DType
 from jitorch.errors import CompilerBug
 from jitorch.ir import kernel as k
-from jitorch.ir.kernel import Assign, Barrier, Call, Const, Expr, For, If, Let, Load, Local, Stmt, Store, Var
+from jitorch.ir.kernel import Assign, Barrier, Call, Const, Expr, For, If, Let, Load, Local, Prefetch, Stmt, Store, Var
 
 # Picoseconds an element of four bytes, in a vectorised loop whose data are in the second level of cache.
 _LOAD, _STORE, _SIMPLE, _CAST = 20, 25, 10, 20
@@ -74,7 +74,7 @@ class _Cost:
                 if not isinstance(turns, Const):
                     turns = k.call("maximum", turns, 0)
                 return turns * (self.block(inner, repeats) + _TURN)
-            case Barrier():
+            case Prefetch() | Barrier():
                 return k.const(0)
         raise CompilerBug(f"no cost for statement {type(stmt).__name__}")
 

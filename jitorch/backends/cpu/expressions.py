@@ -166,6 +166,13 @@ def _gathered(function: Function, scope: Scope, buffer: Buffer, place: Value) ->
     return result
 
 
+def prefetch(function: Function, scope: Scope, buffer: Buffer, place: Value) -> None:
+    """Ask for the cache line of the element at index ``place``, to be changed."""
+    callee = function.module.declare("llvm.prefetch.p0", "void", "ptr, i32, i32, i32")
+    pointer = element(function, scope, buffer, place)
+    function.do(f"call void {callee}(ptr {pointer}, i32 1, i32 3, i32 1)")  # to write, into all caches, data
+
+
 def store(function: Function, scope: Scope, buffer: Buffer, place: Value, value: Value, streamed: bool = False) -> None:
     """Store ``value`` at index ``place``: `load`, the other way.  Only vectors can be ``streamed``."""
     dtype = buffer.dtype

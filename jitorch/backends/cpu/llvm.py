@@ -17,7 +17,18 @@ from dataclasses import dataclass
 
 from jitorch.backends.cpu import codegen, words
 from jitorch.backends.cpu.chains import copies
-from jitorch.backends.cpu.expressions import Scope, Slot, Value, at, evaluate, evaluate_place, index, store, widen
+from jitorch.backends.cpu.expressions import (
+    Scope,
+    Slot,
+    Value,
+    at,
+    evaluate,
+    evaluate_place,
+    index,
+    prefetch,
+    store,
+    widen,
+)
 from jitorch.backends.cpu.host import HostWriter, entry_symbol
 from jitorch.backends.cpu.profile import Profiler
 from jitorch.backends.cpu.regions import share
@@ -37,6 +48,7 @@ from jitorch.ir.kernel import (
     Kernel,
     Let,
     Local,
+    Prefetch,
     Stmt,
     Store,
     Var,
@@ -218,6 +230,8 @@ class KernelWriter:
                 self._if(test, then, orelse, scope)
             case For():
                 self._for(stmt, scope)
+            case Prefetch(buffer, place):
+                prefetch(self.function, scope, buffer, evaluate_place(self.function, scope, place))
             case Barrier():
                 if self._threads:
                     raise unsupported("a barrier inside a thread loop")

@@ -20,7 +20,7 @@ from jitorch.backends.cpu.expressions import Scope, Slot, Value, evaluate
 from jitorch.backends.cpu.pool import HOOK
 from jitorch.backends.cpu.text import Function, register_type, scratch, symbol
 from jitorch.ir import kernel as k
-from jitorch.ir.kernel import Assign, Buffer, Const, Expr, For, Kernel, Load, Store, Var
+from jitorch.ir.kernel import Assign, Buffer, Const, Expr, For, Kernel, Load, Prefetch, Store, Var
 
 WORTHWHILE = 12_000_000
 """Picoseconds of work below which a loop runs on one thread; sharing it out takes half a microsecond at best."""
@@ -86,7 +86,7 @@ def share(function: Function, scope: Scope, kernel: Kernel, name: str, loop: For
     outer = {n: scope.variables[n] for n in scope.variables if n in names}
     if any(isinstance(s, Assign) and s.var.name in outer for s in used):
         return False  # its iterations meet in a variable
-    buffers = list(dict.fromkeys(part.buffer for part in used if isinstance(part, (Load, Store))))
+    buffers = list(dict.fromkeys(part.buffer for part in used if isinstance(part, (Load, Prefetch, Store))))
     private = [b for b in buffers if b.space != "global"]
     if any(b in _used_outside_of_loops(kernel.body) for b in private):
         return False
@@ -225,5 +225,5 @@ def _used_outside_of_loops(body: tuple[k.Stmt, ...]) -> set[Buffer]:
                 parts = test
             case _:
                 parts = stmt
-        found |= {part.buffer for part in k.parts(parts) if isinstance(part, (Load, Store))}
+        found |= {part.buffer for part in k.parts(parts) if isinstance(part, (Load, Prefetch, Store))}
     return found

@@ -13,7 +13,7 @@ from jitorch import dims
 from jitorch.dims import Dim
 from jitorch.dtypes import Category, DType
 from jitorch.ir import kernel as k
-from jitorch.ir.graph import Value
+from jitorch.ir.graph import Node, Value
 from jitorch.ir.sizes import size_expr
 from jitorch.lower.contractions.contraction import Axis, Contraction, load, scalar_kernel
 from jitorch.lower.contractions.dots import dots_kernel, thin_tile
@@ -21,6 +21,8 @@ from jitorch.lower.contractions.packing import Packing
 from jitorch.lower.contractions.panels import Batch, Product, Side, product_kernel
 from jitorch.lower.contractions.tiles import MAX_ROWS, USUAL_ROWS, Blocking, choose_blocking, choose_tile
 from jitorch.lower.epilogue import Columns
+from jitorch.lower.fuse import VIEWS
+from jitorch.lower.groups import Group
 from jitorch.lower.index import Index
 from jitorch.lower.nests import map_kernel
 from jitorch.lower.pull import Puller
@@ -50,7 +52,12 @@ class _Operand:
         return Index.of(self.value.type.shape, coordinates)  # type: ignore[union-attr]
 
     def is_unit(self, puller: Puller, inner: bool = False) -> bool:
-        """Whether neighbours along the operand's own axis, or else along ``k``, are neighbours in memory."""
+        """Whether neighbours along the operand's own axis, or else along ``k``, are neighbours in memory.
+
+        What is computed when it is packed lies in the order of its elements.
+        """
+        if not _is_in_memory(self.value, puller):
+            return (_turned(self.value) is None) == (self.axis == (-2 if inner else -1))
         shape = self.value.type.shape  # type: ignore[union-attr]
         size = shape[self.k_axis if inner else self.axis]
         steps = (0, 1, size - 1, size // 2) if isinstance(size, int) else (0, 1)
@@ -67,6 +74,8 @@ class _Operand:
 
     def collides(self, puller: Puller) -> bool:
         """Whether neighbours along the operand's own axis are so far apart that few of them fit a first-level cache."""
+        if not _is_in_memory(self.value, puller):
+            return False
         shape = self.value.type.shape  # type: ignore[union-attr]
         if not isinstance(self.size, int) or self.size < 2:
             return False
@@ -131,6 +140,7 @@ class _Recipe:
             tile.width,
             across,
             self.job.sink.is_plain,
+            ahead=(self.ahead_across if across else self.ahead) if self.asks_ahead() else None,
         )
         # A panel that only one row of tiles reads is read once.
         again = not (isinstance(rows.size, int) and rows.size <= tile.rows)
@@ -194,7 +204,9 @@ class _Recipe:
             return False
         if self.reads_in_place(x, y):
             return False
-        return x.size < y.size and x.size >= 4
+        # To pack what is read in order costs less than to compute an epilogue out of order.
+        is_in_order = not self.job.sink.is_plain and y.is_unit(self.puller)
+        return 4 <= x.size < y.size and not is_in_order
 
     def reads_in_place(self, rows: _Operand, lanes: _Operand) -> bool:
         if (
@@ -234,6 +246,71 @@ class _Recipe:
 
     def store_across(self, batch: Batch, row: k.Expr, lane: k.Expr, total: k.Expr) -> tuple[k.Stmt, ...]:
         return self.store(batch, lane, row, total)
+
+    def asks_ahead(self) -> bool:
+        """Whether the epilogue uses memory of its own."""
+        somewhere = [k.Var(f"c{axis}") for axis in range(len(self.batch) + 2)]
+        return bool(self.job.sink.ahead(somewhere))
+
+    def ahead(self, batch: Batch, row: k.Expr, lane: k.Expr) -> tuple[k.Stmt, ...]:
+        """What asks for the memory that the epilogue reads at one place."""
+        return self.job.sink.ahead([*batch, row, lane])
+
+    def ahead_across(self, batch: Batch, row: k.Expr, lane: k.Expr) -> tuple[k.Stmt, ...]:
+        return self.ahead(batch, lane, row)
+
+
+def stores_in_order(node: Node) -> bool:
+    """Whether a recipe that has an epilogue surely stores its results in the order of memory.
+
+    Across it, some rows at a time, an epilogue takes longer than a pass over memory, unless it is simple.
+    """
+    if node.op.name != "matmul_batched":
+        return True
+    x, y = node.operands
+    rows, lanes = x.type.shape[-2], y.type.shape[-1]  # type: ignore[union-attr]
+    if not isinstance(rows, int) or not isinstance(lanes, int):
+        return False
+    return rows >= lanes or _turned(y) is None
+
+
+def packed_operand(group: Group) -> Value | None:
+    """The operand of a product, the first of ``group``, that is packed, read in the order of memory; None if none is.
+
+    It need not be in memory, for it is read once.
+    """
+    product = group.values[0].node
+    if product is None or product.op.name != "matmul_batched":
+        return None
+    x, y = product.operands
+    *batch, rows, inner = x.type.shape  # type: ignore[union-attr]
+    lanes: Dim = y.type.shape[-1]  # type: ignore[union-attr]
+    if not all(isinstance(d, int) for d in (*batch, rows, inner, lanes)) or min(rows, lanes) <= FEW_ROWS:
+        return None
+    if x.type.dtype.category is Category.COMPLEX:  # type: ignore[union-attr]
+        return None
+    turned = _turned(y)
+    across = rows < lanes and (len(group.values) == 1 or turned is not None)
+    size, operand = (rows, x) if across else (lanes, y)
+    is_ordered = _turned(x) is not None if across else turned is None
+    is_small = size * inner * operand.type.dtype.itemsize <= IN_PLACE_BYTES  # type: ignore[union-attr]
+    return operand if is_ordered and not is_small else None
+
+
+def _turned(value: Value) -> Value | None:
+    """What ``value`` is the matrix transpose of, if it is one."""
+    node = value.node
+    if node is None or node.op.name != "transpose_axes":
+        return None
+    return node.operands[0]
+
+
+def _is_in_memory(value: Value, puller: Puller) -> bool:
+    while value not in puller.buffers:
+        if value.node is None or value.node.op.name not in VIEWS:
+            return False
+        value = value.node.operands[0]
+    return True
 
 
 def matmul(job: Job) -> Made:

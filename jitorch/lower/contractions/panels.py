@@ -21,6 +21,9 @@ from jitorch.ir.sizes import size_expr
 from jitorch.lower.contractions.tiles import Blocking
 from jitorch.lower.nests import kernel_of
 
+LINE_BYTES = 64
+"""Of a cache line."""
+
 Batch = tuple[k.Expr, ...]
 Load = Callable[[Batch, k.Expr, k.Expr, k.Expr], k.Expr]
 """From batch coordinates, first element of the panel, ``k`` and the place in the panel to the element."""
@@ -75,7 +78,8 @@ class Product:
     ``across``: elements that are neighbours along ``rows``, not along ``lanes``, are neighbours in the output.
     ``stage``: the elements of ``lanes``, of which each task copies its block into scratch memory, chunk by chunk.
     ``blocks``: a task has the same lanes of so many blocks of them, and ``after(lane, count)`` gives the statements
-    that use ``count`` lanes of each block when they are stored.
+    that use ``count`` lanes of each block when they are stored.  ``ahead(batch, row, lane)`` gives those that ask for
+    the memory that ``store`` uses there.
     """
 
     batch: tuple[Dim, ...]
@@ -90,6 +94,7 @@ class Product:
     stage: Element | None = None
     blocks: int = 1
     after: Callable[[k.Expr, k.Expr], tuple[k.Stmt, ...]] | None = None
+    ahead: Callable[[Batch, k.Expr, k.Expr], tuple[k.Stmt, ...]] | None = None
 
     def over(self, body: Callable[[k.Expr, k.Expr], tuple[k.Stmt, ...]]) -> tuple[k.Stmt, ...]:
         """``body`` for each row and lane of a tile, in registers."""
@@ -218,12 +223,34 @@ class _Writer:
             place = r * lanes + v
             return (k.Store(tile, place, k.call("add", k.Load(tile, place), k.call("mul", a, of_lane(v)))),)
 
-        body.append(k.For(kk, length, p.over(add)))
+        if p.ahead is None:
+            body.append(k.For(kk, length, p.over(add)))
+        else:
+            body += self.asking_ahead(batch, row, lane, kk, length, p.over(add))
         done = self.finish(batch, tile, row, lane)
         if self.partial is None:
             return (*body, *done)
         keep = p.over(lambda r, v: _copy(self.partial, saved + r * lanes + v, tile, r * lanes + v))  # type: ignore[arg-type]
         return (*body, k.If(c < size_expr(self.chunks) - 1, keep, done))
+
+    def asking_ahead(
+        self, batch: Batch, row: k.Var, lane: k.Var, kk: k.Var, length: k.Expr, term: tuple[k.Stmt, ...]
+    ) -> tuple[k.Stmt, ...]:
+        """The loop over ``kk``, in parts: before each, a line of what the results of the tile are made of is asked for.
+
+        All lines at once would keep the operands of the sums from coming.
+        """
+        p, line, run, part, at = self.p, k.Var("line"), k.Var("run"), k.Var("part"), k.Var("at")
+        outer, first, inner, start = (p.lanes, lane, p.rows, row) if p.across else (p.rows, row, p.lanes, lane)
+        step = max(1, LINE_BYTES // p.sums.itemsize)
+        x, y = _inside(outer, first + line), _inside(inner, start + run * step)
+        row_at, lane_at = (y, x) if p.across else (x, y)
+        asked = k.For(run, k.const(ceil_div(inner.tile, step)), p.ahead(batch, row_at, lane_at))  # type: ignore[misc]
+        some = k.For(at, k.call("minimum", part, length - line * part), k.substitute(term, {kk: line * part + at}))
+        return (
+            k.Let(part, (length + (outer.tile - 1)) // outer.tile),
+            k.For(line, k.const(outer.tile), (asked, some)),
+        )
 
     def finish(self, batch: Batch, tile: k.Buffer, row: k.Var, lane: k.Var) -> tuple[k.Stmt, ...]:
         """Use the sums of a tile: straight from registers if that is little code and the tile is whole."""
@@ -264,6 +291,10 @@ class _Writer:
 
 def _copy(target: k.Buffer, to: k.Expr, source: k.Buffer, place: k.Expr) -> tuple[k.Stmt, ...]:
     return (k.Store(target, to, k.Load(source, place)),)
+
+
+def _inside(side: Side, place: k.Expr) -> k.Expr:
+    return k.call("minimum", place, size_expr(side.size) - 1) if side.has_rest else place
 
 
 def _left(side: Side, first: k.Expr) -> k.Expr:

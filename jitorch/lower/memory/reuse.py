@@ -6,12 +6,13 @@ the element written.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from jitorch.ir import kernel as k
 from jitorch.ir import program as host
 from jitorch.lower.memory.arena import used
+from jitorch.lower.memory.meetings import Accesses
 from jitorch.lower.pull import STATUS
 
 SMALLEST = 1 << 14
@@ -52,6 +53,13 @@ def _is_large(buffer: k.Buffer, size: k.Expr) -> bool:
     return isinstance(size, k.Const) and int(size.value.real) * buffer.dtype.itemsize >= SMALLEST
 
 
+def _is_check(statement: host.Stmt) -> bool:
+    """Whether the program may fail here."""
+    if isinstance(statement, host.Launch):
+        return STATUS in statement.kernel.params
+    return isinstance(statement, host.Stop)
+
+
 class _Reuse:
     """``uses`` has the places in the body of the statements that read or write a buffer, in a block of theirs too."""
 
@@ -61,7 +69,8 @@ class _Reuse:
         self.uses: dict[k.Buffer, list[int]] = {}
         self.allocs: dict[k.Buffer, int] = {}
         # By identity: comparing kernels would walk all of them.
-        self.stores: dict[int, dict[k.Buffer, list[k.Store]]] = {}
+        self.stores: dict[int, frozenset[k.Buffer]] = {}
+        self.accesses: dict[int, Accesses] = {}
         self.meetings: dict[tuple[int, k.Buffer, k.Buffer], bool] = {}
         self.last_check = -1
         for place, statement in enumerate(body):
@@ -70,7 +79,7 @@ class _Reuse:
             touched: dict[k.Buffer, None] = {}
             for part in host.walk([statement]):
                 touched.update(dict.fromkeys(used(part)))
-                if isinstance(part, host.Stop):
+                if _is_check(part):
                     self.last_check = place
             for buffer in touched:
                 self.uses.setdefault(buffer, []).append(place)
@@ -118,7 +127,7 @@ class _Reuse:
         if len(writers) != 1 or any(self._stores(u, target) for u in others):
             return
         at = writers[0]
-        if target in self.inputs and self.last_check > at:
+        if target in self.inputs and self.last_check >= at:
             return
         if others and (others[-1] > at or (others[-1] == at and not self._reads_where_it_writes(at, target, source))):
             return
@@ -129,10 +138,7 @@ class _Reuse:
 
     def _may_stop(self, place: int) -> bool:
         """Whether the program may fail from ``place`` on."""
-        parts = host.walk(s for s in self.body[place:] if s is not None)
-        return any(
-            isinstance(s, host.Stop) or (isinstance(s, host.Launch) and STATUS in s.kernel.params) for s in parts
-        )
+        return any(map(_is_check, host.walk(s for s in self.body[place:] if s is not None)))
 
     def operands(
         self, place: int, sizes: dict[k.Buffer, k.Expr], temporaries: set[k.Buffer], results: set[k.Buffer]
@@ -173,13 +179,11 @@ class _Reuse:
             return any(arg == buffer and param in stores for param, arg in zip(statement.kernel.params, statement.args))
         return not isinstance(statement, host.Copy) or statement.target == buffer
 
-    def _stores_of(self, kernel: k.Kernel) -> dict[k.Buffer, list[k.Store]]:
+    def _stores_of(self, kernel: k.Kernel) -> frozenset[k.Buffer]:
         found = self.stores.get(id(kernel))
         if found is None:
-            found = self.stores[id(kernel)] = {}
-            for part in k.parts(kernel):
-                if isinstance(part, k.Store):
-                    found.setdefault(part.buffer, []).append(part)
+            found = frozenset(part.buffer for part in k.parts(kernel) if isinstance(part, k.Store))
+            self.stores[id(kernel)] = found
         return found
 
     def _reads_where_it_writes(self, place: int, read: k.Buffer, written: k.Buffer) -> bool:
@@ -190,7 +194,9 @@ class _Reuse:
         params = {arg: param for arg, param in zip(launch.args, launch.kernel.params) if isinstance(param, k.Buffer)}
         key = id(launch.kernel), params[read], params[written]
         if key not in self.meetings:
-            self.meetings[key] = _meet(launch.kernel, params[read], self._stores_of(launch.kernel)[params[written]])
+            accesses = self.accesses.get(id(launch.kernel)) or Accesses(launch.kernel)
+            self.accesses[id(launch.kernel)] = accesses
+            self.meetings[key] = accesses.meet(params[read], params[written])
         return self.meetings[key]
 
     def result(self) -> list[host.Stmt]:
@@ -207,64 +213,6 @@ class _Reuse:
                 joined[key] = _joined(s.kernel, doubles, taken)
             body[i] = host.Launch(joined[key], tuple(arg for j, arg in enumerate(s.args) if j not in doubles))
         return body
-
-
-def _meet(kernel: k.Kernel, read: k.Buffer, stores: list[k.Store]) -> bool:
-    if len(stores) != 1:
-        return False
-    loads = [e for e in k.loads(kernel) if e.buffer == read]
-    if not all(e.index == stores[0].index for e in loads):
-        return False
-    # The store must come after every load: one block holds all of them, and none behind the store.
-    block, around = _block_of(kernel.body, stores[0], ())
-    before = block[: block.index(stores[0]) + 1]
-    ahead = sum(1 for e in k.loads(before) if e.buffer == read)
-    if ahead != len(loads) or any(isinstance(s, k.For) for s in block):
-        return False
-    return _is_stored_once(kernel, stores[0].index, around)
-
-
-def _is_stored_once(kernel: k.Kernel, index: k.Expr, around: tuple[k.For, ...]) -> bool:
-    """Whether ``index`` is another in every turn of the loops ``around`` it: a second turn would read the result."""
-    named: dict[k.Var, list[k.Expr]] = {}
-    for s in k.parts(kernel):
-        if isinstance(s, k.Let):
-            named.setdefault(s.var, []).append(s.value)
-    pending: list[k.Expr] = [index]
-    seen: set[k.Expr] = set()
-    while pending:
-        for part in k.parts(pending.pop()):
-            if isinstance(part, k.Load) or (isinstance(part, k.Call) and part.fn not in _DISTINCT):
-                return False
-            if isinstance(part, k.Var) and part not in seen:
-                seen.add(part)
-                pending += named.get(part, [])
-    return all(loop.var in seen or loop.extent == k.const(1) for loop in around)
-
-
-_DISTINCT = frozenset(("add", "sub", "mul", "floordiv", "mod"))
-"""What indices are made of that do not meet."""
-
-
-def _block_of(
-    body: tuple[k.Stmt, ...], store: k.Store, around: tuple[k.For, ...]
-) -> tuple[tuple[k.Stmt, ...], tuple[k.For, ...]]:
-    """The block that ``store`` stands in, and the loops around that."""
-    for statement in body:
-        if statement is store:
-            return body, around
-        inner: tuple[tuple[k.Stmt, ...], ...] = ()
-        loops = around
-        match statement:
-            case k.For(_, _, nested, _):
-                inner, loops = (nested,), (*around, statement)
-            case k.If(_, then, orelse):
-                inner = (then, orelse)
-        for nested in inner:
-            found = _block_of(nested, store, loops)
-            if found[0]:
-                return found
-    return (), ()
 
 
 def _renamed(statement: host.Stmt | None, old: k.Buffer, new: k.Buffer) -> host.Stmt | None:
@@ -303,10 +251,8 @@ def _doubles(launch: host.Launch) -> dict[int, int]:
 def _joined(kernel: k.Kernel, doubles: dict[int, int], taken: set[str]) -> k.Kernel:
     """``kernel`` with one parameter in place of each pair, under a name that is not taken."""
     params, name, count = kernel.params, kernel.name, 1
-    for i, j in doubles.items():
-        old, new = params[i], params[j]
-        if isinstance(old, k.Buffer) and isinstance(new, k.Buffer):
-            kernel = rename_buffer(kernel, old, new)
+    pairs = [(params[i], params[j]) for i, j in doubles.items()]
+    kernel = rename_buffers(kernel, {a: b for a, b in pairs if isinstance(a, k.Buffer) and isinstance(b, k.Buffer)})
     while name in taken:
         count += 1
         name = f"{kernel.name}_{count}_in_place"
@@ -314,18 +260,18 @@ def _joined(kernel: k.Kernel, doubles: dict[int, int], taken: set[str]) -> k.Ker
     return replace(kernel, name=name)
 
 
-def rename_buffer(kernel: k.Kernel, old: k.Buffer, new: k.Buffer) -> k.Kernel:
-    """``kernel`` with one buffer in place of another; if both were parameters they become one."""
+def rename_buffers(kernel: k.Kernel, names: Mapping[k.Buffer, k.Buffer]) -> k.Kernel:
+    """``kernel`` with other buffers in place of some; what were several parameters may become one."""
 
     def in_expr(e: k.Expr) -> k.Expr:
-        return k.Load(new, e.index) if isinstance(e, k.Load) and e.buffer == old else e
+        return k.Load(names[e.buffer], e.index) if isinstance(e, k.Load) and e.buffer in names else e
 
     def in_body(body: tuple[k.Stmt, ...]) -> tuple[k.Stmt, ...]:
         result: list[k.Stmt] = []
         for s in body:
             match s:
-                case k.Store(buffer) if buffer == old:
-                    s = replace(s, buffer=new)
+                case k.Store(buffer) | k.Prefetch(buffer) if buffer in names:
+                    s = replace(s, buffer=names[buffer])
                 case k.For(var, extent, inner, kind):
                     s = k.For(var, extent, in_body(inner), kind)
                 case k.If(test, then, orelse):
@@ -333,5 +279,5 @@ def rename_buffer(kernel: k.Kernel, old: k.Buffer, new: k.Buffer) -> k.Kernel:
             result.append(s)
         return tuple(result)
 
-    params = tuple(dict.fromkeys(new if p == old else p for p in kernel.params))
+    params = tuple(dict.fromkeys(names.get(p, p) if isinstance(p, k.Buffer) else p for p in kernel.params))
     return replace(kernel, params=params, body=in_body(k.transform(kernel.body, in_expr)))

@@ -155,6 +155,8 @@ class _Reader:
                 case k.Store(_, index, value):
                     self.expr(index, True)
                     self.expr(value, False)
+                case k.Prefetch(_, index):
+                    self.expr(index, True)
                 case k.For(_, extent, inner):
                     # Extents are computed in full.
                     self.expr(extent, False)

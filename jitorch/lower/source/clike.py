@@ -194,6 +194,8 @@ class CLike:
             case k.If(test, then, orelse):
                 lines = [f"if ({self.expr(test)}) {{", *indented(self.block(then)), "}"]
                 return lines if not orelse else [*lines[:-1], "} else {", *indented(self.block(orelse)), "}"]
+            case k.Prefetch():
+                return []  # no word for it is common to the compilers of C
             case k.Barrier():
                 return [self.barrier()]
         return self.unsupported(f"statement {type(stmt).__name__}")

@@ -24,6 +24,7 @@ from jitorch.ir.kernel import (
     Let,
     Load,
     Local,
+    Prefetch,
     Stmt,
     Store,
     Var,
@@ -220,6 +221,15 @@ def test_a_uniform_test_in_a_vector_loop_branches(run_kernel: Run) -> None:
     np.testing.assert_array_equal(out, x)
     run_kernel(kernel, x, out, 0)
     assert not out.any()
+
+
+def test_a_prefetch_is_a_hint(run_kernel: Run) -> None:
+    loop = For(i, const(4), (Prefetch(X, i + 2), Store(OUT, i, Load(X, i))))
+    kernel = Kernel("k", (X, OUT), (), (loop,))
+    assert "call void @llvm.prefetch.p0(ptr" in llvm.render_kernel(kernel)
+    x, out = floats(4), np.zeros(4, np.float32)
+    run_kernel(kernel, x, out)
+    np.testing.assert_array_equal(out, x)
 
 
 def test_scratch_is_shared_by_the_loops_of_a_call(run_kernel: Run) -> None:

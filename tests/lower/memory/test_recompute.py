@@ -8,12 +8,13 @@ import pytest
 from jitorch.compiler import compile_graph
 from jitorch.ir.graph import Graph
 from jitorch.ir.interpret import interpret
+from jitorch.lower.contractions.matmul import packed_operand
 from jitorch.lower.fuse import plan
 from jitorch.lower.groups import LARGE, groups
 from jitorch.lower.memory.recompute import FAR, recompute
 from tests.lower.graphs import parse
 
-SIDE = 272
+SIDE = 288
 assert SIDE * SIDE > LARGE
 
 
@@ -35,10 +36,10 @@ def chain(between: int, scaled: str = "mul(%h, %b)", last: str = "%h", side: int
 
 
 def recomputed(graph: Graph) -> list[list[str]]:
-    """What each map computes again, by the names of ops."""
+    """What each kernel computes again, by the names of ops."""
     decided = plan(graph)
     found = groups(decided)
-    recompute(found, decided)
+    recompute(found, decided, packed_operand)
     return [sorted(v.node.op.name for v in g.recomputed if v.node is not None) for g in found if g.recomputed]
 
 
@@ -64,6 +65,41 @@ def test_results() -> None:
     graph = chain(FAR)
     rng = np.random.default_rng(0)
     arrays = [(rng.normal(size=(SIDE, SIDE)) / SIDE**0.5).astype(np.float32) for _ in range(2)]
+    expected = interpret(graph.copy(), arrays)
+    for got, want in zip(compile_graph(graph, "cpu").run(arrays), expected, strict=True):
+        np.testing.assert_allclose(got, want, atol=1e-5)
+
+
+def gradient(rows: int, last: str = "%h", weight: str = "%d") -> Graph:
+    """%s is read by a product and, many products later, packed for the one that is the gradient of a weight."""
+    square, tall = f"f32[{SIDE}, {SIDE}]", f"f32[{rows}, {SIDE}]"
+    products = "\n".join(f"%p{i + 1}: {square} = matmul_batched(%p{i}, %x)" for i in range(FAR))
+    return parse(f"""graph @main(%x: {square}, %b: {square}, %d: {tall}) {{
+      %h: {square} = matmul_batched(%x, %b)
+      %s: {square} = mul(%h, %b)
+      %p0: {square} = matmul_batched(%s, %x)
+      {products}
+      %g: {tall} = matmul_batched({weight}, %s)
+      %y: {square} = add(%p{FAR}, {last})
+      return %g, %y
+    }}""")
+
+
+def test_a_cheap_value_is_computed_again_where_it_is_packed() -> None:
+    assert recomputed(gradient(SIDE)) == [["mul"]]
+
+
+@pytest.mark.parametrize(
+    "graph", [gradient(8), gradient(SIDE, last="%x"), gradient(SIDE, weight="%s")], ids=["few rows", "gone", "both"]
+)
+def test_other_operands_are_kept(graph: Graph) -> None:
+    assert recomputed(graph) == []
+
+
+def test_results_of_a_product_that_computes_what_it_packs() -> None:
+    graph = gradient(SIDE)
+    rng = np.random.default_rng(0)
+    arrays = [(rng.normal(size=(SIDE, SIDE)) / SIDE**0.5).astype(np.float32) for _ in range(3)]
     expected = interpret(graph.copy(), arrays)
     for got, want in zip(compile_graph(graph, "cpu").run(arrays), expected, strict=True):
         np.testing.assert_allclose(got, want, atol=1e-5)

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from jitorch.compiler import compile_graph
+from jitorch.errors import TensorIndexError
 from jitorch.ir import kernel as k
 from jitorch.ir import program as host
 from jitorch.ir.interpret import interpret
@@ -16,7 +18,7 @@ from jitorch.ir.program import Program
 from jitorch.ir.program_verify import verify_program
 from jitorch.lower import program
 from jitorch.lower.memory.arena import plan_memory
-from jitorch.lower.memory.reuse import SMALLEST, rename_buffer, reuse_operands, reuse_written
+from jitorch.lower.memory.reuse import SMALLEST, rename_buffers, reuse_operands, reuse_written
 from tests.lower.graphs import execute, parse
 
 W = np.arange(5, dtype=np.float32)
@@ -130,7 +132,7 @@ def test_a_buffer_in_place_of_another() -> None:
         "  if i > 0 { y[i] = x[i] + y[i - 1] } else { y[i] = x[i] } } }"
     )
     x, y = kernel.buffers
-    renamed = rename_buffer(kernel, y, x)
+    renamed = rename_buffers(kernel, {y: x})
     assert k.verify(renamed).params == (x, k.Var("n"))
     a, b = np.arange(4, dtype=np.float32), np.zeros(4, np.float32)
     both = parse_program(f"{kernel}\nprogram @p {{ input x: f32* of 4 output y: f32* of 4 launch @f(x, y, 4) }}")
@@ -306,7 +308,37 @@ def test_an_input_is_not_half_written_where_an_index_may_be_wrong() -> None:
       %0: f32[5] = put(%w, %i, %y, axis=0, accumulate=False)
       return %0
     }"""
-    assert_writes(text, 2, W, np.array([1, 3]), W[:2])
+    # The index is checked first, then the elements are put where they belong.
+    assert_writes(text, 0, W, np.array([1, 3]), W[:2])
+    given = W.copy()
+    with pytest.raises(TensorIndexError):
+        compile_graph(parse(text), "cpu").run([given, np.array([1, 5]), W[:2]])
+    np.testing.assert_array_equal(given, W)
+
+
+def test_what_is_read_at_an_index_does_not_go_straight_into_an_input() -> None:
+    text = """graph @main(%w: f32[2], %i: i64[2], %y: f32[5]) writes (0: 0) {
+      %0: f32[2] = take(%y, %i, axis=0)
+      return %0
+    }"""
+    assert_writes(text, 1, W[:2], np.array([1, 3]), W)
+    given = W[:2].copy()
+    with pytest.raises(TensorIndexError):
+        compile_graph(parse(text), "cpu").run([given, np.array([1, 5]), W])
+    np.testing.assert_array_equal(given, W[:2])
+
+
+def test_an_input_is_written_after_the_last_check_of_an_index() -> None:
+    text = """graph @main(%w: f32[5], %i: i64[2], %y: f32[2]) writes (0: 0) {
+      %0: f32[5] = exp(%w)
+      %1: f32[2] = take(%0, %i, axis=0)
+      %2: f32[2] = mul(%1, %y)
+      return %0, %2
+    }"""
+    given = W.copy()
+    with pytest.raises(TensorIndexError):
+        compile_graph(parse(text), "cpu").run([given, np.array([1, 5]), W[:2]])
+    np.testing.assert_array_equal(given, W)
 
 
 def test_a_copy_of_what_is_read_later_stays() -> None:
