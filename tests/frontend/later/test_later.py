@@ -10,6 +10,7 @@ import pytest
 from tests.frontend.later import (
     arguments,
     assignments,
+    classes,
     containers,
     effects,
     finally_clauses,
@@ -34,8 +35,8 @@ from tests.frontend.later import (
 
 # Importing these registers their cases.
 PARTS = (
-    python_state, objects, containers, arguments, values, shapes, modules, training, tensors, memory, writes, flow,
-    matches, functions, effects, patterns, loops_in_loops, finally_clauses, assignments, scopes, numbers,
+    python_state, classes, objects, containers, arguments, values, shapes, modules, training, tensors, memory, writes,
+    flow, matches, functions, effects, patterns, loops_in_loops, finally_clauses, assignments, scopes, numbers,
 )  # fmt: skip
 DOCS = pathlib.Path(__file__).parents[3] / "docs"
 
