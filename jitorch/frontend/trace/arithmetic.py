@@ -68,7 +68,7 @@ def arithmetic(name: str, operands: Sequence[Any], check: Callable[[Any], None])
         a, b = _as_float(a), _as_float(b)
         check_range(a * 2.0**b if name == "lshift" else getattr(operator, name)(a, b), check)
     if name == "pow" and isinstance(result, Number) and result.type is FLOAT:
-        check(OPS["lt"](abs(result), math.inf))
+        check(OPS["lt"](OPS["abs"](result), math.inf))
     return result
 
 
