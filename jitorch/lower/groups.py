@@ -84,7 +84,7 @@ def _numbers_first(plan: Plan) -> list[Value]:
     rank = {value: i for i, value in enumerate(plan.stored)}
     after: dict[Value, int] = {}
     for value, i in rank.items():
-        if value.type.size == 1 and _is_elementwise(value) and value not in plan.ramps:  # type: ignore[union-attr]
+        if _is_elementwise(value) and value.type.size == 1 and value not in plan.ramps:  # type: ignore[union-attr]
             after[value] = max((after[v] for v in reads_of(plan, value)[0] if v in after), default=-1)
         else:
             after[value] = i
