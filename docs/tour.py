@@ -432,7 +432,7 @@ def differentiable(graph):
     return forward, entry
 
 # -- 9. @jit: trace once, guard what was read -------------------------------------------------------------
-# jitorch/frontend/python/ (rewrite.py, guards.py), jitorch/frontend/jitted.py.  The user's source is rewritten so
+# jitorch/frontend/python/ (rewrite.py, guards.py), jitorch/frontend/{entry,jitted}.py.  The source is rewritten so
 # that each read of a global asks first.  What was read becomes a guard; a call for which one fails is traced again.
 # The real one also follows calls, attributes, items and closures, keeps floats as run-time values, and replays
 # writes.

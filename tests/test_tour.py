@@ -30,7 +30,8 @@ NAMES = {
     "compiler.py": ["compile_graph"],
     "errors.py": ["StagingError"],
     "frontend/python/rewrite.py": ["Rewriter", "rewrite"],
-    "frontend/jitted.py": ["Entry", "Jitted"],
+    "frontend/entry.py": ["Entry"],
+    "frontend/jitted.py": ["Jitted"],
 }
 
 

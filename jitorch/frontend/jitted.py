@@ -105,6 +105,7 @@ class Jitted:
         self.fullgraph, self.backend, self.dynamic, self.checks = fullgraph, backend, dynamic, checks
         self.entries: list[Entry] = []
         self._statistics = Statistics()
+        self._retired: list[Entry] = []
         self._plan: np.ndarray[Any, Any] | None = None
         self._dynamic: frozenset[Path] = frozenset()
         self._shapes: dict[Path, list[tuple[Any, ...]]] = {}
@@ -244,11 +245,15 @@ class Jitted:
                 entry.plan = call_plan.make(entry, inputs, args)
             except call_plan.NoPlan:
                 return False
-            plans = [e.plan for e in self.entries if e.plan is not None]
-            for plan, following in zip(plans, [*plans[1:], None]):
-                plan.words[Word.NEXT] = 0 if following is None else following.words.ctypes.data
-            self._plan = plans[0].words
+            self._link_plans()
         return True
+
+    def _link_plans(self) -> None:
+        """Let machine code try the plans of the present entries, in their order; the lock is held."""
+        plans = [e.plan for e in self.entries if e.plan is not None]
+        for plan, following in zip(plans, [*plans[1:], None]):
+            plan.words[Word.NEXT] = 0 if following is None else following.words.ctypes.data
+        self._plan = plans[0].words if plans else None
 
     @property
     def statistics(self) -> Statistics:
@@ -316,8 +321,10 @@ class Jitted:
             except Exception as error:
                 raise Raised(error) from error
         if self._courses.places != places:
-            # Outcomes were of other tests.
+            # Outcomes were of other tests.  Another thread may be in machine code that reads a plan: it is kept.
+            self._retired += [e for e in self.entries if e.traced.outcomes and e.plan is not None]
             self.entries = [e for e in self.entries if not e.traced.outcomes]
+            self._link_plans()
         function = None
         if traced.staged.refused is None:
             function = GraphFunction(traced.graph, traced.differentiable, self._backend(), constants=traced.constants)

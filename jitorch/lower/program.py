@@ -287,17 +287,22 @@ class Lowering:
             return self.variable(value)
         if not isinstance(value.type, TensorType):
             return None
-        # A view may be in memory itself, and what it shows not.
-        source = value if value in self.buffers else fuse.behind_flat_views(value)
-        if source not in self.buffers:
+        buffer = self._memory(value)
+        if buffer is None:
             raise CompilerBug("an operand of control flow has no memory", ir=self.graph)
-        return self.buffers[source]
+        return buffer
+
+    def _memory(self, value: Value) -> k.Buffer | None:
+        """Where the elements of ``value`` are, if they are anywhere: a view may be in memory, and what it shows not."""
+        while value not in self.buffers and value.node is not None and value.node.op.name in fuse.FLAT_VIEWS:
+            value = value.node.operands[0]
+        return self.buffers.get(value)
 
     def fill(self, target: k.Buffer, value: Value) -> None:
         """Append what puts ``value`` into ``target``."""
-        source = fuse.behind_flat_views(value)
-        if source in self.buffers:
-            self.body.append(host.Copy(target, self.buffers[source], size_expr(value.type.size)))  # type: ignore[union-attr]
+        source = self._memory(value)
+        if source is not None:
+            self.body.append(host.Copy(target, source, size_expr(value.type.size)))  # type: ignore[union-attr]
         else:
             self.body.append(self._store_number(value, target))
 
@@ -428,7 +433,7 @@ class Lowering:
 
     def _base(self, node: Node) -> k.Buffer | None:
         """The memory of what a scatter changes a copy of, if it has any."""
-        return self.buffers.get(fuse.behind_flat_views(node.operands[0]))
+        return self._memory(node.operands[0])
 
     def _is_fixed(self, value: Value) -> bool:
         """Whether ``value`` is a view of memory that no turn of the loop around changes."""

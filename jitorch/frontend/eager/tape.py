@@ -415,7 +415,7 @@ def _ancestors(outputs: Sequence[Edge], edges: Sequence[Edge], owner: Interprete
     ``owner`` may refuse what ends at a tensor with a history of others, which might lead to one of ``edges``, too.
     """
     ends = {id(e) if isinstance(e, Tensor) else id(e[0]) for e in edges if e is not None}
-    refuse: Callable[[Tensor], None] | None = getattr(owner, "refuse_history", None)
+    on_outside: Callable[[Tensor], None] | None = getattr(owner, "refuse_history", None)
     order: list[GradNode] = []
     seen: set[GradNode] = set()
     stack = [e[0] for e in outputs if isinstance(e, tuple)]
@@ -425,10 +425,10 @@ def _ancestors(outputs: Sequence[Edge], edges: Sequence[Edge], owner: Interprete
             seen.add(node)
             order.append(node)
             stack.extend(e[0] for e in node.edges if isinstance(e, tuple))
-    if refuse is not None:
+    if on_outside is not None:
         for e in (*outputs, *(e for node in order for e in node.edges)):
             if isinstance(e, Tensor) and e._node is not None and any(end is not e for end in edges):
-                refuse(e)
+                on_outside(e)
     needed: set[GradNode] = set()
     for node in sorted(order, key=lambda n: n.number):
         for e in node.edges:

@@ -472,3 +472,21 @@ def test_a_plan_is_made_once_though_threads_call_at_once(monkeypatch: pytest.Mon
     for thread in threads:
         thread.join()
     assert len(made) == 1 and function.entries[0].plan is made[0]
+
+
+def outcomes(x):
+    if (s := x.sum()) > 0 and (t := s * 2) > 1:
+        return s + t
+    elif (t := s - 1) < -100 or (u := t + 1) < 0:
+        return t * u
+    return s
+
+
+def test_traces_that_are_given_up_take_their_plans_along():
+    """A second call plans the first trace, and finds a test that makes all traces be made anew."""
+    jitted = jitorch.jit(outcomes)
+    for value in (1.0, -3.0, 0.1, 1.0, -3.0, 0.1) * 3:
+        x = jitorch.tensor([value] * 3)
+        gc.collect()
+        assert jitted(x).item() == outcomes(x).item()
+    assert jitted.statistics.eager == 0

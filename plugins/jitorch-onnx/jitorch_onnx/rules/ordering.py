@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from jitorch import dtypes
+from jitorch.dims import Dim
 from jitorch.dtypes import Category
 from jitorch.ir.graph import Node
 from jitorch.ops.reduce import highest
@@ -24,11 +25,26 @@ def _ordered(ctx: Context, x: str) -> str:
 @rule("argsort_axis")
 def _(ctx: Context, node: Node) -> str:
     (operand,) = node.operands
+    return _order(ctx, node, shape_of(operand)[node.attrs["axis"]], node.attrs["descending"])
+
+
+@rule("top_axis")
+def _(ctx: Context, node: Node) -> str:
+    return _order(ctx, node, node.attrs["count"], node.attrs["descending"])
+
+
+@rule("nth_axis")
+def _(ctx: Context, node: Node) -> str:
     axis = node.attrs["axis"]
-    # Of equal elements ONNX puts the first one first.
+    order = _order(ctx, node, shape_of(node.operands[0])[axis], False)
+    return ctx.node("GatherElements", order, ctx.input(node.operands[1]), axis=axis)
+
+
+def _order(ctx: Context, node: Node, count: Dim, descending: bool) -> str:
+    """The positions of the first ``count`` elements; of equal ones ONNX puts the first one first."""
+    x = _ordered(ctx, ctx.input(node.operands[0]))
     _, order = ctx.nodes(
-        "TopK", _ordered(ctx, ctx.input(operand)), ctx.shape([shape_of(operand)[axis]]), outputs=2, axis=axis,
-        largest=int(node.attrs["descending"]),
+        "TopK", x, ctx.shape([count]), outputs=2, axis=node.attrs["axis"], largest=int(descending)
     )  # fmt: skip
     return order
 
