@@ -8,7 +8,7 @@
            | Store(buffer, index, value, streamed)   streamed: past the caches, for nobody reads it soon
            | For(var, extent, body, kind)   var = 0, 1, ..., extent - 1
            | If(test, then, orelse)
-           | Prefetch(buffer, index)     soon to be read or written: a hint, of what computes long before that
+           | Prefetch(buffer, index, written)   soon to be read, or written as well: a hint, long before that
            | Barrier()                   all threads of a block meet
     expr   = Const(value, dtype) | Var(name, dtype) | Load(buffer, index) | Call(fn, args, dtype)
 
@@ -293,9 +293,10 @@ class If(Stmt):
 class Prefetch(Stmt):
     buffer: Buffer
     index: Expr
+    written: bool = False  # whether other processors should give up the memory
 
     def __str__(self) -> str:
-        return f"prefetch {Load(self.buffer, self.index)}"
+        return f"prefetch {'written ' if self.written else ''}{Load(self.buffer, self.index)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -636,7 +637,7 @@ def _verify_block(kernel: Kernel, body: Iterable[Stmt], outer: dict[str, Any], m
                 check(value, buffer.dtype)
                 if scope.get(buffer.name) != buffer:
                     _wrong(kernel, f"store to unknown buffer {buffer.name}")
-            case Prefetch(buffer, index):
+            case Prefetch(buffer, index, _):
                 check(index, INDEX)
                 if scope.get(buffer.name) != buffer:
                     _wrong(kernel, f"prefetch of unknown buffer {buffer.name}")

@@ -221,6 +221,9 @@ class _Builder:
     def on_prefetch(self, name: Token, index: Tree) -> k.Prefetch:
         return k.Prefetch(self.find_buffer(name), self.expr(index))
 
+    def on_written_prefetch(self, name: Token, index: Tree) -> k.Prefetch:
+        return k.Prefetch(self.find_buffer(name), self.expr(index), written=True)
+
     def on_barrier(self) -> k.Barrier:
         return k.Barrier()
 

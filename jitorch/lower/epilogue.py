@@ -11,6 +11,7 @@ import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from jitorch.dims import Dim
 from jitorch.ir import kernel as k
 from jitorch.ir.graph import Node, Value
 from jitorch.ir.types import TensorType
@@ -56,7 +57,7 @@ class Sink:
         found = {e.buffer: None for e in k.loads(self.store(coordinates, k.const(0, type_.dtype))) if e.index == index}
         if self.buffer is not None and not self.is_plain:
             found[self.buffer] = None
-        return tuple(k.Prefetch(buffer, index) for buffer in found)
+        return tuple(k.Prefetch(buffer, index, written=True) for buffer in found)
 
     def store_at(self, index: Index, element: k.Expr) -> tuple[k.Stmt, ...]:
         """The same for an element at ``index``, which may be flat over several axes."""
@@ -102,6 +103,12 @@ class Columns:
         for value, e in zip(self.values, elements, strict=True):
             puller.emit(k.Store(self.buffers[value], index.flat(), e))
         return tuple(puller.block.statements)
+
+    def ahead(self, shape: Sequence[Dim], row: k.Expr, column: k.Expr) -> tuple[k.Stmt, ...]:
+        """The statements that ask for the memory that `store` reads where the product, of ``shape``, has one place."""
+        index = Index.of(shape, [row, column]).flat()
+        found = dict.fromkeys(e.buffer for e in k.loads(self.store(row, column)) if e.index == index)
+        return tuple(k.Prefetch(buffer, index) for buffer in found)
 
 
 def merge_columns(plan: Plan, groups: Sequence[Group]) -> list[Group]:

@@ -11,6 +11,7 @@ from jitorch.dtypes import DType
 from jitorch.errors import CompilerBug
 from jitorch.ir import kernel as k
 from jitorch.ir.kernel import Assign, Barrier, Call, Const, Expr, For, If, Let, Load, Local, Prefetch, Stmt, Store, Var
+from jitorch.lower.schedules.steps import step
 
 # Picoseconds an element of four bytes, in a vectorised loop whose data are in the second level of cache.
 _LOAD, _STORE, _SIMPLE, _CAST = 20, 25, 10, 20
@@ -19,6 +20,8 @@ _SLOW = {
     "exp": 500, "expm1": 700, "log": 500, "log2": 500, "log10": 500, "log1p": 700, "sin": 600, "cos": 600, "tan": 900,
     "asin": 700, "acos": 700, "atan": 700, "sinh": 900, "cosh": 900, "tanh": 600, "erf": 700,
 }  # fmt: skip
+_CROSSING = 200
+"""An element of four bytes that is not a neighbour of the last lane's: gathered, or shuffled where it is in registers."""
 _TURN = 250
 """One turn of a loop."""
 _IN_REGISTERS = 4096
@@ -41,6 +44,7 @@ class _Cost:
     def __init__(self, known: Collection[str]):
         self.known = known
         self.depends: dict[str, frozenset[str]] = {}
+        self.vectors: dict[str, Var] = {}
         self.values: dict[str, Expr] = {}
 
     def block(self, body: tuple[Stmt, ...], repeats: Mapping[str, int]) -> Expr:
@@ -66,7 +70,9 @@ class _Cost:
                 found = _Value(self, repeats)
                 found.visit(test)
                 return self.block(then, repeats) + self.block(orelse, repeats) + found.total
-            case For(var, Const(extent), inner, "unroll" | "vector"):
+            case For(var, Const(extent), inner, "unroll" | "vector" as kind):
+                if kind == "vector":
+                    self.vectors[var.name] = var
                 self.depends[var.name] = frozenset((var.name,))
                 return self.block(inner, {**repeats, var.name: int(extent)})  # type: ignore[arg-type]
             case For(_, extent, inner):
@@ -124,6 +130,9 @@ class _Value:
             case Load(buffer, index):
                 depends = self.visit(index)
                 own = 0 if _in_registers(buffer) else _scaled(_LOAD, buffer.dtype)
+                lanes = [var for name, var in self.around.vectors.items() if name in depends]
+                if any(step(index, lane) not in (-1, 0, 1) for lane in lanes):
+                    own += _scaled(_CROSSING, buffer.dtype)
             case Call(fn, args, dtype):
                 depends = frozenset[str]().union(*map(self.visit, args))
                 own = _scaled(_CAST if fn == "cast" else _SLOW.get(fn, _SIMPLE), dtype)

@@ -166,11 +166,11 @@ def _gathered(function: Function, scope: Scope, buffer: Buffer, place: Value) ->
     return result
 
 
-def prefetch(function: Function, scope: Scope, buffer: Buffer, place: Value) -> None:
-    """Ask for the cache line of the element at index ``place``, to be changed."""
+def prefetch(function: Function, scope: Scope, buffer: Buffer, place: Value, written: bool) -> None:
+    """Ask for the cache line of the element at index ``place``; ``written``: to be changed."""
     callee = function.module.declare("llvm.prefetch.p0", "void", "ptr, i32, i32, i32")
     pointer = element(function, scope, buffer, place)
-    function.do(f"call void {callee}(ptr {pointer}, i32 1, i32 3, i32 1)")  # to write, into all caches, data
+    function.do(f"call void {callee}(ptr {pointer}, i32 {int(written)}, i32 3, i32 1)")  # into all caches, data
 
 
 def store(function: Function, scope: Scope, buffer: Buffer, place: Value, value: Value, streamed: bool = False) -> None:

@@ -230,8 +230,8 @@ class KernelWriter:
                 self._if(test, then, orelse, scope)
             case For():
                 self._for(stmt, scope)
-            case Prefetch(buffer, place):
-                prefetch(self.function, scope, buffer, evaluate_place(self.function, scope, place))
+            case Prefetch(buffer, place, written):
+                prefetch(self.function, scope, buffer, evaluate_place(self.function, scope, place), written)
             case Barrier():
                 if self._threads:
                     raise unsupported("a barrier inside a thread loop")

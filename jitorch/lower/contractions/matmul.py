@@ -166,9 +166,13 @@ class _Recipe:
             body = (k.Let(column, first + lane), *columns.store(row, column))
             return (k.For(row, size_expr(p.rows.size), (k.For(lane, count, body, "parallel"),)),)
 
+        def ahead(_: Batch, row: k.Expr, lane: k.Expr) -> tuple[k.Stmt, ...]:
+            return columns.ahead(self.job.out.shape, row, lane)
+
         self.has_columns = True
         sets = max(1, blocking.lanes // columns.count)
-        return replace(p, blocks=columns.count, after=after), replace(blocking, lanes=sets * columns.count)
+        p = replace(p, blocks=columns.count, after=after, ahead=ahead)
+        return p, replace(blocking, lanes=sets * columns.count)
 
     def is_thin(self) -> bool:
         """Whether one side has fewer rows than a vector has lanes, and both operands lie along ``k``."""
