@@ -30,8 +30,9 @@ def test_elementwise() -> None:
     np.testing.assert_array_equal(y, np.exp(x) * np.float32(2))
 
 
-def test_a_prefetch_changes_nothing() -> None:
-    text = "kernel @f(x: f32*, y: f32*) { for i in serial(2) { prefetch x[i + 7] y[i] = x[i] } }"
+@pytest.mark.parametrize("how", ["prefetch", "prefetch written"])
+def test_a_prefetch_changes_nothing(how: str) -> None:
+    text = f"kernel @f(x: f32*, y: f32*) {{ for i in serial(2) {{ {how} x[i + 7] y[i] = x[i] }} }}"
     x, y = f32(1, 2), np.zeros(2, np.float32)
     made = kernel(text)
     assert parse_kernel(str(made)) == made

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from jitorch.ir import kernel as k
 from jitorch.ir.program import Alloc, Launch, Place, Program, While
 from jitorch.lower import program
 from tests.lower.graphs import assert_lowers, execute, parse
@@ -175,6 +176,15 @@ def test_gates_are_computed_by_the_tasks_of_their_product(text: str, launches: i
     lowered = assert_lowers(text, *(rng.normal(size=s).astype(np.float32) * 0.3 for s in shapes))
     (loop,) = [s for s in lowered.body if isinstance(s, While)]
     assert sum(isinstance(s, Launch) for s in loop.body) == launches
+
+
+def test_what_gates_read_besides_their_product_is_asked_for_while_it_is_computed() -> None:
+    (loop,) = [s for s in program(parse(cell(8, 32))).body if isinstance(s, While)]
+    (launch,) = [s for s in loop.body if isinstance(s, Launch)]
+    asked = [s for s in k.parts(launch.kernel) if isinstance(s, k.Prefetch)]
+    read = {e.buffer for e in k.parts(launch.kernel) if isinstance(e, k.Load)}
+    assert asked
+    assert all(s.buffer in read and not s.written for s in asked)
 
 
 def test_an_operand_that_no_turn_changes_is_packed_before_the_loop() -> None:

@@ -21,7 +21,7 @@ _SLOW = {
     "asin": 700, "acos": 700, "atan": 700, "sinh": 900, "cosh": 900, "tanh": 600, "erf": 700,
 }  # fmt: skip
 _CROSSING = 200
-"""An element of four bytes that is not a neighbour of the last lane's: gathered, or shuffled where it is in registers."""
+"""An element of four bytes that is no neighbour of the last lane's: gathered, or shuffled in registers."""
 _TURN = 250
 """One turn of a loop."""
 _IN_REGISTERS = 4096

@@ -14,9 +14,9 @@ from jitorch.ir.kernel import For
 from jitorch.ir.kernel_text import parse_kernel
 
 
-def loop(*lines: str) -> For:
+def loop(*lines: str, extent: str = "100") -> For:
     body = "\n".join(lines)
-    head = "kernel @k(in0: f32*, out0: f32*) {\n  for i in parallel(100) {\n    let t0: f32 = in0[i]"
+    head = f"kernel @k(in0: f32*, out0: f32*, n: i64) {{\n  for i in parallel({extent}) {{\n    let t0: f32 = in0[i]"
     text = f"{head}\n{body}\n  }}\n}}"
     (found,) = parse_kernel(text).body
     assert isinstance(found, For)
@@ -36,13 +36,43 @@ def test_a_long_chain_is_run_side_by_side() -> None:
     [
         [*chain(10), "out0[i] = t10"],  # the processor sees the next turns by itself
         [*chain(40, "t0 * 0.5 + 1.0"), "out0[i] = t40"],  # nothing waits
-        [*chain(40, "exp(t{}) * 0.5 + 1.0"), "out0[i] = t40"],  # more operations than are seen
+        [*chain(40, "exp(t{}) * 0.5 + 1.0"), "out0[i] = t40"],  # long code
+        ["let t1: f32 = sin(exp(t0))", "out0[i] = t1"],  # vectors are calls
         ["for j in serial(3) {", *chain(40), "out0[i] = t40", "}"],
     ],
-    ids=["short", "wide", "functions", "a loop inside"],
+    ids=["short", "wide", "many functions", "a function beyond", "a loop inside"],
 )
 def test_what_is_left_to_the_compiler(lines: list[str]) -> None:
     assert copies(loop(*lines)) == 1
+
+
+@pytest.mark.parametrize(
+    ("extent", "functions", "found"),
+    [
+        ("100", 1, 2),  # 36 elements would be left of turns of 64
+        ("64", 6, 4),
+        ("127", 1, 1),
+        ("32", 5, 2),
+        ("31", 1, 1),
+        ("1000", 1, 4),
+        ("1000", 7, 2),
+        ("1000", 13, 1),
+        ("n", 1, 2),
+    ],
+)
+def test_functions_of_mathematics_run_side_by_side(extent: str, functions: int, found: int) -> None:
+    made = loop(*chain(functions, "exp(t{})"), f"out0[i] = t{functions}", extent=extent)
+    assert copies(made) == found
+
+
+def test_registers_on_the_stack_do_not_lie_across_cache_lines() -> None:
+    jitted = jitorch.jit(lambda x: x.sin() * x.cos())
+    jitted(jitorch.linspace(0.0, 1.0, 64))
+    text = jitted.sources()["llvm"]
+    groups = {line.split("=")[0].split()[1] for line in text.splitlines() if '"stackrealign"' in line}
+    kernels = [line for line in text.splitlines() if line.startswith("define") and "@kernel." in line]
+    assert kernels
+    assert all(line.split()[-2] in groups for line in kernels)
 
 
 def straight(x: Any) -> Any:

@@ -480,6 +480,17 @@ def test_what_a_vector_loop_does_not_move_is_counted_once() -> None:
     assert loop(Load(X, i)) < loop(Load(X, v))
 
 
+def test_what_is_read_across_the_lanes_of_a_vector_costs_more() -> None:
+    square, v = Buffer("square", F32, "local", 256), Var("v")
+
+    def column(lane: int, number: int) -> int:
+        read = Load(square, v * lane + number)
+        return picoseconds(For(v, k.const(16), (Store(OUT, v, read),), "vector"))
+
+    assert column(16, 3) > 3 * column(1, 48)
+    assert column(16, 3) > 3 * column(-1, 48)
+
+
 def test_an_extent_of_the_caller_stays_in_the_cost() -> None:
     found = cost.cost((For(J, N, (Store(OUT, J, Load(X, J)),)),), {"n"})
     assert {e.name for e in k.parts(found) if isinstance(e, Var)} == {"n"}
