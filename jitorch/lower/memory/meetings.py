@@ -20,10 +20,11 @@ _DISTINCT = frozenset(("add", "sub", "mul", "floordiv", "mod"))
 
 @dataclass(frozen=True)
 class _Site:
-    """A store, the block it stands in, and the loops and branches around that, from the outside."""
+    """A store, the block it stands in and where there, and the loops and branches around that, from the outside."""
 
     store: k.Store
     block: tuple[k.Stmt, ...]
+    place: int
     loops: tuple[k.For, ...]
     branches: tuple[tuple[k.If, bool], ...]
 
@@ -37,6 +38,7 @@ class Accesses:
         self._sites: dict[k.Buffer, list[_Site]] = {}
         for site in _sites(kernel.body, (), ()):
             self._sites.setdefault(site.store.buffer, []).append(site)
+        self._blocks: dict[int, dict[k.Buffer, list[tuple[int, k.Expr]]]] = {}  # by identity: see `_loads_of`
 
     def meet(self, read: k.Buffer, written: k.Buffer) -> bool:
         """Whether the kernel loads ``read`` only where it stores the element of ``written``, and before that."""
@@ -44,8 +46,7 @@ class Accesses:
         # A store must come after every load of its element: its block holds all of them, and none behind the store.
         ahead = 0
         for site in sites:
-            before = site.block[: site.block.index(site.store) + 1]
-            mine = [e.index for e in k.loads(before) if e.buffer == read]
+            mine = [index for place, index in self._loads_of(site.block).get(read, ()) if place <= site.place]
             if any(index != site.store.index for index in mine) or any(isinstance(s, k.For) for s in site.block):
                 return False
             ahead += len(mine)
@@ -55,14 +56,24 @@ class Accesses:
             itertools.starmap(_are_apart, itertools.combinations(sites, 2))
         )
 
+    def _loads_of(self, block: tuple[k.Stmt, ...]) -> dict[k.Buffer, list[tuple[int, k.Expr]]]:
+        """Where in a block of the kernel each buffer is loaded: the place of the statement, and the index."""
+        found = self._blocks.get(id(block))
+        if found is None:
+            found = self._blocks[id(block)] = {}
+            for place, statement in enumerate(block):
+                for load in k.loads(statement):
+                    found.setdefault(load.buffer, []).append((place, load.index))
+        return found
+
 
 def _sites(
     body: tuple[k.Stmt, ...], loops: tuple[k.For, ...], branches: tuple[tuple[k.If, bool], ...]
 ) -> Iterator[_Site]:
-    for statement in body:
+    for place, statement in enumerate(body):
         match statement:
             case k.Store(buffer) if buffer.space == "global":
-                yield _Site(statement, body, loops, branches)
+                yield _Site(statement, body, place, loops, branches)
             case k.For(_, _, inner):
                 yield from _sites(inner, (*loops, statement), branches)
             case k.If(_, then, orelse):
