@@ -169,7 +169,7 @@ class Writer:
 
     def _tensor(self, value: int, expected: Any) -> None:
         if not isinstance(expected, tuple) or len(expected) != 5 or expected[3:] != (None, None):
-            raise NoPlan("a tensor that is a view, has hooks, or is of symbolic size")
+            raise NoPlan("a tensor that is a view, has hooks, is of symbolic size or of a class of the user's")
         type_, requires_grad, is_leaf, _, _ = expected
         if type(requires_grad) is not bool:
             raise NoPlan("requires_grad is no bool")

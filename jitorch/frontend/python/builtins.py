@@ -147,18 +147,17 @@ def _id(trace: Calls, value: Any) -> int:
 
 @handles(isinstance)
 def _isinstance(trace: Calls, value: Any, kinds: Any) -> bool:
-    kinds = trace.contents(kinds)
-    kind = trace.python_type(value)
-    return isinstance(value, kinds) if kind is type(value) else issubclass(kind, kinds)
+    return trace.is_instance(value, trace.contents(kinds))
 
 
 @handles(issubclass)
 def _issubclass(trace: Calls, kind: Any, kinds: Any) -> bool:
-    return issubclass(kind, trace.contents(kinds))
+    return trace.is_subclass(kind, trace.contents(kinds))
 
 
 @handles(callable)
 def _callable(trace: Calls, value: Any) -> bool:
+    trace.defines(type(value), "__call__")
     return callable(value)
 
 
@@ -299,7 +298,7 @@ def _range(trace: Calls, *bounds: Any) -> Any:
         found = trace.recorder.range([b.concrete("a bound") if type(b) is RuntimeScalar else b for b in bounds])
         if found is not NotImplemented:
             return found
-    return range(*[trace.concretize(b, "the length of a loop") for b in bounds])
+    return range(*[trace.as_index(trace.concretize(b, "the length of a loop")) for b in bounds])
 
 
 @handles(sorted)
