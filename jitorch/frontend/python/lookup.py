@@ -2,8 +2,8 @@
 
 Python asks the class of an object for special methods and descriptors, and a class may get or lose them between two
 calls.  `Lookup.lookup` walks the classes as Python does.  Each class that it passes over is guarded to lack the name
-still: what a trace takes to be absent is a guard, in this process and in a record.  Classes of C code, of jitorch, NumPy
-and the standard library are taken to stay what they are.
+still: what a trace takes to be absent is a guard, in this process and in a record.  Classes of C code, of jitorch, of
+NumPy and of the standard library are taken to stay what they are.
 """
 
 from __future__ import annotations

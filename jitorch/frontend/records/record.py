@@ -13,6 +13,7 @@ the last one wins, and entries are whole.
 from __future__ import annotations
 
 import builtins
+import enum
 import functools
 import marshal
 import sys
@@ -225,6 +226,8 @@ def _places(
                 yield id(expected), ("", guard.path)
                 if isinstance(expected, type):
                     yield from _relatives(expected, guard.path)
+            case "eq" if isinstance(expected, enum.Enum):
+                yield id(type(expected)), ("__class__", guard.path)
             case "tensor":
                 parts = expected.rest if isinstance(expected, SymbolicKey) else expected
                 yield from ((id(part), ("__class__", guard.path)) for part in parts if isinstance(part, type))

@@ -37,7 +37,12 @@ def gains(name: str, method: Any, **before: Any) -> Callable[[Body], Body]:
             for entry, value in before.items():
                 setattr(Local, entry, value)
             h = Local()
-            f = jit(lambda x: body(h, x))
+
+            def act(x: Any) -> Any:
+                return body(h, x)
+
+            act.__qualname__ = body.__qualname__  # traces are kept by the names of functions
+            f = jit(act)
             yield attempt(f, tensor(1)), vars(h), Local.log
             setattr(Local, name, method)
             yield attempt(f, tensor(1)), vars(h), Local.log
