@@ -95,7 +95,7 @@ class Writer:
                 return register
             case "const":
                 return self.constant(base)
-            case "attr" if key == "__dict__" and base.is_constant and isinstance(base.base, type):
+            case "attr" if path.key == "__dict__" and base.is_constant and isinstance(base.base, type):
                 return self.constant(_entries(base.base))
             case "attr":
                 return self.attribute(self.path(base), key)
