@@ -28,12 +28,15 @@ def _abs(trace: Calls, value: Any) -> Any:
 def _pow(trace: Calls, base: Any, exponent: Any, modulus: Any = None) -> Any:
     if modulus is None:
         return trace.binary("pow", base, exponent)
+    method = trace.user_method(base, "__pow__")
+    if method is not None:
+        return trace.call(method, base, exponent, modulus)
     return pow(*[trace.concretize(x, "pow() with a modulus") for x in (base, exponent, modulus)])
 
 
 @handles(divmod)
 def _divmod(trace: Calls, a: Any, b: Any) -> Any:
-    return trace.binary("floordiv", a, b), trace.binary("mod", a, b)
+    return trace.divmod(a, b)
 
 
 @handles(round)
@@ -236,7 +239,7 @@ def _format(trace: Calls, value: Any, spec: Any = "") -> str:
 
 @handles(len)
 def _len(trace: Calls, value: Any) -> Any:
-    if type(value) in MUTABLE or isinstance(value, tuple):
+    if type(value) in MUTABLE or (isinstance(value, tuple) and not trace.overrides(value, "__len__")):
         return trace.length(value)
     if trace.recorder.is_tensor(value):
         return trace.recorder.length(value)

@@ -211,6 +211,9 @@ class Calls(Operators):
                 return NotImplemented
             a, b = [tuple(self.attribute(x, n) for n in names) for x in args]
             return self.compare(function.__name__.strip("_"), a, b)
+        if function.__name__ == "__hash__":
+            hashed = [f.name for f in dataclasses.fields(instance) if (f.compare if f.hash is None else f.hash)]
+            return hash(tuple(self.plain_key(self.attribute(instance, n)) for n in hashed))
         if function.__name__ == "__repr__":
             shown = [f.name for f in dataclasses.fields(instance) if f.repr]
             values = ", ".join(f"{n}={self.text(self.attribute(instance, n), '__repr__')}" for n in shown)
@@ -243,15 +246,15 @@ class Calls(Operators):
         if isinstance(owner, np.ndarray):
             self.constant(owner, method)
         if isinstance(owner, str) and method.__name__ in ("join", "format"):
-            return method(*[self._joined(a) for a in args], **{k: self.formattable(v) for k, v in kwargs.items()})
+            return method(*[self._joined(a) for a in args], **{k: self.shown(v) for k, v in kwargs.items()})
         if is_plain(owner) or isinstance(owner, BaseException) or self.is_created(owner):
             return self.adopt_result(method(*self.constants(args, method), **self.constant_keywords(kwargs, method)))
         return self.call_pure(method, args, kwargs)
 
     def _joined(self, value: Any) -> Any:
         if type(value) in MUTABLE or isinstance(value, tuple) or is_iterator(value):
-            return [self.formattable(x) for x in self.iterate(value)]
-        return self.formattable(value)
+            return [self.shown(x) for x in self.iterate(value)]
+        return self.shown(value)
 
     def _call_slot(self, descriptor: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """``object.__setattr__(x, ...)``, ``str.upper(x)``, ``list.append(x, y)``."""

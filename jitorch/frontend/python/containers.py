@@ -41,6 +41,12 @@ class Containers(Lookup):
             return slice(*[self.plain_key(k) for k in (key.start, key.stop, key.step)])
         if type(key) is RuntimeScalar or (self.recorder.is_traced(key) and not self.recorder.is_tensor(key)):
             return self.concretize(key, "a key")
+        if may_change(type(key)) and not self.recorder.is_tensor(key):
+            # What C code asks of a key is asked here as well, for the guards.
+            self.user_method(key, "__eq__")
+            method = self.user_method(key, "__hash__")
+            if method is not None:
+                self.call(method, key)
         return key
 
     def key_in_path(self, key: Any) -> Any:
@@ -77,6 +83,8 @@ class Containers(Lookup):
         path = self.origin(container)
         if path is None or path.is_constant:
             return container
+        if any(self.overrides(container, name) for name in ("__iter__", "__len__", "__getitem__")):
+            self.refuse("iterator", f"iteration over a {type(container).__name__}")
         self.guard(path, "len", len(container))
         return tuple(self.read(paths.item(path, i), x) for i, x in enumerate(container))
 

@@ -81,6 +81,10 @@ class Lookup(State):
             return None
         return self.special(kind, name)
 
+    def overrides(self, value: Any, name: str) -> bool:
+        """Whether the value is a tuple or constant of a class of the user's with its own special method ``name``."""
+        return may_change(type(value)) and self.user_method(value, name) is not None
+
     def descriptor(self, kind: type, name: str, entry: Any) -> Path:
         """The place of an ``entry`` that is an object of its own, such as a descriptor: a trace may look into it."""
         owner = next(owner for owner in kind.__mro__ if name in owner.__dict__)

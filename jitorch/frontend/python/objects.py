@@ -9,6 +9,7 @@ class does not have (`lookup`).
 from __future__ import annotations
 
 import dataclasses
+import enum
 import functools
 import types
 from collections.abc import Callable
@@ -92,6 +93,8 @@ class Objects(Containers):
                 return self._data_descriptor(target, name, found[1])
             if isinstance(found[1], (types.FunctionType, staticmethod, classmethod)):
                 return self._bind(target, name, found[1])
+        if isinstance(target, enum.Enum) and name in vars(target) and not name.startswith("_"):
+            return self.read(paths.attr(paths.const(target), name), getattr(target, name))
         return getattr(target, name)
 
     def _tensor_attribute(self, target: Any, name: str) -> Any:

@@ -41,6 +41,22 @@ _CONTAINERS = (*MUTABLE, tuple)
 _REFLECTED = {"lt": "gt", "le": "ge", "gt": "lt", "ge": "le", "eq": "eq", "ne": "ne"}
 
 
+class Shown:
+    """Stands for an object where C code formats it."""
+
+    def __init__(self, trace: Operators, value: Any):
+        self._trace, self._value = trace, value
+
+    def __str__(self) -> str:
+        return self._trace.text(self._value)
+
+    def __repr__(self) -> str:
+        return self._trace.text(self._value, "__repr__")
+
+    def __format__(self, specification: str) -> str:
+        return self._trace.format(self._value, specification)
+
+
 class Operators(Objects):
     """What the rewritten code asks instead of ``+``, ``<``, ``not``, ``in``, ``for``, f-strings."""
 
@@ -49,7 +65,7 @@ class Operators(Objects):
     def binary(self, name: str, a: Any, b: Any) -> Any:
         """``operator.<name>(a, b)``"""
         if name == "mod" and isinstance(a, (str, bytes)):
-            return a % self.formattable(b)
+            return a % self.shown(b)
         special = name.strip("_")
         result = self._special(f"__{special}__", a, b, f"__r{special}__")
         if result is not NotImplemented:
@@ -57,6 +73,15 @@ class Operators(Objects):
         if isinstance(a, _CONTAINERS) or isinstance(b, _CONTAINERS):
             return self._container_binary(name, a, b)
         return self._native_binary(name, a, b)
+
+    def divmod(self, a: Any, b: Any) -> Any:
+        """``divmod(a, b)``"""
+        result = self._special("__divmod__", a, b, "__rdivmod__")
+        if result is not NotImplemented:
+            return result
+        if any(may_change(type(x)) and not is_plain(x) and not self._is_of_the_program(x) for x in (a, b)):
+            return divmod(a, b)  # TypeError, in Python's words
+        return self.binary("floordiv", a, b), self.binary("mod", a, b)
 
     def _native_binary(self, name: str, a: Any, b: Any) -> Any:
         """An operator of numbers, tensors and whatever else C code or the library may see."""
@@ -263,7 +288,7 @@ class Operators(Objects):
         if self.recorder.is_traced(value) or self.recorder.is_tensor(value):
             return self.recorder.decided(value)
         kind = type(value)
-        if kind in MUTABLE or isinstance(value, tuple):
+        if kind in MUTABLE or (isinstance(value, tuple) and not self._has_own_truth(value)):
             self.check_whole(value)
             return self.length(value) > 0
         for name in ("__bool__", "__len__"):
@@ -273,6 +298,9 @@ class Operators(Objects):
             if class_entry(kind, name) is not None:
                 break
         return bool(self.native(value))
+
+    def _has_own_truth(self, value: Any) -> bool:
+        return self.overrides(value, "__bool__") or self.overrides(value, "__len__")
 
     # -- iteration
 
@@ -285,6 +313,8 @@ class Operators(Objects):
             return self._iterate_sized(value, self._iterate_list(value), "deque mutated")
         if kind in LISTS:
             return self._iterate_list(value)
+        if self.overrides(value, "__iter__"):
+            return self._iterate_object(value)
         if isinstance(value, tuple):
             return iter(self.contents(value))
         if kind in DICTS:
@@ -374,7 +404,7 @@ class Operators(Objects):
     # -- items
 
     def slice(self, *bounds: Any) -> slice:
-        return slice(*[b if self.recorder.is_computed_size(b) else self.plain_key(b) for b in bounds])
+        return slice(*[b if self.recorder.is_computed_size(b) else self.plain_key(self.as_index(b)) for b in bounds])
 
     def item(self, target: Any, key: Any) -> Any:
         """``target[key]``"""
@@ -384,7 +414,7 @@ class Operators(Objects):
                 return found
             return target[self.tensor_key(key)]
         kind = type(target)
-        if kind in MUTABLE or isinstance(target, tuple):
+        if kind in MUTABLE or (isinstance(target, tuple) and not self.overrides(target, "__getitem__")):
             return self.container_item(target, self._key(target, key))
         if isinstance(target, types.MappingProxyType):
             return self._entry(target, self.plain_key(key))
@@ -425,7 +455,9 @@ class Operators(Objects):
             return tuple(self.tensor_key(k) for k in key)
         if type(key) in LISTS:
             return [self.tensor_key(k) for k in self.iterate(key)]
-        return self.concretize(key, "an index") if type(key) is RuntimeScalar else self.recorder.index(key)
+        return (
+            self.concretize(key, "an index") if type(key) is RuntimeScalar else self.recorder.index(self.as_index(key))
+        )
 
     def set_item(self, target: Any, key: Any, value: Any) -> None:
         """``target[key] = value``"""
@@ -455,6 +487,8 @@ class Operators(Objects):
             self.container_delete_item(target, self._key(target, key))
             return
         method = self.user_method(target, "__delitem__")
+        if method is None and not hasattr(type(target), "__delitem__"):
+            raise TypeError(f"{type(target).__name__!r} object doesn't support item deletion")
         if method is None:
             self.refuse("object", f"del of an item of a {type(target).__name__}")
         self.call(method, target, key)
@@ -476,14 +510,19 @@ class Operators(Objects):
         if type(value) is RuntimeScalar or self.recorder.is_tensor(value) or self.recorder.is_traced(value):
             return self.concretize(value, "formatting")
         if type(value) is dict:
-            return {self.formattable(k): self.formattable(v) for k, v in self.contents(value).items()}
+            return {self.shown(k): self.shown(v) for k, v in self.contents(value).items()}
         if type(value) in (*LISTS, *SETS, tuple):
-            return type(value)(self.formattable(x) for x in self.contents(value))
+            return type(value)(self.shown(x) for x in self.contents(value))
         if is_namedtuple(type(value)):
-            return type(value)._make(self.formattable(x) for x in self.contents(value))
+            return type(value)._make(self.shown(x) for x in self.contents(value))
         if type(value) in MUTABLE:
             self.refuse("object", f"formatting a {type(value).__name__}")
         return value
+
+    def shown(self, value: Any) -> Any:
+        """The value as C code may format it: an object of the user's by its methods, under the protocol."""
+        value = self.formattable(value)
+        return Shown(self, value) if may_change(type(value)) and not is_plain(value) else value
 
     def text(self, value: Any, conversion: str = "__str__") -> Any:
         """``str(value)`` or ``repr(value)``"""

@@ -20,6 +20,17 @@ from jitorch.frontend.python.recorder import Refuse
 HANDLER_MODULES = (builtins, effects, stdlib)
 
 
+def is_unbound(cell: types.CellType) -> bool:
+    """Whether a variable of a closure has no value."""
+    try:
+        return cell.cell_contents is MISSING
+    except ValueError:
+        return True
+
+
+_IS_UNBOUND = paths.operation(is_unbound)
+
+
 class Trace(Matching):
     """One run of a user's function: all of reads, journal, operators and calls."""
 
@@ -121,6 +132,10 @@ class Frame:
         try:
             value = cell.cell_contents
         except ValueError:
+            place = trace.path_of(self._function)
+            if place is not None:
+                closure = paths.attr(place, "__closure__")
+                trace.guard(paths.expression(_IS_UNBOUND, paths.item(closure, index)), "eq", True)
             text = f"cannot access free variable {name!r} where it is not associated with a value in enclosing scope"
             raise NameError(text, name=name) from None
         path = trace.path_of(self._function)

@@ -20,6 +20,9 @@ import pytest
 from jitorch import config
 from tests.frontend.later import (
     absent,
+    absent_classes,
+    absent_operators,
+    absent_values,
     arguments,
     assignments,
     classes,
@@ -49,6 +52,7 @@ from tests.frontend.later import (
 PARTS = (
     python_state, classes, objects, containers, arguments, values, shapes, modules, training, tensors, memory, writes,
     flow, matches, functions, effects, patterns, loops_in_loops, finally_clauses, assignments, scopes, numbers, absent,
+    absent_operators, absent_classes, absent_values,
 )  # fmt: skip
 ROOT = pathlib.Path(__file__).parents[3]
 DOCS = ROOT / "docs"
