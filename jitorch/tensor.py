@@ -138,6 +138,11 @@ class Tensor:
     _steps: tuple[Step, ...]
     _node: Any
     _hooks: dict[int, Callable[..., Any]] | None
+    _user_class: type | None = None  # the class itself where it is the user's
+
+    def __init_subclass__(cls, **settings: Any) -> None:
+        super().__init_subclass__(**settings)
+        cls._user_class = None if cls.__module__.partition(".")[0] == "jitorch" else cls
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         # `Tensor(...)` is a tensor of the interpreter in force; what subclasses are made of is their affair.
@@ -424,11 +429,11 @@ class Tensor:
     def _signature(self) -> tuple[Any, ...]:
         """What of this tensor a compiled function depends on."""
         hooks = tuple(self._hooks.values()) if self._hooks else None
-        root = self._root
+        root, kind = self._root, () if self._user_class is None else (self._user_class,)
         if root is None:
-            return self._type, self._requires_grad, self.is_leaf, hooks, self._layout
+            return self._type, self._requires_grad, self.is_leaf, hooks, self._layout, *kind
         steps = tuple((op.name, *attrs.items()) for op, attrs in self._steps)
-        return self._type, self._requires_grad, self.is_leaf, hooks, root._layout, root._type, steps
+        return self._type, self._requires_grad, self.is_leaf, hooks, root._layout, root._type, steps, *kind
 
     @property
     def _layout(self) -> tuple[int, ...] | None:

@@ -13,14 +13,14 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from jitorch.allocator import is_block
-from jitorch.errors import ArgumentError, user_location
+from jitorch.errors import ArgumentError, CheckFailed, user_location
 from jitorch.frontend.eager.interpreter import DonatedTensor
 from jitorch.frontend.python import Path
 from jitorch.frontend.trace.results import Output
@@ -181,6 +181,23 @@ class Loan:
                 self.copied += 1
                 taken[i] = Tensor._from_array(np.array(tensor._data("a donated argument"), order="C"))
         return tuple(taken)
+
+    def compute(self, program: Callable[[tuple[Any, ...]], list[Any]], taken: tuple[Any, ...]) -> list[Any]:
+        """What ``program`` makes of the tensors that ``take`` gave.
+
+        Where it raises, they may be overwritten, and are gone; where a check of it fails, nothing was written.
+        """
+        is_written = True
+        try:
+            computed = program(taken)
+            is_written = False  # the results are made of them first
+        except CheckFailed:
+            is_written = False
+            raise
+        finally:
+            if is_written:
+                self.close(taken)
+        return computed
 
     def close(self, taken: Sequence[Any]) -> None:
         """The tensors that ``take`` gave are gone."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jitorch.dims import SymDim
-from jitorch.errors import CheckFailed, CompilerBug
+from jitorch.errors import CompilerBug
 from jitorch.frontend.calls.instructions import Plan
 from jitorch.frontend.calls.modes import Modes
 from jitorch.frontend.donation import Loan
@@ -97,32 +97,27 @@ class Entry:
         """Whether gradients are off where the function is called, and on where it computes a result."""
         return bool(self.traced.differentiable) and not self.modes[0]
 
-    def _enabling(self, function: GraphFunction, inputs: tuple[Any, ...]) -> list[Any]:
+    def _compute(self, inputs: tuple[Any, ...]) -> list[Any]:
+        """What the program makes of its inputs."""
+        if self.function is None or not self.computes:
+            return []
+        if not self.enables_grad:
+            return self.function(inputs)
         token = dispatch.set_grad_enabled_flag(True)
         try:
-            return function(inputs)
+            return self.function(inputs)
         finally:
             dispatch.reset_grad_enabled(token)
 
     def run(self, inputs: tuple[Any, ...], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-        traced, function = self.traced, self.function
-        if function is None or traced.staged.finish is None:
+        traced = self.traced
+        if self.function is None or traced.staged.finish is None:
             raise CompilerBug("a refused trace has no program")
         if traced.cleared:
             traced.clear(args, kwargs)
         if self.loan is not None:
             inputs = self.loan.take(inputs)
-        try:
-            if not self.computes:
-                computed: list[Any] = []
-            else:
-                computed = self._enabling(function, inputs) if self.enables_grad else function(inputs)
-        except CheckFailed:
-            raise  # before anything was written
-        except Exception:
-            if self.loan is not None:
-                self.loan.close(inputs)
-            raise
+        computed = self._compute(inputs) if self.loan is None else self.loan.compute(self._compute, inputs)
         self.calls += 1
         if self.direct:
             return traced.staged.finish(computed, args, kwargs)

@@ -52,7 +52,6 @@ from jitorch.nn.linear import Bilinear, Identity, Linear
 from jitorch.nn.loss import (
     BCELoss,
     BCEWithLogitsLoss,
-    CosineEmbeddingLoss,
     CrossEntropyLoss,
     CTCLoss,
     GaussianNLLLoss,
@@ -66,6 +65,7 @@ from jitorch.nn.loss import (
 )
 from jitorch.nn.lstm import LSTM
 from jitorch.nn.margin_loss import (
+    CosineEmbeddingLoss,
     HingeEmbeddingLoss,
     MarginRankingLoss,
     MultiLabelMarginLoss,

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 import jitorch as torch
-from jitorch.errors import ArgumentError
-from jitorch.frontend.donation import is_alone
+from jitorch.errors import ArgumentError, CheckFailed
+from jitorch.frontend.donation import Loan, is_alone
+from jitorch.frontend.eager.interpreter import DonatedTensor
 
 
 def step(params: Any, x: Any) -> Any:
@@ -201,6 +202,17 @@ def test_what_a_failed_call_may_have_overwritten_is_gone() -> None:
         compiled(x, torch.tensor([0, 1, 2, 9]))
     with pytest.raises(ArgumentError, match="donated"):
         x.numpy()
+
+
+@pytest.mark.parametrize(("error", "is_gone"), [(KeyboardInterrupt(), True), (CheckFailed(1), False)])
+def test_a_program_that_raises_may_have_overwritten_all_unless_a_check_failed(error: Any, is_gone: bool) -> None:
+    def program(inputs: Any) -> Any:
+        raise error
+
+    x = torch.ones(4)
+    with pytest.raises(type(error)):
+        Loan((0,), "f").compute(program, (x,))
+    assert isinstance(x, DonatedTensor) is is_gone
 
 
 @pytest.mark.parametrize("donate", [0, "params", ("params",), [0]])

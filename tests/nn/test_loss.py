@@ -85,12 +85,6 @@ def test_divergence(reduction, log_target):
 
 
 @pytest.mark.parametrize("reduction", REDUCTIONS)
-def test_cosine_embedding(reduction):
-    options = {"margin": 0.1, "reduction": reduction}
-    check("CosineEmbeddingLoss", numbers(4, 3), numbers(4, 3, seed=1), np.array([1, -1, 1, -1]), **options)
-
-
-@pytest.mark.parametrize("reduction", REDUCTIONS)
 @pytest.mark.parametrize("full", [False, True])
 def test_of_distributions(reduction, full):
     target = np.abs(numbers(4, 3, seed=1)) * 3

@@ -15,6 +15,7 @@ SIGNS = np.sign(numbers(4, seed=3)).astype(np.float32)
     [
         ("MarginRankingLoss", (numbers(4), numbers(4, seed=1), SIGNS), {"margin": 0.5}),
         ("HingeEmbeddingLoss", (numbers(4), SIGNS), {"margin": 0.7}),
+        ("CosineEmbeddingLoss", (numbers(4, 3), numbers(4, 3, seed=1), np.array([1, -1, 1, -1])), {"margin": 0.1}),
         ("SoftMarginLoss", (numbers(4), SIGNS), {}),
         ("MultiLabelMarginLoss", (numbers(2, 4), np.array([[3, 0, -1, 1], [1, -1, 0, 2]])), {}),
         ("MultiLabelSoftMarginLoss", (numbers(3, 4), (numbers(3, 4, seed=2) > 0).astype(np.float32)), {}),

@@ -21,7 +21,7 @@ FUNCTIONS = {
 }
 """Of CPython's C API, what the code calls besides what every module may call."""
 
-OBJECTS = ("Tensor", "Storage", "TensorType", "zero", "twin", "allocate", "type_of_array", "no_names")
+OBJECTS = ("Tensor", "Storage", "TensorType", "zero", "twin", "allocate", "type_of_array", "no_names", "user_class")
 """The Python objects that the text names."""
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Sequence
 from typing import Any
 
@@ -94,6 +95,8 @@ class Writer:
                 return register
             case "const":
                 return self.constant(base)
+            case "attr" if path.key == "__dict__" and base.is_constant and isinstance(base.base, type):
+                return self.constant(_entries(base.base))
             case "attr":
                 return self.attribute(self.path(base), key)
             case "item" if known_key:
@@ -169,12 +172,18 @@ class Writer:
 
     def _tensor(self, value: int, expected: Any) -> None:
         if not isinstance(expected, tuple) or len(expected) != 5 or expected[3:] != (None, None):
-            raise NoPlan("a tensor that is a view, has hooks, or is of symbolic size")
+            raise NoPlan("a tensor that is a view, has hooks, is of symbolic size or of a class of the user's")
         type_, requires_grad, is_leaf, _, _ = expected
         if type(requires_grad) is not bool:
             raise NoPlan("requires_grad is no bool")
         address = self.plan.address
         self.emit(Code.TENSOR, value, address(type_), address(requires_grad), int(is_leaf))
+
+
+def _entries(kind: type) -> dict[str, Any]:
+    """The dictionary of a class itself, which `type.__dict__` shows through a proxy that it makes for each read."""
+    (entries,) = gc.get_referents(kind.__dict__)
+    return entries
 
 
 def _getitem(base: Any, key: Any) -> Any:

@@ -41,7 +41,7 @@ def _slot(name: str) -> int:
 
 
 def text() -> str:
-    """The functions; they need the objects ``Tensor Storage TensorType zero``."""
+    """The functions; they need the objects ``Tensor Storage TensorType zero user_class``."""
     fill = "".join(
         f"""
   %value.{name} = call ptr @get(ptr %template, i64 {_slot(name)})
@@ -108,7 +108,15 @@ entry:
 derived:
   %below = call i32 @PyType_IsSubtype(ptr %class, ptr @Tensor)
   %is = icmp eq i32 %below, 1
-  br i1 %is, label %tensor, label %no
+  br i1 %is, label %owned, label %no
+owned:
+  %user = call ptr @PyObject_GetAttr(ptr %class, ptr @user_class)
+  %raised = icmp eq ptr %user, null
+  br i1 %raised, label %failed, label %asked
+asked:
+  call void @decref(ptr %user)
+  %library = icmp eq ptr %user, @None
+  br i1 %library, label %tensor, label %no
 tensor:
   %own = call ptr @get(ptr %object, i64 {slot_type})
   %same = icmp eq ptr %own, %type

@@ -256,6 +256,7 @@ def install(cls: type, twin: Callable[..., Any], slot: str) -> bool:
     objects = {
         "Tensor": Tensor, "Storage": Storage, "TensorType": TensorType, "zero": 0, "twin": twin,
         "allocate": allocator.empty, "type_of_array": type_of_array, "no_names": (),
+        "user_class": "_user_class",
     }  # fmt: skip
     found = extension.load(
         text(extension.slot_offset(cls, slot)), ("jitted_call",), objects, {**extra, "scratch": _scratch.address}

@@ -28,12 +28,15 @@ def _abs(trace: Calls, value: Any) -> Any:
 def _pow(trace: Calls, base: Any, exponent: Any, modulus: Any = None) -> Any:
     if modulus is None:
         return trace.binary("pow", base, exponent)
+    method = trace.user_method(base, "__pow__")
+    if method is not None:
+        return trace.call(method, base, exponent, modulus)
     return pow(*[trace.concretize(x, "pow() with a modulus") for x in (base, exponent, modulus)])
 
 
 @handles(divmod)
 def _divmod(trace: Calls, a: Any, b: Any) -> Any:
-    return trace.binary("floordiv", a, b), trace.binary("mod", a, b)
+    return trace.divmod(a, b)
 
 
 @handles(round)
@@ -147,18 +150,17 @@ def _id(trace: Calls, value: Any) -> int:
 
 @handles(isinstance)
 def _isinstance(trace: Calls, value: Any, kinds: Any) -> bool:
-    kinds = trace.contents(kinds)
-    kind = trace.python_type(value)
-    return isinstance(value, kinds) if kind is type(value) else issubclass(kind, kinds)
+    return trace.is_instance(value, trace.contents(kinds))
 
 
 @handles(issubclass)
 def _issubclass(trace: Calls, kind: Any, kinds: Any) -> bool:
-    return issubclass(kind, trace.contents(kinds))
+    return trace.is_subclass(kind, trace.contents(kinds))
 
 
 @handles(callable)
 def _callable(trace: Calls, value: Any) -> bool:
+    trace.defines(type(value), "__call__")
     return callable(value)
 
 
@@ -237,7 +239,7 @@ def _format(trace: Calls, value: Any, spec: Any = "") -> str:
 
 @handles(len)
 def _len(trace: Calls, value: Any) -> Any:
-    if type(value) in MUTABLE or isinstance(value, tuple):
+    if type(value) in MUTABLE or (isinstance(value, tuple) and not trace.overrides(value, "__len__")):
         return trace.length(value)
     if trace.recorder.is_tensor(value):
         return trace.recorder.length(value)
@@ -299,7 +301,7 @@ def _range(trace: Calls, *bounds: Any) -> Any:
         found = trace.recorder.range([b.concrete("a bound") if type(b) is RuntimeScalar else b for b in bounds])
         if found is not NotImplemented:
             return found
-    return range(*[trace.concretize(b, "the length of a loop") for b in bounds])
+    return range(*[trace.as_index(trace.concretize(b, "the length of a loop")) for b in bounds])
 
 
 @handles(sorted)

@@ -34,11 +34,9 @@ from jitorch.frontend.python.source import NoSource
 from jitorch.frontend.python.values import (
     DICTS,
     MUTABLE,
-    class_entry,
     is_iterator,
     is_namedtuple,
     is_plain,
-    python_function,
 )
 
 Handler = Callable[..., Any]
@@ -213,6 +211,9 @@ class Calls(Operators):
                 return NotImplemented
             a, b = [tuple(self.attribute(x, n) for n in names) for x in args]
             return self.compare(function.__name__.strip("_"), a, b)
+        if function.__name__ == "__hash__":
+            hashed = [f.name for f in dataclasses.fields(instance) if (f.compare if f.hash is None else f.hash)]
+            return hash(tuple(self.plain_key(self.attribute(instance, n)) for n in hashed))
         if function.__name__ == "__repr__":
             shown = [f.name for f in dataclasses.fields(instance) if f.repr]
             values = ", ".join(f"{n}={self.text(self.attribute(instance, n), '__repr__')}" for n in shown)
@@ -245,20 +246,22 @@ class Calls(Operators):
         if isinstance(owner, np.ndarray):
             self.constant(owner, method)
         if isinstance(owner, str) and method.__name__ in ("join", "format"):
-            return method(*[self._joined(a) for a in args], **{k: self.formattable(v) for k, v in kwargs.items()})
+            return method(*[self._joined(a) for a in args], **{k: self.shown(v) for k, v in kwargs.items()})
         if is_plain(owner) or isinstance(owner, BaseException) or self.is_created(owner):
             return self.adopt_result(method(*self.constants(args, method), **self.constant_keywords(kwargs, method)))
         return self.call_pure(method, args, kwargs)
 
     def _joined(self, value: Any) -> Any:
         if type(value) in MUTABLE or isinstance(value, tuple) or is_iterator(value):
-            return [self.formattable(x) for x in self.iterate(value)]
-        return self.formattable(value)
+            return [self.shown(x) for x in self.iterate(value)]
+        return self.shown(value)
 
     def _call_slot(self, descriptor: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """``object.__setattr__(x, ...)``, ``str.upper(x)``, ``list.append(x, y)``."""
         target, *rest = args
         name, owner = descriptor.__name__, descriptor.__objclass__
+        if owner is type and name == "__call__":
+            return self._instantiate(target, tuple(rest), kwargs)
         if type(target) in MUTABLE and owner in type(target).__mro__:
             return self.container_method(target, name, tuple(rest), kwargs)
         if isinstance(target, BaseException) and name in ("__init__", "with_traceback", "add_note"):
@@ -367,7 +370,7 @@ class Calls(Operators):
             return value
         if isinstance(value, tuple) or self._is_harmless(value):
             return value
-        if python_function(type(value), "__call__") is not None:
+        if self.special(type(value), "__call__") is not None:
             return self.callback(value)
         return self.refuse("unknown-call", f"a {type(value).__name__} as an argument of {_name(function)}")
 
@@ -386,19 +389,20 @@ class Calls(Operators):
             self.refuse_changing("effect", why)
         if isinstance(kind, enum.EnumMeta) or issubclass(kind, np.generic) or kind in pure.PURE_CLASSES:
             return self.adopt_result(kind(*self.constants(args, kind), **self.constant_keywords(kwargs, kind)))
-        if is_namedtuple(kind) and python_function(kind, "__init__") is None:
+        method = self.special(type(kind), "__call__")
+        return self._instantiate(kind, args, kwargs) if method is None else self.call(method, kind, *args, **kwargs)
+
+    def _instantiate(self, kind: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """``type.__call__(kind, *args, **kwargs)``"""
+        initialise = self.special(kind, "__init__")
+        if is_namedtuple(kind) and initialise is None:
             return kind(*args, **kwargs)
-        if python_function(type(kind), "__call__") is not None:
-            self.refuse("unknown-call", f"construction of {kind.__name__}, whose metaclass has its own __call__")
-        if issubclass(kind, BaseException) and python_function(kind, "__init__") is None:
+        if issubclass(kind, BaseException) and initialise is None:
             return self.adopt(kind(*[self.formattable(a) for a in args], **kwargs))
         instance = self._allocate(kind, args, kwargs)
         if not isinstance(instance, kind):
             return instance
-        entry = class_entry(kind, "__init__")
-        initialise = None if entry is None else entry[1]
-        if isinstance(initialise, types.FunctionType):
-            self._class_value(kind, "__init__", initialise)
+        if initialise is not None:
             self.call(initialise, instance, *args, **kwargs)
         elif kind.__new__ is object.__new__ and (args or kwargs):
             raise TypeError(f"{kind.__name__}() takes no arguments")
@@ -406,6 +410,7 @@ class Calls(Operators):
 
     def _allocate(self, kind: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         new = kind.__new__
+        self.lookup(kind, "__new__")
         if isinstance(new, types.FunctionType):
             self._class_value(kind, "__new__", staticmethod(new))
             return self.call(new, kind, *args, **kwargs)
@@ -435,9 +440,8 @@ class Calls(Operators):
                 post.append(value)
             elif value is not MISSING:
                 self.store_attribute(instance, name, value)
-        finish = python_function(kind, "__post_init__")
-        if finish is not None:
-            self.call(finish, instance, *post)
+        if "__post_init__" in kind.__init__.__code__.co_names:  # it had one when it was decorated
+            self.call(self.attribute(instance, "__post_init__"), *post)
 
     def _default_of(self, field: Any) -> Any:
         if field.default_factory is not dataclasses.MISSING:

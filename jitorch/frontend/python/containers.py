@@ -6,14 +6,15 @@ a walk over it guards its length or keys, and a write goes to its box in the jou
 
 from __future__ import annotations
 
+import functools
 from collections import Counter, defaultdict, deque
 from typing import Any
 
 from jitorch.frontend.python import paths
 from jitorch.frontend.python.journal import MISSING, DictBox, ListBox, SetBox
+from jitorch.frontend.python.lookup import Lookup, may_change
 from jitorch.frontend.python.paths import Path
 from jitorch.frontend.python.scalars import RuntimeScalar
-from jitorch.frontend.python.state import State
 from jitorch.frontend.python.stretch import Stretch, stretches
 from jitorch.frontend.python.values import DICTS, LISTS, MUTABLE, is_plain
 
@@ -26,9 +27,10 @@ _TAKES_ITERABLES = frozenset(
     "intersection symmetric_difference issubset issuperset isdisjoint".split()
 )
 _MOST_SORTED = 16
+_SEQUENCES = (*LISTS, tuple)
 
 
-class Containers(State):
+class Containers(Lookup):
     """Item reads and writes, whole reads, and the methods of the built-in containers."""
 
     def plain_key(self, key: Any) -> Any:
@@ -39,6 +41,12 @@ class Containers(State):
             return slice(*[self.plain_key(k) for k in (key.start, key.stop, key.step)])
         if type(key) is RuntimeScalar or (self.recorder.is_traced(key) and not self.recorder.is_tensor(key)):
             return self.concretize(key, "a key")
+        if may_change(type(key)) and not self.recorder.is_tensor(key):
+            # What C code asks of a key is asked here as well, for the guards.
+            self.user_method(key, "__eq__")
+            method = self.user_method(key, "__hash__")
+            if method is not None:
+                self.call(method, key)
         return key
 
     def key_in_path(self, key: Any) -> Any:
@@ -75,6 +83,8 @@ class Containers(State):
         path = self.origin(container)
         if path is None or path.is_constant:
             return container
+        if any(self.overrides(container, name) for name in ("__iter__", "__len__", "__getitem__")):
+            self.refuse("iterator", f"iteration over a {type(container).__name__}")
         self.guard(path, "len", len(container))
         return tuple(self.read(paths.item(path, i), x) for i, x in enumerate(container))
 
@@ -390,10 +400,9 @@ class Containers(State):
         """What `dict` makes of a mapping or of an iterable of pairs."""
         if type(source) in DICTS:
             return list(self.contents(source).items())
-        keys = getattr(type(source), "keys", None)
-        if keys is not None:
-            names = list(self.iterate(self.call(keys, source)))
-            return [(name, self.call(type(source).__getitem__, source, name)) for name in names]
+        if self.defines(type(source), "keys"):
+            names = list(self.iterate(self.call(self.attribute(source, "keys"))))
+            return [(name, self.item(source, name)) for name in names]
         result = []
         for pair in self.iterate(source):
             key, value = self.iterate(pair)
@@ -406,8 +415,20 @@ class Containers(State):
         reverse = self.test(reverse)
         if any(self.recorder.is_tensor(k) or self.recorder.is_traced(k) for k in keys):
             return self._sort_staged(list(zip(keys, values, strict=True)), "gt" if reverse else "lt")
-        order = sorted(range(len(values)), key=[self.plain_key(k) for k in keys].__getitem__, reverse=reverse)
+        if any(map(self._has_own_order, keys)):
+
+            def compared(i: int, j: int) -> int:
+                return -1 if self.test(self.compare("lt", keys[i], keys[j])) else 0
+
+            ask = functools.cmp_to_key(compared)
+        else:
+            ask = [self.plain_key(k) for k in keys].__getitem__
+        order = sorted(range(len(values)), key=ask, reverse=reverse)
         return [values[i] for i in order]
+
+    def _has_own_order(self, key: Any) -> bool:
+        """Whether comparing keys like this one runs code of the user's."""
+        return may_change(type(key)) or (isinstance(key, _SEQUENCES) and any(map(self._has_own_order, key)))
 
     def _sort_staged(self, pairs: list[tuple[Any, Any]], before: str) -> list[Any]:
         """The values in the order of their keys: neighbours are exchanged in the program, so equal ones stay."""

@@ -147,7 +147,11 @@ def changed_paths(guards: Sequence[Guard], args: tuple[Any, ...], kwargs: Mappin
     """Where a constant of the trace now is another int, or another object: candidates for ``dynamic``."""
     changed: set[Path] = set()
     gone: set[Path] = set()  # what lies below is not looked at: asking a defaultdict for a key makes it
+    defined: set[str] = set()  # what classes define since then: reading such an attribute would run code of the user's
     for guard in guards:
+        defined |= _defined_since(guard)
+        if defined and any(step.kind == "attr" and _runs_code(step.key, defined) for step in _above(guard.path)):
+            continue
         if guard.kind not in ("eq", "is", "type", "has") or guard.path.kind in ("op", "const"):
             continue
         if not gone.isdisjoint(_above(guard.path)):
@@ -167,6 +171,28 @@ def changed_paths(guards: Sequence[Guard], args: tuple[Any, ...], kwargs: Mappin
         elif value is not guard.expected:
             changed.add(guard.path)
     return frozenset(changed)
+
+
+_HOOKS = frozenset({"__getattribute__", "__getattr__"})
+
+
+def _defined_since(guard: Guard) -> set[str]:
+    """The name that a class defines in another way now, if the guard is about an entry of one."""
+    path, name = guard.path, guard.expected
+    if guard.kind == "type" and path.kind == "item":
+        path, name = path.base, path.key
+    elif guard.kind != "lacks":
+        return set()
+    if path.kind != "attr" or path.key != "__dict__" or not path.base.is_constant:
+        return set()
+    entries = getattr(path.base.base, "__dict__", {})
+    holds = name not in entries if guard.kind == "lacks" else type(entries.get(name)) is guard.expected
+    return set() if holds or type(name) is not str else {name}
+
+
+def _runs_code(name: str, defined: set[str]) -> bool:
+    """Whether reading an attribute may run code of the user's that was not there, if classes now define these names."""
+    return name in defined or not _HOOKS.isdisjoint(defined)
 
 
 def _above(path: Path) -> Iterable[Path]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from jitorch.frontend.python import paths
 from jitorch.frontend.python.flow import Flow
+from jitorch.frontend.python.lookup import may_change
 
 # Of `PyTypeObject.tp_flags`: what PEP 634 asks of a class.
 _SEQUENCE, _MAPPING, _MATCHES_ITSELF = 1 << 5, 1 << 6, 1 << 22
@@ -15,9 +17,17 @@ class Matching(Flow):
 
     def match_sequence(self, subject: Any, least: int, exactly: bool) -> Any:
         """Whether it is a sequence of so many elements, or of more."""
-        if not self.python_type(subject).__flags__ & _SEQUENCE:
+        if not self._is_marked(self.python_type(subject), _SEQUENCE):
             return False
         return self.compare("eq" if exactly else "ge", self.call(len, subject), least)
+
+    def _is_marked(self, kind: type, flag: int) -> bool:
+        """Whether a class has a flag, which registering it with an abstract base class gives it."""
+        found = kind.__flags__ & flag
+        if may_change(kind):
+            flags = paths.attr(paths.const(kind), "__flags__")
+            self.guard(paths.expression(paths.OPERATIONS["and_"], flags, flag), "eq", found)
+        return bool(found)
 
     def match_rest_of_sequence(self, subject: Any, start: int, stop: int | None) -> list[Any]:
         """What a star takes."""
@@ -25,7 +35,7 @@ class Matching(Flow):
 
     def match_mapping(self, subject: Any, *keys: Any) -> tuple[Any, ...] | None:
         """The values under these keys; None if it is no mapping or lacks one.  ValueError for a key given twice."""
-        if not type(subject).__flags__ & _MAPPING:
+        if not self._is_marked(type(subject), _MAPPING):
             return None
         for i, key in enumerate(keys):
             if key in keys[:i]:

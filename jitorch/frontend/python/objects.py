@@ -2,12 +2,14 @@
 
 Python's order is: a data descriptor of the class, the instance dictionary, any other entry of the
 class, ``__getattr__``.  A stored object's instance dictionary is guarded entry by entry; that an
-entry of the class is not shadowed by one of the instance is guarded, too.
+entry of the class is not shadowed by one of the instance is guarded, too, and so is all that a
+class does not have (`lookup`).
 """
 
 from __future__ import annotations
 
 import dataclasses
+import enum
 import functools
 import types
 from collections.abc import Callable
@@ -17,8 +19,9 @@ from jitorch.frontend.python import paths
 from jitorch.frontend.python.containers import Containers
 from jitorch.frontend.python.guards import FunctionKey
 from jitorch.frontend.python.journal import MISSING, DictBox
+from jitorch.frontend.python.lookup import may_change, own_entries
 from jitorch.frontend.python.scalars import NUMBERS
-from jitorch.frontend.python.values import MUTABLE, class_entry, is_plain, python_function
+from jitorch.frontend.python.values import MUTABLE, is_plain
 
 _Getter = TypeVar("_Getter", bound=Callable[..., Any])
 _pure_getters: dict[Any, tuple[str, ...]] = {}
@@ -29,6 +32,7 @@ _NATIVE_DESCRIPTORS = (
     types.GetSetDescriptorType, types.MemberDescriptorType, types.WrapperDescriptorType,
     types.MethodDescriptorType, types.ClassMethodDescriptorType,
 )  # fmt: skip
+_FACTS_OF_CLASSES = frozenset("__mro__ __bases__ __name__ __qualname__ __module__ __doc__".split())
 
 
 def pure_getattr(*dictionaries: str) -> Callable[[_Getter], _Getter]:
@@ -57,9 +61,13 @@ class Objects(Containers):
             return self._number_attribute(target, python_type, name)
         if self.recorder.is_tensor(target):
             return self._tensor_attribute(target, name)
-        if self.recorder.is_traced(target) or self.recorder.is_constant(target) or is_plain(target):
+        if self.recorder.is_traced(target) or self.recorder.is_constant(target):
             return getattr(target, name)
-        if kind in MUTABLE or kind is tuple or isinstance(target, (types.GeneratorType, BaseException)):
+        if is_plain(target):
+            return self._plain_attribute(target, name)
+        if kind in MUTABLE or kind is tuple or kind is types.GeneratorType:
+            return getattr(target, name)
+        if isinstance(target, BaseException) and not may_change(kind):
             return getattr(target, name)
         if kind is super:
             return self._super_attribute(target, name)
@@ -77,14 +85,33 @@ class Objects(Containers):
             raise AttributeError(f"{kind.__name__!r} object has no attribute {name!r}", name=name, obj=target)
         return getattr(self.concretize(target, f"its attribute {name}"), name)
 
+    def _plain_attribute(self, target: Any, name: str) -> Any:
+        """An attribute of a constant, which may be of a class of the user's: an enumeration's."""
+        found = self.lookup(type(target), name)
+        if found is not None and may_change(found[0]):
+            if isinstance(found[1], property):
+                return self._data_descriptor(target, name, found[1])
+            if isinstance(found[1], (types.FunctionType, staticmethod, classmethod)):
+                return self._bind(target, name, found[1])
+        if isinstance(target, enum.Enum) and name in vars(target) and not name.startswith("_"):
+            return self.read(paths.attr(paths.const(target), name), getattr(target, name))
+        return getattr(target, name)
+
     def _tensor_attribute(self, target: Any, name: str) -> Any:
         """An attribute of a tensor, which may be of a class of the user's."""
-        entry = class_entry(type(target), name)
-        if entry is None or self.recorder.is_internal(entry[0]) or name in getattr(target, "__dict__", ()):
+        entry = self.lookup(type(target), name)
+        if entry is not None and not self.recorder.is_internal(entry[0]):
+            if self.is_data_descriptor(entry[1]):
+                return self._data_descriptor(target, name, entry[1])
+            if self._own_entry(target, name) is MISSING:
+                return self._bind(target, name, entry[1])
+        try:
             return self.recorder.tensor_attribute(target, name)
-        if hasattr(type(entry[1]), "__set__"):
-            return self._data_descriptor(target, name, entry[1])
-        return self._bind(target, name, entry[1])
+        except AttributeError:
+            path = self.origin(target)
+            if path is not None:
+                self.guard(path, "noattr", name)
+            raise
 
     def has_attribute(self, target: Any, name: str) -> bool:
         """``hasattr(target, name)``; absence is guarded as well."""
@@ -101,17 +128,37 @@ class Objects(Containers):
             return self.dict_get(namespace, name)
         path = self.path_of(module)
         if name not in namespace:
+            if path is not None and "__getattr__" not in namespace:
+                for absent in (name, "__getattr__"):
+                    self.guard(paths.attr(path, "__dict__"), "lacks", absent)
             value = getattr(module, name)  # a module's own __getattr__: lazy submodules
             return self.read(path and paths.attr(path, name), value)
         return self.read(path and paths.attr(path, name), namespace[name])
 
     def _class_attribute(self, kind: type, name: str) -> Any:
-        if name in ("__dict__", "__mro__", "__bases__", "__name__", "__qualname__", "__module__", "__doc__"):
+        if name in _FACTS_OF_CLASSES:
+            value = getattr(kind, name)
+            return self.read(paths.attr(paths.const(kind), name), value) if may_change(kind) else value
+        if name == "__dict__":
+            entries = kind.__dict__
+            self.remember(entries, own_entries(kind))
+            return entries
+        entry = self.lookup(kind, name)
+        return self._metaclass_value(kind, name) if entry is None else self._class_value(kind, name, entry[1])
+
+    def _metaclass_value(self, kind: type, name: str) -> Any:
+        """An attribute of a class that neither it nor its bases define."""
+        found = self.lookup(type(kind), name)
+        if found is None:
+            getter = self.special(type(kind), "__getattr__")
+            return getattr(kind, name) if getter is None else self.call(getter, kind, name)
+        if not may_change(found[0]):
             return getattr(kind, name)
-        entry = class_entry(kind, name)
-        if entry is None:
-            return getattr(kind, name)  # the metaclass, or AttributeError
-        return self._class_value(kind, name, entry[1])
+        if isinstance(found[1], property):
+            return self._data_descriptor(kind, name, found[1])
+        if isinstance(found[1], types.FunctionType):
+            return self._bind(kind, name, found[1])
+        return self.read(paths.attr(paths.const(kind), name), getattr(kind, name))
 
     def _class_value(self, kind: type, name: str, value: Any) -> Any:
         """An entry of a class, as ``kind.name`` gives it, guarded."""
@@ -129,27 +176,38 @@ class Objects(Containers):
             return types.MethodType(function, kind)
         if isinstance(value, _NATIVE_DESCRIPTORS):
             return getattr(kind, name)
-        if hasattr(type(value), "__get__") and not isinstance(value, (types.FunctionType, property)):
-            return getattr(kind, name)
-        return self.read(path, value)
+        if isinstance(value, (types.FunctionType, property)):
+            return self.read(path, value)
+        getter = self._getter(kind, name, value)
+        if getter is not None:
+            return self.call(getter, value, None, kind)
+        return getattr(kind, name) if hasattr(type(value), "__get__") else self.read(path, value)
+
+    def _getter(self, kind: type, name: str, entry: Any) -> types.FunctionType | None:
+        """The ``__get__`` of an entry of ``kind`` that is a descriptor of the user's."""
+        getter = self.special(type(entry), "__get__")
+        if getter is None or self.recorder.is_internal(kind):
+            return None
+        self.descriptor(kind, name, entry)
+        return getter
 
     def _super_attribute(self, target: Any, name: str) -> Any:
         instance = target.__self__
         kind = target.__self_class__
-        mro = kind.__mro__
-        for owner in mro[mro.index(target.__thisclass__) + 1 :]:
-            if name not in owner.__dict__:
-                continue
-            value = owner.__dict__[name]
-            if isinstance(value, types.FunctionType):
-                self._class_value(owner, name, value)
-                # `instance` may be a class: super() in a class method or in __new__
-                return getattr(target, name)
-            if isinstance(value, property) and value.fget is not None:
-                self._class_value(owner, name, value)
-                return self.call(value.fget, instance)
-            break
-        return getattr(target, name)
+        found = self.lookup(kind, name, behind=target.__thisclass__)
+        if found is None:
+            return getattr(target, name)
+        owner, value = found
+        if isinstance(value, (types.FunctionType, classmethod)):
+            self._class_value(owner, name, value)
+            # `instance` may be a class: super() in a class method or in __new__
+            return getattr(target, name)
+        if isinstance(value, property) and value.fget is not None:
+            self._class_value(owner, name, value)
+            return self.call(value.fget, instance)
+        if isinstance(value, _NATIVE_DESCRIPTORS) or hasattr(type(value), "__get__"):
+            return getattr(target, name)
+        return self._class_value(owner, name, value)
 
     # -- instances
 
@@ -172,14 +230,17 @@ class Objects(Containers):
             return kind
         if name == "__dict__":
             return self.instance_dict(target)
-        if python_function(kind, "__getattribute__") is not None and not self.recorder.is_internal(kind):
+        if self.special(kind, "__getattribute__") is not None and not self.recorder.is_internal(kind):
             self.refuse("object", f"an attribute of a {kind.__name__}, which has its own __getattribute__")
-        entry = class_entry(kind, name)
-        if entry is not None and hasattr(type(entry[1]), "__set__"):
+        entry = self.lookup(kind, name)
+        if entry is not None and self.is_data_descriptor(entry[1]):
             return self._data_descriptor(target, name, entry[1])
         found = MISSING
-        if entry is None and not self._peek(getattr(target, "__dict__", None), name):
+        is_own = self._peek(getattr(target, "__dict__", None), name)
+        if entry is None and not is_own:
             found = self._pure_entry(target, name)
+        elif entry is not None and is_own and may_change(entry[0]):  # hidden, as long as it is no data descriptor
+            self.guard(paths.item(own_entries(entry[0]), name), "type", type(entry[1]))
         if found is MISSING:
             found = self._own_entry(target, name)
         if found is not MISSING:
@@ -190,7 +251,8 @@ class Objects(Containers):
 
     def _pure_entry(self, target: Any, name: str) -> Any:
         """The entry that a registered ``__getattr__`` would find: no need to guard against a shadow."""
-        for dictionary in _pure_getters.get(getattr(type(target), "__getattr__", None), ()):
+        getter = self.lookup(type(target), "__getattr__")
+        for dictionary in () if getter is None else _pure_getters.get(getter[1], ()):
             if dictionary == name:
                 return MISSING
             namespace = self.attribute(target, dictionary)
@@ -232,10 +294,8 @@ class Objects(Containers):
             return self.call(descriptor.fget, target)
         if isinstance(descriptor, _SLOT):
             return self.read_attribute(target, name)
-        getter = python_function(type(descriptor), "__get__")
-        if getter is not None and not self.recorder.is_internal(kind):
-            return self.call(getter, descriptor, target, kind)
-        return self._native_attribute(target, name)
+        getter = self._getter(kind, name, descriptor)
+        return self._native_attribute(target, name) if getter is None else self.call(getter, descriptor, target, kind)
 
     def _native_attribute(self, target: Any, name: str) -> Any:
         """An attribute that C code computes."""
@@ -255,11 +315,12 @@ class Objects(Containers):
         if isinstance(value, (staticmethod, classmethod)):
             return self._class_value(kind, name, value)
         if isinstance(value, functools.cached_property):
-            result = self.call(value.func, target)
+            path = self.descriptor(kind, name, value)
+            result = self.call(self.read(paths.attr(path, "func"), value.func), target)
             self.store_attribute(target, name, result)
             return result
-        getter = python_function(type(value), "__get__")
-        if getter is not None and not self.recorder.is_internal(kind):
+        getter = self._getter(kind, name, value)
+        if getter is not None:
             return self.call(getter, value, target, kind)
         if hasattr(type(value), "__get__"):
             return self._native_attribute(target, name)
@@ -267,7 +328,7 @@ class Objects(Containers):
 
     def _fallback(self, target: Any, name: str) -> Any:
         """Neither instance nor class has it: ``__getattr__``, or AttributeError."""
-        getter = getattr(type(target), "__getattr__", None)
+        getter = self.special(type(target), "__getattr__")
         if getter is not None and getter not in _pure_getters:
             return self.call(getter, target, name)
         path = self.path_of(target)
@@ -279,22 +340,22 @@ class Objects(Containers):
 
     def set_attribute(self, target: Any, name: str, value: Any) -> None:
         """``target.name = value``"""
-        kind = type(target)
-        if self.recorder.is_tensor(target):
-            self.recorder.set_tensor_attribute(target, name, value)
-            return
-        setter = getattr(kind, "__setattr__", None)
-        if isinstance(setter, types.FunctionType):
-            if _is_frozen(kind):
-                raise dataclasses.FrozenInstanceError(f"cannot assign to field {name!r}")
-            self._class_value(kind, "__setattr__", setter)
+        setter = self._writer(target, "__setattr__")
+        if setter is None:
+            self.store_attribute(target, name, value)
+        elif _is_frozen(type(target)):
+            raise dataclasses.FrozenInstanceError(f"cannot assign to field {name!r}")
+        else:
             self.call(setter, target, name, value)
-            return
-        self.store_attribute(target, name, value)
+
+    def _writer(self, target: Any, name: str) -> types.FunctionType | None:
+        """``__setattr__`` or ``__delattr__`` in Python; of a tensor only that of a class of the user's."""
+        return self.user_method(target, name) if self.recorder.is_tensor(target) else self.special(type(target), name)
 
     def store_attribute(self, target: Any, name: str, value: Any) -> None:
         """``object.__setattr__(target, name, value)``"""
-        if self.recorder.is_tensor(target):
+        entry = self.lookup(type(target), name)
+        if self.recorder.is_tensor(target) and (entry is None or not may_change(entry[0])):
             self.recorder.set_tensor_attribute(target, name, value)
             return
         if isinstance(target, types.ModuleType):
@@ -302,9 +363,11 @@ class Objects(Containers):
             return
         if isinstance(target, type):
             self.refuse("object", f"a write to the class {target.__name__}")
-        entry = class_entry(type(target), name)
-        if entry is not None and hasattr(type(entry[1]), "__set__"):
+        if entry is not None and self.is_data_descriptor(entry[1]):
             self._set_descriptor(target, name, entry[1], value)
+            return
+        if self.recorder.is_tensor(target):
+            self.recorder.set_tensor_attribute(target, name, value)
             return
         namespace = self.instance_dict(target)
         if namespace is None:
@@ -330,8 +393,9 @@ class Objects(Containers):
         if isinstance(descriptor, _SLOT):
             self.write_attribute(target, name, value)
             return
-        setter = python_function(type(descriptor), "__set__")
+        setter = self.special(type(descriptor), "__set__")
         if setter is not None:
+            self.descriptor(type(target), name, descriptor)
             self.call(setter, descriptor, target, value)
             return
         if self.is_created(target):
@@ -341,19 +405,17 @@ class Objects(Containers):
 
     def delete_attribute(self, target: Any, name: str) -> None:
         """``del target.name``"""
-        kind = type(target)
-        deleter = getattr(kind, "__delattr__", None)
-        if isinstance(deleter, types.FunctionType) and not self.recorder.is_tensor(target):
-            self._class_value(kind, "__delattr__", deleter)
+        deleter = self._writer(target, "__delattr__")
+        if deleter is None:
+            self.drop_attribute(target, name)
+        else:
             self.call(deleter, target, name)
-            return
-        self.drop_attribute(target, name)
 
     def drop_attribute(self, target: Any, name: str) -> None:
         """``object.__delattr__(target, name)``"""
         namespace = None if self.recorder.is_tensor(target) else self.instance_dict(target)
-        entry = class_entry(type(target), name)
-        if namespace is None or (entry is not None and hasattr(type(entry[1]), "__set__")):
+        entry = self.lookup(type(target), name)
+        if namespace is None or (entry is not None and self.is_data_descriptor(entry[1])):
             if self.is_created(target):
                 object.__delattr__(target, name)
                 return

@@ -18,6 +18,7 @@ import numpy as np
 
 from jitorch.frontend.python import paths
 from jitorch.frontend.python.late_text import Field, LateText, join
+from jitorch.frontend.python.lookup import may_change
 from jitorch.frontend.python.marks import Unrolled
 from jitorch.frontend.python.objects import Objects
 from jitorch.frontend.python.paths import OPERATIONS
@@ -31,15 +32,29 @@ from jitorch.frontend.python.values import (
     class_entry,
     is_iterator,
     is_namedtuple,
-    is_of_the_user,
     is_plain,
     python_function,
 )
 
 _SEQUENCES = (*LISTS, tuple)
 _CONTAINERS = (*MUTABLE, tuple)
-_HAS = paths.operation(hasattr)
 _REFLECTED = {"lt": "gt", "le": "ge", "gt": "lt", "ge": "le", "eq": "eq", "ne": "ne"}
+
+
+class Shown:
+    """Stands for an object where C code formats it."""
+
+    def __init__(self, trace: Operators, value: Any):
+        self._trace, self._value = trace, value
+
+    def __str__(self) -> str:
+        return self._trace.text(self._value)
+
+    def __repr__(self) -> str:
+        return self._trace.text(self._value, "__repr__")
+
+    def __format__(self, specification: str) -> str:
+        return self._trace.format(self._value, specification)
 
 
 class Operators(Objects):
@@ -50,7 +65,7 @@ class Operators(Objects):
     def binary(self, name: str, a: Any, b: Any) -> Any:
         """``operator.<name>(a, b)``"""
         if name == "mod" and isinstance(a, (str, bytes)):
-            return a % self.formattable(b)
+            return a % self.shown(b)
         special = name.strip("_")
         result = self._special(f"__{special}__", a, b, f"__r{special}__")
         if result is not NotImplemented:
@@ -58,6 +73,15 @@ class Operators(Objects):
         if isinstance(a, _CONTAINERS) or isinstance(b, _CONTAINERS):
             return self._container_binary(name, a, b)
         return self._native_binary(name, a, b)
+
+    def divmod(self, a: Any, b: Any) -> Any:
+        """``divmod(a, b)``"""
+        result = self._special("__divmod__", a, b, "__rdivmod__")
+        if result is not NotImplemented:
+            return result
+        if any(may_change(type(x)) and not is_plain(x) and not self._is_of_the_program(x) for x in (a, b)):
+            return divmod(a, b)  # TypeError, in Python's words
+        return self.binary("floordiv", a, b), self.binary("mod", a, b)
 
     def _native_binary(self, name: str, a: Any, b: Any) -> Any:
         """An operator of numbers, tensors and whatever else C code or the library may see."""
@@ -75,8 +99,8 @@ class Operators(Objects):
         attempts: list[Callable[[], Any]] = []
         if left is not None:
             attempts.append(lambda: self.call(left, a, b))
-        elif not isinstance(a, _CONTAINERS):
-            attempts.append(lambda: getattr(type(a), forward, _not_implemented)(a, b))
+        elif not isinstance(a, _CONTAINERS) and (native := class_entry(type(a), forward)) is not None:
+            attempts.append(lambda: native[1](a, b))
         if right is not None and type(a) is not type(b):
             # The operand of a subclass goes first.
             first = issubclass(type(b), type(a))
@@ -86,27 +110,6 @@ class Operators(Objects):
             if result is not NotImplemented:
                 return result
         return NotImplemented
-
-    def user_method(self, value: Any, name: str) -> types.FunctionType | None:
-        """A special method of the value's class, if it is written in Python and not the library's."""
-        kind = type(value)
-        if kind is RuntimeScalar or is_plain(value) or self.recorder.is_tensor(value):
-            return None
-        found = python_function(kind, name)
-        if found is None and is_of_the_user(kind) and not self.recorder.is_internal(kind):
-            self._guard_special(kind, name)
-        if found is None or self.recorder.is_internal(found):
-            return None
-        self._class_value(kind, name, found)
-        return found
-
-    def _guard_special(self, kind: type, name: str) -> None:
-        """That a class has no special method written in Python; it may get one."""
-        path = paths.const(kind)
-        if hasattr(kind, name):
-            self.guard(paths.attr(path, name), "is", getattr(kind, name))
-        else:
-            self.guard(paths.expression(_HAS, path, name), "eq", False)
 
     def _container_binary(self, name: str, a: Any, b: Any) -> Any:
         if self.recorder.is_tensor(a) or self.recorder.is_tensor(b):
@@ -263,9 +266,18 @@ class Operators(Objects):
             return self.container_has(container, value)
         if is_plain(container) or isinstance(container, VIEWS):
             return self.plain_key(value) in container
+        if isinstance(container, types.MappingProxyType):
+            return self._has_entry(container, self.plain_key(value))
         if self.recorder.is_tensor(container):
             return value in container
         return any(self.equal(element, value) for element in self.iterate(container))
+
+    def _has_entry(self, entries: types.MappingProxyType[Any, Any], key: Any) -> bool:
+        """Whether the dictionary of a class has a key."""
+        path = self.path_of(entries)
+        if path is not None:
+            self.guard(path, "has" if key in entries else "lacks", key)
+        return key in entries
 
     def test(self, value: Any) -> bool:
         """The truth of ``value`` as a plain bool; what is known only at run time is refused."""
@@ -276,7 +288,7 @@ class Operators(Objects):
         if self.recorder.is_traced(value) or self.recorder.is_tensor(value):
             return self.recorder.decided(value)
         kind = type(value)
-        if kind in MUTABLE or isinstance(value, tuple):
+        if kind in MUTABLE or (isinstance(value, tuple) and not self._has_own_truth(value)):
             self.check_whole(value)
             return self.length(value) > 0
         for name in ("__bool__", "__len__"):
@@ -286,6 +298,9 @@ class Operators(Objects):
             if class_entry(kind, name) is not None:
                 break
         return bool(self.native(value))
+
+    def _has_own_truth(self, value: Any) -> bool:
+        return self.overrides(value, "__bool__") or self.overrides(value, "__len__")
 
     # -- iteration
 
@@ -298,6 +313,8 @@ class Operators(Objects):
             return self._iterate_sized(value, self._iterate_list(value), "deque mutated")
         if kind in LISTS:
             return self._iterate_list(value)
+        if self.overrides(value, "__iter__"):
+            return self._iterate_object(value)
         if isinstance(value, tuple):
             return iter(self.contents(value))
         if kind in DICTS:
@@ -387,7 +404,7 @@ class Operators(Objects):
     # -- items
 
     def slice(self, *bounds: Any) -> slice:
-        return slice(*[b if self.recorder.is_computed_size(b) else self.plain_key(b) for b in bounds])
+        return slice(*[b if self.recorder.is_computed_size(b) else self.plain_key(self.as_index(b)) for b in bounds])
 
     def item(self, target: Any, key: Any) -> Any:
         """``target[key]``"""
@@ -397,14 +414,18 @@ class Operators(Objects):
                 return found
             return target[self.tensor_key(key)]
         kind = type(target)
-        if kind in MUTABLE or isinstance(target, tuple):
-            return self.container_item(target, self.plain_key(key))
-        if is_plain(target) or isinstance(target, types.MappingProxyType):
-            return target[self.plain_key(key)]
+        if kind in MUTABLE or (isinstance(target, tuple) and not self.overrides(target, "__getitem__")):
+            return self.container_item(target, self._key(target, key))
+        if isinstance(target, types.MappingProxyType):
+            return self._entry(target, self.plain_key(key))
         method = self.user_method(target, "__getitem__")
         if method is not None:
             return self.call(method, target, key)
+        if is_plain(target):
+            return target[self._key(target, key)]
         if isinstance(target, type):  # list[int], or an enumeration
+            if (found := self.lookup(target, "__class_getitem__")) is not None and may_change(found[0]):
+                return self.call(self.attribute(target, "__class_getitem__"), key)
             return operator.getitem(target, self.plain_key(key))  # pyright: ignore[reportArgumentType, reportCallIssue]
         if self._is_created_array(target) or self.recorder.is_traced(target) or self.recorder.is_internal(kind):
             return self.adopt_array(target[self.plain_key(key)])
@@ -412,13 +433,31 @@ class Operators(Objects):
             raise TypeError(f"{kind.__name__!r} object is not subscriptable")
         return self.refuse("object", f"an item of a {kind.__name__}")
 
+    def _key(self, target: Any, key: Any) -> Any:
+        """A key of a container as plain data; of a sequence it may be an object that is an index."""
+        return self.plain_key(key if type(target) in DICTS else self.as_index(key))
+
+    def as_index(self, value: Any) -> Any:
+        """``operator.index(value)`` of an object of the user's; anything else itself."""
+        method = self.user_method(value, "__index__")
+        return value if method is None else self.concretize(self.call(method, value), "an index")
+
+    def _entry(self, entries: types.MappingProxyType[Any, Any], key: Any) -> Any:
+        """An item of the dictionary of a class.  KeyError if there is none."""
+        path = self.path_of(entries)
+        if path is not None and key not in entries:
+            self.guard(path, "lacks", key)
+        return self.read(path and paths.item(path, key), entries[key])
+
     def tensor_key(self, key: Any) -> Any:
         """An index of a tensor: tensors stay, the rest becomes plain."""
         if type(key) is tuple:
             return tuple(self.tensor_key(k) for k in key)
         if type(key) in LISTS:
             return [self.tensor_key(k) for k in self.iterate(key)]
-        return self.concretize(key, "an index") if type(key) is RuntimeScalar else self.recorder.index(key)
+        return (
+            self.concretize(key, "an index") if type(key) is RuntimeScalar else self.recorder.index(self.as_index(key))
+        )
 
     def set_item(self, target: Any, key: Any, value: Any) -> None:
         """``target[key] = value``"""
@@ -429,7 +468,7 @@ class Operators(Objects):
                 target[self.tensor_key(key)] = value
             return
         if kind in MUTABLE:
-            self.container_set_item(target, self.plain_key(key), value)
+            self.container_set_item(target, self._key(target, key), value)
             return
         method = self.user_method(target, "__setitem__")
         if method is not None:
@@ -445,9 +484,11 @@ class Operators(Objects):
     def delete_item(self, target: Any, key: Any) -> None:
         """``del target[key]``"""
         if type(target) in MUTABLE:
-            self.container_delete_item(target, self.plain_key(key))
+            self.container_delete_item(target, self._key(target, key))
             return
         method = self.user_method(target, "__delitem__")
+        if method is None and not hasattr(type(target), "__delitem__"):
+            raise TypeError(f"{type(target).__name__!r} object doesn't support item deletion")
         if method is None:
             self.refuse("object", f"del of an item of a {type(target).__name__}")
         self.call(method, target, key)
@@ -469,14 +510,19 @@ class Operators(Objects):
         if type(value) is RuntimeScalar or self.recorder.is_tensor(value) or self.recorder.is_traced(value):
             return self.concretize(value, "formatting")
         if type(value) is dict:
-            return {self.formattable(k): self.formattable(v) for k, v in self.contents(value).items()}
+            return {self.shown(k): self.shown(v) for k, v in self.contents(value).items()}
         if type(value) in (*LISTS, *SETS, tuple):
-            return type(value)(self.formattable(x) for x in self.contents(value))
+            return type(value)(self.shown(x) for x in self.contents(value))
         if is_namedtuple(type(value)):
-            return type(value)._make(self.formattable(x) for x in self.contents(value))
+            return type(value)._make(self.shown(x) for x in self.contents(value))
         if type(value) in MUTABLE:
             self.refuse("object", f"formatting a {type(value).__name__}")
         return value
+
+    def shown(self, value: Any) -> Any:
+        """The value as C code may format it: an object of the user's by its methods, under the protocol."""
+        value = self.formattable(value)
+        return Shown(self, value) if may_change(type(value)) and not is_plain(value) else value
 
     def text(self, value: Any, conversion: str = "__str__") -> Any:
         """``str(value)`` or ``repr(value)``"""
@@ -515,15 +561,11 @@ class Operators(Objects):
         method = self.user_method(value, "__format__")
         if method is not None:
             return self.call(method, value, spec)
-        if is_plain(value):
-            return format(value, spec)
+        if is_plain(value) or (spec and class_entry(type(value), "__format__") == class_entry(object, "__format__")):
+            return format(value, spec)  # or TypeError, in Python's words: `object` knows no specification
         text = self.text(value)
         return text if isinstance(text, LateText) and not spec else format(text, spec)
 
     def mapping(self, value: Any) -> dict[Any, Any]:
         """What ``**value`` unpacks."""
         return dict(self.pairs(value))
-
-
-def _not_implemented(a: Any, b: Any) -> Any:
-    return NotImplemented

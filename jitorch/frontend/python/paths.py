@@ -14,6 +14,7 @@ Paths are immutable and hashable: two traces that read the same place have equal
 
 from __future__ import annotations
 
+import builtins
 import math
 import operator
 from collections.abc import Callable, Mapping
@@ -179,6 +180,8 @@ def describe(path: Path) -> str:
             return f"{describe(path.base)}.{path.key}"
         case "item" if path.base.is_constant and _is_globals(path.base.base):
             return str(path.key)
+        case "item" if path.base.is_constant and path.base.base is vars(builtins):
+            return f"builtins.{path.key}"
         case "item":
             key = describe(path.key) if isinstance(path.key, Path) else repr(path.key)
             return f"{describe(path.base)}[{key}]"

@@ -15,10 +15,20 @@ from jitorch.frontend.python import builtins, effects, paths, stdlib
 from jitorch.frontend.python.journal import MISSING, DictBox
 from jitorch.frontend.python.matching import Matching
 from jitorch.frontend.python.recorder import Refuse
-from jitorch.frontend.python.values import python_function
 
 # Importing these registers their handlers with `calls`.
 HANDLER_MODULES = (builtins, effects, stdlib)
+
+
+def is_unbound(cell: types.CellType) -> bool:
+    """Whether a variable of a closure has no value."""
+    try:
+        return cell.cell_contents is MISSING
+    except ValueError:
+        return True
+
+
+_IS_UNBOUND = paths.operation(is_unbound)
 
 
 class Trace(Matching):
@@ -37,9 +47,9 @@ class Trace(Matching):
         if self.recorder.is_internal(kind):
             return manager
         for name in ("__enter__", "__exit__"):
-            if getattr(kind, name, None) is None:
+            if not self.defines(kind, name):
                 raise TypeError(f"{kind.__name__!r} object does not support the context manager protocol")
-            if python_function(kind, name) is None:
+            if self.special(kind, name) is None:
                 self.refuse("object", f"a with statement over a {kind.__name__}")
         return _Context(self, manager)
 
@@ -47,7 +57,9 @@ class Trace(Matching):
         """``import name``; with ``top`` the name that is bound is that of the top package."""
         if name not in sys.modules:
             self.refuse("effect", f"the first import of {name}")
-        return sys.modules[name.partition(".")[0] if top else name]
+        found = name.partition(".")[0] if top else name
+        modules = paths.attr(paths.const(sys), "modules")
+        return self.read(paths.item(modules, found), sys.modules[found])
 
 
 class _Context:
@@ -98,7 +110,7 @@ class Frame:
         found = self._function.__builtins__.get(name, MISSING)
         if found is MISSING:
             raise NameError(f"name {name!r} is not defined", name=name)
-        return found
+        return trace.read(paths.item(paths.const(self._function.__builtins__), name), found)
 
     def set_global(self, name: str, value: Any) -> Any:
         self._trace.dict_set(self._function.__globals__, name, value)
@@ -120,6 +132,10 @@ class Frame:
         try:
             value = cell.cell_contents
         except ValueError:
+            place = trace.path_of(self._function)
+            if place is not None:
+                closure = paths.attr(place, "__closure__")
+                trace.guard(paths.expression(_IS_UNBOUND, paths.item(closure, index)), "eq", True)
             text = f"cannot access free variable {name!r} where it is not associated with a value in enclosing scope"
             raise NameError(text, name=name) from None
         path = trace.path_of(self._function)

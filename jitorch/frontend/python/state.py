@@ -42,6 +42,14 @@ class State(ABC):
         """``function(*args, **kwargs)`` under the protocol."""
 
     @abstractmethod
+    def attribute(self, target: Any, name: str) -> Any:
+        """``target.name`` under the protocol."""
+
+    @abstractmethod
+    def item(self, target: Any, key: Any) -> Any:
+        """``target[key]`` under the protocol."""
+
+    @abstractmethod
     def iterate(self, value: Any) -> Iterator[Any]:
         """``iter(value)`` under the protocol."""
 

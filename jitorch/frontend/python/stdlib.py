@@ -74,7 +74,7 @@ def _truth(trace: Calls, value: Any) -> bool:
 
 @handles(operator.index)
 def _index(trace: Calls, value: Any) -> int:
-    return operator.index(trace.concretize(value, "an index"))
+    return operator.index(trace.as_index(trace.concretize(value, "an index")))
 
 
 @handles(operator.itemgetter)
@@ -132,7 +132,7 @@ def _itertools(kind: Any) -> Any:
             return trace.iterate(value)
         if callable(value) and not is_plain(value):
             return functools.partial(trace.call, value)
-        if hasattr(type(value), "__iter__"):
+        if trace.defines(type(value), "__iter__"):
             return trace.iterate(value)
         return trace.concretize(value, f"an argument of itertools.{kind.__name__}")
 

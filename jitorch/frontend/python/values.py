@@ -6,7 +6,10 @@ import datetime
 import decimal
 import enum
 import fractions
+import functools
+import os
 import re
+import sys
 import types
 from collections import Counter, OrderedDict, defaultdict, deque
 from typing import Any
@@ -31,6 +34,8 @@ _PLAIN_BASES = (int, float, complex, str, bytes, enum.Enum, np.generic, np.dtype
 # Objects that are themselves: guarded by identity, and the same at every call from then on.
 IDENTITIES = (type, types.ModuleType, types.BuiltinFunctionType, np.ufunc, property)
 
+_STANDARD = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
+_VERSIONED = frozenset({"jitorch", "numpy", "ml_dtypes"})
 _HEAP_TYPE, _IMMUTABLE_TYPE = 1 << 9, 1 << 8  # of `PyTypeObject.tp_flags`
 
 VIEWS = (type({}.keys()), type({}.values()), type({}.items()))
@@ -52,6 +57,8 @@ def is_identical(a: Any, b: Any) -> bool:
     """Whether nothing tells two constants apart: they are equal, of one type at every depth, zeros of one sign."""
     if type(a) is not type(b):
         return False
+    if isinstance(a, type):
+        return a is b
     if isinstance(a, (tuple, frozenset)):
         return len(a) == len(b) and all(map(is_identical, a, b))
     if type(a) is slice:
@@ -80,6 +87,19 @@ def native_new(kind: type) -> types.BuiltinFunctionType:
 def is_of_the_user(kind: type) -> bool:
     """Whether a class statement, which C code runs none of, made the class: it can be changed."""
     return bool(kind.__flags__ & _HEAP_TYPE) and not kind.__flags__ & _IMMUTABLE_TYPE
+
+
+@functools.cache
+def is_versioned(name: str) -> bool:
+    """Whether a module's contents are known by versions: of Python, NumPy or jitorch."""
+    root = name.partition(".")[0]
+    if root in _VERSIONED:
+        return True
+    if root not in sys.stdlib_module_names:
+        return False
+    file = getattr(sys.modules.get(root), "__file__", None)
+    # A script's own file may be called like a module of the library.
+    return file is None or (file.startswith(_STANDARD) and "site-packages" not in file)
 
 
 def class_entry(kind: type, name: str) -> tuple[type, Any] | None:

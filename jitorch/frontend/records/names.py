@@ -11,16 +11,14 @@ import dataclasses
 import enum
 import functools
 import hashlib
-import os
 import sys
 import types
 from typing import Any
 
 from jitorch.errors import PACKAGE
 from jitorch.frontend.python import code_digest
+from jitorch.frontend.python.values import is_versioned
 
-_STANDARD = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
-_VERSIONED = frozenset({"jitorch", "numpy", "ml_dtypes"})
 # Entries of a class that Python adds late, or that no code of a trace depends on.
 _UNREAD = frozenset(
     "__doc__ __dict__ __weakref__ __module__ __annotations__ __annotations_cache__ __annotate_func__ __slotnames__ "
@@ -41,19 +39,6 @@ class Changed(Exception):
 def is_package_code(code: types.CodeType) -> bool:
     """Whether ``code`` stands in a file of jitorch's, which the package's stamp covers."""
     return code.co_filename.startswith(PACKAGE)
-
-
-@functools.cache
-def is_versioned(name: str) -> bool:
-    """Whether a module's contents are known by versions: of Python, NumPy or jitorch."""
-    root = name.partition(".")[0]
-    if root in _VERSIONED:
-        return True
-    if root not in sys.stdlib_module_names:
-        return False
-    file = getattr(sys.modules.get(root), "__file__", None)
-    # A script's own file may be called like a module of the library.
-    return file is None or (file.startswith(_STANDARD) and "site-packages" not in file)
 
 
 def resolve(module: str, name: str) -> Any:

@@ -13,6 +13,7 @@ the last one wins, and entries are whole.
 from __future__ import annotations
 
 import builtins
+import enum
 import functools
 import marshal
 import sys
@@ -40,6 +41,7 @@ from jitorch.frontend.records.graph import decode_graph, decode_signature, encod
 from jitorch.frontend.records.names import Changed, Digests, Unportable, is_package_code
 from jitorch.frontend.trace.course import Places
 from jitorch.frontend.trace.results import Output
+from jitorch.frontend.trace.tensor_recorder import SymbolicKey
 from jitorch.frontend.trace.tracer import Traced
 from jitorch.ir.graph import Graph
 from jitorch.tensor import Tensor
@@ -216,11 +218,19 @@ def _places(
         match guard.kind:
             case "type":
                 yield id(expected), ("__class__", guard.path)
+                yield from _relatives(expected, paths.attr(guard.path, "__class__"))
             case "func":
                 yield id(expected.globals), ("__globals__", guard.path)
                 yield id(expected.code), ("__code__", guard.path)
             case "is" if isinstance(expected, (type, property)) or hasattr(expected, "__jit_wrapped__"):
                 yield id(expected), ("", guard.path)
+                if isinstance(expected, type):
+                    yield from _relatives(expected, guard.path)
+            case "eq" if isinstance(expected, enum.Enum):
+                yield id(type(expected)), ("__class__", guard.path)
+            case "tensor":
+                parts = expected.rest if isinstance(expected, SymbolicKey) else expected
+                yield from ((id(part), ("__class__", guard.path)) for part in parts if isinstance(part, type))
         if holds_objects and guard.kind in ("type", "tensor"):
             try:
                 found = paths.evaluate(guard.path, args, kwargs)
@@ -232,6 +242,13 @@ def _places(
             yield id(root.__globals__), ("__globals__", paths.const(root))
         elif root is not None:
             yield id(type(root)), ("__class__", paths.const(root))
+
+
+def _relatives(kind: type, path: Path) -> Iterator[tuple[int, tuple[str, Path]]]:
+    """The classes that the one at ``path`` inherits from, and its own class."""
+    yield id(type(kind)), ("__class__", path)
+    for i, base in enumerate(kind.__mro__[1:], 1):
+        yield id(base), ("", paths.item(paths.attr(path, "__mro__"), i))
 
 
 def _is_text(expected: Any) -> bool:

@@ -342,7 +342,7 @@ class TensorRecorder:
 def other_signature(value: str, expected: Any, constant: Callable[[Any], str]) -> str | None:
     """Source of a condition that holds when the tensor called ``value`` has another `Tensor._signature`.
 
-    Only for what most tensors are: of fixed size, in row-major order, no view, without hooks.
+    Only for what most tensors are: of fixed size, in row-major order, no view, without hooks, of a class of jitorch's.
     """
     if not isinstance(expected, tuple) or len(expected) != 5 or expected[3:] != (None, None):
         return None
@@ -351,7 +351,7 @@ def other_signature(value: str, expected: Any, constant: Callable[[Any], str]) -
     return (
         f"({value}._type is not {constant(type_)} and {value}._type != {constant(type_)})"
         f" or {value}._requires_grad is not {constant(requires_grad)} or {value}._node is {node}"
-        f" or {value}._root is not None or {value}._hooks"
+        f" or {value}._root is not None or {value}._hooks or {value}._user_class is not None"
         f" or (({value}_ := {value}._array) is not None and not {value}_.flags.c_contiguous)"
     )
 

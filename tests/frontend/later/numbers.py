@@ -51,10 +51,11 @@ def _of_the_program(table: dict[str, Any], kind: Any, numbers: tuple[float, ...]
     """A case of each: with ``kind`` of an element of a tensor that holds one of the numbers."""
     for name, expression in table.items():
 
-        def play(jit: Any, expression: Any = expression) -> Any:
+        def play(jit: Any, name: str = name, expression: Any = expression) -> Any:
             def f(x):
                 return expression(kind(x[0]))
 
+            f.__qualname__ = name  # traces are kept by the names of functions
             g = jit(f)
             for number in numbers:
                 yield attempt(g, tensor(number))

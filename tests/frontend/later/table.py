@@ -31,11 +31,14 @@ class Case:
 
 @dataclass(frozen=True)
 class Outcome:
-    """``kind`` is equal, refused or different; ``text`` is the reason or the first difference."""
+    """``kind`` is equal, refused or different; ``text`` is the reason or the first difference.
+
+    ``recalled`` counts the traces that were found on the disk.
+    """
 
     kind: str
     text: str = ""
-    traces: int = 0
+    recalled: int = 0
 
 
 def later(feature: str) -> Callable[[Play], Play]:
@@ -120,8 +123,8 @@ def outcome(case: Case) -> Outcome:
         got = run(case.play, jit)
     except StagingError as error:
         return Outcome("refused", error.what.partition(": ")[2])
-    traces = sum(f.statistics.traces for f in compiled)
-    return Outcome("different", text, traces) if (text := difference(got, want)) else Outcome("equal", "", traces)
+    recalled = sum(f.statistics.recalled for f in compiled)
+    return Outcome("different", text, recalled) if (text := difference(got, want)) else Outcome("equal", "", recalled)
 
 
 def fallback(case: Case) -> Outcome:
