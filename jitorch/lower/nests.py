@@ -201,39 +201,6 @@ def index_kernel(name: str, node: Node, buffers: Buffers, scalars: Scalars) -> k
     return finish(name, puller)
 
 
-def scan_kernel(name: str, value: Value, node: Node, buffers: Buffers, scalars: Scalars) -> k.Kernel:
-    """A running reduction along one axis: every line on its own, its elements in order."""
-    reduction = reduction_of(node)
-    puller = Puller({v: b for v, b in buffers.items() if v is not value}, scalars)
-    operand, axis = node.operands[0], node.attrs["axis"]
-    shape = operand.type.shape  # type: ignore[union-attr]
-    variables = [k.Var(f"i{j}") for j in range(len(shape))]
-    index = Index.of(shape, variables)
-    lines = [a for a in range(len(shape)) if a != axis]
-
-    def step(state: tuple[k.Var, ...]) -> None:
-        element = puller.pull(operand, index)
-        combined = [puller.let(e) for e in reduction.combine(state, reduction.item(element, variables[axis]))]
-        for var, e in zip(state, combined):
-            puller.emit(k.Assign(var, e))
-        puller.emit(k.Store(buffers[value], index.flat(), reduction.result(tuple(combined))[0]))
-
-    def line() -> None:
-        state = tuple(k.Var(puller.fresh("acc"), c.dtype) for c in reduction.init)
-        for var, init in zip(state, reduction.init):
-            puller.emit(k.Local(var, init))
-        puller.loop(variables[axis], size_expr(shape[axis]), lambda: step(state))
-
-    def nest(j: int) -> None:
-        if j == len(lines):
-            line()
-        else:
-            puller.loop(variables[lines[j]], size_expr(shape[lines[j]]), lambda: nest(j + 1), "parallel")
-
-    nest(0)
-    return finish(name, puller)
-
-
 def finish(name: str, puller: Puller) -> k.Kernel:
     """The kernel of what ``puller`` built: its parameters are what it uses."""
     return kernel_of(name, tuple(puller.block.statements), ())

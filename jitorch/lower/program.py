@@ -39,7 +39,6 @@ from jitorch.lower.nests import (
     index_kernel,
     map_kernel,
     row_reduction_kernel,
-    scan_kernel,
     scatter_kernel,
 )
 from jitorch.lower.pull import STATUS, Puller
@@ -49,6 +48,7 @@ from jitorch.lower.rows.joined import row_groups
 from jitorch.lower.rows.kernel import row_kernels
 from jitorch.lower.rows.layout import Layout, layout
 from jitorch.lower.rows.long import long_kernels, long_layout
+from jitorch.lower.scans import scan_kernels
 from jitorch.lower.schedules.borders import cut_borders
 from jitorch.lower.schedules.checks import gather_checks, hoist_checks
 from jitorch.lower.schedules.crosswise import tile
@@ -456,7 +456,7 @@ class Lowering:
                 return (Kernels((scatter,)),)
             return (Kernels((fill_kernel(name, value, node, here.buffers, here.scalars), scatter)),)
         if kind == "scan":
-            return (Kernels((scan_kernel(name, value, node, here.buffers, here.scalars),)),)
+            return (scan_kernels(name, group.values, here.buffers, here.scalars, self.target.is_cpu),)
         if kind == "reduce" and fuse.keeps_last_axis(node):
             return (Kernels((row_reduction_kernel(name, value, node, here.buffers, here.scalars),)),)
         if kind in ("scalar", "pull", "reduce"):

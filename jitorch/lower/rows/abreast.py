@@ -17,15 +17,13 @@ from jitorch.lower.schedules.steps import step
 WIDE, NARROW = 64, 16
 """Rows of a block: some vectors, or a cache line of f32 where there are not many rows."""
 MANY_ROWS = 512
+TOGETHER = 4
+"""Rows, whose elements lie anyhow, that go along together."""
 
 
 def abreast(kernel: Kernel) -> Kernel:
     """``kernel`` with the innermost of its parallel loops in blocks that go along together, if it reads that way."""
-    around: list[For] = []
-    body = kernel.body
-    while len(body) == 1 and isinstance(body[0], For) and body[0].kind == "parallel":
-        around.append(body[0])
-        body = body[0].body
+    around, body = _rows_of(kernel)
     if not around or kernel.scratch or not _is_simple(body):
         return kernel
     rows = around[-1]
@@ -34,7 +32,39 @@ def abreast(kernel: Kernel) -> Kernel:
         return kernel
     width = NARROW if count is not None and count < MANY_ROWS else WIDE
     block = _Block(rows, width, count)
-    new: tuple[Stmt, ...] = (block.loop(),)
+    return _around(kernel, around, (block.loop(),), block)
+
+
+def together(kernel: Kernel) -> Kernel:
+    """``kernel`` with the innermost of its parallel loops in blocks of `TOGETHER` rows, whose elements lie anyhow.
+
+    What a row carries from element to element is in registers, so the steps of one need not wait for those of another.
+    """
+    around, body = _rows_of(kernel)
+    if not around or kernel.scratch or not _is_simple(body):
+        return kernel
+    rows = around[-1]
+    if isinstance(rows.extent, Const) and rows.extent.value.real < TOGETHER:
+        return kernel
+    block = _Block(rows, TOGETHER, TOGETHER, "unroll")
+    blocks, one = rows.extent // TOGETHER, Var(f"{rows.var.name}_rest")
+    first = blocks * TOGETHER
+    rest = For(one, rows.extent - first, (Let(rows.var, first + one), *rows.body), rows.kind)
+    return _around(kernel, around, (replace(block.loop(), extent=blocks), rest), block)
+
+
+def _rows_of(kernel: Kernel) -> tuple[list[For], tuple[Stmt, ...]]:
+    """The parallel loops of a kernel, the innermost of which is over rows, and what they do."""
+    around: list[For] = []
+    body = kernel.body
+    while len(body) == 1 and isinstance(body[0], For) and body[0].kind == "parallel":
+        around.append(body[0])
+        body = body[0].body
+    return around, body
+
+
+def _around(kernel: Kernel, around: list[For], new: tuple[Stmt, ...], block: _Block) -> Kernel:
+    """``kernel`` with ``new`` in the place of the innermost loop of ``around``."""
     for loop in reversed(around[:-1]):
         new = (replace(loop, body=new),)
     return k.verify(replace(kernel, body=new, scratch=tuple(block.buffers.values())))
@@ -84,9 +114,10 @@ def _loops(body: tuple[Stmt, ...]) -> Iterator[For]:
 
 
 class _Block:
-    """The loop over blocks of ``width`` rows in place of the loop over rows."""
+    """The loop over blocks of ``width`` rows in place of the loop over rows; those of a block are a loop of ``kind``."""
 
-    def __init__(self, rows: For, width: int, count: int | None):
+    def __init__(self, rows: For, width: int, count: int | None, kind: str = "serial"):
+        self.kind = kind
         self.rows, self.number, self.lane = rows, Var(f"{rows.var.name}_block"), Var(f"{rows.var.name}_lane")
         self.width, self.first = width, self.number * width
         is_whole = count is not None and count % width == 0
@@ -105,20 +136,20 @@ class _Block:
     def _statements(self, body: tuple[Stmt, ...]) -> tuple[Stmt, ...]:
         """``body`` for all rows of the block: loops go round once, what stands between them once a row."""
         result: list[Stmt] = []
-        together: list[Stmt] = []
+        waiting: list[Stmt] = []
 
         def close() -> None:
-            if together:
+            if waiting:
                 row = Let(self.rows.var, self.first + self.lane)
-                result.append(For(self.lane, self.lanes, (row, *map(self._of_row, together))))
-                together.clear()
+                result.append(For(self.lane, self.lanes, (row, *map(self._of_row, waiting)), self.kind))
+                waiting.clear()
 
         for s in body:
             if isinstance(s, For):
                 close()
                 result.append(replace(s, body=self._statements(s.body)))
             else:
-                together.append(s)
+                waiting.append(s)
         close()
         return tuple(result)
 
