@@ -32,15 +32,7 @@ from jitorch.lower.memory.copies import order_copies, share_copies
 from jitorch.lower.memory.recompute import recompute
 from jitorch.lower.memory.reuse import reuse_operands, reuse_written
 from jitorch.lower.names import Names, Origins
-from jitorch.lower.nests import (
-    Buffers,
-    Scalars,
-    fill_kernel,
-    index_kernel,
-    map_kernel,
-    row_reduction_kernel,
-    scatter_kernel,
-)
+from jitorch.lower.nests import Buffers, Scalars, map_kernel, row_reduction_kernel
 from jitorch.lower.pull import STATUS, Puller
 from jitorch.lower.recipe import Job, Recipe
 from jitorch.lower.rows.abreast import abreast
@@ -49,6 +41,7 @@ from jitorch.lower.rows.kernel import row_kernels
 from jitorch.lower.rows.layout import Layout, layout
 from jitorch.lower.rows.long import long_kernels, long_layout
 from jitorch.lower.scans import scan_kernels
+from jitorch.lower.scatters import fill_kernel, index_kernel, scatter_kernels
 from jitorch.lower.schedules.borders import cut_borders
 from jitorch.lower.schedules.checks import gather_checks, hoist_checks
 from jitorch.lower.schedules.crosswise import tile
@@ -451,10 +444,11 @@ class Lowering:
         if kind == "recipe":
             return self._recipe(name, group, node, here, fixed)
         if kind == "scatter":
-            scatter = hoist_checks(scatter_kernel(name, value, node, here.buffers, here.scalars))
+            made = scatter_kernels(name, value, node, here.buffers, here.scalars, self.target.is_cpu)
             if self._base(node) is not None:
-                return (Kernels((scatter,)),)
-            return (Kernels((fill_kernel(name, value, node, here.buffers, here.scalars), scatter)),)
+                return (made,)
+            fill = fill_kernel(name, value, node, here.buffers, here.scalars)
+            return (Kernels((fill, *made.kernels), made.temporaries),)
         if kind == "scan":
             return (scan_kernels(name, group.values, here.buffers, here.scalars, self.target.is_cpu),)
         if kind == "reduce" and fuse.keeps_last_axis(node):

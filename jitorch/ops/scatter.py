@@ -54,6 +54,11 @@ def _(old, new, *, axis, how):
     return k.call({"amax": "maximum", "amin": "minimum", "prod": "mul"}[how], old, new)
 
 
+@scatter_extreme.rule("neutral")
+def _(dtype, *, axis, how):
+    return k.const({"amax": lowest, "amin": highest, "prod": lambda dtype: 1}[how](dtype), dtype)
+
+
 @scatter_extreme.vjp
 def _(g, out, x, index, y, *, axis, how):
     if how == "prod":
