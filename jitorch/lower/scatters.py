@@ -9,7 +9,6 @@ number of threads.
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import prod
 
 from jitorch import dims
 from jitorch.dims import Dim
@@ -58,24 +57,41 @@ def index_kernel(name: str, node: Node, buffers: Buffers, scalars: Scalars) -> k
     return finish(name, puller)
 
 
+def neutral_part(node: Node) -> k.Const | None:
+    """What parts of the indices are combined with first; None where they are not cut into parts."""
+    rest = (*_before(node), *_behind(node))
+    if "neutral" not in node.op.rules or not all(isinstance(d, int) and d == 1 for d in rest):
+        return None
+    return node.op.rules["neutral"](node.output.type.dtype, **node.attrs)  # type: ignore[union-attr]
+
+
+def _before(node: Node) -> tuple[Dim, ...]:
+    """The sizes of the source before those that indices name places for."""
+    return node.operands[2].type.shape[: node.attrs["axis"]]  # type: ignore[union-attr]
+
+
+def _behind(node: Node) -> tuple[Dim, ...]:
+    """The sizes of the source behind those that indices name places for."""
+    indexed = node.operands[1].type.rank if node.op.name == "put" else 1  # type: ignore[union-attr]
+    return node.operands[2].type.shape[node.attrs["axis"] + indexed :]  # type: ignore[union-attr]
+
+
 def scatter_kernels(
-    name: str, value: Value, node: Node, buffers: Buffers, scalars: Scalars, is_cpu: bool
+    name: str, value: Value, node: Node, buffers: Buffers, scalars: Scalars, is_cpu: bool, checks: bool
 ) -> Kernels:
-    """``put`` and its like, into a result that holds the base; `index_kernel` has run before."""
-    scatter = Scatter(name, value, node, buffers, scalars)
+    """``put`` and its like, into a result that holds the base; ``checks``: no `index_kernel` has run before."""
+    scatter = Scatter(name, value, node, buffers, scalars, checks)
     if not is_cpu:
         return Kernels((scatter.in_order(),))
-    neutral = node.op.rules["neutral"](value.type.dtype, **node.attrs) if "neutral" in node.op.rules else None  # type: ignore[union-attr]
-    if neutral is not None and scatter.is_all_named:
-        return scatter.in_parts(neutral)
-    return Kernels((scatter.in_columns(),))
+    neutral = neutral_part(node)
+    return Kernels((scatter.in_columns(),)) if neutral is None else scatter.in_parts(neutral)
 
 
 class Scatter:
     """A scatter: ``before``, and as many axes behind those that are indexed, are the same in source and result."""
 
-    def __init__(self, name: str, value: Value, node: Node, buffers: Buffers, scalars: Scalars):
-        self.name, self.value, self.node, self.scalars = name, value, node, scalars
+    def __init__(self, name: str, value: Value, node: Node, buffers: Buffers, scalars: Scalars, checks: bool):
+        self.name, self.value, self.node, self.scalars, self.checks = name, value, node, scalars, checks
         self.base, self.index, self.source = node.operands
         self.out = buffers[value]
         self.own = {v: b for v, b in buffers.items() if v is not value}
@@ -83,19 +99,13 @@ class Scatter:
         self.shape: tuple[Dim, ...] = self.base.type.shape  # type: ignore[union-attr]
         self.sizes: tuple[Dim, ...] = self.source.type.shape  # type: ignore[union-attr]
         self.has_slices = node.op.name == "put"
-        self.indexed: int = self.index.type.rank if self.has_slices else 1  # type: ignore[union-attr]
-        self.behind = len(self.sizes) - self.before - self.indexed
+        self.behind = len(_behind(node))
+        self.indexed = len(self.sizes) - self.before - self.behind
 
     @property
     def count(self) -> Dim:
         """How many indices name the places of one slice."""
         return dims.prod(self.sizes[self.before : self.before + self.indexed])
-
-    @property
-    def is_all_named(self) -> bool:
-        """Whether there is next to nothing that the indices do not name."""
-        rest = (*self.sizes[: self.before], *self.sizes[len(self.sizes) - self.behind :])
-        return all(isinstance(d, int) for d in rest) and prod(rest) == 1  # type: ignore[type-var]
 
     def in_order(self) -> k.Kernel:
         """Element by element."""
@@ -226,7 +236,8 @@ class Scatter:
         else:
             where = Index(self.index.type.shape, segments)  # type: ignore[union-attr]
         position = puller.pull(self.index, where)
-        inner = Operand(puller, self.value).clamped(position, self.before)
+        target = Operand(puller, self.value)
+        inner = (target.checked if self.checks else target.clamped)(position, self.before)
         kept = [*_between(segments, 0, self.before), (1, inner), *_between(segments, behind, len(self.sizes))]
         place = first + Index(self.shape, kept).flat()
         puller.emit(k.Store(out, place, self._combined(k.Load(out, place), puller.pull(self.source, at))))
