@@ -54,20 +54,24 @@ def together(kernel: Kernel) -> Kernel:
 
 
 def _rows_of(kernel: Kernel) -> tuple[list[For], tuple[Stmt, ...]]:
-    """The parallel loops of a kernel, the innermost of which is over rows, and what they do."""
+    """The parallel loops that end a kernel, the innermost of which is over rows, and what they do."""
     around: list[For] = []
-    body = kernel.body
+    body = kernel.body[-1:] if all(not _has_parallel(s) for s in kernel.body[:-1]) else kernel.body
     while len(body) == 1 and isinstance(body[0], For) and body[0].kind == "parallel":
         around.append(body[0])
         body = body[0].body
     return around, body
 
 
+def _has_parallel(s: Stmt) -> bool:
+    return any(isinstance(part, For) and part.kind == "parallel" for part in k.parts(s))
+
+
 def _around(kernel: Kernel, around: list[For], new: tuple[Stmt, ...], block: _Block) -> Kernel:
     """``kernel`` with ``new`` in the place of the innermost loop of ``around``."""
     for loop in reversed(around[:-1]):
         new = (replace(loop, body=new),)
-    return k.verify(replace(kernel, body=new, scratch=tuple(block.buffers.values())))
+    return k.verify(replace(kernel, body=(*kernel.body[:-1], *new), scratch=tuple(block.buffers.values())))
 
 
 def _is_simple(body: tuple[Stmt, ...]) -> bool:

@@ -67,10 +67,10 @@ class Radix:
         self.filled = k.Var("filled")
         self.source, self.target = k.Var("source"), k.Var("target")
 
-    def made(self, body: Callable[[], None]) -> Made:
+    def made(self, body: Callable[[], None], scratch: Sequence[k.Buffer] = ()) -> Made:
         """The kernel that does ``body`` for each line; elements go back and forth between two pieces of memory."""
         size = self.job.types[0].size * (2 * self.entries.words)
-        return Made((self.lines.kernel(body, [self.counts]),), ((self.work, size),))
+        return Made((self.lines.kernel(body, [self.counts, *scratch]),), ((self.work, size),))
 
     def begin(self) -> None:
         puller, d = self.puller, k.Var(self.puller.fresh("d"))

@@ -14,9 +14,10 @@ from jitorch.lower.index import Index
 from jitorch.lower.nests import kernel_of
 from jitorch.lower.pull import Puller
 from jitorch.lower.recipe import Job, Made
+from jitorch.lower.rows.abreast import together
 
 MOST_STEPS = 48
-"""Steps of a search in a sequence whose size is a symbol."""
+"""Bits of a size that is a symbol."""
 
 
 def search(job: Job) -> Made:
@@ -32,6 +33,7 @@ class Search:
         self.sequence, self.values = job.node.operands
         self.is_right = job.node.attrs["right"]
         self.puller = Puller(job.buffers, job.scalars)
+        self.steps = k.Var("steps")
         self.shape = job.types[1].shape
         self.size = job.types[0].shape[-1]
 
@@ -43,8 +45,18 @@ class Search:
             groups = [1] * len(self.shape)
         variables = [k.Var(f"i{j}") for j in range(len(groups))]
         index = Index(self.shape, list(zip(groups, variables)))
+        if not isinstance(self.size, int):
+            self._count_steps()
         self._nest(variables, groups, lambda: self._store(index, variables))
-        return kernel_of(self.job.name, tuple(self.puller.block.statements), ())
+        return together(kernel_of(self.job.name, tuple(self.puller.block.statements), ()))
+
+    def _count_steps(self) -> None:
+        """As many steps as the size has bits."""
+        number, count = k.Var("bit"), k.Var("bits")
+        is_there = k.cast(k.call("shr", size_expr(self.size), number) > 0, k.INDEX)
+        self.puller.emit(k.Local(count, k.const(0)))
+        self.puller.loop(number, k.const(MOST_STEPS), lambda: self.puller.emit(k.Assign(count, count + is_there)))
+        self.puller.emit(k.Let(self.steps, count))
 
     def _nest(self, variables: list[k.Var], groups: list[int], body: Callable[[], None]) -> None:
         def nest(j: int) -> None:
@@ -69,15 +81,13 @@ class Search:
                 place = self.puller.let(self._ahead(place, k.const(1 << step), value, rows))
             return place
         found, number = k.Var(self.puller.fresh("place")), k.Var(self.puller.fresh("s"))
-        # In an empty sequence there is nothing to look at.
-        steps = k.call("minimum", size_expr(self.size), k.const(1)) * MOST_STEPS
 
         def look() -> None:
-            distance = self.puller.let(k.call("shr", k.const(1 << (MOST_STEPS - 1)), number))
+            distance = self.puller.let(k.call("shl", k.const(1), self.steps - 1 - number))
             self.puller.emit(k.Assign(found, self._ahead(found, distance, value, rows)))
 
         self.puller.emit(k.Local(found, k.const(0)))
-        self.puller.loop(number, steps, look)
+        self.puller.loop(number, self.steps, look)
         return found
 
     def _ahead(self, place: k.Expr, distance: k.Expr, value: k.Expr, rows: list[k.Var]) -> k.Expr:
