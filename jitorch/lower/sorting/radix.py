@@ -1,7 +1,8 @@
 """Radix sort of the elements of a line.
 
 From the lowest digit of eight bits to the highest, elements go to where the digits so far put them; a digit that is the
-same in all elements costs nothing.  A line has fewer than 2 ** 31 elements.
+same in all elements costs nothing.  While they go, the next digit that is not is counted.  A line has fewer than
+2 ** 31 elements.
 
 Knuth, "The Art of Computer Programming", volume 3, 1998, section 5.2.5.
 """
