@@ -455,7 +455,7 @@ class Lowering:
             fill = fill_kernel(name, value, node, here.buffers, here.scalars)
             return (Kernels((fill, *made.kernels), made.temporaries),)
         if kind == "scan":
-            return (scan_kernels(name, group.values, here.buffers, here.scalars, self.target.is_cpu),)
+            return (scan_kernels(name, group.values, here.buffers, here.scalars, self.target),)
         if kind == "reduce" and fuse.keeps_last_axis(node):
             return (Kernels((row_reduction_kernel(name, value, node, here.buffers, here.scalars),)),)
         if kind in ("scalar", "pull", "reduce"):

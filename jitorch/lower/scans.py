@@ -24,27 +24,29 @@ from jitorch.lower.alike import Kernels
 from jitorch.lower.index import Index
 from jitorch.lower.nests import Buffers, Scalars, finish
 from jitorch.lower.pull import Puller, reduction_of
-from jitorch.lower.rows.abreast import abreast, together
+from jitorch.lower.rows.abreast import abreast
+from jitorch.lower.rows.together import together
+from jitorch.lower.target import Target
 
-CHUNK = 1 << 12
-"""Elements of a chunk."""
+CHUNK = (1 << 12) + 16
+"""Elements of a chunk: no power of two, so that those of neighbours lie in other places of the caches."""
 LONG = 1 << 15
 """Elements from which on few lines are cut."""
 FEW_LINES = 8
 
 
-def scan_kernels(name: str, values: Sequence[Value], buffers: Buffers, scalars: Scalars, is_cpu: bool) -> Kernels:
+def scan_kernels(name: str, values: Sequence[Value], buffers: Buffers, scalars: Scalars, target: Target) -> Kernels:
     """The kernels of scans along the same lines."""
     scan = Scan(name, values, buffers, scalars)
-    if not is_cpu:
+    if not target.is_cpu:
         return Kernels((scan.lines(),))
-    return scan.in_chunks() if scan.is_long else Kernels((side_by_side(scan.lines()),))
+    return scan.in_chunks(target) if scan.is_long else Kernels((side_by_side(scan.lines(), target),))
 
 
-def side_by_side(kernel: k.Kernel) -> k.Kernel:
+def side_by_side(kernel: k.Kernel, target: Target) -> k.Kernel:
     """``kernel`` with lines that go along together."""
     across = abreast(kernel)
-    return together(kernel) if across is kernel else across
+    return together(kernel, target) if across is kernel else across
 
 
 @dataclass
@@ -100,19 +102,19 @@ class Scan:
 
         def line() -> None:
             states = self._start(puller, lambda run, i: run.reduction.init[i])
-            puller.loop(self.variables[self.axis], self.length, lambda: self._step(puller, states, stores=True))
+            puller.loop(self.variables[self.axis], self.length, lambda: self._step(puller, self.variables[self.axis], states, True))
 
         self._over_lines(puller, line)
         return finish(self.name, puller)
 
-    def in_chunks(self) -> Kernels:
+    def in_chunks(self, target: Target) -> Kernels:
         """What folds chunks, carries states from one to the next, and scans chunks, and what is left of the line."""
         length, count = self.shape[self.axis], dims.prod(tuple(self.shape[a] for a in self.others))
         whole, room = dims.floordiv(length, CHUNK), (dims.floordiv(length, CHUNK) + 1) * count
         inits = [c for run in self.runs for c in run.reduction.init]
         parts = [k.Buffer(f"{self.name}_part{i}", c.dtype) for i, c in enumerate(inits)]
         chunks = Chunks(self, parts, size_expr(whole))
-        kernels = (side_by_side(chunks.fold()), chunks.carry(), side_by_side(chunks.scan()), chunks.rest())
+        kernels = (side_by_side(chunks.fold(), target), chunks.carry(), side_by_side(chunks.scan(), target), chunks.rest())
         return Kernels(kernels, [(part, size_expr(room)) for part in parts])
 
     def _puller(self) -> Puller:
@@ -138,12 +140,12 @@ class Scan:
             states.append(state)
         return states
 
-    def _step(self, puller: Puller, states: list[State], stores: bool) -> None:
-        """Bring the present element into the states."""
-        index = Index.of(self.shape, self.variables)
+    def _step(self, puller: Puller, along: k.Expr, states: list[State], stores: bool) -> None:
+        """Bring element ``along`` of the line into the states."""
+        index = Index.of(self.shape, [along if a == self.axis else v for a, v in enumerate(self.variables)])
         element = puller.pull(self.operand, index)
         for run, state in zip(self.runs, states, strict=True):
-            item = run.reduction.item(element, self.variables[self.axis])
+            item = run.reduction.item(element, along)
             new = self._assign(puller, state, run.reduction.combine(state, item))
             if stores:
                 for value, reduction in run.results:
@@ -163,7 +165,6 @@ class Chunks:
     def __init__(self, scan: Scan, parts: list[k.Buffer], whole: k.Expr):
         self.scan_of, self.parts, self.whole = scan, parts, whole
         self.chunk, self.inner = k.Var("chunk"), k.Var("inner")
-        self.along = scan.variables[scan.axis]
 
     def _parts(self, run: Run) -> list[k.Buffer]:
         """Where the states of ``run`` are."""
@@ -240,8 +241,5 @@ class Chunks:
         return self.scan_of._start(puller, lambda run, i: k.Load(self._parts(run)[i], self._place(chunk)))
 
     def _elements(self, puller: Puller, count: k.Expr, states: list[State], stores: bool) -> None:
-        def element() -> None:
-            puller.emit(k.Let(self.along, self.chunk * CHUNK + self.inner))
-            self.scan_of._step(puller, states, stores)
-
-        puller.loop(self.inner, count, element)
+        along = self.chunk * CHUNK + self.inner
+        puller.loop(self.inner, count, lambda: self.scan_of._step(puller, along, states, stores))

@@ -17,43 +17,23 @@ from jitorch.lower.schedules.steps import step
 WIDE, NARROW = 64, 16
 """Rows of a block: some vectors, or a cache line of f32 where there are not many rows."""
 MANY_ROWS = 512
-TOGETHER = 4
-"""Rows, whose elements lie anyhow, that go along together."""
 
 
 def abreast(kernel: Kernel) -> Kernel:
     """``kernel`` with the innermost of its parallel loops in blocks that go along together, if it reads that way."""
-    around, body = _rows_of(kernel)
-    if not around or kernel.scratch or not _is_simple(body):
+    around, body = rows_of(kernel)
+    if not around or kernel.scratch or not is_simple(body):
         return kernel
     rows = around[-1]
     count = int(rows.extent.value.real) if isinstance(rows.extent, Const) else None
     if (count is not None and count < NARROW) or not _reads_across(rows):
         return kernel
     width = NARROW if count is not None and count < MANY_ROWS else WIDE
-    block = _Block(rows, width, count)
-    return _around(kernel, around, (block.loop(),), block)
+    block = Block(rows, width, count)
+    return around_rows(kernel, around, (block.loop(),), tuple(block.buffers.values()))
 
 
-def together(kernel: Kernel) -> Kernel:
-    """``kernel`` with the innermost of its parallel loops in blocks of `TOGETHER` rows, whose elements lie anyhow.
-
-    What a row carries from element to element is in registers, so the steps of one need not wait for those of another.
-    """
-    around, body = _rows_of(kernel)
-    if not around or kernel.scratch or not _is_simple(body):
-        return kernel
-    rows = around[-1]
-    if isinstance(rows.extent, Const) and rows.extent.value.real < TOGETHER:
-        return kernel
-    block = _Block(rows, TOGETHER, TOGETHER, "unroll")
-    blocks, one = rows.extent // TOGETHER, Var(f"{rows.var.name}_rest")
-    first = blocks * TOGETHER
-    rest = For(one, rows.extent - first, (Let(rows.var, first + one), *rows.body), rows.kind)
-    return _around(kernel, around, (replace(block.loop(), extent=blocks), rest), block)
-
-
-def _rows_of(kernel: Kernel) -> tuple[list[For], tuple[Stmt, ...]]:
+def rows_of(kernel: Kernel) -> tuple[list[For], tuple[Stmt, ...]]:
     """The parallel loops that end a kernel, the innermost of which is over rows, and what they do."""
     around: list[For] = []
     body = kernel.body[-1:] if all(not _has_parallel(s) for s in kernel.body[:-1]) else kernel.body
@@ -67,14 +47,16 @@ def _has_parallel(s: Stmt) -> bool:
     return any(isinstance(part, For) and part.kind == "parallel" for part in k.parts(s))
 
 
-def _around(kernel: Kernel, around: list[For], new: tuple[Stmt, ...], block: _Block) -> Kernel:
+def around_rows(
+    kernel: Kernel, around: list[For], new: tuple[Stmt, ...], scratch: tuple[Buffer, ...]
+) -> Kernel:
     """``kernel`` with ``new`` in the place of the innermost loop of ``around``."""
     for loop in reversed(around[:-1]):
         new = (replace(loop, body=new),)
-    return k.verify(replace(kernel, body=(*kernel.body[:-1], *new), scratch=tuple(block.buffers.values())))
+    return k.verify(replace(kernel, body=(*kernel.body[:-1], *new), scratch=scratch))
 
 
-def _is_simple(body: tuple[Stmt, ...]) -> bool:
+def is_simple(body: tuple[Stmt, ...]) -> bool:
     """Whether there are but definitions, stores and serial loops, and in those nothing but one more loop or no loop."""
     for s in body:
         if isinstance(s, For):
@@ -117,7 +99,7 @@ def _loops(body: tuple[Stmt, ...]) -> Iterator[For]:
             yield from _loops(s.body)
 
 
-class _Block:
+class Block:
     """The loop over blocks of ``width`` rows in place of the loop over rows; those of a block are a loop of ``kind``."""
 
     def __init__(self, rows: For, width: int, count: int | None, kind: str = "serial"):
@@ -135,9 +117,9 @@ class _Block:
 
     def loop(self) -> For:
         blocks = (self.rows.extent + (self.width - 1)) // self.width
-        return For(self.number, blocks, self._statements(self.rows.body), self.rows.kind)
+        return For(self.number, blocks, self.statements(self.rows.body), self.rows.kind)
 
-    def _statements(self, body: tuple[Stmt, ...]) -> tuple[Stmt, ...]:
+    def statements(self, body: tuple[Stmt, ...]) -> tuple[Stmt, ...]:
         """``body`` for all rows of the block: loops go round once, what stands between them once a row."""
         result: list[Stmt] = []
         waiting: list[Stmt] = []
@@ -145,25 +127,32 @@ class _Block:
         def close() -> None:
             if waiting:
                 row = Let(self.rows.var, self.first + self.lane)
-                result.append(For(self.lane, self.lanes, (row, *map(self._of_row, waiting)), self.kind))
+                body = tuple(self.of_row(s, self.lane) for s in waiting)
+                result.append(For(self.lane, self.lanes, (row, *body), self.kind))
                 waiting.clear()
 
         for s in body:
             if isinstance(s, For):
                 close()
-                result.append(replace(s, body=self._statements(s.body)))
+                result += self.inner_loop(s)
             else:
                 waiting.append(s)
         close()
         return tuple(result)
 
-    def _expr(self, e: Expr) -> Expr:
-        return Load(self.buffers[e.name], self.lane) if isinstance(e, Var) and e.name in self.buffers else e
+    def inner_loop(self, loop: For) -> tuple[Stmt, ...]:
+        """A loop of a row for all rows of the block."""
+        return (replace(loop, body=self.statements(loop.body)),)
 
-    def _of_row(self, s: Stmt) -> Stmt:
+    def of_row(self, s: Stmt, lane: Expr) -> Stmt:
+        """``s`` for the row that is number ``lane`` of the block."""
+
+        def there(e: Expr) -> Expr:
+            return Load(self.buffers[e.name], lane) if isinstance(e, Var) and e.name in self.buffers else e
+
         match s:
             case Let(var, e) | Local(var, e) | Assign(var, e):
-                value = k.transform(e, self._expr)
+                value = k.transform(e, there)
                 buffer = self.buffers.get(var.name)
-                return type(s)(var, value) if buffer is None else Store(buffer, self.lane, value)
-        return k.transform(s, self._expr)
+                return type(s)(var, value) if buffer is None else Store(buffer, lane, value)
+        return k.transform(s, there)

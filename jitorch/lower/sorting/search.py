@@ -14,10 +14,12 @@ from jitorch.lower.index import Index
 from jitorch.lower.nests import kernel_of
 from jitorch.lower.pull import Puller
 from jitorch.lower.recipe import Job, Made
-from jitorch.lower.rows.abreast import together
+from jitorch.lower.rows.together import together
 
+UNROLLED = 1 << 12
+"""Elements of a sequence up to which the steps of a search are written out."""
 MOST_STEPS = 48
-"""Bits of a size that is a symbol."""
+"""Bits of a size."""
 
 
 def search(job: Job) -> Made:
@@ -45,10 +47,14 @@ class Search:
             groups = [1] * len(self.shape)
         variables = [k.Var(f"i{j}") for j in range(len(groups))]
         index = Index(self.shape, list(zip(groups, variables)))
-        if not isinstance(self.size, int):
+        if not self.is_unrolled:
             self._count_steps()
         self._nest(variables, groups, lambda: self._store(index, variables))
-        return together(kernel_of(self.job.name, tuple(self.puller.block.statements), ()))
+        return together(kernel_of(self.job.name, tuple(self.puller.block.statements), ()), self.job.target)
+
+    @property
+    def is_unrolled(self) -> bool:
+        return isinstance(self.size, int) and self.size <= UNROLLED
 
     def _count_steps(self) -> None:
         """As many steps as the size has bits."""
@@ -75,9 +81,9 @@ class Search:
             self.puller.emit(statement)
 
     def _place(self, value: k.Expr, rows: list[k.Var]) -> k.Expr:
-        if isinstance(self.size, int):
+        if self.is_unrolled:
             place: k.Expr = k.const(0)
-            for step in reversed(range(self.size.bit_length())):
+            for step in reversed(range(self.size.bit_length())):  # type: ignore[union-attr]
                 place = self.puller.let(self._ahead(place, k.const(1 << step), value, rows))
             return place
         found, number = k.Var(self.puller.fresh("place")), k.Var(self.puller.fresh("s"))
