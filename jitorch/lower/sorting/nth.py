@@ -46,7 +46,7 @@ class Selection:
     def line(self) -> None:
         puller, radix, length, i = self.puller, self.radix, self.lines.length, k.Var("i")
         rank = rank_of(self.job, self.lines)
-        radix.begin()
+        radix.clear(k.const(0))
         puller.loop(i, length, lambda: radix.raise_count(self._digit(i)))
         self._choose(rank)
         radix.begin()
