@@ -255,7 +255,7 @@ class Lowering:
         return checks
 
     def _checks_late(self, node: Node) -> bool:
-        """Whether a scatter may check its index on its way: it is cut into parts, and nothing of the caller's changes."""
+        """Whether a scatter may check its index on its way: where that fails, nothing of the caller's has changed."""
         is_pure = self.target.is_cpu and self.is_outermost and not self.graph.writes
         return is_pure and neutral_part(node) is not None
 
@@ -449,7 +449,9 @@ class Lowering:
         if kind == "recipe":
             return self._recipe(name, group, node, here, fixed)
         if kind == "scatter":
-            made = scatter_kernels(name, value, node, here.buffers, here.scalars, self.target.is_cpu, self._checks_late(node))
+            made = scatter_kernels(
+                name, value, node, here.buffers, here.scalars, self.target.is_cpu, self._checks_late(node)
+            )
             if self._base(node) is not None:
                 return (made,)
             fill = fill_kernel(name, value, node, here.buffers, here.scalars)

@@ -1,9 +1,10 @@
 """Scans: kernels of running reductions along an axis.
 
 Lines go along together, as far as there are many: side by side in vectors where neighbouring lines are neighbours in
-memory, else a few at a time, so that no step waits for the one before.  Few long lines are cut into chunks of fixed
-size, which go along together in the same way: first each is folded, then the states are carried from chunk to chunk, and
-each chunk is scanned from the state before it.  So the result does not depend on the number of threads.
+memory, else as many as a vector has lanes, so that no step waits for the one before.  Few long lines are cut into
+chunks of fixed size, which go along together in the same way: first each is folded, then the states are carried from
+chunk to chunk, and each chunk is scanned from the state before it.  So the result does not depend on the number of
+threads.
 
 Blelloch, "Prefix sums and their applications", 1990, section 1.3.
 """
@@ -102,7 +103,11 @@ class Scan:
 
         def line() -> None:
             states = self._start(puller, lambda run, i: run.reduction.init[i])
-            puller.loop(self.variables[self.axis], self.length, lambda: self._step(puller, self.variables[self.axis], states, True))
+            puller.loop(
+                self.variables[self.axis],
+                self.length,
+                lambda: self._step(puller, self.variables[self.axis], states, True),
+            )
 
         self._over_lines(puller, line)
         return finish(self.name, puller)
@@ -114,7 +119,12 @@ class Scan:
         inits = [c for run in self.runs for c in run.reduction.init]
         parts = [k.Buffer(f"{self.name}_part{i}", c.dtype) for i, c in enumerate(inits)]
         chunks = Chunks(self, parts, size_expr(whole))
-        kernels = (side_by_side(chunks.fold(), target), chunks.carry(), side_by_side(chunks.scan(), target), chunks.rest())
+        kernels = (
+            side_by_side(chunks.fold(), target),
+            chunks.carry(),
+            side_by_side(chunks.scan(), target),
+            chunks.rest(),
+        )
         return Kernels(kernels, [(part, size_expr(room)) for part in parts])
 
     def _puller(self) -> Puller:

@@ -8,7 +8,7 @@ number of threads.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from jitorch import dims
 from jitorch.dims import Dim
@@ -19,6 +19,9 @@ from jitorch.lower.alike import Kernels
 from jitorch.lower.index import Index
 from jitorch.lower.nests import Buffers, Scalars, divides, finish
 from jitorch.lower.pull import Operand, Puller
+
+Segments = Sequence[tuple[int, k.Expr]]
+"""Runs of axes of the source, each with its flat position."""
 
 COLUMNS = 64
 """Neighbouring elements of slices that one task goes through the indices for: a few cache lines."""
@@ -226,7 +229,7 @@ class Scatter:
         segments = [(1, k.const(0))] * self.before + [(self.indexed, number)] + [(1, k.const(0))] * self.behind
         self._combine(puller, segments, out, first)
 
-    def _combine(self, puller: Puller, segments: list[tuple[int, k.Expr]], out: k.Buffer, first: k.Expr) -> None:
+    def _combine(self, puller: Puller, segments: Segments, out: k.Buffer, first: k.Expr) -> None:
         """Combine the element of the source that ``segments`` of its axes name, in ``out`` from ``first`` on."""
         at = Index(self.sizes, segments) if segments else Index((), ())
         behind = self.before + self.indexed
@@ -249,7 +252,7 @@ class Scatter:
         return Puller(self.own, self.scalars)
 
 
-def _between(segments: list[tuple[int, k.Expr]], first: int, last: int) -> list[tuple[int, k.Expr]]:
+def _between(segments: Segments, first: int, last: int) -> Segments:
     """The segments of axes ``first`` to ``last``, which begin and end with one."""
     found: list[tuple[int, k.Expr]] = []
     axis = 0

@@ -146,8 +146,8 @@ def _(rng):
 def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str = MODES[0]) -> Tensor:
     """``p``-norm distances of all pairs of rows: ``[*, P, M]``, ``[*, R, M]`` to ``[*, P, R]``.
 
-    Euclidean ones of more than 25 rows come from a matrix product, which is fast and cancels where rows are close, unless
-    ``compute_mode`` says ``"donot_use_mm_for_euclid_dist"``.
+    Euclidean ones of more than 25 rows come from a matrix product, which is fast, and rounds where rows are close,
+    unless ``compute_mode`` says ``"donot_use_mm_for_euclid_dist"``.
     """
     require_float("cdist", x1, x2)
     if x1.ndim < 2 or x2.ndim < 2:

@@ -17,7 +17,7 @@ from jitorch.ops.math import where
 from jitorch.ops.normalize import PYTHON_NUMBERS
 from jitorch.ops.padding import part
 from jitorch.ops.reduce import highest, lowest
-from jitorch.ops.registry import Sample, function, primitive
+from jitorch.ops.registry import Sample, function, op, primitive
 from jitorch.ops.structure import broadcast_to, cast, copy, reshape_to, slice_axes
 
 Tensor = Any
@@ -101,14 +101,40 @@ def _as_index(name: str, index: Tensor) -> Tensor:
 
 
 def _along(name: str, input: Tensor, dim: int, index: Tensor) -> tuple[Tensor, Tensor, int]:
-    """0-d operands as vectors of one element, negative indices out of range, the axis from the start."""
+    """0-d operands as vectors of one element, and the axis from the start."""
     _as_index(name, index)
     axis = axis_of(name, dim, input.ndim)
     x = input if input.ndim else reshape_to(input, shape=(1,))
     index = index if index.ndim else reshape_to(index, shape=(1,))
     if x.ndim != index.ndim and not dims.equal(index.numel(), 0):
         raise ShapeError(f"{name}: index and input need as many axes", expected=input.type, actual=index.type)
-    return x, where(index < 0, number_of(x.shape[axis]), index), axis
+    return x, index, axis
+
+
+def _not_negative(x: Tensor, index: Tensor, axis: int) -> Tensor:
+    """``index`` with what is negative out of range."""
+    return where(index < 0, number_of(x.shape[axis]), index)
+
+
+@op(places=())
+def gather_counted(x: Tensor, index: Tensor, *, axis: int) -> Tensor:
+    """`gather_axis` by indices that all count from the start."""
+    return gather_axis(x, _not_negative(x, index, axis), axis=axis)
+
+
+@op(places=())
+def scatter_counted(x: Tensor, index: Tensor, y: Tensor, *, axis: int, accumulate: bool) -> Tensor:
+    """`scatter_axis` by indices that all count from the start."""
+    return scatter_axis(x, _not_negative(x, index, axis), y, axis=axis, accumulate=accumulate)
+
+
+gather_counted.samples(lambda rng: [Sample(rng.normal(size=(3, 4)), rng.integers(0, 4, size=(3, 2)), axis=1)])
+
+
+@scatter_counted.samples
+def _(rng):
+    x, y, index = rng.normal(size=(3, 4)), rng.normal(size=(3, 2)), rng.integers(0, 4, size=(3, 2))
+    yield Sample(x, index, y, axis=1, accumulate=True)
 
 
 def _like(result: Tensor, input: Tensor) -> Tensor:
@@ -122,7 +148,7 @@ def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False)
         nothing = part(reshape_to(input, shape=(input.numel(),)), 0, 0, 0)
         return reshape_to(nothing, shape=tuple(index.shape))
     x, at, axis = _along("gather", input, dim, index)
-    out = gather_axis(x, at, axis=axis)
+    out = gather_counted(x, at, axis=axis)
     return out if out.ndim == index.ndim else reshape_to(out, shape=tuple(index.shape))
 
 
@@ -164,15 +190,15 @@ def scatter(
     if reduce not in (None, "add", "multiply"):
         raise ValueRangeError("scatter: unknown reduction", expected="None, 'add' or 'multiply'", actual=reduce)
     if reduce == "multiply":
-        return _like(scatter_extreme(x, at, y, axis=axis, how="prod"), input)
-    return _like(_added(x, at, y, axis) if reduce else scatter_axis(x, at, y, axis=axis, accumulate=False), input)
+        return _like(scatter_extreme(x, _not_negative(x, at, axis), y, axis=axis, how="prod"), input)
+    return _like(_added(x, at, y, axis) if reduce else scatter_counted(x, at, y, axis=axis, accumulate=False), input)
 
 
 def _added(x: Tensor, at: Tensor, y: Tensor, axis: int) -> Tensor:
     """``y`` added at the indices; for bool, or-ed."""
     if x.dtype is dtypes.bool_:
-        return scatter_extreme(x, at, y, axis=axis, how="amax")
-    return scatter_axis(x, at, y, axis=axis, accumulate=True)
+        return scatter_extreme(x, _not_negative(x, at, axis), y, axis=axis, how="amax")
+    return scatter_counted(x, at, y, axis=axis, accumulate=True)
 
 
 @scatter.samples
@@ -213,7 +239,7 @@ def scatter_reduce(
     if dims.equal(index.numel(), 0):
         return copy(input)
     y = _source("scatter_reduce", input, at, src, axis)
-    return _like(_combined(x, at, y, axis, reduce, include_self), input)
+    return _like(_combined(x, _not_negative(x, at, axis), y, axis, reduce, include_self), input)
 
 
 def _combined(x: Tensor, at: Tensor, y: Tensor, axis: int, how: str, include_self: bool) -> Tensor:

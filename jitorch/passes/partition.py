@@ -49,7 +49,9 @@ def partition(graph: Graph, assign: Assign) -> list[Region]:
             groups[found][1].append(node)
             position[node] = found
     constants = {node: groups[at][0] for node, at in position.items() if _is_constant(node)}
-    return [_region(graph, i, backend, nodes, constants, assign) for i, (backend, nodes) in enumerate(groups)]
+    kept = [(backend, _wanted(graph, backend, nodes, constants, assign)) for backend, nodes in groups]
+    parts = [(backend, nodes) for backend, nodes in kept if nodes]
+    return [_region(graph, i, backend, nodes, constants, assign) for i, (backend, nodes) in enumerate(parts)]
 
 
 def _is_constant(node: Node) -> bool:
@@ -58,6 +60,19 @@ def _is_constant(node: Node) -> bool:
         operand = node.operands[0].node
         return operand is not None and _is_constant(operand)
     return node.op.name == "constant"
+
+
+def _wanted(
+    graph: Graph, backend: str, nodes: Sequence[Node], constants: Mapping[Node, str], assign: Assign
+) -> list[Node]:
+    """``nodes`` without those ``constants`` that only other regions of the same backend read, which make them again."""
+    found: dict[Node, None] = {}
+    for node in reversed(nodes):
+        users = [u for v in node.outputs for u in v.users]
+        is_read = any(u in found or assign(u) != backend for u in users)
+        if node not in constants or is_read or any(v in graph.outputs for v in node.outputs):
+            found[node] = None
+    return list(reversed(found))
 
 
 def _with_constants(nodes: Sequence[Node], backend: str, constants: Mapping[Node, str]) -> list[Node]:

@@ -47,9 +47,7 @@ def _has_parallel(s: Stmt) -> bool:
     return any(isinstance(part, For) and part.kind == "parallel" for part in k.parts(s))
 
 
-def around_rows(
-    kernel: Kernel, around: list[For], new: tuple[Stmt, ...], scratch: tuple[Buffer, ...]
-) -> Kernel:
+def around_rows(kernel: Kernel, around: list[For], new: tuple[Stmt, ...], scratch: tuple[Buffer, ...]) -> Kernel:
     """``kernel`` with ``new`` in the place of the innermost loop of ``around``."""
     for loop in reversed(around[:-1]):
         new = (replace(loop, body=new),)
@@ -100,7 +98,7 @@ def _loops(body: tuple[Stmt, ...]) -> Iterator[For]:
 
 
 class Block:
-    """The loop over blocks of ``width`` rows in place of the loop over rows; those of a block are a loop of ``kind``."""
+    """The loop over blocks of ``width`` rows in the place of that over rows; those of a block are a loop of ``kind``."""
 
     def __init__(self, rows: For, width: int, count: int | None, kind: str = "serial"):
         self.kind = kind

@@ -84,7 +84,7 @@ class Counting:
 def or_counted(
     lines: Lines, keys: Keys, store: Store, body: Callable[[], None]
 ) -> tuple[Callable[[], None], Sequence[k.Buffer]]:
-    """``body`` for a line, and scratch memory; where lengths are a symbol, elements of short lines are counted still."""
+    """``body`` for a line, and scratch memory; where lengths are symbols, elements of short lines are counted still."""
     if isinstance(lines.length, k.Const):
         return body, ()
     counting, puller = Counting(lines, keys, SHORT), lines.puller
