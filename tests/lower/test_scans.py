@@ -127,9 +127,7 @@ def test_scans_of_other_lines_have_kernels_of_their_own() -> None:
 
 def test_scans_along_the_same_lines_with_other_states() -> None:
     x = numbers((5, 40), "float32")
-    graph = graph_of(
-        lambda t: (OPS["scan_sum"](t, axis=1), OPS["scan_min"](t, axis=1)), [TensorType(float32, x.shape)]
-    )
+    graph = graph_of(lambda t: (OPS["scan_sum"](t, axis=1), OPS["scan_min"](t, axis=1)), [TensorType(float32, x.shape)])
     assert len(program(graph).kernels) == 1
     for found, expected in zip(compile_graph(graph).run([x]), interpret(graph, [x]), strict=True):
         np.testing.assert_array_equal(found, expected)

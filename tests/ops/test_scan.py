@@ -20,7 +20,9 @@ def test_agrees_with_pytorch(name):
 
 
 @pytest.mark.parametrize("native", [True, False])
-@pytest.mark.parametrize(("shape", "axis"), [((70_003,), 0), ((301, 157), 1), ((157, 301), 0), ((0, 3), 1), ((3, 0), 1)])
+@pytest.mark.parametrize(
+    ("shape", "axis"), [((70_003,), 0), ((301, 157), 1), ((157, 301), 0), ((0, 3), 1), ((3, 0), 1)]
+)
 def test_large_lines_with_ties_and_nan(shape, axis, native):
     x = np.random.default_rng(0).integers(-3, 4, shape).astype("float32")
     with_nan = x.copy()
