@@ -41,7 +41,7 @@ from jitorch.lower.rows.kernel import row_kernels
 from jitorch.lower.rows.layout import Layout, layout
 from jitorch.lower.rows.long import long_kernels, long_layout
 from jitorch.lower.scans import scan_kernels
-from jitorch.lower.scatters import fill_kernel, index_kernel, neutral_part, scatter_kernels
+from jitorch.lower.scatters import fill_kernel, index_kernel, scatter_kernels
 from jitorch.lower.schedules.borders import cut_borders
 from jitorch.lower.schedules.checks import gather_checks, hoist_checks
 from jitorch.lower.schedules.crosswise import tile
@@ -249,15 +249,15 @@ class Lowering:
         checks: dict[int, list[Node]] = {}
         for group in found:
             node = group.values[0].node
-            if node is not None and node.op.lowering == "scatter" and not self._checks_late(node):
+            if node is not None and node.op.lowering == "scatter" and not self.checks_late:
                 read = groups.leaves(self.plan, node.operands[1])
                 checks.setdefault(max((made[v] for v in read if v in made), default=-1), []).append(node)
         return checks
 
-    def _checks_late(self, node: Node) -> bool:
-        """Whether a scatter may check its index on its way: where that fails, nothing of the caller's has changed."""
-        is_pure = self.target.is_cpu and self.is_outermost and not self.graph.writes
-        return is_pure and neutral_part(node) is not None
+    @property
+    def checks_late(self) -> bool:
+        """Whether scatters check their indices on their way: where one fails, nothing of the caller's has changed."""
+        return self.target.is_cpu and self.is_outermost and not self.graph.writes
 
     def _index_check(self, node: Node) -> host.Stmt:
         kernel = index_kernel(self.names.kernel(f"{node.op.name}_index"), node, self.buffers, self.scalars)
@@ -449,9 +449,7 @@ class Lowering:
         if kind == "recipe":
             return self._recipe(name, group, node, here, fixed)
         if kind == "scatter":
-            made = scatter_kernels(
-                name, value, node, here.buffers, here.scalars, self.target.is_cpu, self._checks_late(node)
-            )
+            made = scatter_kernels(name, value, node, here.buffers, here.scalars, self.target.is_cpu, self.checks_late)
             if self._base(node) is not None:
                 return (made,)
             fill = fill_kernel(name, value, node, here.buffers, here.scalars)

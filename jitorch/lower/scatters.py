@@ -140,8 +140,8 @@ class Scatter:
         last = (self.behind if is_flat else 1, columns[-1]) if runs else None
         segments = [(1, v) for v in (*rows, *named, *columns[:-1])] + ([last] if last else [])
 
-        def combine() -> None:
-            self._combine(puller, segments, self.out, k.const(0))
+        def combine(inner: k.Expr | None = None) -> None:
+            self._combine(puller, segments, self.out, k.const(0), inner)
 
         def over_named(body: Callable[[], None], j: int = 0) -> None:
             if j == self.indexed:
@@ -156,13 +156,19 @@ class Scatter:
                 return
             extent, block, lane = size_expr(runs[-1]), k.Var("block"), k.Var("lane")
 
-            def column() -> None:
-                puller.emit(k.Let(columns[-1], block * COLUMNS + lane))
-                combine()
+            def over_lanes(lanes: k.Expr) -> None:
+                # The index of a slice is looked at once for all of it.
+                inner = self._inner(puller, segments) if self.has_slices else None
+
+                def column() -> None:
+                    puller.emit(k.Let(columns[-1], block * COLUMNS + lane))
+                    combine(inner)
+
+                puller.loop(lane, lanes, column)
 
             def blocks() -> None:
                 lanes = puller.let(k.call("minimum", extent - block * COLUMNS, k.const(COLUMNS)))
-                over_named(lambda: puller.loop(lane, lanes, column))
+                over_named(lambda: over_lanes(lanes))
 
             puller.loop(block, (extent + (COLUMNS - 1)) // COLUMNS, blocks, "parallel")
 
@@ -229,19 +235,24 @@ class Scatter:
         segments = [(1, k.const(0))] * self.before + [(self.indexed, number)] + [(1, k.const(0))] * self.behind
         self._combine(puller, segments, out, first)
 
-    def _combine(self, puller: Puller, segments: Segments, out: k.Buffer, first: k.Expr) -> None:
-        """Combine the element of the source that ``segments`` of its axes name, in ``out`` from ``first`` on."""
-        at = Index(self.sizes, segments) if segments else Index((), ())
-        behind = self.before + self.indexed
+    def _inner(self, puller: Puller, segments: Segments) -> k.Expr:
+        """The place along the axis that is indexed."""
         if self.has_slices:
-            named = _between(segments, self.before, behind)
+            named = _between(segments, self.before, self.before + self.indexed)
             where = Index(self.index.type.shape, named) if named else Index((), ())  # type: ignore[union-attr]
         else:
             where = Index(self.index.type.shape, segments)  # type: ignore[union-attr]
-        position = puller.pull(self.index, where)
-        target = Operand(puller, self.value)
-        inner = (target.checked if self.checks else target.clamped)(position, self.before)
-        kept = [*_between(segments, 0, self.before), (1, inner), *_between(segments, behind, len(self.sizes))]
+        target, position = Operand(puller, self.value), puller.pull(self.index, where)
+        return (target.checked if self.checks else target.clamped)(position, self.before)
+
+    def _combine(
+        self, puller: Puller, segments: Segments, out: k.Buffer, first: k.Expr, inner: k.Expr | None = None
+    ) -> None:
+        """Combine the element of the source that ``segments`` of its axes name, in ``out`` from ``first`` on."""
+        at = Index(self.sizes, segments) if segments else Index((), ())
+        inner = self._inner(puller, segments) if inner is None else inner
+        before = _between(segments, 0, self.before)
+        kept = [*before, (1, inner), *_between(segments, self.before + self.indexed, len(self.sizes))]
         place = first + Index(self.shape, kept).flat()
         puller.emit(k.Store(out, place, self._combined(k.Load(out, place), puller.pull(self.source, at))))
 

@@ -280,14 +280,35 @@ def _slices(name: str, input: Tensor, dim: int, index: Tensor) -> tuple[Tensor, 
     axis = axis_of(name, dim, input.ndim)
     x = input if input.ndim else reshape_to(input, shape=(1,))
     index = index if index.ndim else reshape_to(index, shape=(1,))
-    return x, where(index < 0, number_of(x.shape[axis]), index), axis
+    return x, index, axis
+
+
+@op(places=())
+def take_counted(x: Tensor, index: Tensor, *, axis: int) -> Tensor:
+    """`take` by indices that all count from the start."""
+    return take(x, _not_negative(x, index, axis), axis=axis)
+
+
+@op(places=())
+def put_counted(x: Tensor, index: Tensor, y: Tensor, *, axis: int, accumulate: bool) -> Tensor:
+    """`put` by indices that all count from the start."""
+    return put(x, _not_negative(x, index, axis), y, axis=axis, accumulate=accumulate)
+
+
+take_counted.samples(lambda rng: [Sample(rng.normal(size=(3, 4)), rng.integers(0, 4, size=(5,)), axis=1)])
+
+
+@put_counted.samples
+def _(rng):
+    x, y, index = rng.normal(size=(3, 4)), rng.normal(size=(3, 2)), rng.permutation(4)[:2]
+    yield Sample(x, index, y, axis=1, accumulate=True)
 
 
 @function
 def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     """The slices of ``input`` along ``dim`` that the vector ``index`` names."""
     x, at, axis = _slices("index_select", input, dim, index)
-    out = take(x, at, axis=axis)
+    out = take_counted(x, at, axis=axis)
     return out if input.ndim else reshape_to(out, shape=())
 
 
@@ -313,7 +334,7 @@ def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: 
     x, at, axis = _slices("index_add", input, dim, index)
     y = _slice_source("index_add", x, at, source, axis)
     y = y if isinstance(alpha, int) and alpha == 1 else narrow_to(y * alpha, x.dtype)
-    return _like(put(x, at, y, axis=axis, accumulate=True), input)
+    return _like(put_counted(x, at, y, axis=axis, accumulate=True), input)
 
 
 @index_add.samples
@@ -326,7 +347,8 @@ def _(rng):
 def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
     """``input`` with the slices at ``index`` along ``dim`` replaced by those of ``source``."""
     x, at, axis = _slices("index_copy", input, dim, index)
-    return _like(put(x, at, _slice_source("index_copy", x, at, source, axis), axis=axis, accumulate=False), input)
+    y = _slice_source("index_copy", x, at, source, axis)
+    return _like(put_counted(x, at, y, axis=axis, accumulate=False), input)
 
 
 @index_copy.samples
@@ -340,8 +362,8 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
     x, at, axis = _slices("index_fill", input, dim, index)
     if hasattr(value, "ndim") and value.ndim:
         raise ShapeError("index_fill: the value must be a number or a 0-d tensor", actual=value.type)
-    size = (x.shape[axis],)
-    named = put(filled(False, dtypes.bool_, size), at, filled(True, dtypes.bool_, at.shape), axis=0, accumulate=False)
+    nothing, all_ = filled(False, dtypes.bool_, (x.shape[axis],)), filled(True, dtypes.bool_, at.shape)
+    named = put_counted(nothing, at, all_, axis=0, accumulate=False)
     return _like(where(at_axis(named, axis, x.ndim), cast(value, dtype=x.dtype), x), input)
 
 
@@ -362,6 +384,7 @@ def index_reduce(
     y = _slice_source("index_reduce", x, at, source, axis)
     if dims.equal(y.numel(), 0):
         return copy(input)
+    at = _not_negative(x, at, axis)
     along = broadcast_to(
         reshape_to(at, shape=tuple(at.shape[0] if i == axis else 1 for i in range(x.ndim))), shape=tuple(y.shape)
     )

@@ -20,7 +20,7 @@ from jitorch.lower import program
 from jitorch.lower.scatters import COLUMNS, PART, SMALLEST_PART
 from jitorch.ops import OPS
 from jitorch.passes.decompose import decompose
-from tests.lower.graphs import assert_lowers
+from tests.lower.graphs import assert_lowers, parse
 from tests.samples import compile_graph
 
 RNG = np.random.default_rng(0)
@@ -54,17 +54,18 @@ def put(axis: int, accumulate: bool) -> Any:
     return lambda x, i, y: OPS["put"](x, i, y, axis=axis, accumulate=accumulate)
 
 
-def test_what_replaces_is_checked_before_it_writes_in_order() -> None:
-    text = """graph @main(%x: f32[5], %i: i64[4], %y: f32[4]) {
-      %0: f32[5] = put(%x, %i, %y, axis=0, accumulate=False)
+@pytest.mark.parametrize("accumulate", [True, False])
+def test_indices_are_checked_on_the_way(accumulate: bool) -> None:
+    text = f"""graph @main(%x: f32[5], %i: i64[4], %y: f32[4]) {{
+      %0: f32[5] = put(%x, %i, %y, axis=0, accumulate={accumulate})
       return %0
-    }"""
+    }}"""
     lowered = assert_lowers(text, floats(5), np.array([1, -1, 1, 4]), floats(4))
-    assert [kernel.name for kernel in lowered.kernels] == ["put_index_1", "put_1"]
+    assert [kernel.name for kernel in lowered.kernels] == ["put_1"]
     assert lowered.status is not None
 
 
-def test_a_sum_is_checked_on_its_way_and_has_a_base_that_is_computed() -> None:
+def test_a_base_that_is_computed() -> None:
     text = """graph @main(%i: i64[4], %y: f32[4]) {
       %0: f32[] = constant(value=2.0, dtype=f32)
       %1: f32[5] = broadcast_to(%0, shape=(5,))
@@ -76,7 +77,14 @@ def test_a_sum_is_checked_on_its_way_and_has_a_base_that_is_computed() -> None:
     assert lowered.status is not None
 
 
-def test_a_sum_that_replaces_an_input_is_checked_before() -> None:
+def test_what_changes_an_input_is_checked_before() -> None:
+    text = """graph @main(%x: f32[5], %i: i64[4], %y: f32[4]) {
+      %0: f32[5] = put(%x, %i, %y, axis=0, accumulate=True)
+      return %0
+    }"""
+    graph = parse(text)
+    graph.writes = [(0, 0)]
+    assert [kernel.name for kernel in program(graph).kernels] == ["put_index_1", "put_1"]
     x, y = jitorch.zeros(10), jitorch.ones(MANY)
     index = jitorch.zeros(MANY, dtype=jitorch.int64)
     index[-1] = 10
@@ -105,6 +113,14 @@ def test_slices(accumulate: bool) -> None:
     check(put(1, accumulate), floats(2, 6, 5, 30), index, floats(2, 40, 5, 30))
     check(put(1, accumulate), floats(2, 6), index.reshape(5, 8), floats(2, 5, 8))
     check(put(0, accumulate), floats(6), np.array(3), floats())
+
+
+def test_the_index_of_a_slice_is_looked_at_once() -> None:
+    arrays = floats(6, 100), RNG.integers(0, 6, 40), floats(40, 100)
+    (kernel,) = program(graph_of(put(0, True), types(arrays, False))).kernels
+    lanes = [s for s in k.walk(kernel) if isinstance(s, k.For)][-1]
+    assert not any(isinstance(s, k.If) for s in lanes.body)
+    assert {load.buffer.name for load in k.loads(lanes.body)} == {"in2", "out0"}
 
 
 @pytest.mark.parametrize("axis", [0, 1])

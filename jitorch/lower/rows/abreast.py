@@ -98,7 +98,7 @@ def _loops(body: tuple[Stmt, ...]) -> Iterator[For]:
 
 
 class Block:
-    """The loop over blocks of ``width`` rows in the place of that over rows; those of a block are a loop of ``kind``."""
+    """The loop over blocks of ``width`` rows in place of that over rows; those of a block are a loop of ``kind``."""
 
     def __init__(self, rows: For, width: int, count: int | None, kind: str = "serial"):
         self.kind = kind
