@@ -52,6 +52,11 @@ def groups(plan: Plan) -> list[Group]:
             at = position[value] = position[value.node.outputs[0]]
             result[at].values.append(value)
             continue
+        along = next((i for i, group in enumerate(result) if is_joined(group.values[0], value)), None)
+        if along is not None:
+            position[value] = along
+            result[along].values.append(value)
+            continue
         reads, aligned = reads_of(plan, value)
         after = max((position[v] for v in reads if v in position), default=-1)
         found = None
@@ -74,6 +79,14 @@ def groups(plan: Plan) -> list[Group]:
             result[found].reads |= reads
             position[value] = found
     return result
+
+
+def is_joined(first: Value, second: Value) -> bool:
+    """Whether both are scans along the same lines: then one kernel goes there."""
+    a, b = first.node, second.node
+    if a is None or b is None or not a.op.lowering == b.op.lowering == "scan":
+        return False
+    return a.operands == b.operands and a.attrs["axis"] == b.attrs["axis"]
 
 
 def _numbers_first(plan: Plan) -> list[Value]:

@@ -15,7 +15,7 @@ from jitorch.ir import kernel as k
 from jitorch.ir.graph import Node, Value
 from jitorch.ir.sizes import size_expr
 from jitorch.lower.index import Index
-from jitorch.lower.pull import STATUS, Operand, Puller, reduction_of
+from jitorch.lower.pull import STATUS, Puller, reduction_of
 
 Buffers = dict[Value, k.Buffer]
 Scalars = dict[Value, k.Var]
@@ -28,7 +28,7 @@ def map_kernel(name: str, values: Sequence[Value], buffers: Buffers, scalars: Sc
     for grouping in _groupings(shape):
         puller = _map_nest(values, shape, grouping, buffers, scalars)
         best = puller
-        if not _divides(puller):
+        if not divides(puller):
             break
     return finish(name, best)  # type: ignore[arg-type]
 
@@ -76,7 +76,7 @@ def _map_nest(
     return puller
 
 
-def _divides(puller: Puller) -> bool:
+def divides(puller: Puller) -> bool:
     """Whether a loop variable is divided anywhere: then a finer nest is better."""
     for e in k.walk(tuple(puller.block.statements)):
         if isinstance(e, k.Call) and e.fn in ("floordiv", "mod") and e.dtype is k.INDEX:
@@ -135,102 +135,6 @@ def row_reduction_kernel(name: str, value: Value, node: Node, buffers: Buffers, 
             puller.loop(outer[j], size_expr(shape[kept[j]]), lambda: blocks(j + 1), "parallel")
 
     blocks(0)
-    return finish(name, puller)
-
-
-def fill_kernel(name: str, value: Value, node: Node, buffers: Buffers, scalars: Scalars) -> k.Kernel:
-    """Puts the base of ``put`` and its like, where it is not in memory, into the result."""
-    base = node.operands[0]
-    fill = Puller({v: b for v, b in buffers.items() if v is not value}, scalars)
-    shape = base.type.shape  # type: ignore[union-attr]
-    flat = k.Var("i0")
-    whole = Index(shape, [(len(shape), flat)]) if shape else Index((), ())
-
-    def copy() -> None:
-        fill.emit(k.Store(buffers[value], whole.flat(), fill.pull(base, whole)))
-
-    fill.loop(flat, size_expr(dims.prod(shape)), copy, "parallel")
-    return finish(f"{name}_fill", fill)
-
-
-def scatter_kernel(name: str, value: Value, node: Node, buffers: Buffers, scalars: Scalars) -> k.Kernel:
-    """``put`` and its like, into a result that holds the base: combine element by element, in order.
-
-    `index_kernel` has run before.
-    """
-    base, index, source = node.operands
-    axis, combine = node.attrs["axis"], node.op.rules["combine"]
-    out, shape = buffers[value], base.type.shape  # type: ignore[union-attr]
-    own = {v: b for v, b in buffers.items() if v is not value}
-    puller = Puller(own, scalars)
-    target = Operand(puller, value)
-    sizes = source.type.shape  # type: ignore[union-attr]
-    variables = [k.Var(f"i{j}") for j in range(len(sizes))]
-    count = index.type.rank if node.op.name == "put" else 1  # type: ignore[union-attr]
-
-    def write() -> None:
-        at = Index.of(sizes, variables)
-        where = variables[axis : axis + count] if node.op.name == "put" else variables
-        position = puller.pull(index, Index.of(index.type.shape, where))  # type: ignore[union-attr]
-        inner = target.clamped(position, axis)
-        place = Index.of(shape, (*variables[:axis], inner, *variables[axis + count :])).flat()
-        new = combine(k.Load(out, place), puller.pull(source, at), **node.attrs)
-        puller.emit(k.Store(out, place, new))
-
-    def nest(j: int) -> None:
-        if j == len(variables):
-            write()
-        else:
-            puller.loop(variables[j], size_expr(sizes[j]), lambda: nest(j + 1))
-
-    nest(0)
-    return finish(name, puller)
-
-
-def index_kernel(name: str, node: Node, buffers: Buffers, scalars: Scalars) -> k.Kernel:
-    """Checks the index of ``put`` and its like, so that nothing is changed if it is out of range."""
-    index, axis = node.operands[1], node.attrs["axis"]
-    shape = index.type.shape  # type: ignore[union-attr]
-    puller, place = Puller(buffers, scalars), k.Var("i0")
-
-    def check() -> None:
-        position = puller.pull(index, Index(shape, [(len(shape), place)] if shape else ()))
-        Operand(puller, node.output).checked(position, axis)
-
-    puller.loop(place, size_expr(dims.prod(shape)), check, "parallel")
-    return finish(name, puller)
-
-
-def scan_kernel(name: str, value: Value, node: Node, buffers: Buffers, scalars: Scalars) -> k.Kernel:
-    """A running reduction along one axis: every line on its own, its elements in order."""
-    reduction = reduction_of(node)
-    puller = Puller({v: b for v, b in buffers.items() if v is not value}, scalars)
-    operand, axis = node.operands[0], node.attrs["axis"]
-    shape = operand.type.shape  # type: ignore[union-attr]
-    variables = [k.Var(f"i{j}") for j in range(len(shape))]
-    index = Index.of(shape, variables)
-    lines = [a for a in range(len(shape)) if a != axis]
-
-    def step(state: tuple[k.Var, ...]) -> None:
-        element = puller.pull(operand, index)
-        combined = [puller.let(e) for e in reduction.combine(state, reduction.item(element, variables[axis]))]
-        for var, e in zip(state, combined):
-            puller.emit(k.Assign(var, e))
-        puller.emit(k.Store(buffers[value], index.flat(), reduction.result(tuple(combined))[0]))
-
-    def line() -> None:
-        state = tuple(k.Var(puller.fresh("acc"), c.dtype) for c in reduction.init)
-        for var, init in zip(state, reduction.init):
-            puller.emit(k.Local(var, init))
-        puller.loop(variables[axis], size_expr(shape[axis]), lambda: step(state))
-
-    def nest(j: int) -> None:
-        if j == len(lines):
-            line()
-        else:
-            puller.loop(variables[lines[j]], size_expr(shape[lines[j]]), lambda: nest(j + 1), "parallel")
-
-    nest(0)
     return finish(name, puller)
 
 

@@ -32,16 +32,7 @@ from jitorch.lower.memory.copies import order_copies, share_copies
 from jitorch.lower.memory.recompute import recompute
 from jitorch.lower.memory.reuse import reuse_operands, reuse_written
 from jitorch.lower.names import Names, Origins
-from jitorch.lower.nests import (
-    Buffers,
-    Scalars,
-    fill_kernel,
-    index_kernel,
-    map_kernel,
-    row_reduction_kernel,
-    scan_kernel,
-    scatter_kernel,
-)
+from jitorch.lower.nests import Buffers, Scalars, map_kernel, row_reduction_kernel
 from jitorch.lower.pull import STATUS, Puller
 from jitorch.lower.recipe import Job, Recipe
 from jitorch.lower.rows.abreast import abreast
@@ -49,6 +40,8 @@ from jitorch.lower.rows.joined import row_groups
 from jitorch.lower.rows.kernel import row_kernels
 from jitorch.lower.rows.layout import Layout, layout
 from jitorch.lower.rows.long import long_kernels, long_layout
+from jitorch.lower.scans import scan_kernels
+from jitorch.lower.scatters import fill_kernel, index_kernel, scatter_kernels
 from jitorch.lower.schedules.borders import cut_borders
 from jitorch.lower.schedules.checks import gather_checks, hoist_checks
 from jitorch.lower.schedules.crosswise import tile
@@ -256,10 +249,15 @@ class Lowering:
         checks: dict[int, list[Node]] = {}
         for group in found:
             node = group.values[0].node
-            if node is not None and node.op.lowering == "scatter":
+            if node is not None and node.op.lowering == "scatter" and not self.checks_late:
                 read = groups.leaves(self.plan, node.operands[1])
                 checks.setdefault(max((made[v] for v in read if v in made), default=-1), []).append(node)
         return checks
+
+    @property
+    def checks_late(self) -> bool:
+        """Whether scatters check their indices on their way: where one fails, nothing of the caller's has changed."""
+        return self.target.is_cpu and self.is_outermost and not self.graph.writes
 
     def _index_check(self, node: Node) -> host.Stmt:
         kernel = index_kernel(self.names.kernel(f"{node.op.name}_index"), node, self.buffers, self.scalars)
@@ -451,12 +449,13 @@ class Lowering:
         if kind == "recipe":
             return self._recipe(name, group, node, here, fixed)
         if kind == "scatter":
-            scatter = hoist_checks(scatter_kernel(name, value, node, here.buffers, here.scalars))
+            made = scatter_kernels(name, value, node, here.buffers, here.scalars, self.target.is_cpu, self.checks_late)
             if self._base(node) is not None:
-                return (Kernels((scatter,)),)
-            return (Kernels((fill_kernel(name, value, node, here.buffers, here.scalars), scatter)),)
+                return (made,)
+            fill = fill_kernel(name, value, node, here.buffers, here.scalars)
+            return (Kernels((fill, *made.kernels), made.temporaries),)
         if kind == "scan":
-            return (Kernels((scan_kernel(name, value, node, here.buffers, here.scalars),)),)
+            return (scan_kernels(name, group.values, here.buffers, here.scalars, self.target),)
         if kind == "reduce" and fuse.keeps_last_axis(node):
             return (Kernels((row_reduction_kernel(name, value, node, here.buffers, here.scalars),)),)
         if kind in ("scalar", "pull", "reduce"):

@@ -114,7 +114,13 @@ def _add_or_replace(old, new, *, axis, accumulate):
     return k.call("add", old, new) if accumulate else new
 
 
+def _zero_of_sum(dtype, *, axis, accumulate):
+    """What an element may be combined with first; None where the order matters."""
+    return k.const(0, dtype) if accumulate and dtype is not dtypes.bool_ else None
+
+
 put.rule("combine")(_add_or_replace)
+put.rule("neutral")(_zero_of_sum)
 
 
 @put.vjp
@@ -215,6 +221,7 @@ def _(x, index, y, *, axis, accumulate):
 
 
 scatter_axis.rule("combine")(_add_or_replace)
+scatter_axis.rule("neutral")(_zero_of_sum)
 
 
 @scatter_axis.vjp

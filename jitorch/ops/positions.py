@@ -14,11 +14,14 @@ from jitorch import dims, dtypes
 from jitorch.errors import ShapeError, VmapError
 from jitorch.ops import dispatch
 from jitorch.ops.control import count_up
-from jitorch.ops.create import size_number
-from jitorch.ops.registry import Sample, primitive
+from jitorch.ops.create import iota, size_number
+from jitorch.ops.registry import Sample, op, primitive
 from jitorch.ops.structure import cast, reduce_sum, reshape_to
 
-Tensor = Any
+Tensor = Operand = Any
+
+MANY = 1 << 15
+"""Elements of a mask from which on kernels find its positions where ops run at once; below, NumPy does."""
 
 
 @primitive(lowering="recipe")
@@ -62,20 +65,50 @@ def _(rng):
 
 def positions_of(mask: Tensor, why: str) -> Tensor:
     """The positions of the true elements of ``mask``, seen as a vector; ``why`` says who asks."""
-    if not dispatch.current().binds_size(mask, why):
-        return dispatch.current().from_array(np.flatnonzero(mask._data(why)))
-    flat = mask if mask.ndim == 1 else reshape_to(mask, shape=(mask.numel(),))
-    return positions(flat, count_up(reduce_sum(cast(flat, dtype=dtypes.int64), axes=(0,))))
+    if dispatch.current().binds_size(mask, why):
+        flat = mask if mask.ndim == 1 else reshape_to(mask, shape=(mask.numel(),))
+        return positions(flat, count_up(how_many(flat)))
+    array = mask._data(why)
+    if array.size < MANY or not array.flags.c_contiguous:
+        return dispatch.current().from_array(np.flatnonzero(array))
+    flat = reshape_to(mask, shape=(array.size,))
+    return positions(flat, iota(size=int(how_many(flat))))
+
+
+@op(places=())
+def how_many(mask: Tensor) -> Tensor:
+    """The number of true elements of a vector."""
+    return reduce_sum(cast(mask, dtype=dtypes.int64), axes=(0,))
+
+
+how_many.samples(lambda rng: [Sample(rng.normal(size=(7,)) > 0)])
+
+
+@op(places=())
+def quotient_and_rest(x: Tensor, divisor: Operand) -> tuple[Tensor, Tensor]:
+    """``x // divisor`` and ``x % divisor``, by one division."""
+    quotient = x // divisor
+    return quotient, x - quotient * divisor
+
+
+@quotient_and_rest.vjp
+def _(g, out, x, divisor):
+    return None, None
+
+
+quotient_and_rest.samples(lambda rng: [Sample(rng.integers(0, 50, size=(7,)), 8)])
 
 
 def coordinates_of(x: Tensor, why: str) -> list[Tensor]:
     """The positions of the elements that are not 0 as one index an axis; a tensor without axes has one."""
     if not dispatch.current().binds_size(x, why):
-        return [dispatch.current().from_array(i) for i in np.nonzero(np.atleast_1d(x._data(why)))]
+        array = x._data(why)
+        if array.size < MANY or not array.flags.c_contiguous:
+            return [dispatch.current().from_array(i) for i in np.nonzero(np.atleast_1d(array))]
     mask = x if x.dtype is dtypes.bool_ else x != 0
     flat, found = positions_of(mask, why), list[Tensor]()
     for axis in range(1, mask.ndim):
         inner = size_number(dims.prod(mask.shape[axis:]))
-        found.append(flat // inner)
-        flat = flat % inner
+        quotient, flat = quotient_and_rest(flat, inner)
+        found.append(quotient)
     return [*found, flat]

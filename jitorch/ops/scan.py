@@ -6,6 +6,7 @@ gives every intermediate state.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,11 +19,12 @@ from jitorch.ir.monoid import Reduction
 from jitorch.ops import results
 from jitorch.ops.arguments import axis_of, check_tensor
 from jitorch.ops.batching import register, shifting
-from jitorch.ops.gather import gather_axis
+from jitorch.ops.create import constant
+from jitorch.ops.gather import scatter_axis
 from jitorch.ops.math import exp, log, neg, where
 from jitorch.ops.reduce import arg_reduction, highest, lowest
 from jitorch.ops.registry import Sample, function, op, primitive
-from jitorch.ops.structure import cast, copy, flip_axes
+from jitorch.ops.structure import broadcast_to, cast, copy, flip_axes
 
 Tensor = Any
 
@@ -48,6 +50,16 @@ def scan_logaddexp(x: Tensor, *, axis: int) -> Tensor:
 
 
 @primitive(lowering="scan")
+def scan_max(x: Tensor, *, axis: int) -> Tensor:
+    """The greatest element so far: that at the position that `scan_argmax` gives."""
+
+
+@primitive(lowering="scan")
+def scan_min(x: Tensor, *, axis: int) -> Tensor:
+    """The least element so far: that at the position that `scan_argmin` gives."""
+
+
+@primitive(lowering="scan")
 def scan_argmax(x: Tensor, *, axis: int) -> Tensor:
     """Position of the last of the greatest elements so far; a NaN is greater than all."""
 
@@ -57,7 +69,7 @@ def scan_argmin(x: Tensor, *, axis: int) -> Tensor:
     """Position of the last of the least elements so far; a NaN is less than all."""
 
 
-for _entry in (scan_sum, scan_prod, scan_logaddexp):
+for _entry in (scan_sum, scan_prod, scan_logaddexp, scan_max, scan_min):
     _entry.type_rule(lambda x, *, axis: x)
     _entry.samples(_samples)
 for _entry in (scan_argmax, scan_argmin):
@@ -115,13 +127,22 @@ def _(x, *, axis):
 
 @scan_logaddexp.reduce
 def _(x, *, axis):
+    """The greatest element so far, and the sum of the exponentials of all less it: the logarithm is in no chain."""
+    wide = x.dtype if x.dtype in (dtypes.float32, dtypes.float64) else dtypes.float32
+    one = k.const(1, wide)
+
     def combine(a: Any, b: Any) -> Any:
         top, low = k.call("maximum", a[0], b[0]), k.call("minimum", a[0], b[0])
         # Equal operands may both be infinite, and their difference NaN.
-        step = k.where(top.eq(low), k.const(0, x.dtype), low - top)
-        return (top + k.call("log1p", k.call("exp", step)),)
+        factor = k.call("exp", k.where(top.eq(low), k.const(0, wide), low - top))
+        is_first = b[0] <= a[0]
+        return top, k.where(is_first, a[1], b[1]) + k.where(is_first, b[1], a[1]) * factor
 
-    return Reduction((k.const(-np.inf, x.dtype),), combine)
+    def result(state: Any) -> Any:
+        return (k.cast(state[0] + k.call("log", state[1]), x.dtype),)
+
+    init = (k.const(-np.inf, wide), k.const(0, wide))
+    return Reduction(init, combine, lambda v, position: (k.cast(v, wide), one), result)
 
 
 @scan_logaddexp.vjp
@@ -197,6 +218,64 @@ def _(x, *, axis):
     return arg_reduction(x, "le", highest(x.dtype))
 
 
+@scan_max.numpy
+def _(x, *, axis):
+    return np.take_along_axis(x, scan_argmax.rules["numpy"](x, axis=axis), axis)
+
+
+@scan_min.numpy
+def _(x, *, axis):
+    return np.take_along_axis(x, scan_argmin.rules["numpy"](x, axis=axis), axis)
+
+
+def _element(reduction: Reduction) -> Reduction:
+    """What finds a position, giving the element there."""
+    return replace(reduction, result=lambda state: (state[0],))
+
+
+@scan_max.reduce
+def _(x, *, axis):
+    return _element(arg_reduction(x, "ge", lowest(x.dtype)))
+
+
+@scan_min.reduce
+def _(x, *, axis):
+    return _element(arg_reduction(x, "le", highest(x.dtype)))
+
+
+def _to_positions(g: Tensor, positions: Tensor, axis: int) -> Tensor:
+    zeros = broadcast_to(constant(value=0, dtype=g.dtype), shape=tuple(g.shape))
+    return scatter_axis(zeros, positions, g, axis=axis, accumulate=True)
+
+
+@scan_max.vjp
+def _(g, out, x, *, axis):
+    return (_to_positions(g, scan_argmax(x, axis=axis), axis),)
+
+
+@scan_min.vjp
+def _(g, out, x, *, axis):
+    return (_to_positions(g, scan_argmin(x, axis=axis), axis),)
+
+
+# Both results of one op: where a kernel runs, it goes along each line once.
+@op(places=())
+def max_so_far(x: Tensor, *, axis: int) -> tuple[Tensor, Tensor]:
+    """The greatest element so far and its position; the gradient goes there."""
+    return scan_max(x, axis=axis), scan_argmax(x, axis=axis)
+
+
+@op(places=())
+def min_so_far(x: Tensor, *, axis: int) -> tuple[Tensor, Tensor]:
+    """The least element so far and its position; the gradient goes there."""
+    return scan_min(x, axis=axis), scan_argmin(x, axis=axis)
+
+
+for _entry in (max_so_far, min_so_far):
+    _entry.vjp(lambda g, out, x, *, axis: (_to_positions(g[0], out[1], axis),))
+    _entry.samples(_samples)
+
+
 # ---- public -----------------------------------------------------------------------------------------
 def _dim_samples(rng: Any) -> Any:
     yield Sample(rng.normal(size=(2, 3, 4)), 1)
@@ -247,20 +326,19 @@ def _running(name: str, x: Tensor, dim: int, scan: Any, named: Any) -> Any:
     axis = axis_of(name, dim, x.ndim)
     if not x.ndim:
         return named(copy(x), cast(x != x, dtype=dtypes.int64) * 0)
-    position = scan(x, axis=axis)
-    return named(gather_axis(x, position, axis=axis), position)
+    return named(*scan(x, axis=axis))
 
 
 @function
 def cummax(input: Tensor, dim: int) -> Any:
     """``(values, indices)`` of the greatest element so far; of equal ones the last."""
-    return _running("cummax", input, dim, scan_argmax, results.CumMax)
+    return _running("cummax", input, dim, max_so_far, results.CumMax)
 
 
 @function
 def cummin(input: Tensor, dim: int) -> Any:
     """``(values, indices)`` of the least element so far; of equal ones the last."""
-    return _running("cummin", input, dim, scan_argmin, results.CumMin)
+    return _running("cummin", input, dim, min_so_far, results.CumMin)
 
 
 for _entry in (cummax, cummin):
@@ -268,5 +346,6 @@ for _entry in (cummax, cummin):
 
 
 register(
-    shifting, scan_sum, scan_prod, scan_logaddexp, scan_argmax, scan_argmin, sum_after, sum_before, names=("axis",)
-)
+    shifting, scan_sum, scan_prod, scan_logaddexp, scan_max, scan_min, scan_argmax, scan_argmin, max_so_far, min_so_far,
+    sum_after, sum_before, names=("axis",),
+)  # fmt: skip

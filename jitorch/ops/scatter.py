@@ -17,7 +17,7 @@ from jitorch.ops.math import where
 from jitorch.ops.normalize import PYTHON_NUMBERS
 from jitorch.ops.padding import part
 from jitorch.ops.reduce import highest, lowest
-from jitorch.ops.registry import Sample, function, primitive
+from jitorch.ops.registry import Sample, function, op, primitive
 from jitorch.ops.structure import broadcast_to, cast, copy, reshape_to, slice_axes
 
 Tensor = Any
@@ -52,6 +52,11 @@ def _(x, index, y, *, axis, how):
 @scatter_extreme.rule("combine")
 def _(old, new, *, axis, how):
     return k.call({"amax": "maximum", "amin": "minimum", "prod": "mul"}[how], old, new)
+
+
+@scatter_extreme.rule("neutral")
+def _(dtype, *, axis, how):
+    return k.const({"amax": lowest, "amin": highest, "prod": lambda dtype: 1}[how](dtype), dtype)
 
 
 @scatter_extreme.vjp
@@ -96,14 +101,40 @@ def _as_index(name: str, index: Tensor) -> Tensor:
 
 
 def _along(name: str, input: Tensor, dim: int, index: Tensor) -> tuple[Tensor, Tensor, int]:
-    """0-d operands as vectors of one element, negative indices out of range, the axis from the start."""
+    """0-d operands as vectors of one element, and the axis from the start."""
     _as_index(name, index)
     axis = axis_of(name, dim, input.ndim)
     x = input if input.ndim else reshape_to(input, shape=(1,))
     index = index if index.ndim else reshape_to(index, shape=(1,))
     if x.ndim != index.ndim and not dims.equal(index.numel(), 0):
         raise ShapeError(f"{name}: index and input need as many axes", expected=input.type, actual=index.type)
-    return x, where(index < 0, number_of(x.shape[axis]), index), axis
+    return x, index, axis
+
+
+def _not_negative(x: Tensor, index: Tensor, axis: int) -> Tensor:
+    """``index`` with what is negative out of range."""
+    return where(index < 0, number_of(x.shape[axis]), index)
+
+
+@op(places=())
+def gather_counted(x: Tensor, index: Tensor, *, axis: int) -> Tensor:
+    """`gather_axis` by indices that all count from the start."""
+    return gather_axis(x, _not_negative(x, index, axis), axis=axis)
+
+
+@op(places=())
+def scatter_counted(x: Tensor, index: Tensor, y: Tensor, *, axis: int, accumulate: bool) -> Tensor:
+    """`scatter_axis` by indices that all count from the start."""
+    return scatter_axis(x, _not_negative(x, index, axis), y, axis=axis, accumulate=accumulate)
+
+
+gather_counted.samples(lambda rng: [Sample(rng.normal(size=(3, 4)), rng.integers(0, 4, size=(3, 2)), axis=1)])
+
+
+@scatter_counted.samples
+def _(rng):
+    x, y, index = rng.normal(size=(3, 4)), rng.normal(size=(3, 2)), rng.integers(0, 4, size=(3, 2))
+    yield Sample(x, index, y, axis=1, accumulate=True)
 
 
 def _like(result: Tensor, input: Tensor) -> Tensor:
@@ -117,7 +148,7 @@ def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False)
         nothing = part(reshape_to(input, shape=(input.numel(),)), 0, 0, 0)
         return reshape_to(nothing, shape=tuple(index.shape))
     x, at, axis = _along("gather", input, dim, index)
-    out = gather_axis(x, at, axis=axis)
+    out = gather_counted(x, at, axis=axis)
     return out if out.ndim == index.ndim else reshape_to(out, shape=tuple(index.shape))
 
 
@@ -159,15 +190,15 @@ def scatter(
     if reduce not in (None, "add", "multiply"):
         raise ValueRangeError("scatter: unknown reduction", expected="None, 'add' or 'multiply'", actual=reduce)
     if reduce == "multiply":
-        return _like(scatter_extreme(x, at, y, axis=axis, how="prod"), input)
-    return _like(_added(x, at, y, axis) if reduce else scatter_axis(x, at, y, axis=axis, accumulate=False), input)
+        return _like(scatter_extreme(x, _not_negative(x, at, axis), y, axis=axis, how="prod"), input)
+    return _like(_added(x, at, y, axis) if reduce else scatter_counted(x, at, y, axis=axis, accumulate=False), input)
 
 
 def _added(x: Tensor, at: Tensor, y: Tensor, axis: int) -> Tensor:
     """``y`` added at the indices; for bool, or-ed."""
     if x.dtype is dtypes.bool_:
-        return scatter_extreme(x, at, y, axis=axis, how="amax")
-    return scatter_axis(x, at, y, axis=axis, accumulate=True)
+        return scatter_extreme(x, _not_negative(x, at, axis), y, axis=axis, how="amax")
+    return scatter_counted(x, at, y, axis=axis, accumulate=True)
 
 
 @scatter.samples
@@ -208,7 +239,7 @@ def scatter_reduce(
     if dims.equal(index.numel(), 0):
         return copy(input)
     y = _source("scatter_reduce", input, at, src, axis)
-    return _like(_combined(x, at, y, axis, reduce, include_self), input)
+    return _like(_combined(x, _not_negative(x, at, axis), y, axis, reduce, include_self), input)
 
 
 def _combined(x: Tensor, at: Tensor, y: Tensor, axis: int, how: str, include_self: bool) -> Tensor:
@@ -249,14 +280,35 @@ def _slices(name: str, input: Tensor, dim: int, index: Tensor) -> tuple[Tensor, 
     axis = axis_of(name, dim, input.ndim)
     x = input if input.ndim else reshape_to(input, shape=(1,))
     index = index if index.ndim else reshape_to(index, shape=(1,))
-    return x, where(index < 0, number_of(x.shape[axis]), index), axis
+    return x, index, axis
+
+
+@op(places=())
+def take_counted(x: Tensor, index: Tensor, *, axis: int) -> Tensor:
+    """`take` by indices that all count from the start."""
+    return take(x, _not_negative(x, index, axis), axis=axis)
+
+
+@op(places=())
+def put_counted(x: Tensor, index: Tensor, y: Tensor, *, axis: int, accumulate: bool) -> Tensor:
+    """`put` by indices that all count from the start."""
+    return put(x, _not_negative(x, index, axis), y, axis=axis, accumulate=accumulate)
+
+
+take_counted.samples(lambda rng: [Sample(rng.normal(size=(3, 4)), rng.integers(0, 4, size=(5,)), axis=1)])
+
+
+@put_counted.samples
+def _(rng):
+    x, y, index = rng.normal(size=(3, 4)), rng.normal(size=(3, 2)), rng.permutation(4)[:2]
+    yield Sample(x, index, y, axis=1, accumulate=True)
 
 
 @function
 def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     """The slices of ``input`` along ``dim`` that the vector ``index`` names."""
     x, at, axis = _slices("index_select", input, dim, index)
-    out = take(x, at, axis=axis)
+    out = take_counted(x, at, axis=axis)
     return out if input.ndim else reshape_to(out, shape=())
 
 
@@ -282,7 +334,7 @@ def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: 
     x, at, axis = _slices("index_add", input, dim, index)
     y = _slice_source("index_add", x, at, source, axis)
     y = y if isinstance(alpha, int) and alpha == 1 else narrow_to(y * alpha, x.dtype)
-    return _like(put(x, at, y, axis=axis, accumulate=True), input)
+    return _like(put_counted(x, at, y, axis=axis, accumulate=True), input)
 
 
 @index_add.samples
@@ -295,7 +347,8 @@ def _(rng):
 def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
     """``input`` with the slices at ``index`` along ``dim`` replaced by those of ``source``."""
     x, at, axis = _slices("index_copy", input, dim, index)
-    return _like(put(x, at, _slice_source("index_copy", x, at, source, axis), axis=axis, accumulate=False), input)
+    y = _slice_source("index_copy", x, at, source, axis)
+    return _like(put_counted(x, at, y, axis=axis, accumulate=False), input)
 
 
 @index_copy.samples
@@ -309,8 +362,8 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
     x, at, axis = _slices("index_fill", input, dim, index)
     if hasattr(value, "ndim") and value.ndim:
         raise ShapeError("index_fill: the value must be a number or a 0-d tensor", actual=value.type)
-    size = (x.shape[axis],)
-    named = put(filled(False, dtypes.bool_, size), at, filled(True, dtypes.bool_, at.shape), axis=0, accumulate=False)
+    nothing, all_ = filled(False, dtypes.bool_, (x.shape[axis],)), filled(True, dtypes.bool_, at.shape)
+    named = put_counted(nothing, at, all_, axis=0, accumulate=False)
     return _like(where(at_axis(named, axis, x.ndim), cast(value, dtype=x.dtype), x), input)
 
 
@@ -331,6 +384,7 @@ def index_reduce(
     y = _slice_source("index_reduce", x, at, source, axis)
     if dims.equal(y.numel(), 0):
         return copy(input)
+    at = _not_negative(x, at, axis)
     along = broadcast_to(
         reshape_to(at, shape=tuple(at.shape[0] if i == axis else 1 for i in range(x.ndim))), shape=tuple(y.shape)
     )

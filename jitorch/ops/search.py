@@ -15,7 +15,7 @@ from jitorch.ops.batching import repeated
 from jitorch.ops.control import count_up
 from jitorch.ops.gather import gather_axis, put
 from jitorch.ops.helpers import filled, narrow_to
-from jitorch.ops.math import floor, minimum, where
+from jitorch.ops.math import floor, maximum, minimum, where
 from jitorch.ops.normalize import result_type
 from jitorch.ops.reduce import reduce_max, reduce_min
 from jitorch.ops.registry import Sample, function, op, primitive
@@ -144,6 +144,31 @@ def _(rng):
     yield Sample(rng.integers(0, 4, size=(6,)), rng.normal(size=(6,)), size=4)
 
 
+@op(places=())
+def counts(index: Tensor, *, size: Dim) -> Tensor:
+    """How often each of the numbers below ``size`` is in a vector of indices."""
+    return count_into(index, filled(1, dtypes.int64, tuple(index.shape)), size=size)
+
+
+@counts.vjp
+def _(g, out, index, *, size):
+    return (None,)
+
+
+@counts.samples
+def _(rng):
+    yield Sample(rng.integers(0, 4, size=(6,)), size=4)
+
+
+@op(places=())
+def extent(x: Tensor) -> tuple[Tensor, Tensor]:
+    """The least and the greatest element of a vector that has some."""
+    return reduce_min(x, axes=(0,)), reduce_max(x, axes=(0,))
+
+
+extent.samples(lambda rng: [Sample(rng.normal(size=(5,)))])
+
+
 @function
 def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
     """How often each value occurs among non-negative integers, or the sum of its ``weights``.
@@ -156,21 +181,23 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
         raise ShapeError("bincount: one weight for each element", expected=input.type, actual=weights.type)
     if minlength < 0:
         raise ValueRangeError("bincount: minlength must not be negative", actual=minlength)
-    size = _bins(input, minlength)
+    size, index = _bins(input, minlength), narrow_to(input, dtypes.int64)
     if weights is None:
-        weights = filled(1, dtypes.int64, input.shape)
-    elif weights.dtype is not dtypes.float32:
+        return counts(index, size=size)
+    if weights.dtype is not dtypes.float32:
         weights = narrow_to(weights, dtypes.float64)
-    return count_into(narrow_to(input, dtypes.int64), weights, size=size)
+    return count_into(index, weights, size=size)
 
 
 def _bins(input: Tensor, minlength: int) -> Dim:
     """The greatest element plus 1, or ``minlength`` if that is more."""
     if not dispatch.current().binds_size(input, "bincount"):
-        array = input._data("bincount")
-        if array.size and array.min() < 0:
-            raise ValueRangeError("bincount: the elements must not be negative", actual=int(array.min()))
-        return max(int(array.max()) + 1 if array.size else 0, minlength)
+        if dims.equal(input.shape[0], 0):
+            return minlength
+        least, greatest = (int(x) for x in extent(input))
+        if least < 0:
+            raise ValueRangeError("bincount: the elements must not be negative", actual=least)
+        return max(greatest + 1, minlength)
     return greatest_plus_one(input, minlength)
 
 
@@ -180,9 +207,12 @@ def greatest_plus_one(input: Tensor, least: int) -> Dim:
     It is 0 where an element is negative, so that none of them is an index in range.
     """
     input = narrow_to(input, dtypes.int64)
-    top = reduce_max(concatenate([input, filled(least - 1, dtypes.int64, (1,))], axis=0), axes=(0,))
-    bottom = reduce_min(concatenate([input, filled(0, dtypes.int64, (1,))], axis=0), axes=(0,))
-    return count_up(where(bottom < 0, 0, top + 1)).shape[0]
+    if dims.decide("<", 0, input.shape[0]):
+        bottom, top = extent(input)
+    else:
+        bottom = reduce_min(concatenate([input, filled(0, dtypes.int64, (1,))], axis=0), axes=(0,))
+        top = reduce_max(concatenate([input, filled(least - 1, dtypes.int64, (1,))], axis=0), axes=(0,))
+    return count_up(where(bottom < 0, 0, maximum(top + 1, least))).shape[0]
 
 
 @bincount.samples

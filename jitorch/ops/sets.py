@@ -6,6 +6,7 @@ differs from the one before.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,8 +23,9 @@ from jitorch.ops.helpers import filled
 from jitorch.ops.math import maximum
 from jitorch.ops.positions import coordinates_of, positions_of
 from jitorch.ops.predicates import isclose
-from jitorch.ops.registry import Sample, function, primitive
-from jitorch.ops.scan import cumsum
+from jitorch.ops.registry import Sample, function, op, primitive
+from jitorch.ops.scan import scan_sum
+from jitorch.ops.search import counts
 from jitorch.ops.shape import movedim
 from jitorch.ops.sorting import argsort_axis
 from jitorch.ops.structure import cast, concatenate, copy, reduce_sum, reshape_to
@@ -116,27 +118,44 @@ def _(rng):
     yield Sample(rng.integers(0, 3, size=(6, 2)))
 
 
-@dataclass
-class _Runs:
-    """Equal neighbours among rows, or elements: where each run of them starts, and which run each belongs to."""
-
-    starts: Tensor
-    run: Tensor
-
-    def counts(self) -> Tensor:
-        """How many rows each run has."""
-        one = filled(1, dtypes.int64, tuple(self.run.shape))
-        return put(filled(0, dtypes.int64, tuple(self.starts.shape)), self.run, one, axis=0, accumulate=True)
-
-
-def _runs(rows: Tensor, why: str) -> _Runs:
-    """The runs of equal ``rows``; a NaN equals nothing."""
+@op(places=())
+def run_begins(rows: Tensor) -> Tensor:
+    """Whether each of ``rows``, or elements, differs from the one before; a NaN equals nothing."""
     place = iota(size=rows.shape[0])
     differs = rows != take(rows, maximum(place - 1, 0), axis=0)
     if rows.ndim > 1:
         differs = reduce_sum(cast(differs, dtype=dtypes.int64), axes=(1,)) > 0
-    is_new = differs | (place == 0)
-    return _Runs(positions_of(is_new, why), cumsum(cast(is_new, dtype=dtypes.int64), 0) - 1)
+    return differs | (place == 0)
+
+
+@op(places=())
+def run_numbers(begins: Tensor) -> Tensor:
+    """Which run each row belongs to."""
+    return scan_sum(cast(begins, dtype=dtypes.int64), axis=0) - 1
+
+
+run_begins.samples(lambda rng: [Sample(rng.integers(0, 2, size=shape)) for shape in ((9,), (6, 2))])
+run_numbers.samples(lambda rng: [Sample(rng.normal(size=(9,)) > 0)])
+
+
+@dataclass
+class _Runs:
+    """Equal neighbours among rows, or elements: whether each begins a run of them, and where those are that do."""
+
+    begins: Tensor
+    starts: Tensor
+
+    def numbers(self) -> Tensor:
+        return run_numbers(self.begins)
+
+    def counts(self) -> Tensor:
+        """How many rows each run has."""
+        return counts(self.numbers(), size=self.starts.shape[0])
+
+
+def _runs(rows: Tensor, why: str) -> _Runs:
+    begins = run_begins(rows)
+    return _Runs(begins, positions_of(begins, why))
 
 
 def _as_rows(x: Tensor, axis: int) -> Tensor:
@@ -145,10 +164,12 @@ def _as_rows(x: Tensor, axis: int) -> Tensor:
     return reshape_to(moved, shape=(moved.shape[0], dims.prod(moved.shape[1:])))
 
 
-def _results(values: Tensor, inverse: Any, runs: _Runs, return_inverse: bool, return_counts: bool) -> Any:
+def _results(
+    values: Tensor, inverse: Callable[[], Tensor], runs: _Runs, return_inverse: bool, return_counts: bool
+) -> Any:
     out = [values]
     if return_inverse:
-        out.append(inverse)
+        out.append(inverse())
     if return_counts:
         out.append(runs.counts())
     return values if len(out) == 1 else tuple(out)
@@ -175,10 +196,12 @@ def unique(
         order = argsort_rows(rows)
         runs = _runs(take(rows, order, axis=0), "unique")
     values = take(source, take(order, runs.starts, axis=0), axis=axis)
-    inverse = None
-    if return_inverse:
-        inverse = put(order, order, runs.run, axis=0, accumulate=False)
-        inverse = reshape_to(inverse, shape=tuple(input.shape)) if dim is None else inverse
+
+    def inverse() -> Tensor:
+        nothing = filled(0, dtypes.int64, tuple(order.shape))
+        found = put(nothing, order, runs.numbers(), axis=0, accumulate=False)
+        return reshape_to(found, shape=tuple(input.shape)) if dim is None else found
+
     return _results(values, inverse, runs, return_inverse, return_counts)
 
 
@@ -196,7 +219,10 @@ def unique_consecutive(
         axis, source = axis_of("unique_consecutive", dim, input.ndim), x
         runs = _runs(_as_rows(x, axis), "unique_consecutive")
     values = take(source, runs.starts, axis=axis)
-    inverse = reshape_to(runs.run, shape=tuple(input.shape)) if dim is None else runs.run
+
+    def inverse() -> Tensor:
+        return reshape_to(runs.numbers(), shape=tuple(input.shape)) if dim is None else runs.numbers()
+
     return _results(values, inverse, runs, return_inverse, return_counts)
 
 

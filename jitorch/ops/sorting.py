@@ -251,7 +251,7 @@ def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Any
 
     def find(x: Tensor, axis: int) -> Tensor:
         shape = tuple(1 if i == axis else d for i, d in enumerate(x.shape))
-        return nth_axis(x, broadcast_to(constant(value=k - 1, dtype=dtypes.int64), shape=shape), axis=axis)
+        return nth_axis(x, copy(broadcast_to(constant(value=k - 1, dtype=dtypes.int64), shape=shape)), axis=axis)
 
     return _position_along("kthvalue", input, dim, find, keepdim, results.KthValue)
 

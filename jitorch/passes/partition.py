@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from jitorch.dims import Symbol
@@ -48,10 +48,54 @@ def partition(graph: Graph, assign: Assign) -> list[Region]:
         else:
             groups[found][1].append(node)
             position[node] = found
-    return [_region(graph, i, backend, nodes) for i, (backend, nodes) in enumerate(groups)]
+    constants = {node: groups[at][0] for node, at in position.items() if _is_constant(node)}
+    kept = [(backend, _wanted(graph, backend, nodes, constants, assign)) for backend, nodes in groups]
+    parts = [(backend, nodes) for backend, nodes in kept if nodes]
+    return [_region(graph, i, backend, nodes, constants, assign) for i, (backend, nodes) in enumerate(parts)]
 
 
-def _region(graph: Graph, number: int, backend: str, nodes: Sequence[Node]) -> Region:
+def _is_constant(node: Node) -> bool:
+    """Whether the elements of ``node`` are one number: that takes less to make again than to hand over."""
+    if node.op.name == "broadcast_to":
+        operand = node.operands[0].node
+        return operand is not None and _is_constant(operand)
+    return node.op.name == "constant"
+
+
+def _wanted(
+    graph: Graph, backend: str, nodes: Sequence[Node], constants: Mapping[Node, str], assign: Assign
+) -> list[Node]:
+    """``nodes`` without those ``constants`` that only other regions of the same backend read, which make them again."""
+    found: dict[Node, None] = {}
+    for node in reversed(nodes):
+        users = [u for v in node.outputs for u in v.users]
+        is_read = any(u in found or assign(u) != backend for u in users)
+        if node not in constants or is_read or any(v in graph.outputs for v in node.outputs):
+            found[node] = None
+    return list(reversed(found))
+
+
+def _with_constants(nodes: Sequence[Node], backend: str, constants: Mapping[Node, str]) -> list[Node]:
+    """``nodes`` behind those of the same backend that make what they read of ``constants``."""
+    found: dict[Node, None] = {}
+    inside = set(nodes)
+
+    def add(node: Node) -> None:
+        for value in node.operands:
+            if value.node is not None and value.node not in inside and constants.get(value.node) == backend:
+                add(value.node)
+        if node not in inside:
+            found[node] = None
+
+    for node in nodes:
+        add(node)
+    return [*found, *nodes]
+
+
+def _region(
+    graph: Graph, number: int, backend: str, own: Sequence[Node], constants: Mapping[Node, str], assign: Assign
+) -> Region:
+    nodes = _with_constants(own, backend, constants)
     inside = set(nodes)
     inputs: dict[Value, None] = {}
     for node in nodes:
@@ -59,7 +103,13 @@ def _region(graph: Graph, number: int, backend: str, nodes: Sequence[Node]) -> R
     bound = [v for node in graph.nodes if node.op.name == "steps" for v in node.outputs]
     inputs.update((v, None) for v in carriers(nodes, list(inputs), [*graph.inputs, *bound]))
     needed = set(graph.outputs)
-    outputs = [v for n in nodes for v in n.outputs if v in needed or any(u not in inside for u in v.users)]
+
+    def is_read(value: Value, node: Node) -> bool:
+        """Whether another region, which does not make it again, reads ``value``."""
+        others = (u for u in value.users if u not in inside)
+        return any(node not in constants or assign(u) != backend for u in others)
+
+    outputs = [v for n in own for v in n.outputs if v in needed or is_read(v, n)]
     # Regions run in the order of their effects, so no token goes from one to another.
     tokens = [v for v in inputs if v.type == EFFECT]
     inputs = {v: None for v in inputs if v.type != EFFECT}

@@ -103,37 +103,6 @@ def test_map_kernel_alone() -> None:
     ]
 
 
-def test_scatter_copies_and_then_writes_in_order() -> None:
-    text = """graph @main(%x: f32[5], %i: i64[4], %y: f32[4]) {{
-      %0: f32[5] = put(%x, %i, %y, axis=0, accumulate={accumulate})
-      return %0
-    }}"""
-    arrays = floats(5), np.array([1, -1, 1, 4]), floats(4)
-    for accumulate in (True, False):
-        lowered = assert_lowers(text.format(accumulate=accumulate), *arrays)
-        assert [kernel.name for kernel in lowered.kernels] == ["put_index_1", "put_1"]
-        assert lowered.status is not None
-
-
-def test_scatter_fills_with_a_base_that_is_computed() -> None:
-    text = """graph @main(%i: i64[4], %y: f32[4]) {
-      %0: f32[] = constant(value=2.0, dtype=f32)
-      %1: f32[5] = broadcast_to(%0, shape=(5,))
-      %2: f32[5] = put(%1, %i, %y, axis=0, accumulate=True)
-      return %2
-    }"""
-    lowered = assert_lowers(text, np.array([1, -1, 1, 4]), floats(4))
-    assert [kernel.name for kernel in lowered.kernels] == ["put_index_1", "put_1_fill", "put_1"]
-
-
-def test_scatter_along_an_axis() -> None:
-    text = """graph @main(%x: f32[3, 4], %i: i64[2, 4], %y: f32[2, 4]) {
-      %0: f32[3, 4] = scatter_axis(%x, %i, %y, axis=0, accumulate=True)
-      return %0
-    }"""
-    assert_lowers(text, floats(3, 4), RNG.integers(-3, 3, (2, 4)), floats(2, 4))
-
-
 def test_symbolic_extents_are_parameters() -> None:
     n = symbol("N")
     graph = trace_types(lambda x: OPS["reduce_sum"](x, axes=(1,)), [TensorType(dtypes.float32, (n, 3))])

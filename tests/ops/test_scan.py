@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import jitorch
+from jitorch import config
 from jitorch.autograd import gradcheck, gradgradcheck
 from jitorch.errors import DTypeError, TensorIndexError
 from tests.ops.oracle import agree, array
@@ -16,6 +17,35 @@ ROWS = np.array([[1.0, 3, 3, 2], [np.nan, 1, np.nan, 0], [-np.inf, -np.inf, 1, n
 def test_agrees_with_pytorch(name):
     agree(lambda lib, x: [getattr(lib, name)(x, d) for d in (0, 1, -1)], X)
     agree(lambda lib, x: [getattr(lib, name)(x, 1), getattr(x[0, 0], name)(dim=0), getattr(x[:0], name)(0)], ROWS[:2])
+
+
+@pytest.mark.parametrize("native", [True, False])
+@pytest.mark.parametrize(
+    ("shape", "axis"), [((70_003,), 0), ((301, 157), 1), ((157, 301), 0), ((0, 3), 1), ((3, 0), 1)]
+)
+def test_large_lines_with_ties_and_nan(shape, axis, native):
+    x = np.random.default_rng(0).integers(-3, 4, shape).astype("float32")
+    with_nan = x.copy()
+    with_nan.ravel()[5::7777] = np.nan
+    with config.override(native=native):
+        for line in (x, with_nan):
+            agree(lambda lib, t: [t.cummax(axis), t.cummin(axis), t.cumsum(axis)], line)
+        agree(lambda lib, t: t.double().logcumsumexp(axis), with_nan)
+
+
+@pytest.mark.parametrize("name", ["cummax", "cummin"])
+def test_gradients_go_to_the_last_of_equals(name):
+    def gradient(lib, x):
+        leaf = x.clone().requires_grad_()
+        (getattr(leaf, name)(1)[0] * lib.arange(1.0, 6)).sum().backward()
+        return leaf.grad
+
+    agree(gradient, np.array([[1.0, 1, 0, 2, 2], [3, 3, 3, 3, 3], [5, 4, 4, 3, 3]], "float32"))
+
+
+def test_half_precision_is_summed_in_single():
+    x = jitorch.zeros(5000, dtype=jitorch.float16)
+    assert abs(x.logcumsumexp(0)[-1].item() - np.log(5000)) < 0.01
 
 
 def test_infinities():

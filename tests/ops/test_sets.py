@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import jitorch
+from jitorch import config
 from jitorch.errors import ArgumentError, ValueRangeError
 from jitorch.ir.interpret import interpret
 from jitorch.passes.decompose import expand
@@ -78,3 +79,25 @@ def test_sizes_that_are_data_are_bound_by_the_program(name, array):
     for found, want in zip(interpret(graph, [array], expand), expected, strict=True):
         assert found.shape == tuple(want.shape) and found.dtype == want.dtype.numpy
         np.testing.assert_array_equal(found, want.numpy())
+
+
+LARGE = np.random.default_rng(0).integers(0, 300, (200, 211))
+
+
+@pytest.mark.parametrize("native", [True, False])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda lib, x: x.unique(return_inverse=True, return_counts=True),
+        lambda lib, x: x.ravel().sort()[0].unique_consecutive(return_inverse=True, return_counts=True),
+        lambda lib, x: (x - 250).clamp(min=0).float().nonzero(),
+        lambda lib, x: (x > 250).nonzero(as_tuple=True),
+        lambda lib, x: (x < 0).nonzero(),
+        lambda lib, x: [x[x > 250], lib.masked_select(x, x.T.contiguous().reshape(x.shape) > 250)],
+        lambda lib, x: x.T[x.T > 250],
+        lambda lib, x: x.reshape(10, 20, 211).nonzero(),
+    ],
+)
+def test_tensors_that_are_large_enough_for_kernels(call, native):
+    with config.override(native=native):
+        agree(call, LARGE)

@@ -29,6 +29,7 @@ from jitorch.tensor import Tensor
 
 BACKEND = "cpu"
 _LOWERINGS = frozenset({"scalar", "pull", "reduce", "scan", "scatter"})
+_RECIPES = frozenset({"argsort_axis", "top_axis", "nth_axis", "search_sorted", "positions"})
 """Of what a kernel may be made; matrix products and the like are NumPy's, whose BLAS needs no sizes to be known."""
 
 _kernels: dict[tuple[Any, ...], GraphFunction | None] = {}
@@ -76,7 +77,7 @@ def _made(op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> GraphFuncti
     """The kernel of a call; None if it is better run by NumPy."""
     if op.is_view or isinstance(registry.get(BACKEND).probe(), Unavailable):
         return None
-    if op.kind == PRIMITIVE and op.lowering not in _LOWERINGS:
+    if op.kind == PRIMITIVE and not _is_loop(op):
         return None
     graph = Graph(op.name)
     symbols: dict[int, Dim] = {}
@@ -105,9 +106,14 @@ def _size(n: Dim, symbols: dict[int, Dim]) -> Dim:
     return symbols.setdefault(n, dims.symbol(f"s{len(symbols)}", 2, None, n))
 
 
+def _is_loop(op: Op) -> bool:
+    """Whether a primitive compiles to loops that are as good for sizes that are symbols."""
+    return op.lowering in _LOWERINGS or op.name in _RECIPES
+
+
 def _is_kernel(graph: Graph) -> bool:
     """Whether primitives that compile to loops are all there is, and no result is a view of an operand."""
-    if any(node.op.lowering not in _LOWERINGS for node in graph.nodes):
+    if not all(_is_loop(node.op) for node in graph.nodes):
         return False
     return all(isinstance(v.type, TensorType) and not _is_view(v) for v in graph.outputs)
 

@@ -21,26 +21,40 @@ MANY_ROWS = 512
 
 def abreast(kernel: Kernel) -> Kernel:
     """``kernel`` with the innermost of its parallel loops in blocks that go along together, if it reads that way."""
-    around: list[For] = []
-    body = kernel.body
-    while len(body) == 1 and isinstance(body[0], For) and body[0].kind == "parallel":
-        around.append(body[0])
-        body = body[0].body
-    if not around or kernel.scratch or not _is_simple(body):
+    around, body = rows_of(kernel)
+    if not around or kernel.scratch or not is_simple(body):
         return kernel
     rows = around[-1]
     count = int(rows.extent.value.real) if isinstance(rows.extent, Const) else None
     if (count is not None and count < NARROW) or not _reads_across(rows):
         return kernel
     width = NARROW if count is not None and count < MANY_ROWS else WIDE
-    block = _Block(rows, width, count)
-    new: tuple[Stmt, ...] = (block.loop(),)
+    block = Block(rows, width, count)
+    return around_rows(kernel, around, (block.loop(),), tuple(block.buffers.values()))
+
+
+def rows_of(kernel: Kernel) -> tuple[list[For], tuple[Stmt, ...]]:
+    """The parallel loops that end a kernel, the innermost of which is over rows, and what they do."""
+    around: list[For] = []
+    body = kernel.body[-1:] if all(not _has_parallel(s) for s in kernel.body[:-1]) else kernel.body
+    while len(body) == 1 and isinstance(body[0], For) and body[0].kind == "parallel":
+        around.append(body[0])
+        body = body[0].body
+    return around, body
+
+
+def _has_parallel(s: Stmt) -> bool:
+    return any(isinstance(part, For) and part.kind == "parallel" for part in k.parts(s))
+
+
+def around_rows(kernel: Kernel, around: list[For], new: tuple[Stmt, ...], scratch: tuple[Buffer, ...]) -> Kernel:
+    """``kernel`` with ``new`` in the place of the innermost loop of ``around``."""
     for loop in reversed(around[:-1]):
         new = (replace(loop, body=new),)
-    return k.verify(replace(kernel, body=new, scratch=tuple(block.buffers.values())))
+    return k.verify(replace(kernel, body=(*kernel.body[:-1], *new), scratch=scratch))
 
 
-def _is_simple(body: tuple[Stmt, ...]) -> bool:
+def is_simple(body: tuple[Stmt, ...]) -> bool:
     """Whether there are but definitions, stores and serial loops, and in those nothing but one more loop or no loop."""
     for s in body:
         if isinstance(s, For):
@@ -83,10 +97,11 @@ def _loops(body: tuple[Stmt, ...]) -> Iterator[For]:
             yield from _loops(s.body)
 
 
-class _Block:
-    """The loop over blocks of ``width`` rows in place of the loop over rows."""
+class Block:
+    """The loop over blocks of ``width`` rows in place of that over rows; those of a block are a loop of ``kind``."""
 
-    def __init__(self, rows: For, width: int, count: int | None):
+    def __init__(self, rows: For, width: int, count: int | None, kind: str = "serial"):
+        self.kind = kind
         self.rows, self.number, self.lane = rows, Var(f"{rows.var.name}_block"), Var(f"{rows.var.name}_lane")
         self.width, self.first = width, self.number * width
         is_whole = count is not None and count % width == 0
@@ -100,35 +115,42 @@ class _Block:
 
     def loop(self) -> For:
         blocks = (self.rows.extent + (self.width - 1)) // self.width
-        return For(self.number, blocks, self._statements(self.rows.body), self.rows.kind)
+        return For(self.number, blocks, self.statements(self.rows.body), self.rows.kind)
 
-    def _statements(self, body: tuple[Stmt, ...]) -> tuple[Stmt, ...]:
+    def statements(self, body: tuple[Stmt, ...]) -> tuple[Stmt, ...]:
         """``body`` for all rows of the block: loops go round once, what stands between them once a row."""
         result: list[Stmt] = []
-        together: list[Stmt] = []
+        waiting: list[Stmt] = []
 
         def close() -> None:
-            if together:
+            if waiting:
                 row = Let(self.rows.var, self.first + self.lane)
-                result.append(For(self.lane, self.lanes, (row, *map(self._of_row, together))))
-                together.clear()
+                body = tuple(self.of_row(s, self.lane) for s in waiting)
+                result.append(For(self.lane, self.lanes, (row, *body), self.kind))
+                waiting.clear()
 
         for s in body:
             if isinstance(s, For):
                 close()
-                result.append(replace(s, body=self._statements(s.body)))
+                result += self.inner_loop(s)
             else:
-                together.append(s)
+                waiting.append(s)
         close()
         return tuple(result)
 
-    def _expr(self, e: Expr) -> Expr:
-        return Load(self.buffers[e.name], self.lane) if isinstance(e, Var) and e.name in self.buffers else e
+    def inner_loop(self, loop: For) -> tuple[Stmt, ...]:
+        """A loop of a row for all rows of the block."""
+        return (replace(loop, body=self.statements(loop.body)),)
 
-    def _of_row(self, s: Stmt) -> Stmt:
+    def of_row(self, s: Stmt, lane: Expr) -> Stmt:
+        """``s`` for the row that is number ``lane`` of the block."""
+
+        def there(e: Expr) -> Expr:
+            return Load(self.buffers[e.name], lane) if isinstance(e, Var) and e.name in self.buffers else e
+
         match s:
             case Let(var, e) | Local(var, e) | Assign(var, e):
-                value = k.transform(e, self._expr)
+                value = k.transform(e, there)
                 buffer = self.buffers.get(var.name)
-                return type(s)(var, value) if buffer is None else Store(buffer, self.lane, value)
-        return k.transform(s, self._expr)
+                return type(s)(var, value) if buffer is None else Store(buffer, lane, value)
+        return k.transform(s, there)

@@ -12,19 +12,20 @@ from jitorch.lower.recipe import Job, Made
 from jitorch.lower.sorting.keys import Keys
 from jitorch.lower.sorting.lines import Lines
 from jitorch.lower.sorting.radix import DIGIT, RADIX, Radix
-from jitorch.lower.sorting.sort import SHORT, counted
+from jitorch.lower.sorting.sort import SHORT, counted, or_counted
 
 
 def nth(job: Job) -> Made:
     """``nth_axis``: see the module's docstring."""
     axis = job.node.attrs["axis"]
     size, keys, lines = job.types[0].shape[axis], Keys(job.types[0].dtype, False), Lines(job, axis)
-    if not isinstance(size, int) or size > SHORT:
-        return Selection(job, lines, keys).made()
 
     def store(at: k.Expr, i: k.Expr) -> None:
         lines.store_if(at.eq(rank_of(job, lines)), k.const(0), i)
 
+    if not isinstance(size, int) or size > SHORT:
+        selection = Selection(job, lines, keys)
+        return selection.radix.made(*or_counted(lines, keys, store, selection.line))
     return Made((counted(lines, keys, size, store),))
 
 
@@ -42,13 +43,10 @@ class Selection:
         self.radix = Radix(job, lines, keys)
         self.chosen, self.below = k.Var("chosen"), k.Var("below")
 
-    def made(self) -> Made:
-        return self.radix.made(self._line)
-
-    def _line(self) -> None:
+    def line(self) -> None:
         puller, radix, length, i = self.puller, self.radix, self.lines.length, k.Var("i")
         rank = rank_of(self.job, self.lines)
-        radix.begin()
+        radix.clear(k.const(0))
         puller.loop(i, length, lambda: radix.raise_count(self._digit(i)))
         self._choose(rank)
         radix.begin()

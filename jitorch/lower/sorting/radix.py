@@ -1,7 +1,8 @@
 """Radix sort of the elements of a line.
 
 From the lowest digit of eight bits to the highest, elements go to where the digits so far put them; a digit that is the
-same in all elements costs nothing.  A line has fewer than 2 ** 31 elements.
+same in all elements costs nothing.  While they go, the next digit that is not is counted.  A line has fewer than
+2 ** 31 elements.
 
 Knuth, "The Art of Computer Programming", volume 3, 1998, section 5.2.5.
 """
@@ -61,32 +62,39 @@ class Radix:
         self.job, self.lines, self.keys = job, lines, keys
         self.digits = keys.bits // DIGIT
         self.puller = lines.puller
-        self.counts = k.Buffer("counts", dtypes.int32, "local", self.digits * RADIX)
+        self.counts = k.Buffer("counts", dtypes.int32, "local", (self.digits + 1) * RADIX)
         self.work = k.Buffer(f"{job.name}_work", dtypes.int64)
         self.entries = Entries(keys, self.work, self.puller)
         self.filled = k.Var("filled")
+        self.some, self.all = k.Var("some"), k.Var("all")  # bits that some key has, and that all have
         self.source, self.target = k.Var("source"), k.Var("target")
 
-    def made(self, body: Callable[[], None]) -> Made:
+    def made(self, body: Callable[[], None], scratch: Sequence[k.Buffer] = ()) -> Made:
         """The kernel that does ``body`` for each line; elements go back and forth between two pieces of memory."""
         size = self.job.types[0].size * (2 * self.entries.words)
-        return Made((self.lines.kernel(body, [self.counts]),), ((self.work, size),))
+        return Made((self.lines.kernel(body, [self.counts, *scratch]),), ((self.work, size),))
 
     def begin(self) -> None:
-        puller, d = self.puller, k.Var(self.puller.fresh("d"))
+        puller = self.puller
         first = puller.let(self.lines.number * self.lines.length * 2)
         puller.emit(k.Local(self.filled, first))
         puller.emit(k.Local(self.source, first))
         puller.emit(k.Local(self.target, first + self.lines.length))
-        zero = k.Store(self.counts, d, k.const(0, dtypes.int32))
-        puller.loop(d, k.const(self.digits * RADIX), lambda: puller.emit(zero))
+        puller.emit(k.Local(self.some, k.const(0)))
+        puller.emit(k.Local(self.all, k.const(-1)))
+
+    def clear(self, digit: k.Expr) -> None:
+        """Count nothing yet of a digit."""
+        puller, d = self.puller, k.Var(self.puller.fresh("d"))
+        zero = k.Store(self.counts, digit * RADIX + d, k.const(0, dtypes.int32))
+        puller.loop(d, k.const(RADIX), lambda: puller.emit(zero))
 
     def add(self, element: k.Expr, position: k.Expr) -> None:
         words = self.entries.make(element, position)
         self.entries.store(self.filled, words)
         self.puller.emit(k.Assign(self.filled, self.filled + 1))
-        for number in range(self.digits):
-            self.raise_count(self.puller.let(self.entries.digit(words, number) + number * RADIX))
+        self.puller.emit(k.Assign(self.some, k.call("or", self.some, words[0])))
+        self.puller.emit(k.Assign(self.all, k.call("and", self.all, words[0])))
 
     def raise_count(self, place: k.Expr) -> k.Expr:
         """Raise a count by one; gives what it was."""
@@ -96,23 +104,60 @@ class Radix:
 
     def sort(self, length: k.Expr) -> None:
         """Put the ``length`` elements that were added in order."""
-        p = k.Var("p")
-        # Of no elements there is no first one.
-        self.puller.loop(p, k.call("minimum", length, k.const(1)) * self.digits, lambda: self._digit(p, length))
+        puller, p, i = self.puller, k.Var("p"), k.Var("i")
+        differs = puller.let(k.call("xor", self.some, self.all))
+        present, following = k.Var("present"), k.Var("following")
+        puller.emit(k.Local(present, k.const(self.digits)))
+        puller.emit(k.Local(following, k.const(self.digits)))
+
+        def find_first() -> None:
+            """From the last digit to the first, so the lowest of those that differ is found last."""
+            number = puller.let(self.digits - 1 - p)
+            puller.emit(k.Assign(present, k.where(self._is_set(differs, number), number, present)))
+
+        def turn() -> None:
+            """Digit ``p``, if it differs: then those behind it that do are looked for."""
+            puller.emit(k.Assign(following, k.const(self.digits)))
+            q = k.Var("q")
+
+            def find() -> None:
+                number = puller.let(self.digits - 1 - q)
+                is_next = (number > p) & self._is_set(differs, number)
+                puller.emit(k.Assign(following, k.where(is_next, number, following)))
+
+            puller.loop(q, k.const(self.digits), find)
+            self._pass(p, following, length)
+
+        # Of no elements none differ: the bits of no key say nothing.
+        some = k.call("minimum", length, k.const(1))
+        puller.loop(p, some * self.digits, find_first)
+        is_any = puller.let(present < self.digits)
+        self._if(is_any, lambda: self._count_first(present, i, length))
+        puller.loop(p, k.cast(is_any, k.INDEX) * self.digits, lambda: self._if(self._is_set(differs, p), turn))
+
+    def _if(self, test: k.Expr, body: Callable[[], None]) -> None:
+        statements, _ = self.puller.nested(body)
+        self.puller.emit(k.If(test, statements))
+
+    def _is_set(self, differs: k.Expr, number: k.Expr) -> k.Expr:
+        return self.entries.digit([differs], number).ne(0)
+
+    def _count_first(self, digit: k.Expr, i: k.Var, length: k.Expr) -> None:
+        self.clear(digit)
+        self.puller.loop(i, length, lambda: self._count(self.entries.load(self.source + i), digit))
+
+    def _count(self, words: Sequence[k.Expr], digit: k.Expr) -> None:
+        self.raise_count(self.puller.let(self.entries.digit(words, digit) + digit * RADIX))
 
     def position(self, place: k.Expr) -> k.Expr:
         """The position of the element that is at ``place`` of the order."""
         return self.puller.let(self.entries.position(self.source + place))
 
-    def _digit(self, p: k.Var, length: k.Expr) -> None:
-        puller, entries = self.puller, self.entries
-        first = entries.digit(entries.load(self.source), p)
-        differs = k.cast(k.Load(self.counts, p * RADIX + first), dtypes.int64).ne(length)
-        statements, _ = puller.nested(lambda: self._pass(p, length))
-        puller.emit(k.If(differs, statements))
+    def _pass(self, p: k.Var, following: k.Var, length: k.Expr) -> None:
+        """Bring the elements in the order of digit ``p``, keeping the one they have where it is the same.
 
-    def _pass(self, p: k.Var, length: k.Expr) -> None:
-        """Bring the elements in the order of digit ``p``, and keep the one they have where it is the same."""
+        Digit ``following`` is counted on the way; one behind the last is in no key, and has counts of its own.
+        """
         puller, entries = self.puller, self.entries
         d, i, total, before = k.Var("d"), k.Var("i"), k.Var("total", dtypes.int32), k.Var("before")
 
@@ -125,10 +170,12 @@ class Radix:
         def move() -> None:
             words = entries.load(self.source + i)
             place = self.raise_count(puller.let(entries.digit(words, p) + p * RADIX))
+            self._count(words, following)
             entries.store(puller.let(self.target + k.cast(place, dtypes.int64)), words)
 
         puller.emit(k.Local(total, k.const(0, dtypes.int32)))
         puller.loop(d, k.const(RADIX), start)
+        self.clear(following)
         puller.loop(i, length, move)
         puller.emit(k.Local(before, self.source))
         puller.emit(k.Assign(self.source, self.target))

@@ -14,9 +14,12 @@ from jitorch.lower.index import Index
 from jitorch.lower.nests import kernel_of
 from jitorch.lower.pull import Puller
 from jitorch.lower.recipe import Job, Made
+from jitorch.lower.rows.together import together
 
+UNROLLED = 1 << 12
+"""Elements of a sequence up to which the steps of a search are written out."""
 MOST_STEPS = 48
-"""Steps of a search in a sequence whose size is a symbol."""
+"""Bits of a size."""
 
 
 def search(job: Job) -> Made:
@@ -32,6 +35,7 @@ class Search:
         self.sequence, self.values = job.node.operands
         self.is_right = job.node.attrs["right"]
         self.puller = Puller(job.buffers, job.scalars)
+        self.steps = k.Var("steps")
         self.shape = job.types[1].shape
         self.size = job.types[0].shape[-1]
 
@@ -43,8 +47,22 @@ class Search:
             groups = [1] * len(self.shape)
         variables = [k.Var(f"i{j}") for j in range(len(groups))]
         index = Index(self.shape, list(zip(groups, variables)))
+        if not self.is_unrolled:
+            self._count_steps()
         self._nest(variables, groups, lambda: self._store(index, variables))
-        return kernel_of(self.job.name, tuple(self.puller.block.statements), ())
+        return together(kernel_of(self.job.name, tuple(self.puller.block.statements), ()), self.job.target)
+
+    @property
+    def is_unrolled(self) -> bool:
+        return isinstance(self.size, int) and self.size <= UNROLLED
+
+    def _count_steps(self) -> None:
+        """As many steps as the size has bits."""
+        number, count = k.Var("bit"), k.Var("bits")
+        is_there = k.cast(k.call("shr", size_expr(self.size), number) > 0, k.INDEX)
+        self.puller.emit(k.Local(count, k.const(0)))
+        self.puller.loop(number, k.const(MOST_STEPS), lambda: self.puller.emit(k.Assign(count, count + is_there)))
+        self.puller.emit(k.Let(self.steps, count))
 
     def _nest(self, variables: list[k.Var], groups: list[int], body: Callable[[], None]) -> None:
         def nest(j: int) -> None:
@@ -63,21 +81,19 @@ class Search:
             self.puller.emit(statement)
 
     def _place(self, value: k.Expr, rows: list[k.Var]) -> k.Expr:
-        if isinstance(self.size, int):
+        if self.is_unrolled:
             place: k.Expr = k.const(0)
-            for step in reversed(range(self.size.bit_length())):
+            for step in reversed(range(self.size.bit_length())):  # type: ignore[union-attr]
                 place = self.puller.let(self._ahead(place, k.const(1 << step), value, rows))
             return place
         found, number = k.Var(self.puller.fresh("place")), k.Var(self.puller.fresh("s"))
-        # In an empty sequence there is nothing to look at.
-        steps = k.call("minimum", size_expr(self.size), k.const(1)) * MOST_STEPS
 
         def look() -> None:
-            distance = self.puller.let(k.call("shr", k.const(1 << (MOST_STEPS - 1)), number))
+            distance = self.puller.let(k.call("shl", k.const(1), self.steps - 1 - number))
             self.puller.emit(k.Assign(found, self._ahead(found, distance, value, rows)))
 
         self.puller.emit(k.Local(found, k.const(0)))
-        self.puller.loop(number, steps, look)
+        self.puller.loop(number, self.steps, look)
         return found
 
     def _ahead(self, place: k.Expr, distance: k.Expr, value: k.Expr, rows: list[k.Var]) -> k.Expr:

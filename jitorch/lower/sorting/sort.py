@@ -6,7 +6,7 @@ Counting: an element's place is the number of those that come before it, quadrat
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from jitorch import dtypes
 from jitorch.ir import kernel as k
@@ -27,21 +27,22 @@ def argsort(job: Job) -> Made:
     lines = Lines(job, job.node.attrs["axis"])
     if isinstance(size, int) and size <= SHORT:
         return Made((counted(lines, keys, size),))
-    return by_radix(job, lines, keys, lines.length)
+    return by_radix(job, lines, keys)
 
 
-def by_radix(job: Job, lines: Lines, keys: Keys, count: k.Expr) -> Made:
-    """The first ``count`` of the order of lines of any length."""
+def by_radix(job: Job, lines: Lines, keys: Keys) -> Made:
+    """The order of lines of any length; where that is a symbol, short ones are counted still."""
     radix = Radix(job, lines, keys)
-    i = k.Var("i")
+    i, puller = k.Var("i"), lines.puller
 
     def sort() -> None:
         radix.begin()
-        lines.puller.loop(i, lines.length, lambda: radix.add(lines.element(i), i))
+        puller.loop(i, lines.length, lambda: radix.add(lines.element(i), i))
         radix.sort(lines.length)
-        lines.puller.loop(i, count, lambda: lines.store(i, radix.position(i)))
+        puller.loop(i, lines.length, lambda: lines.store(i, radix.position(i)))
 
-    return radix.made(sort)
+    body, scratch = or_counted(lines, keys, lines.store, sort)
+    return radix.made(body, scratch)
 
 
 Store = Callable[[k.Expr, k.Expr], None]
@@ -50,24 +51,51 @@ Store = Callable[[k.Expr, k.Expr], None]
 
 def counted(lines: Lines, keys: Keys, size: int, store: Store | None = None) -> k.Kernel:
     """The order of lines of ``size`` elements; ``store``: what to do with each instead of storing its position."""
-    store = store or lines.store
-    dtype = dtypes.int32 if keys.fits_half else dtypes.int64
-    kept = k.Buffer("keys", dtype, "local", max(size, 1))
-    equal = k.Buffer("equal", dtype, "local", max(size, 1))
-    puller, i = lines.puller, k.Var("i")
+    counting = Counting(lines, keys, max(size, 1))
+    return lines.kernel(lambda: counting.line(store or lines.store), counting.scratch)
 
-    def keep() -> None:
-        puller.emit(k.Store(kept, i, k.cast(keys.signed(lines.element(i)), dtype)))
-        puller.emit(k.Store(equal, i, k.const(0, dtype)))
 
-    def place() -> None:
-        store(place_of(puller, kept, equal, i, k.const(size)), i)
+class Counting:
+    """Statements that find the place of each element of a line of at most ``most``."""
 
-    def sort() -> None:
-        puller.loop(i, k.const(size), keep)
-        puller.loop(i, k.const(size), place)
+    def __init__(self, lines: Lines, keys: Keys, most: int):
+        self.lines, self.keys = lines, keys
+        self.dtype = dtypes.int32 if keys.fits_half else dtypes.int64
+        self.kept, self.equal = (k.Buffer(name, self.dtype, "local", most) for name in ("keys", "equal"))
 
-    return lines.kernel(sort, [kept, equal])
+    @property
+    def scratch(self) -> list[k.Buffer]:
+        return [self.kept, self.equal]
+
+    def line(self, store: Store) -> None:
+        puller, lines, i = self.lines.puller, self.lines, k.Var("i")
+
+        def keep() -> None:
+            puller.emit(k.Store(self.kept, i, k.cast(self.keys.signed(lines.element(i)), self.dtype)))
+            puller.emit(k.Store(self.equal, i, k.const(0, self.dtype)))
+
+        def place() -> None:
+            store(place_of(puller, self.kept, self.equal, i, lines.length), i)
+
+        puller.loop(i, lines.length, keep)
+        puller.loop(i, lines.length, place)
+
+
+def or_counted(
+    lines: Lines, keys: Keys, store: Store, body: Callable[[], None]
+) -> tuple[Callable[[], None], Sequence[k.Buffer]]:
+    """``body`` for a line, and scratch memory; where lengths are symbols, elements of short lines are counted still."""
+    if isinstance(lines.length, k.Const):
+        return body, ()
+    counting, puller = Counting(lines, keys, SHORT), lines.puller
+
+    def choose() -> None:
+        is_short = puller.let(lines.length <= SHORT)
+        few, _ = puller.nested(lambda: counting.line(store))
+        many, _ = puller.nested(body)
+        puller.emit(k.If(is_short, few, many))
+
+    return choose, counting.scratch
 
 
 def place_of(puller: Puller, keys: k.Buffer, equal: k.Buffer, i: k.Expr, size: k.Expr) -> k.Expr:

@@ -12,12 +12,17 @@ from jitorch.ir import kernel as k
 from jitorch.lower.recipe import Job, Made
 from jitorch.lower.sorting.keys import Keys
 from jitorch.lower.sorting.lines import Lines
-from jitorch.lower.sorting.sort import SHORT, by_radix, counted, place_of
+from jitorch.lower.sorting.radix import Radix
+from jitorch.lower.sorting.sort import SHORT, counted, or_counted, place_of
 
 MOST_KEPT = 128
 """Elements up to which the first ones of a line are kept while it goes by."""
 PART = 16
 """How many times as many a line must have: of fewer elements, too many would be kept for a while."""
+HIGHEST = 12
+"""Bits of the digit by which elements are left out: fewer hold little more than the exponent of a float."""
+LESS, MANY = 4, 1 << 13
+"""How many times as many elements, and how many, a line must have: else all of it is sorted."""
 BLOCK = 32
 """Elements that are passed over at once."""
 
@@ -28,11 +33,76 @@ def top(job: Job) -> Made:
     size = job.types[0].shape[axis]
     keys = Keys(job.types[0].dtype, job.node.attrs["descending"])
     lines = Lines(job, axis)
+
+    def store(at: k.Expr, i: k.Expr) -> None:
+        lines.store_if(at < count, at, i)
+
     if isinstance(size, int) and size <= SHORT:
-        return Made((counted(lines, keys, size, lambda at, i: lines.store_if(at < count, at, i)),))
+        return Made((counted(lines, keys, size, store),))
     if count > MOST_KEPT or (isinstance(size, int) and size < PART * count):
-        return by_radix(job, lines, keys, k.const(count))
-    return Made((Kept(lines, keys, count).kernel(),))
+        first = First(job, lines, keys, count)
+        body, scratch = or_counted(lines, keys, store, first.line)
+        return first.radix.made(body, [first.numbers, *scratch])
+    kept = Kept(lines, keys, count)
+    body, scratch = or_counted(lines, keys, store, kept.line)
+    return Made((lines.kernel(body, [*kept.scratch, *scratch]),))
+
+
+class First:
+    """The kernel of the first ``count`` elements where they are many: a selection, of which a sort follows.
+
+    Elements are counted by the highest digit of their keys; those with a higher one than the last of the first has are
+    left out of the sort.
+    """
+
+    def __init__(self, job: Job, lines: Lines, keys: Keys, count: int):
+        self.lines, self.keys, self.count, self.puller = lines, keys, count, lines.puller
+        self.radix = Radix(job, lines, keys)
+        self.numbers = k.Buffer("numbers", dtypes.int32, "local", 1 << self.digit)
+        self.last, self.total = k.Var("last"), k.Var("total")
+
+    @property
+    def digit(self) -> int:
+        """Bits of the digit."""
+        return min(HIGHEST, self.keys.bits)
+
+    def line(self) -> None:
+        puller, radix, i, length = self.puller, self.radix, k.Var("i"), self.lines.length
+        is_worth = puller.let(k.cast((length >= self.count * LESS) & (length >= MANY), dtypes.int64))
+        digits = puller.let(is_worth * (1 << self.digit))
+        puller.loop(i, digits, lambda: puller.emit(k.Store(self.numbers, i, k.const(0, dtypes.int32))))
+        puller.loop(i, puller.let(length * is_worth), lambda: self._count(i))
+        self._choose(digits)
+        radix.begin()
+        puller.loop(i, self.lines.length, lambda: self._take(i))
+        radix.sort(puller.let(radix.filled - radix.source))
+        puller.loop(i, k.const(self.count), lambda: self.lines.store(i, radix.position(i)))
+
+    def _digit(self, along: k.Expr) -> k.Expr:
+        key = self.keys.digits(self.lines.element(along))
+        mask = (1 << self.digit) - 1
+        return self.puller.let(k.call("and", k.call("shr", key, self.keys.bits - self.digit), mask))
+
+    def _count(self, along: k.Expr) -> None:
+        digit = self._digit(along)
+        self.puller.emit(k.Store(self.numbers, digit, k.Load(self.numbers, digit) + 1))
+
+    def _choose(self, digits: k.Expr) -> None:
+        """Find the digit of the last of the first elements; the last there is where they were not counted."""
+        puller, d = self.puller, k.Var("d")
+
+        def look() -> None:
+            puller.emit(k.Assign(self.last, k.where(self.total < self.count, d, self.last)))
+            puller.emit(k.Assign(self.total, self.total + k.cast(k.Load(self.numbers, d), dtypes.int64)))
+
+        puller.emit(k.Local(self.last, k.where(digits.eq(0), k.const((1 << self.digit) - 1), k.const(0))))
+        puller.emit(k.Local(self.total, k.const(0)))
+        puller.loop(d, digits, look)
+
+    def _take(self, along: k.Expr) -> None:
+        digit = self._digit(along)
+        statements, _ = self.puller.nested(lambda: self.radix.add(self.lines.element(along), along))
+        self.puller.emit(k.If(digit <= self.last, statements))
 
 
 class Kept:
@@ -46,15 +116,15 @@ class Kept:
         self.most = count + max(16, count // 2)
         size = self.most + BLOCK
         self.found, self.sorted = (k.Buffer(name, self.dtype, "local", size) for name in ("found", "sorted"))
-        self.equal = k.Buffer("equal", self.dtype, "local", size)
+        self.equal = k.Buffer("equals", self.dtype, "local", size)
         self.places, self.order = (k.Buffer(name, dtypes.int64, "local", size) for name in ("places", "order"))
         self.filled, self.last = k.Var("filled"), k.Var("last", self.dtype)
 
-    def kernel(self) -> k.Kernel:
-        scratch = [self.found, self.sorted, self.equal, self.places, self.order]
-        return self.lines.kernel(self._line, scratch)
+    @property
+    def scratch(self) -> list[k.Buffer]:
+        return [self.found, self.sorted, self.equal, self.places, self.order]
 
-    def _line(self) -> None:
+    def line(self) -> None:
         puller, i, b = self.puller, k.Var("i"), k.Var("b")
         rest = puller.let(self.lines.length - self.count)
         puller.emit(k.Local(self.filled, k.const(0)))

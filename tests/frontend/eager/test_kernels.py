@@ -44,6 +44,16 @@ CALLS: dict[str, Any] = {
     "cat": lambda x: jitorch.cat([x, x], 1),
     "where": lambda x: jitorch.where(x > 0, x, 0.0),
     "max with its place": lambda x: x.max(1)[0],
+    "cummax": lambda x: x.cummax(1)[0],
+    "logcumsumexp": lambda x: x.logcumsumexp(0),
+    "sort": lambda x: x.sort(1)[0],
+    "topk of few": lambda x: x.topk(5, 1)[0],
+    "topk of many": lambda x: x.topk(200, 0)[0],
+    "kthvalue": lambda x: x.kthvalue(7, 1)[0],
+    "gather": lambda x: x.gather(1, jitorch.tensor(np.arange(ROWS * COLUMNS).reshape(ROWS, COLUMNS) * 7 % COLUMNS)),
+    "a mask": lambda x: x[x > 1.0],
+    "cdist of absolute differences": lambda x: jitorch.cdist(x[:, :128], x[:99, :128] * 2, p=1.0),
+    "cdist by a product": lambda x: jitorch.cdist(x, x[:99] * 2),
 }
 
 

@@ -8,8 +8,10 @@ import pytest
 from jitorch.builder import graph_of
 from jitorch.dims import symbol
 from jitorch.dtypes import float32
+from jitorch.ir import kernel as k
 from jitorch.ir.types import TensorType
-from jitorch.lower.sorting.top import BLOCK, MOST_KEPT, PART
+from jitorch.lower import program
+from jitorch.lower.sorting.top import BLOCK, LESS, MANY, MOST_KEPT, PART
 from jitorch.ops import OPS
 from tests.lower.sorting.lines import DTYPES, compiled, elements, order_of
 from tests.samples import compile_graph
@@ -44,11 +46,35 @@ def test_lines_in_order_and_in_the_opposite_order(descending: bool) -> None:
         np.testing.assert_array_equal(got, order_of(line, 0, descending)[:20])
 
 
-@pytest.mark.parametrize("size", [3, 40, 1000])
-def test_a_size_that_is_a_symbol(size: int) -> None:
-    graph = graph_of(first(3, 0, True), [TensorType(float32, (symbol("N"),))])
+@pytest.mark.parametrize(("count", "size"), [(3, 3), (3, 40), (3, 1000), (200, 200), (200, MANY - 1), (200, MANY + 5)])
+def test_a_size_that_is_a_symbol(count: int, size: int) -> None:
+    graph = graph_of(first(count, 0, True), [TensorType(float32, (symbol("N"),))])
     x = elements(np.random.default_rng(0), (size,), "float32")
-    np.testing.assert_array_equal(compile_graph(graph).run([x])[0], order_of(x, 0, True)[:3])
+    np.testing.assert_array_equal(compile_graph(graph).run([x])[0], order_of(x, 0, True)[:count])
+
+
+@pytest.mark.parametrize("name", DTYPES)
+@pytest.mark.parametrize("count", [MOST_KEPT + 1, MANY // LESS, MANY // LESS + 1, MANY])
+def test_many_of_a_long_line(name: str, count: int) -> None:
+    x = elements(np.random.default_rng(2), (MANY,), name)
+    order = np.array(order_of(x, 0, True))
+    np.testing.assert_array_equal(compiled(first(count, 0, True), x), order[:count])
+
+
+def test_elements_are_left_out_of_the_sort_where_few_are_wanted() -> None:
+    def digits(count: int, size: int) -> bool:
+        graph = graph_of(first(count, 0, True), [TensorType(float32, (size,))])
+        (kernel,) = program(graph).kernels
+        numbers = next(b for b in kernel.scratch if b.name == "numbers")
+        return any(
+            isinstance(s, k.For) and s.extent == k.const(size) and any(
+                isinstance(part, k.Store) and part.buffer == numbers for part in s.body
+            )
+            for s in k.walk(kernel)
+        )  # fmt: skip
+
+    assert digits(MOST_KEPT + 1, MANY)
+    assert not digits(MANY // 2, MANY) and not digits(MOST_KEPT + 1, MANY - 1)
 
 
 def test_greatest_numbers_of_a_dtype_count() -> None:

@@ -56,7 +56,9 @@ def _(ctx: Context, node: Node) -> str:
     return _running(ctx, node, (ctx.input(node.operands[0]),), combine)[0]
 
 
-def _running_position(name: str, wins: str) -> None:
+def _running_extremum(name: str, wins: str, result: int) -> None:
+    """The rule of a scan that gives the extremum so far (``result`` 0) or its position (1)."""
+
     @rule(name)
     def _(ctx: Context, node: Node) -> str:
         x = ctx.input(node.operands[0])
@@ -69,7 +71,8 @@ def _running_position(name: str, wins: str) -> None:
                 later = ctx.node("Or", later, ctx.node("IsNaN", b[0]))
             return ctx.node("Where", later, b[0], a[0]), ctx.node("Where", later, b[1], a[1])
 
-        return _running(ctx, node, (x, _positions(ctx, node)), combine)[1]
+        found = _running(ctx, node, (x, _positions(ctx, node)), combine)[result]
+        return ctx.cast(found, dtype) if result == 0 and dtype is dtypes.bool_ else found
 
 
 def _positions(ctx: Context, node: Node) -> str:
@@ -79,5 +82,7 @@ def _positions(ctx: Context, node: Node) -> str:
     return ctx.node("Expand", ctx.reshape(ctx.ramp(0, shape[axis]), (shape[axis],), along), ctx.shape(shape))
 
 
-_running_position("scan_argmax", "GreaterOrEqual")
-_running_position("scan_argmin", "LessOrEqual")
+_running_extremum("scan_max", "GreaterOrEqual", 0)
+_running_extremum("scan_min", "LessOrEqual", 0)
+_running_extremum("scan_argmax", "GreaterOrEqual", 1)
+_running_extremum("scan_argmin", "LessOrEqual", 1)
