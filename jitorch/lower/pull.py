@@ -21,6 +21,7 @@ from jitorch.ir.monoid import Reduction, State
 from jitorch.ir.sizes import size_expr
 from jitorch.ir.types import ScalarType
 from jitorch.lower.index import Index
+from jitorch.lower.ranges import Known, range_of
 from jitorch.lower.rows.frame import is_short
 
 OUT_OF_RANGE = 1
@@ -52,6 +53,7 @@ class Puller:
     def __init__(self, buffers: dict[Value, k.Buffer], scalars: dict[Value, k.Var]):
         self.buffers, self.scalars = buffers, scalars
         self.block = Block()
+        self.ranges: Known = {}
         self._count = 0
 
     # -- names and statements --------------------------------------------------------------------
@@ -235,6 +237,14 @@ class Operand:
         if not isinstance(index, Index) or index.shape != self.shape:
             index = Index.of(self.shape, tuple(index))
         return self._puller.pull(self.value, index)
+
+    def picked(self, positions: Operand, index: Any, axis: int) -> k.Expr:
+        """Element ``index`` of ``positions`` as an index of this axis, `checked` unless it is in range by its making."""
+        low, high = range_of(positions.value, self._puller.ranges)
+        position, size = positions.at(index), self.shape[axis]
+        if low >= 0 and isinstance(size, int) and high < size:
+            return self._puller.let(k.cast(position, k.INDEX))
+        return self.checked(position, axis)
 
     def checked(self, position: k.Expr, axis: int) -> k.Expr:
         """An index from data: counted from the end if negative; out of range it sets the status and reads element 0."""
