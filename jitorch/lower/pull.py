@@ -240,9 +240,8 @@ class Operand:
 
     def picked(self, positions: Operand, index: Any, axis: int) -> k.Expr:
         """Element ``index`` of ``positions`` as an index of this axis, `checked` unless it is in range by its making."""
-        low, high = range_of(positions.value, self._puller.ranges)
-        position, size = positions.at(index), self.shape[axis]
-        if low >= 0 and isinstance(size, int) and high < size:
+        position = positions.at(index)
+        if range_of(positions.value, self._puller.ranges).is_below(self.shape[axis]):
             return self._puller.let(k.cast(position, k.INDEX))
         return self.checked(position, axis)
 

@@ -11,19 +11,26 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jitorch import dims, dtypes
+from jitorch.dims import Dim, SymDim
+from jitorch.dims.polynomial import range_of as least
 from jitorch.dtypes import Category, DType
 from jitorch.ir.graph import Node, Value
-from jitorch.ir.types import TensorType
+from jitorch.ir.types import ScalarType, TensorType
 
 MOST_STEPS = 64
 """Ops behind each other that are looked at."""
 
 
 class Range(NamedTuple):
-    """Both ends are possible values.  A float may be NaN in any range."""
+    """From ``low`` to ``high``, which may depend on sizes.  A float may be NaN in any range."""
 
     low: float | int = -math.inf
-    high: float | int = math.inf
+    high: float | Dim = math.inf
+
+    def is_below(self, size: Dim) -> bool:
+        """Whether the range is that of indices of an axis of ``size``."""
+        return self.low >= 0 and not _is_endless(self.high) and dims.decide("<", self.high, size) is True  # type: ignore[arg-type]
 
 
 ANY = Range()
@@ -47,62 +54,100 @@ def range_of(value: Value, known: Known, steps: int = MOST_STEPS) -> Range:
 
 def _of_node(node: Node, known: Known, steps: int) -> Range:
     type_, name = node.outputs[0].type, node.op.name
-    if not isinstance(type_, TensorType) or type_.dtype.category not in (Category.INT, Category.FLOAT):
-        return ANY
-    if name == "constant":
-        return _rounded(Range(node.attrs["value"], node.attrs["value"]), type_.dtype, 0)
-    if name == "iota":
+    if name == "size_of":
         size = node.attrs["size"]
-        return _rounded(Range(0, size - 1 if isinstance(size, int) else math.inf), type_.dtype, 0)
+        return Range(least(size)[0], size)
+    if not _is_number(type_):
+        return ANY
+    if name in ("constant", "number"):
+        value = node.attrs["value"]
+        return ANY if isinstance(value, complex) else _in(type_.dtype, value, value, 0)
+    if name == "iota":
+        return _in(type_.dtype, 0, node.attrs["size"] - 1, 0)
     if name in _PLACES:
         shape = node.operands[0].type.shape  # type: ignore[union-attr]
-        sizes = [shape[a] for a in node.attrs["axes"]]
-        return Range(0, math.prod(sizes) - 1 if all(isinstance(d, int) for d in sizes) else math.inf)
+        return Range(0, dims.prod([shape[a] for a in node.attrs["axes"]]) - 1)
     if name in _SAME:
         return range_of(node.operands[0], known, steps)
-    if name == "cast":
-        return _cast(range_of(node.operands[0], known, steps), node.operands[0].type, type_.dtype)
-    if node.op.lowering != "scalar":
-        return ANY
     operands = [range_of(v, known, steps) for v in node.operands]
-    return _scalar(node.op.scalar or "", operands, type_.dtype)
+    if name == "cast":
+        return _cast(operands[0], node.operands[0].type, type_.dtype)
+    return _scalar(node.op.scalar or "", operands, type_.dtype) if node.op.lowering == "scalar" else ANY
 
 
 def _scalar(fn: str, operands: Sequence[Range], dtype: DType) -> Range:
     match fn, *operands:
         case "add", x, y:
-            return _rounded(Range(x.low + y.low, x.high + y.high), dtype)
+            return _in(dtype, x.low + y.low, _sum(x.high, y.high))
         case "sub", x, y:
-            return _rounded(Range(x.low - y.high, x.high - y.low), dtype)
-        case "mul", x, y:
-            corners = [a * b for a in x for b in y]
-            is_known = not any(map(math.isnan, corners))
-            return _rounded(Range(min(corners), max(corners)), dtype) if is_known else ANY
+            low = -math.inf if isinstance(y.high, SymDim) else x.low - y.high
+            return _in(dtype, low, _sum(x.high, -y.low))
+        case "mul", x, y if x.low >= 0 and y.low >= 0:
+            return _in(dtype, 0, math.inf if _is_endless(x.high) or _is_endless(y.high) else x.high * y.high)
         case "floordiv", x, Range(low, high) if low == high and low > 0 and dtype.category is Category.INT:
-            return Range(*(end if math.isinf(end) else end // low for end in x))
+            return Range(_quotient(x.low, int(low)), _quotient(x.high, int(low)))  # type: ignore[arg-type]
         case "minimum", x, y:
-            return Range(min(x.low, y.low), min(x.high, y.high))
+            return Range(min(x.low, y.low), _least(x.high, y.high))
         case "maximum", x, y:
-            return Range(max(x.low, y.low), max(x.high, y.high))
+            return Range(max(x.low, y.low), _greatest(x.high, y.high))
         case "where", _, x, y:
-            return Range(min(x.low, y.low), max(x.high, y.high))
-        case ("floor" | "ceil" | "trunc" | "round"), x:
+            return Range(min(x.low, y.low), _greatest(x.high, y.high))
+        case ("floor" | "ceil" | "trunc" | "round"), x if not isinstance(x.high, SymDim):
             return Range(*(float(_ROUNDING[fn](end)) for end in x))
     return ANY
 
 
-def _rounded(found: Range, dtype: DType, steps: int = 1) -> Range:
-    """``found`` as far as ``dtype`` has it: a result that wraps is anything, one that is rounded a bit more or less.
+def _is_number(type_: Any) -> bool:
+    """Whether the elements of that type, or the one, are integers or floats."""
+    return isinstance(type_, (TensorType, ScalarType)) and type_.dtype.category in (Category.INT, Category.FLOAT)
 
-    A product of numbers that are not negative is not.
+
+def _is_endless(end: float | Dim) -> bool:
+    return isinstance(end, float) and math.isinf(end)
+
+
+def _sum(x: float | Dim, y: float | Dim) -> float | Dim:
+    return math.inf if _is_endless(x) or _is_endless(y) else x + y
+
+
+def _quotient(x: float | Dim, divisor: int) -> float | Dim:
+    return x if _is_endless(x) else dims.floordiv(x, divisor)  # type: ignore[arg-type]
+
+
+def _least(x: float | Dim, y: float | Dim) -> float | Dim:
+    """One that is not above either of two upper ends."""
+    if _is_endless(x) or _is_endless(y):
+        return y if _is_endless(x) else x
+    return x if _is_ordered(x, y) else y
+
+
+def _greatest(x: float | Dim, y: float | Dim) -> float | Dim:
+    if _is_endless(x) or _is_endless(y):
+        return math.inf
+    return y if _is_ordered(x, y) else x if _is_ordered(y, x) else math.inf
+
+
+def _is_ordered(x: float | Dim, y: float | Dim) -> bool:
+    if isinstance(x, SymDim) or isinstance(y, SymDim):
+        return dims.decide("<=", x, y) is True  # type: ignore[arg-type]
+    return x <= y
+
+
+def _in(dtype: DType, low: float, high: float | Dim, steps: int = 1) -> Range:
+    """A range as far as ``dtype`` has it: a result that wraps is anything, one that is rounded a bit more or less.
+
+    A sum or product of numbers that are not negative is not.
     """
-    if any(isinstance(end, complex) or math.isnan(end) for end in found):
-        return ANY
     if dtype.category is Category.INT:
         limits = np.iinfo(dtype.numpy)
-        return found if limits.min <= found.low and found.high <= limits.max else ANY
-    low, high = (_outward(end, to, dtype, steps) for end, to in zip(found, (-math.inf, math.inf), strict=True))
-    return Range(max(low, 0.0) if found.low >= 0 else low, high)
+        # No size is too large for the widest integers.
+        fits = dtype is dtypes.int64 if isinstance(high, SymDim) else high <= limits.max
+        return Range(low, high) if fits and low >= limits.min else ANY
+    ends = (low, math.inf if isinstance(high, SymDim) else high)
+    if any(map(math.isnan, ends)):
+        return ANY
+    least, most = (_outward(end, to, dtype, steps) for end, to in zip(ends, (-math.inf, math.inf), strict=True))
+    return Range(max(least, 0.0) if low >= 0 else least, most)
 
 
 def _outward(end: float, to: float, dtype: DType, steps: int) -> float:
@@ -114,13 +159,13 @@ def _outward(end: float, to: float, dtype: DType, steps: int) -> float:
 
 
 def _cast(found: Range, source: Any, target: DType) -> Range:
-    if not isinstance(source, TensorType) or source.dtype.category not in (Category.INT, Category.FLOAT):
+    if not _is_number(source):
         return ANY
-    if target.category is Category.INT and source.dtype.category is Category.FLOAT:
-        # Truncated and saturated; NaN becomes 0.
-        limits = np.iinfo(target.numpy)
-        low, high = (
-            limits.min if end < limits.min else limits.max if end > limits.max else math.trunc(end) for end in found
-        )
-        return Range(min(low, 0), max(high, 0))
-    return _rounded(found, target)
+    if target.category is Category.FLOAT or source.dtype.category is Category.INT:
+        return _in(target, *found, steps=0)
+    # Truncated and saturated; NaN becomes 0.
+    limits = np.iinfo(target.numpy)
+    low, high = (
+        limits.min if end < limits.min else limits.max if end > limits.max else math.trunc(end) for end in found
+    )
+    return Range(min(low, 0), max(high, 0))

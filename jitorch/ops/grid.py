@@ -61,7 +61,7 @@ def _fetch(flat: Tensor, sizes: Sequence[Dim], corner: Sequence[Tensor]) -> Tens
         n = number_of(size)
         ok = (position >= 0.0) & (position <= n - 1)
         inside = ok if inside is None else inside & ok
-        at = cast(minimum(maximum(position, 0.0), n - 1), dtype=dtype)
+        at = minimum(maximum(cast(position, dtype=dtype), 0), n - 1)
         index = at if index is None else index * n + at
     batch, channels = flat.shape[:2]
     points = dims.prod(index.shape[1:])
