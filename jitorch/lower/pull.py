@@ -239,7 +239,7 @@ class Operand:
         return self._puller.pull(self.value, index)
 
     def picked(self, positions: Operand, index: Any, axis: int) -> k.Expr:
-        """Element ``index`` of ``positions`` as an index of this axis, `checked` unless it is in range by its making."""
+        """Element ``index`` of ``positions`` as an index of ``axis``: `checked`, unless it is made to be in range."""
         position = positions.at(index)
         if range_of(positions.value, self._puller.ranges).is_below(self.shape[axis]):
             return self._puller.let(k.cast(position, k.INDEX))

@@ -57,7 +57,7 @@ def _of_node(node: Node, known: Known, steps: int) -> Range:
     if name == "size_of":
         size = node.attrs["size"]
         return Range(least(size)[0], size)
-    if not _is_number(type_):
+    if not isinstance(type_, (TensorType, ScalarType)) or not _is_number(type_):
         return ANY
     if name in ("constant", "number"):
         value = node.attrs["value"]
@@ -83,16 +83,18 @@ def _scalar(fn: str, operands: Sequence[Range], dtype: DType) -> Range:
             low = -math.inf if isinstance(y.high, SymDim) else x.low - y.high
             return _in(dtype, low, _sum(x.high, -y.low))
         case "mul", x, y if x.low >= 0 and y.low >= 0:
-            return _in(dtype, 0, math.inf if _is_endless(x.high) or _is_endless(y.high) else x.high * y.high)
+            return _in(dtype, x.low * y.low, _product(x.high, y.high))
         case "floordiv", x, Range(low, high) if low == high and low > 0 and dtype.category is Category.INT:
             return Range(_quotient(x.low, int(low)), _quotient(x.high, int(low)))  # type: ignore[arg-type]
+        case "mod", _, Range(low, high) if low > 0 and dtype.category is Category.INT:
+            return Range(0, _sum(high, -1))
         case "minimum", x, y:
             return Range(min(x.low, y.low), _least(x.high, y.high))
         case "maximum", x, y:
             return Range(max(x.low, y.low), _greatest(x.high, y.high))
         case "where", _, x, y:
             return Range(min(x.low, y.low), _greatest(x.high, y.high))
-        case ("floor" | "ceil" | "trunc" | "round"), x if not isinstance(x.high, SymDim):
+        case (("floor" | "ceil" | "trunc" | "round"), x) if not isinstance(x.high, SymDim):
             return Range(*(float(_ROUNDING[fn](end)) for end in x))
     return ANY
 
@@ -107,7 +109,11 @@ def _is_endless(end: float | Dim) -> bool:
 
 
 def _sum(x: float | Dim, y: float | Dim) -> float | Dim:
-    return math.inf if _is_endless(x) or _is_endless(y) else x + y
+    return math.inf if _is_endless(x) or _is_endless(y) else x + y  # type: ignore[operator]
+
+
+def _product(x: float | Dim, y: float | Dim) -> float | Dim:
+    return math.inf if _is_endless(x) or _is_endless(y) else x * y  # type: ignore[operator]
 
 
 def _quotient(x: float | Dim, divisor: int) -> float | Dim:
@@ -164,8 +170,11 @@ def _cast(found: Range, source: Any, target: DType) -> Range:
     if target.category is Category.FLOAT or source.dtype.category is Category.INT:
         return _in(target, *found, steps=0)
     # Truncated and saturated; NaN becomes 0.
+    return Range(min(_truncated(found.low, target), 0), max(_truncated(found.high, target), 0))
+
+
+def _truncated(end: float | Dim, target: DType) -> int:
     limits = np.iinfo(target.numpy)
-    low, high = (
-        limits.min if end < limits.min else limits.max if end > limits.max else math.trunc(end) for end in found
-    )
-    return Range(min(low, 0), max(high, 0))
+    if isinstance(end, SymDim) or end > limits.max:
+        return int(limits.max)
+    return int(limits.min) if end < limits.min else math.trunc(end)

@@ -128,7 +128,7 @@ def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
     """``[*, C * r * r, H, W]`` to ``[*, C, H * r, W * r]``.  Shi et al., 2016 (arXiv:1609.05158)."""
     r = upscale_factor
     _check_shuffle("pixel_shuffle", input, r)
-    *lead, channels, height, width = input.shape
+    channels = input.shape[-3]
     if not dims.is_multiple(channels, r * r):
         raise ShapeError("pixel_shuffle: channels do not split", expected=f"a multiple of {r * r}", actual=input.type)
     return pixel_shuffle_op(input, factor=r)
@@ -161,7 +161,7 @@ def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
     """``[*, C, H * r, W * r]`` to ``[*, C * r * r, H, W]``: the inverse of `pixel_shuffle`."""
     r = downscale_factor
     _check_shuffle("pixel_unshuffle", input, r)
-    *lead, channels, height, width = input.shape
+    height, width = input.shape[-2:]
     if not dims.is_multiple(height, r) or not dims.is_multiple(width, r):
         raise ShapeError("pixel_unshuffle: the sizes do not split", expected=f"multiples of {r}", actual=input.type)
     return pixel_unshuffle_op(input, factor=r)

@@ -58,8 +58,8 @@ def call(op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> Any:
 def _pattern(operands: Sequence[Any]) -> tuple[Any, ...] | None:
     """What a kernel depends on: the types, with the number of its first appearance in the place of each size.
 
-    None if a tensor is not laid out row by row, or has no data.  One whose elements are repeated along axes, which costs
-    no memory, has its sizes without them, too, unless there is a gradient: who changes it later must be found out.
+    None if a tensor is not laid out row by row, or has no data.  One whose elements are repeated along axes, which
+    costs no memory, has its sizes without them, too, unless there is a gradient: a later change must be found out.
     """
     numbers: dict[int, int] = {}
     wants_gradient = dispatch.is_grad_enabled() and any(isinstance(x, Tensor) and x.requires_grad for x in operands)
@@ -119,7 +119,9 @@ def _made(op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> GraphFuncti
 
 def _without_repeats(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """One of the elements that are repeated along each axis."""
-    return array[tuple(slice(0, 1) if n > 1 and step == 0 else slice(None) for n, step in zip(array.shape, array.strides))]
+    return array[
+        tuple(slice(0, 1) if n > 1 and step == 0 else slice(None) for n, step in zip(array.shape, array.strides))
+    ]
 
 
 def _once(x: Any) -> Any:

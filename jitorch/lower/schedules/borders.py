@@ -47,7 +47,7 @@ def _block(body: tuple[Stmt, ...], around: tuple[For, ...]) -> tuple[Stmt, ...]:
 
 
 def _around(body: tuple[Stmt, ...], loop: For, nest: Sequence[For]) -> tuple[Stmt, ...]:
-    """``loop`` with ``body``; where the nest has few turns, once for each of its loops, whose turns threads share then."""
+    """``loop`` with ``body``: with each loop of it alone where the nest has few turns: threads share theirs then."""
     loops = [stmt for stmt in body if isinstance(stmt, For)]
     is_shared = loop.kind == "parallel" and len(loops) == len(body) > 1 and _turns(nest) < FEW_ROWS
     return tuple(replace(loop, body=(stmt,)) for stmt in body) if is_shared else (replace(loop, body=body),)
