@@ -463,7 +463,7 @@ class Lowering:
         if kind == "reduce" and fuse.keeps_last_axis(node):
             return (Kernels((row_reduction_kernel(name, value, node, here.buffers, here.scalars),)),)
         if kind in ("scalar", "pull", "reduce"):
-            kernel = map_kernel(name, [v for v in group.values if v not in group.hidden], here.buffers, here.scalars)
+            kernel = map_kernel(name, group.values, here.buffers, here.scalars, group.hidden)
             if self.target.is_cpu:
                 kernel = tile(cut_borders(cut_quotients(abreast(kernel))), self.target)
                 kernel = gather_checks(hoist_checks(kernel))
