@@ -24,6 +24,9 @@ from jitorch.lower.rows.frame import keeps_last_axis
 READ_COST = 4
 """What storing and reading back an element costs, in simple operations."""
 
+MOST_PARTS = 9
+"""Parts of memory that are joined in one kernel: three along each of two axes."""
+
 MOST_DEPTH = 128
 """Operations, one after the other, in a kernel."""
 
@@ -288,6 +291,26 @@ def _is_free(value: Value) -> bool:
     return node is None or (node.op.name in _FREE_PULLS and all(_is_free(v) for v in node.operands))
 
 
+def _is_cut(value: Value) -> bool:
+    """Whether each element of ``value``, of known sizes, is one of memory: a view, or joined of few views.
+
+    Loops are cut where another part begins, so that nothing is asked in vain.
+    """
+    return _parts(value) <= MOST_PARTS
+
+
+def _parts(value: Value) -> int:
+    """How many parts of memory stand in ``value``; more than `MOST_PARTS` where that is not all."""
+    node = value.node
+    if node is None or _is_free(value):
+        return 1
+    if not all(isinstance(d, int) for d in value.type.shape):  # type: ignore[union-attr]
+        return MOST_PARTS + 1
+    if node.op.name in INDEX_VIEWS:
+        return _parts(node.operands[0])
+    return sum(map(_parts, node.operands)) if node.op.name == "concatenate" else MOST_PARTS + 1
+
+
 def _size(value: Value) -> Dim:
     return value.type.size  # type: ignore[union-attr]
 
@@ -296,11 +319,13 @@ def _repeats(node: Node, i: int) -> bool:
     """Whether pulling one result element of ``node`` everywhere reads an element of operand ``i`` more than once."""
     name = node.op.name
     if name == "broadcast_to":
+        if all(user.op.name == "concatenate" for user in node.output.users) and _is_cut(node.operands[0]):
+            return False
         return _grows(_size(node.operands[0]), _size(node.output))
     if name in ("windows", "take", "gather_axis", "unwindow"):
         return i == 0
     if name == "concatenate":
-        return True
+        return not _is_cut(node.operands[i])
     if name == "pad_axes":
         # Elements of the padding are computed, too, before they are dropped.
         return i == 1 or _is_much_smaller(node.operands[0], node.output)

@@ -7,7 +7,7 @@ first (all axes as one, then fewer), so that no index needs a division.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from jitorch import dims
 from jitorch.dims import Dim
@@ -21,12 +21,14 @@ Buffers = dict[Value, k.Buffer]
 Scalars = dict[Value, k.Var]
 
 
-def map_kernel(name: str, values: Sequence[Value], buffers: Buffers, scalars: Scalars) -> k.Kernel:
-    """A kernel that computes ``values``, which have one shape, element by element."""
+def map_kernel(
+    name: str, values: Sequence[Value], buffers: Buffers, scalars: Scalars, hidden: Collection[Value] = ()
+) -> k.Kernel:
+    """A kernel that computes ``values``, which have one shape, element by element; ``hidden`` ones are not stored."""
     shape = values[0].type.shape  # type: ignore[union-attr]
     best: Puller | None = None
     for grouping in _groupings(shape):
-        puller = _map_nest(values, shape, grouping, buffers, scalars)
+        puller = _map_nest(values, shape, grouping, buffers, scalars, hidden)
         best = puller
         if not divides(puller):
             break
@@ -51,8 +53,9 @@ def _groupings(shape: Sequence[Dim]) -> list[list[int]]:
 
 
 def _map_nest(
-    values: Sequence[Value], shape: Sequence[Dim], grouping: Sequence[int], buffers: Buffers, scalars: Scalars
-) -> Puller:
+    values: Sequence[Value], shape: Sequence[Dim], grouping: Sequence[int], buffers: Buffers, scalars: Scalars,
+    hidden: Collection[Value],
+) -> Puller:  # fmt: skip
     own = {v: b for v, b in buffers.items() if v not in values}
     puller = Puller(own, scalars)
     variables = [k.Var(f"i{j}") for j in range(len(grouping))]
@@ -64,7 +67,8 @@ def _map_nest(
         # Everything is read before anything is stored: a result may later take the place of an input.
         elements = [puller.pull(value, index) for value in values]
         for value, e in zip(values, elements):
-            puller.emit(k.Store(buffers[value], index.flat(), e))
+            if value not in hidden:
+                puller.emit(k.Store(buffers[value], index.flat(), e))
 
     def nest(j: int) -> None:
         if j == len(grouping):

@@ -400,6 +400,9 @@ class Lowering:
                 group.hidden = set(group.values) - plan.memory
             elif not group.is_recipe and (plan := long_layout(group, self.plan)) is not None:
                 self.layouts[group] = plan
+            elif group.is_map:
+                # Steps of one kernel, which none but it reads.
+                group.hidden |= set(group.values) - wanted
         return found
 
     def _launches(self, group: Group) -> list[host.Stmt]:
@@ -459,7 +462,7 @@ class Lowering:
         if kind == "reduce" and fuse.keeps_last_axis(node):
             return (Kernels((row_reduction_kernel(name, value, node, here.buffers, here.scalars),)),)
         if kind in ("scalar", "pull", "reduce"):
-            kernel = map_kernel(name, group.values, here.buffers, here.scalars)
+            kernel = map_kernel(name, group.values, here.buffers, here.scalars, group.hidden)
             if self.target.is_cpu:
                 kernel = tile(cut_borders(cut_quotients(abreast(kernel))), self.target)
                 kernel = gather_checks(hoist_checks(kernel))

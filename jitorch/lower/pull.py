@@ -21,6 +21,7 @@ from jitorch.ir.monoid import Reduction, State
 from jitorch.ir.sizes import size_expr
 from jitorch.ir.types import ScalarType
 from jitorch.lower.index import Index
+from jitorch.lower.ranges import Known, range_of
 from jitorch.lower.rows.frame import is_short
 
 OUT_OF_RANGE = 1
@@ -52,6 +53,7 @@ class Puller:
     def __init__(self, buffers: dict[Value, k.Buffer], scalars: dict[Value, k.Var]):
         self.buffers, self.scalars = buffers, scalars
         self.block = Block()
+        self.ranges: Known = {}
         self._count = 0
 
     # -- names and statements --------------------------------------------------------------------
@@ -235,6 +237,13 @@ class Operand:
         if not isinstance(index, Index) or index.shape != self.shape:
             index = Index.of(self.shape, tuple(index))
         return self._puller.pull(self.value, index)
+
+    def picked(self, positions: Operand, index: Any, axis: int) -> k.Expr:
+        """Element ``index`` of ``positions`` as an index of ``axis``: `checked`, unless it is made to be in range."""
+        position = positions.at(index)
+        if range_of(positions.value, self._puller.ranges).is_below(self.shape[axis]):
+            return self._puller.let(k.cast(position, k.INDEX))
+        return self.checked(position, axis)
 
     def checked(self, position: k.Expr, axis: int) -> k.Expr:
         """An index from data: counted from the end if negative; out of range it sets the status and reads element 0."""

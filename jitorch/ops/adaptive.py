@@ -5,19 +5,20 @@ Window ``o`` of an axis covers ``floor(o * size / out)`` up to ``ceil((o + 1) * 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from jitorch import dims
 from jitorch.dims import Dim
 from jitorch.errors import ShapeError, ValueRangeError
-from jitorch.ops.gather import gather_axis
+from jitorch.ops.create import constant
+from jitorch.ops.gather import gather_axis, scatter_axis, take
 from jitorch.ops.helpers import narrow_to, number_of, ramp, require_float, require_rank, sum_over, widen
 from jitorch.ops.linalg import matmul
-from jitorch.ops.math import where
+from jitorch.ops.math import maximum, minimum, where
 from jitorch.ops.pooling import avg_pool
-from jitorch.ops.reduce import lowest, reduce_argmax
+from jitorch.ops.reduce import lowest, reduce_argmax, reduce_max
 from jitorch.ops.registry import Sample, function, op
-from jitorch.ops.structure import cast, reshape_to, transpose_axes
+from jitorch.ops.structure import broadcast_to, cast, reduce_sum, reshape_to, transpose_axes
 
 Tensor = Any
 
@@ -37,18 +38,57 @@ def _inside(size: Dim, out: int) -> Tensor:
     return (position >= start) & (position < stop)
 
 
-def _averaged(x: Tensor, axis: int, out: int) -> Tensor:
-    """Means along ``axis``, by a matrix whose rows hold the windows' weights."""
-    size = x.shape[axis]
-    if dims.equal(size, out):
-        return x
-    if out == 1:
-        return sum_over(x, (axis,)) * (1.0 / number_of(size))
+class _Windows(NamedTuple):
+    """The windows of an axis: their ``elements``, ``[*, out, most, *]``, of which they cover those ``inside``.
+
+    ``first`` is where the elements begin, ``start`` where the window does, ``count`` how many it covers: ``[out, *]``.
+    """
+
+    elements: Tensor
+    inside: Tensor
+    first: Tensor
+    start: Tensor
+    count: Tensor
+
+
+def _windows(x: Tensor, axis: int, out: int) -> _Windows:
+    """Windows differ by an element in length; so each is shown with as many elements of the axis, side by side."""
+    size, rest = x.shape[axis], (1,) * (x.ndim - axis - 1)
     start, stop = _window_limits(size, out)
-    weights = cast(_inside(size, out), dtype=x.dtype) / cast(stop - start, dtype=x.dtype)
-    perm = tuple(i for i in range(x.ndim) if i != axis)
-    moved = matmul(transpose_axes(x, perm=(*perm, axis)), transpose_axes(weights, perm=(1, 0)))
-    return transpose_axes(moved, perm=(*range(axis), x.ndim - 1, *range(axis, x.ndim - 1)))
+    most = dims.floordiv(size + out - 1, out) + (0 if dims.is_multiple(size, out) else 1)
+    # One that is as long as the axis may be an element shorter than that.
+    most = dims.dim_min(most, size)
+    first = minimum(start, number_of(size - most))
+    position = first + ramp(most, 1, 2)
+    inside = (position >= start) & (position < stop)
+    return _Windows(
+        take(x, position, axis=axis), reshape_to(inside, shape=(out, most, *rest)),
+        *(reshape_to(column, shape=(out, *rest)) for column in (first, start, stop - start)),
+    )  # fmt: skip
+
+
+@op(places=())
+def average_windows(x: Tensor, *, axis: int, size: int) -> Tensor:
+    """The mean of each of ``size`` windows along ``axis``."""
+    seen = _windows(x, axis, size)
+    total = reduce_sum(where(seen.inside, seen.elements, 0.0), axes=(axis + 1,))
+    return total / cast(seen.count, dtype=x.dtype)
+
+
+@average_windows.vjp
+def _(g, out, x, *, axis, size):
+    # By a matrix whose columns hold the windows' weights.
+    start, stop = _window_limits(x.shape[axis], size)
+    weights = cast(_inside(x.shape[axis], size), dtype=g.dtype) / cast(stop - start, dtype=g.dtype)
+    perm = tuple(i for i in range(g.ndim) if i != axis)
+    spread = matmul(transpose_axes(g, perm=(*perm, axis)), weights)
+    return (transpose_axes(spread, perm=(*range(axis), g.ndim - 1, *range(axis, g.ndim - 1))),)
+
+
+@average_windows.samples
+def _(rng):
+    yield Sample(rng.normal(size=(2, 5, 3)), axis=1, size=3)
+    yield Sample(rng.normal(size=(2, 3)), axis=1, size=5)
 
 
 @op(places=())
@@ -63,8 +103,13 @@ def adaptive_avg_pool(input: Tensor, *, size: tuple[int, ...]) -> Tensor:
             input, kernel=kernel, stride=kernel, padding=(0,) * n, ceil_mode=False, count_include_pad=True, divisor=None
         )
     x = widen(input)
+    whole = tuple(lead + i for i, out in enumerate(size) if isinstance(out, int) and out == 1)
+    if whole:
+        count = dims.prod(tuple(input.shape[axis] for axis in whole))
+        x = sum_over(x, whole) * (1.0 / number_of(count))
     for i, out in enumerate(size):
-        x = _averaged(x, lead + i, out)
+        if lead + i not in whole and not dims.equal(spatial[i], out):
+            x = average_windows(x, axis=lead + i, size=out)
     return narrow_to(x * 1.0, input.dtype)
 
 
@@ -94,11 +139,10 @@ def adaptive_max_indices(input: Tensor, *, size: tuple[int, ...]) -> Tensor:
 
 def _winners(x: Tensor, axis: int, out: int) -> Tensor:
     """The position along ``axis`` of the first greatest element of each window."""
-    rest = x.ndim - axis - 1
-    size = x.shape[axis]
-    inside = reshape_to(_inside(size, out), shape=(out, size, *(1,) * rest))
-    each = reshape_to(x, shape=(*x.shape[:axis], 1, *x.shape[axis:]))
-    return reduce_argmax(where(inside, each, lowest(x.dtype)), axes=(axis + 1,))
+    seen = _windows(x, axis, out)
+    found = reduce_argmax(where(seen.inside, seen.elements, lowest(x.dtype)), axes=(axis + 1,))
+    # Where all is as low as what is not inside, the first is the window's.
+    return maximum(seen.first + found, seen.start)
 
 
 @adaptive_max_indices.vjp
@@ -114,9 +158,20 @@ def _(rng):
 @op(places=())
 def adaptive_max_pool(input: Tensor, *, size: tuple[int, ...]) -> Tensor:
     """The greatest element of each window of the last axes; the gradient goes to the first of equal ones."""
+    lead = input.ndim - len(size)
+    x = input
+    for i, out in enumerate(size):
+        seen = _windows(x, lead + i, out)
+        x = reduce_max(where(seen.inside, seen.elements, lowest(x.dtype)), axes=(lead + i + 1,))
+    return x
+
+
+@adaptive_max_pool.vjp
+def _(g, out, input, *, size):
     flat, places = _flattened(input, adaptive_max_indices(input, size=size), len(size))
-    picked = gather_axis(flat, places, axis=flat.ndim - 1)
-    return reshape_to(picked, shape=(*input.shape[: input.ndim - len(size)], *size))
+    zeros = broadcast_to(constant(value=0, dtype=g.dtype), shape=tuple(flat.shape))
+    total = scatter_axis(zeros, places, reshape_to(g, shape=tuple(places.shape)), axis=flat.ndim - 1, accumulate=True)
+    return (reshape_to(total, shape=tuple(input.shape)),)
 
 
 def _flattened(x: Tensor, places: Tensor, n: int) -> tuple[Tensor, Tensor]:

@@ -55,7 +55,7 @@ def _(x, index, *, axis):
 @take.pull
 def _(index, x, where, *, axis):
     n = len(where.shape)
-    inner = x.checked(where.at(tuple(index[axis : axis + n])), axis)
+    inner = x.picked(where, tuple(index[axis : axis + n]), axis)
     return x.at((*index[:axis], inner, *index[axis + n :]))
 
 
@@ -178,7 +178,7 @@ def _(x, index, *, axis):
 
 @gather_axis.pull
 def _(index, x, where, *, axis):
-    inner = x.checked(where.at(index), axis)
+    inner = x.picked(where, index, axis)
     return x.at((*index[:axis], inner, *index[axis + 1 :]))
 
 

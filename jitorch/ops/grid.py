@@ -12,7 +12,7 @@ from jitorch.errors import DTypeError, ShapeError, ValueRangeError
 from jitorch.ops.gather import gather_axis
 from jitorch.ops.helpers import filled, number_of, ramp, require_float
 from jitorch.ops.linalg import matmul, swap_last
-from jitorch.ops.math import abs, floor, remainder, round_half_even, where
+from jitorch.ops.math import abs, floor, maximum, minimum, round_half_even, where
 from jitorch.ops.padding import part
 from jitorch.ops.registry import Sample, function, op
 from jitorch.ops.resize import cubic_weight
@@ -36,7 +36,8 @@ def _reflected(x: Tensor, size: Dim, align: bool) -> Tensor:
     distance = abs(x - low)
     turns = floor(distance / span)
     inner = distance - turns * span
-    return where(remainder(turns, 2.0) == 0.0, inner, span - inner) + low
+    half = turns * 0.5
+    return where(floor(half) == half, inner, span - inner) + low
 
 
 def _limited(x: Tensor, size: Dim) -> Tensor:
@@ -53,11 +54,14 @@ def _fetch(flat: Tensor, sizes: Sequence[Dim], corner: Sequence[Tensor]) -> Tens
     """Elements of ``[N, C, prod(sizes)]`` at float positions ``[N, *O]`` an axis; 0 outside."""
     inside: Any = None
     index: Any = None
+    count = dims.prod(sizes)
+    # Half as much memory, and vectors that hold twice as many.
+    dtype = dtypes.int32 if isinstance(count, int) and count < 2**31 else dtypes.int64
     for position, size in zip(corner, sizes):
         n = number_of(size)
         ok = (position >= 0.0) & (position <= n - 1)
         inside = ok if inside is None else inside & ok
-        at = cast(where(ok, position, 0.0), dtype=dtypes.int64)
+        at = minimum(maximum(cast(position, dtype=dtype), 0), n - 1)
         index = at if index is None else index * n + at
     batch, channels = flat.shape[:2]
     points = dims.prod(index.shape[1:])

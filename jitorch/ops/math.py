@@ -289,8 +289,11 @@ def div_(input: Tensor, other: Any, *, rounding_mode: str | None = None) -> Tens
 @op(places=())
 def trunc_divide(x: Operand, y: Operand) -> Tensor:
     """``trunc(x / y)``, in integers for integers."""
-    quotient = x - fmod(x, y)
-    return trunc(x / y) if quotient.dtype.category >= Category.FLOAT else floor_divide(quotient, y)
+    rest = fmod(x, y)
+    if rest.dtype.category >= Category.FLOAT:
+        return trunc(x / y)
+    # Rounded down it is one less where the rest, which has the sign of x, has another than y.
+    return floor_divide(x, y) + ((rest != 0) & ((rest < 0) != (y < 0)))
 
 
 @trunc_divide.samples

@@ -15,8 +15,8 @@ from jitorch.ops.helpers import filled, require_rank
 from jitorch.ops.math import abs, pow, sign
 from jitorch.ops.pooling import avg_pool1d, avg_pool2d, avg_pool3d
 from jitorch.ops.rectifier import relu_op
-from jitorch.ops.registry import Sample, function
-from jitorch.ops.structure import reshape_to, transpose_axes
+from jitorch.ops.registry import Sample, function, op
+from jitorch.ops.structure import copy, reshape_to, transpose_axes
 
 Tensor = Any
 
@@ -128,14 +128,25 @@ def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
     """``[*, C * r * r, H, W]`` to ``[*, C, H * r, W * r]``.  Shi et al., 2016 (arXiv:1609.05158)."""
     r = upscale_factor
     _check_shuffle("pixel_shuffle", input, r)
-    *lead, channels, height, width = input.shape
+    channels = input.shape[-3]
     if not dims.is_multiple(channels, r * r):
         raise ShapeError("pixel_shuffle: channels do not split", expected=f"a multiple of {r * r}", actual=input.type)
-    n = len(lead)
-    channels = dims.floordiv(channels, r * r)
+    return pixel_shuffle_op(input, factor=r)
+
+
+@op(name="pixel_shuffle", places=())
+def pixel_shuffle_op(input: Tensor, *, factor: int) -> Tensor:
+    """``[*, C * r * r, H, W]`` to ``[*, C, H * r, W * r]``, in memory of its own."""
+    *lead, channels, height, width = input.shape
+    n, r, channels = len(lead), factor, dims.floordiv(channels, factor * factor)
     split = reshape_to(input, shape=(*lead, channels, r, r, height, width))
-    perm = (*range(n), n, n + 3, n + 1, n + 4, n + 2)
-    return reshape_to(transpose_axes(split, perm=perm), shape=(*lead, channels, height * r, width * r))
+    turned = copy(transpose_axes(split, perm=(*range(n), n, n + 3, n + 1, n + 4, n + 2)))
+    return reshape_to(turned, shape=(*lead, channels, height * r, width * r))
+
+
+@pixel_shuffle_op.samples
+def _(rng):
+    yield Sample(rng.normal(size=(2, 8, 2, 3)), factor=2)
 
 
 def _check_shuffle(name: str, input: Tensor, factor: int) -> None:
@@ -150,14 +161,26 @@ def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
     """``[*, C, H * r, W * r]`` to ``[*, C * r * r, H, W]``: the inverse of `pixel_shuffle`."""
     r = downscale_factor
     _check_shuffle("pixel_unshuffle", input, r)
-    *lead, channels, height, width = input.shape
+    height, width = input.shape[-2:]
     if not dims.is_multiple(height, r) or not dims.is_multiple(width, r):
         raise ShapeError("pixel_unshuffle: the sizes do not split", expected=f"multiples of {r}", actual=input.type)
-    n = len(lead)
+    return pixel_unshuffle_op(input, factor=r)
+
+
+@op(name="pixel_unshuffle", places=())
+def pixel_unshuffle_op(input: Tensor, *, factor: int) -> Tensor:
+    """``[*, C, H * r, W * r]`` to ``[*, C * r * r, H, W]``, in memory of its own."""
+    *lead, channels, height, width = input.shape
+    n, r = len(lead), factor
     height, width = dims.floordiv(height, r), dims.floordiv(width, r)
     split = reshape_to(input, shape=(*lead, channels, height, r, width, r))
-    perm = (*range(n), n, n + 2, n + 4, n + 1, n + 3)
-    return reshape_to(transpose_axes(split, perm=perm), shape=(*lead, channels * r * r, height, width))
+    turned = copy(transpose_axes(split, perm=(*range(n), n, n + 2, n + 4, n + 1, n + 3)))
+    return reshape_to(turned, shape=(*lead, channels * r * r, height, width))
+
+
+@pixel_unshuffle_op.samples
+def _(rng):
+    yield Sample(rng.normal(size=(2, 2, 4, 6)), factor=2)
 
 
 @function(places=("torch", "nn"))
@@ -165,12 +188,24 @@ def channel_shuffle(input: Tensor, groups: int) -> Tensor:
     """Channels (axis 1) of ``groups`` groups dealt out in turn.  Zhang et al., 2017 (arXiv:1707.01083)."""
     if input.ndim < 3:
         raise ShapeError("channel_shuffle: needs at least three axes, [N, C, *]", actual=input.type)
-    batch, channels, rest = input.shape[0], input.shape[1], tuple(input.shape[2:])
+    channels = input.shape[1]
     if groups <= 0 or not dims.is_multiple(channels, groups):
         raise ValueRangeError("channel_shuffle: no such groups", expected=f"a divisor of {channels}", actual=groups)
+    return channel_shuffle_op(input, groups=groups)
+
+
+@op(name="channel_shuffle", places=())
+def channel_shuffle_op(input: Tensor, *, groups: int) -> Tensor:
+    """Axis 1 as ``[groups, *]``, transposed, in memory of its own."""
+    batch, channels, *rest = input.shape
     split = reshape_to(input, shape=(batch, groups, dims.floordiv(channels, groups), *rest))
-    swapped = transpose_axes(split, perm=(0, 2, 1, *range(3, split.ndim)))
+    swapped = copy(transpose_axes(split, perm=(0, 2, 1, *range(3, split.ndim))))
     return reshape_to(swapped, shape=tuple(input.shape))
+
+
+@channel_shuffle_op.samples
+def _(rng):
+    yield Sample(rng.normal(size=(2, 6, 2)), groups=3)
 
 
 @pixel_shuffle.samples

@@ -134,3 +134,36 @@ def test_what_a_broadcast_shows_is_stored_in_its_place() -> None:
       return %5
     }"""
     assert stored(text) == ["reduce_sum", "mul", "matmul_batched", "mul"]
+
+
+JOINED = """graph @main(%x: f32[4, {size}]) {{
+  %0: f32[2, {size}] = slice_axes(%x, starts=(1, 0), stops=(3, {size}), steps=(1, 1))
+  %1: f32[6, {size}] = concatenate(%0, %x, axis=0)
+  %2: f32[6, 1] = slice_axes(%1, starts=(0, 0), stops=(6, 1), steps=(1, 1))
+  %3: f32[6, 3] = broadcast_to(%2, shape=(6, 3))
+  %4: f32[6, {size} + 3] = concatenate(%3, %1, axis=1)
+  return %4
+}}"""
+
+
+def test_what_is_joined_of_few_parts_of_memory_is_not_stored() -> None:
+    assert stored(JOINED.format(size=5).replace("5 + 3", "8")) == ["concatenate"]
+
+
+def test_what_is_joined_of_computed_parts_is_stored() -> None:
+    text = """graph @main(%x: f32[4, 5]) {
+      %0: f32[4, 5] = exp(%x)
+      %1: f32[8, 5] = concatenate(%0, %x, axis=0)
+      %2: f32[8, 10] = concatenate(%1, %1, axis=1)
+      return %2
+    }"""
+    assert stored(text) == ["exp", "concatenate", "concatenate"]
+
+
+def test_what_is_joined_of_unknown_sizes_is_stored() -> None:
+    text = """graph @main<s: 2..>(%x: f32[4, s]) {
+      %0: f32[8, s] = concatenate(%x, %x, axis=0)
+      %1: f32[8, 2*s] = concatenate(%0, %0, axis=1)
+      return %1
+    }"""
+    assert stored(text) == ["concatenate", "concatenate"]

@@ -165,3 +165,19 @@ def test_what_has_no_kernel_is_refused_by_name() -> None:
     composite = trace_types(lambda x: OPS["neg"](OPS["square"](x)), [TensorType(dtypes.float32, (2,))])
     with pytest.raises(CompilerBug, match="square must be stored"):
         program(composite)
+
+
+def test_steps_that_only_their_kernel_reads_have_no_memory() -> None:
+    text = """graph @main(%x: f32[6], %y: f32[3, 6]) {
+      %0: f32[6] = sin(%x)
+      %1: f32[6] = cos(%0)
+      %2: f32[6] = exp(%0)
+      %3: f32[3, 6] = broadcast_to(%1, shape=(3, 6))
+      %4: f32[3, 6] = mul(%y, %3)
+      %5: f32[3, 6] = broadcast_to(%2, shape=(3, 6))
+      %6: f32[3, 6] = add(%4, %5)
+      return %6
+    }"""
+    lowered = assert_lowers(text, np.linspace(-1, 1, 6, dtype=np.float32), np.ones((3, 6), np.float32))
+    first, _ = lowered.kernels
+    assert sum(isinstance(s, k.Store) for s in k.walk(first)) == 2

@@ -72,6 +72,26 @@ def test_adaptive_pools(size: int, out_size: int) -> None:
     assert place.tolist() == where.tolist()
 
 
+@pytest.mark.parametrize("size", [(1, 1), (3, 2), (1, 4), (5, 7), (6, 1), (9, 11), (13, 4)])
+@pytest.mark.parametrize("compiled", [False, True])
+def test_adaptive_pools_of_two_axes(size: tuple[int, int], compiled: bool) -> None:
+    values = np.random.default_rng(0).integers(-3, 4, size=(2, 3, 13, 7)).astype(np.float64)
+    values[0, 0] = -np.inf
+    weights = np.random.default_rng(1).normal(size=(2, 3, *size))
+    for name in ("adaptive_avg_pool2d", "adaptive_max_pool2d"):
+        x, y = jitorch.tensor(values).requires_grad_(), torch.tensor(values).requires_grad_()
+        function = jitorch.jit(lambda x, name=name: getattr(F, name)(x, size)) if compiled else getattr(F, name)
+        out = function(x) if compiled else function(x, size)
+        expected = getattr(torch.nn.functional, name)(y, size)
+        same(out, expected)
+        out.backward(jitorch.tensor(weights))
+        expected.backward(torch.tensor(weights))
+        same(x.grad, y.grad)
+    place = F.adaptive_max_pool2d(jitorch.tensor(values), size, return_indices=True)[1]
+    _, where = torch.nn.functional.adaptive_max_pool2d(torch.tensor(values), size, return_indices=True)
+    assert place.tolist() == where.tolist()
+
+
 def test_unpool_inverts_where_the_greatest_were() -> None:
     x = jitorch.randn(1, 2, 6, 6)
     out, place = F.max_pool2d(x, 2, return_indices=True)

@@ -10,9 +10,9 @@ import math
 from collections.abc import Callable
 
 from jitorch import dtypes
-from jitorch.backends.cpu import helpers, mathematics
+from jitorch.backends.cpu import helpers, integers, mathematics
 from jitorch.backends.cpu.at import At
-from jitorch.backends.cpu.text import memory_type, register_type, suffix, unsupported, vector
+from jitorch.backends.cpu.text import memory_type, register_type, unsupported, vector
 from jitorch.dtypes import Category, DType
 from jitorch.ir import scalars
 
@@ -67,12 +67,7 @@ def cast(at: At, x: str, target: DType) -> str:
         widen = "sext" if source.is_signed else "zext"
         return at.op(f"{'trunc' if bits > target.bits else widen} {from_type} {x} to {to_type}")
     if target.category is Category.INT:
-        # The saturating conversions truncate, and send NaN to 0.
-        intrinsic = "fptosi" if target.is_signed else "fptoui"
-        name = f"llvm.{intrinsic}.sat.{suffix(register_type(target), at.lanes)}"
-        name += f".{suffix(register_type(source), at.lanes)}"
-        callee = at.function.module.declare(name, to_type, from_type)
-        return at.op(f"call {to_type} {callee}({from_type} {x})")
+        return integers.truncated(at, x, target)
     if target is dtypes.float64:
         return at.op(f"fpext {from_type} {x} to {to_type}")
     if source is dtypes.float64:
@@ -142,15 +137,14 @@ def _bfloat16_bits(at: At, x: str) -> str:
 def _double_to_half_way(at: At, x: str) -> str:
     """A double as a float that rounds to the same half: truncated, with the lost bits or-ed into the last
     ("rounding to odd", Boldo and Melquiond, "When double rounding is odd", 2005)."""
-    double, single, wide = (vector(t, at.lanes) for t in ("double", "float", "i32"))
-    near = at.op(f"fptrunc {double} {x} to {single}")
-    back = at.op(f"fpext {single} {near} to {double}")
-    beyond = at.op(f"fcmp ogt {double} {at.intrinsic('fabs', back)}, {at.intrinsic('fabs', x)}")
-    inexact = at.op(f"fcmp one {double} {back}, {x}")
-    raw = at.op(f"bitcast {single} {near} to {wide}")
-    towards_zero = at.op(f"sub {wide} {raw}, {at.op(f'zext {at.test_type} {beyond} to {wide}')}")
-    odd = at.op(f"or {wide} {towards_zero}, {at.op(f'zext {at.test_type} {inexact} to {wide}')}")
-    return at.op(f"bitcast {wide} {odd} to {single}")
+    double, single, wide = (vector(t, at.lanes) for t in ("double", "float", "i64"))
+    lost = at.const((1 << 29) - 1, dtypes.int64)
+    raw = at.op(f"bitcast {double} {x} to {wide}")
+    carried = at.op(f"add {wide} {at.op(f'and {wide} {raw}, {lost}')}, {lost}")
+    odd = at.op(f"and {wide} {carried}, {at.const(1 << 29, dtypes.int64)}")
+    kept = at.op(f"and {wide} {raw}, {at.const(-(1 << 29), dtypes.int64)}")
+    exact = at.op(f"bitcast {wide} {at.op(f'or {wide} {kept}, {odd}')} to {double}")
+    return at.op(f"fptrunc {double} {exact} to {single}")
 
 
 def _word(*names: str) -> Callable[[Word], Word]:
@@ -191,13 +185,7 @@ def _floordiv(at: At, x: str, y: str) -> str:
     if (shift := _power_of_two(y)) is not None:
         return at.binary("ashr" if at.dtype.is_signed else "lshr", x, str(shift))
     divisor = _safe_divisor(at, x, y)
-    if not at.dtype.is_signed:
-        quotient = at.binary("udiv", x, divisor)
-    else:
-        quotient = at.binary("sdiv", x, divisor)
-        remainder = at.binary("sub", x, at.binary("mul", quotient, divisor))
-        one = at.op(f"zext {at.test_type} {_wrong_sign(at, remainder, divisor)} to {at.type}")
-        quotient = at.binary("sub", quotient, one)
+    quotient = integers.divided(at, x, divisor, is_floor=True).quotient
     if divisor == y:
         return quotient
     return at.select(at.test("eq", y, at.const(0)), at.const(0), quotient)
@@ -209,19 +197,14 @@ def _mod(at: At, x: str, y: str) -> str:
         return _float_divmod(at, x, y)[1]
     if (shift := _power_of_two(y)) is not None:
         return at.binary("and", x, str((1 << shift) - 1))
-    divisor = _safe_divisor(at, x, y)
-    if not at.dtype.is_signed:
-        return at.binary("urem", x, divisor)
-    remainder = at.binary("srem", x, divisor)
-    adjusted = at.binary("add", remainder, divisor)
-    return at.select(_wrong_sign(at, remainder, divisor), adjusted, remainder)
+    return integers.divided(at, x, _safe_divisor(at, x, y), is_floor=True).remainder
 
 
 @_word("fmod")
 def _fmod(at: At, x: str, y: str) -> str:
     if at.dtype.is_floating_point:
         return _float_remainder(at, x, y)
-    return at.binary("srem" if at.dtype.is_signed else "urem", x, _safe_divisor(at, x, y))
+    return integers.divided(at, x, _safe_divisor(at, x, y), is_floor=False).remainder
 
 
 def _power_of_two(y: str) -> int | None:
@@ -241,12 +224,6 @@ def _safe_divisor(at: At, x: str, y: str) -> str:
         overflow = at.op(f"and {at.test_type} {least}, {at.test('eq', y, at.const(-1))}")
         trap = at.op(f"or {at.test_type} {trap}, {overflow}")
     return at.select(trap, at.const(1), y)
-
-
-def _wrong_sign(at: At, remainder: str, divisor: str) -> str:
-    """Whether a truncated division's remainder has to move to the divisor's sign."""
-    differ = at.test("slt", at.binary("xor", remainder, divisor), at.const(0))
-    return at.op(f"and {at.test_type} {differ}, {at.test('ne', remainder, at.const(0))}")
 
 
 def _float_remainder(at: At, x: str, y: str) -> str:

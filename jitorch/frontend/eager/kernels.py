@@ -23,6 +23,8 @@ from jitorch.frontend.eager.interpreter import type_of
 from jitorch.ir.graph import Graph, Value, identity
 from jitorch.ir.op import PRIMITIVE, Op
 from jitorch.ir.types import TensorType
+from jitorch.ops import dispatch
+from jitorch.ops.structure import broadcast_to
 from jitorch.passes.decompose import decompose
 from jitorch.passes.jvp import is_float
 from jitorch.tensor import Tensor
@@ -50,26 +52,33 @@ def call(op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> Any:
         kernel = _kernels[key] = _made(op, operands, attrs)
     if kernel is None:
         return NotImplemented
-    results = kernel([x for x in operands if x is not None])
+    results = kernel([_once(x) for x in operands if x is not None])
     return results[0] if len(results) == 1 else tuple(results)
 
 
 def _pattern(operands: Sequence[Any]) -> tuple[Any, ...] | None:
     """What a kernel depends on: the types, with the number of its first appearance in the place of each size.
 
-    None if a tensor is not laid out row by row, or has no data.
+    None if a tensor is not laid out row by row, or has no data.  One whose elements are repeated along axes, which
+    costs no memory, has its sizes without them, too, unless there is a gradient: a later change must be found out.
     """
     numbers: dict[int, int] = {}
+    wants_gradient = dispatch.is_grad_enabled() and any(isinstance(x, Tensor) and x.requires_grad for x in operands)
     pattern: list[Any] = []
     for x in operands:
         if not isinstance(x, Tensor):
             pattern.append(type(x))
             continue
         array = x._array
-        if type(array) is not np.ndarray or not (array.flags.c_contiguous and array.flags.aligned):
+        if type(array) is not np.ndarray or not array.flags.aligned:
             return None
         sizes = tuple([n if n <= 1 else -numbers.setdefault(n, len(numbers) + 1) for n in array.shape])
-        pattern.append((x._type.dtype, sizes))
+        if array.flags.c_contiguous:
+            pattern.append((x._type.dtype, sizes))
+            continue
+        if wants_gradient or not _without_repeats(array).flags.c_contiguous:
+            return None
+        pattern.append((x._type.dtype, sizes, _without_repeats(array).shape))
     return tuple(pattern)
 
 
@@ -84,9 +93,18 @@ def _made(op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> GraphFuncti
     inputs: list[Value | None] = []
     for x in operands:
         type_ = type_of(x)
-        if isinstance(type_, TensorType):
-            type_ = type_.with_shape(tuple(_size(n, symbols) for n in type_.shape))
-        inputs.append(None if type_ is None else graph.add_input(type_))
+        if not isinstance(type_, TensorType):
+            inputs.append(None if type_ is None else graph.add_input(type_))
+            continue
+        sizes = tuple(_size(n, symbols) for n in type_.shape)
+        once = type_of(_once(x)).shape  # type: ignore[union-attr]
+        value = graph.add_input(type_.with_shape(tuple(_size(n, symbols) for n in once)))
+        if once != type_.shape:
+            spread = {"shape": sizes}
+            value = graph.append(broadcast_to, [value], spread, infer(broadcast_to, [value.type], spread)).outputs[0]
+        inputs.append(value)
+    if not _binds_sizes(graph):
+        return None
     with Facts() as facts:
         try:
             types = infer(op, [None if v is None else v.type for v in inputs], attrs)
@@ -98,6 +116,27 @@ def _made(op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> GraphFuncti
     if facts.guards or not _is_kernel(whole):
         return None
     return GraphFunction(graph, [i for i, v in enumerate(graph.outputs) if is_float(v.type)], BACKEND, name=op.name)
+
+
+def _without_repeats(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """One of the elements that are repeated along each axis."""
+    return array[
+        tuple(slice(0, 1) if n > 1 and step == 0 else slice(None) for n, step in zip(array.shape, array.strides))
+    ]
+
+
+def _once(x: Any) -> Any:
+    """An operand without repeats along its axes, of no history."""
+    if not isinstance(x, Tensor) or x._array is None or x._array.flags.c_contiguous:
+        return x
+    return Tensor._from_array(_without_repeats(x._array))
+
+
+def _binds_sizes(graph: Graph) -> bool:
+    """Whether each size is one of an input: not where all operands are repeated."""
+    bound = {s for v in graph.inputs if isinstance(v.type, TensorType) for d in v.type.shape for s in dims.symbols(d)}
+    spread = {s for node in graph.nodes for d in node.attrs["shape"] for s in dims.symbols(d)}
+    return spread <= bound
 
 
 def _size(n: Dim, symbols: dict[int, Dim]) -> Dim:

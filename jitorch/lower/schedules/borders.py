@@ -38,11 +38,23 @@ def _block(body: tuple[Stmt, ...], around: tuple[For, ...]) -> tuple[Stmt, ...]:
     places = _changes(loop)
     if not _is_worth_it(places) or _is_shared_whole(nest):
         inner = _block(loop.body, nest)
-        return body if inner is loop.body else (replace(loop, body=inner),)
-    return tuple(
-        For(loop.var, k.const(end - first), _block(_piece(loop, first, end), nest), loop.kind)
-        for first, end in itertools.pairwise(places)
-    )
+        return body if inner is loop.body else _around(inner, loop, nest)
+    pieces: list[Stmt] = []
+    for first, end in itertools.pairwise(places):
+        piece = For(loop.var, k.const(end - first), (), loop.kind)
+        pieces += _around(_block(_piece(loop, first, end), nest), piece, (*around, piece))
+    return tuple(pieces)
+
+
+def _around(body: tuple[Stmt, ...], loop: For, nest: Sequence[For]) -> tuple[Stmt, ...]:
+    """``loop`` with ``body``: with each loop of it alone where the nest has few turns: threads share theirs then."""
+    loops = [stmt for stmt in body if isinstance(stmt, For)]
+    is_shared = loop.kind == "parallel" and len(loops) == len(body) > 1 and _turns(nest) < FEW_ROWS
+    return tuple(replace(loop, body=(stmt,)) for stmt in body) if is_shared else (replace(loop, body=body),)
+
+
+def _turns(nest: Sequence[For]) -> int:
+    return prod(int(loop.extent.value.real) if isinstance(loop.extent, Const) else LARGE for loop in nest)
 
 
 def _is_worth_it(places: Sequence[int]) -> bool:
@@ -54,9 +66,8 @@ def _is_shared_whole(nest: Sequence[For]) -> bool:
     """Whether threads share the turns of the innermost loop, too, for there are few of the others."""
     if nest[-1].kind != "parallel" or any(isinstance(s, For) for s in nest[-1].body):
         return False
-    sizes = [int(loop.extent.value.real) if isinstance(loop.extent, Const) else LARGE for loop in nest]
-    rows = prod(sizes[:-1])
-    return len(nest) > 1 and rows < FEW_ROWS and rows * sizes[-1] >= LARGE
+    rows = _turns(nest[:-1])
+    return len(nest) > 1 and rows < FEW_ROWS and rows * _turns(nest[-1:]) >= LARGE
 
 
 def _changes(loop: For) -> list[int]:

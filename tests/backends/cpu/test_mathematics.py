@@ -229,14 +229,17 @@ def test_halves_are_computed_in_single_precision(dtype: DType) -> None:
 
 @pytest.mark.parametrize("target", [None, BASELINE], ids=["host", "baseline"])
 @pytest.mark.parametrize("lanes", [1, 4, 16])
-def test_remainders_are_exact(lanes: int, target: str | None) -> None:
+@pytest.mark.parametrize(("kind", "bits"), [(np.float32, np.uint32), (np.float64, np.uint64)])
+def test_remainders_are_exact(lanes: int, target: str | None, kind: type, bits: type) -> None:
     rng = np.random.default_rng(0)
-    special = np.array([0, 1, 3, 0.1, 1e-45, 1e-38, 3.4e38, 2.0**28, 2.0**29, np.inf, np.nan], np.float32)
+    info = np.finfo(kind)
+    special = np.array([0, 1, 3, 0.1, info.smallest_subnormal, info.tiny, info.max, np.inf, np.nan], kind)
+    special = np.append(special, np.exp2([28, 29, 51, 52, 53]).astype(kind))
     x, y = (a.ravel() for a in np.meshgrid(*[np.concatenate([special, -special])] * 2))
-    some = rng.integers(0, 2**32, (2, 5000), np.uint64).astype(np.uint32).view(np.float32)
-    whole = rng.standard_normal(5000).astype(np.float32)
-    multiple = (rng.integers(1, 2**20, 5000) * whole.astype(np.float64)).astype(np.float32)
-    x = np.concatenate([x, some[0], multiple, np.nextafter(multiple, np.float32(0))])
+    some = rng.integers(0, np.iinfo(bits).max, (2, 5000), bits).view(kind)
+    whole = rng.standard_normal(5000).astype(kind)
+    multiple = (rng.integers(1, 2**20, 5000) * whole.astype(np.float64)).astype(kind)
+    x = np.concatenate([x, some[0], multiple, np.nextafter(multiple, kind(0))])
     y = np.concatenate([y, some[1], whole, whole])
     count = x.size // 16 * 16
     made = None if target is None else native.Target(native.host().triple, target, "")

@@ -112,6 +112,44 @@ def test_what_is_small_or_not_in_row_order_has_no_kernel(monkeypatch: pytest.Mon
     assert not _kernels_of("gelu")
 
 
+REPEATED: dict[str, Any] = {
+    "a number": lambda x: x % 7,
+    "a row": lambda x: x % x[0].abs().add(1),
+    "a column": lambda x: x // x[:, :1].abs().add(1),
+    "a number before": lambda x: 5 - x,
+    "a matrix over the first axis": lambda x: jitorch.fmod(x.expand(2, -1, -1), x.abs().add(1)),
+}
+
+
+@pytest.mark.parametrize("name", REPEATED)
+@pytest.mark.parametrize("dtype", ["float32", "int64"])
+def test_operands_that_are_repeated_are_read_once(
+    name: str, dtype: str, x: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernels, "_kernels", {})
+    function, x = REPEATED[name], (x * 100).to(getattr(jitorch, dtype))
+    with config.override(native=False):
+        expected = function(x)
+    got = function(x)
+    assert got.type == expected.type and got.stride() == expected.stride()
+    np.testing.assert_allclose(got.numpy(), expected.numpy(), rtol=1e-6)
+    # Such an operand is told by its sizes and those without repeats.
+    made = [key[1] for key, kernel in kernels._kernels.items() if kernel is not None]
+    assert any(isinstance(part, tuple) and len(part) == 3 for pattern in made for part in pattern)
+
+
+def test_operands_that_are_repeated_have_no_kernel_of_their_own_where_there_is_a_gradient(
+    x: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernels, "_kernels", {})
+    leaf, row = x.clone().requires_grad_(), x[0].clone()
+    out = jitorch.atan2(leaf, row)
+    assert not _kernels_of("atan2")
+    row.add_(1)
+    with pytest.raises(AutogradError, match="modified"):
+        out.sum().backward()
+
+
 def test_views_share_memory(x: Any) -> None:
     for view in (x.reshape(-1), x.mT, x[3:], x.flatten(), x.unsqueeze(0), x.squeeze(), x.expand(2, -1, -1)):
         assert np.shares_memory(view.numpy(), x.numpy())

@@ -49,6 +49,23 @@ def test_a_concatenation_compares_nothing() -> None:
     assert comparisons(kernel) == 0
 
 
+def test_few_turns_around_pieces_are_shared_with_their_turns() -> None:
+    def nests(rows: int) -> list[int]:
+        """The lengths of the outermost loops of a padding of so many matrices."""
+        text = f"""graph @main(%x: f32[{rows}, 40, 16], %v: f32[]) {{
+          %0: f32[{rows}, 42, 18] = pad_axes(%x, %v, low=(0, 1, 1), high=(0, 1, 1), interior=(0, 0, 0))
+          return %0
+        }}"""
+        x = np.arange(rows * 640, dtype=np.float32).reshape(rows, 40, 16)
+        (kernel,) = assert_lowers(text, x, np.float32(7)).kernels
+        assert comparisons(kernel) == 0
+        loops = [s.body[0] if isinstance(s, k.For) and len(s.body) == 1 else s for s in kernel.body]
+        return [int(s.extent.value.real) for s in loops if isinstance(s, k.For) and isinstance(s.extent, k.Const)]
+
+    assert nests(3) == [1, 40, 1]
+    assert nests(8) == [8]
+
+
 X, OUT = k.Buffer("x", dtypes.float32), k.Buffer("out", dtypes.float32)
 i, j = k.Var("i"), k.Var("j")
 

@@ -5,9 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import jitorch
 from jitorch import dtypes
+from jitorch.builder import graph_of
 from jitorch.ir import kernel as k
+from jitorch.ir.types import TensorType
+from jitorch.lower import program
 from jitorch.lower.schedules.quotients import cut_quotients
+from jitorch.passes.decompose import decompose
 from tests.lower.graphs import assert_lowers
 
 REPEAT = """graph @main(%x: f32[{n}, {m}]) {{
@@ -65,3 +70,11 @@ def test_both_coordinates_and_the_whole_may_be_used() -> None:
     cut = cut_quotients(loop(12, i // 4 * 4 + (3 - i % 4)))
     assert [str(s.extent) for s in k.walk(cut.body) if isinstance(s, k.For)] == ["3", "4"]
     assert divisions(cut) == 0
+
+
+def test_shuffled_pixels_need_no_division() -> None:
+    types = [TensorType(dtypes.float32, (2, 8, 6, 10))]
+    graph = graph_of(lambda x: jitorch.nn.functional.pixel_shuffle(x, 2), types, "call")
+    decompose(graph)
+    (kernel,) = program(graph).kernels
+    assert not divisions(kernel)

@@ -65,7 +65,7 @@ FUNCTIONS: dict[str, Entry] = {
     "atan": Entry(inverse.atan),
     "atan2": Entry(inverse.atan2, 2),
     "pow": Entry(power.pow32, 2, (32,)),
-    "fmod": Entry(remainder.fmod32, 2, (32,), remainder.beyond),
+    "fmod": Entry(remainder.fmod, 2, beyond=remainder.beyond),
 }
 
 # The lanes of the vector variants: a register of 128, 256 and 512 bits.

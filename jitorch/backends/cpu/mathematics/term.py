@@ -183,6 +183,11 @@ def fused(x: Term, y: Term | Number, z: Term | Number) -> Term:
     return x._intrinsic("fmuladd", x.same(y), x.same(z))
 
 
+def exactly(x: Term, y: Term, z: Term) -> Term:
+    """``x * y + z``, rounded once, on every processor."""
+    return x._intrinsic("fma", y, z)
+
+
 def polynomial(x: Term, coefficients: Sequence[float]) -> Term:
     """By Horner's rule; the lowest power first."""
     total = x.same(coefficients[-1])
