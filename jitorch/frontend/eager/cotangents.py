@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from jitorch.ops.math import cos, sin
+
 
 def _add(g: Any, out: Any, x: Any, y: Any, for_x: bool, for_y: bool) -> tuple[Any, ...]:
     return g, g
@@ -43,6 +45,14 @@ def _sqrt(g: Any, out: Any, x: Any, for_x: bool) -> tuple[Any, ...]:
     return (g / (2 * out()),)
 
 
+def _sin(g: Any, out: Any, x: Any, for_x: bool) -> tuple[Any, ...]:
+    return (g * cos(x),)
+
+
+def _cos(g: Any, out: Any, x: Any, for_x: bool) -> tuple[Any, ...]:
+    return (-g * sin(x),)
+
+
 def _tanh(g: Any, out: Any, x: Any, for_x: bool) -> tuple[Any, ...]:
     y = out()
     return (g * (1 - y * y),)
@@ -55,5 +65,5 @@ def _sigmoid(g: Any, out: Any, x: Any, for_x: bool) -> tuple[Any, ...]:
 
 RULES: dict[str, Callable[..., tuple[Any, ...]]] = {
     "add": _add, "sub": _sub, "mul": _mul, "div": _div, "neg": _neg, "exp": _exp, "log": _log, "sqrt": _sqrt,
-    "tanh": _tanh, "sigmoid": _sigmoid,
+    "sin": _sin, "cos": _cos, "tanh": _tanh, "sigmoid": _sigmoid,
 }  # fmt: skip
