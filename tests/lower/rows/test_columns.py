@@ -27,7 +27,7 @@ def test_few_rows_are_added_right_into_the_result() -> None:
 
 
 def test_many_rows_are_added_in_chunks_that_run_at_once() -> None:
-    for rows, columns in ((70, 4096), (33, 5000), (16 * 2 + 1, 4097)):
+    for rows, columns in ((33, 5000), (16 * 2 + 1, 4097)):
         lowered = assert_lowers(text(rows, columns), RNG.integers(-9, 9, (rows, columns)))
         assert [kernel.name for kernel in lowered.kernels] == ["reduce_sum_1", "reduce_sum_1_columns"]
         assert "in parallel" in str(lowered.kernels[0])
@@ -46,7 +46,7 @@ def test_a_symbolic_number_of_rows_may_be_any() -> None:
     n = symbol("N")
     graph = trace_types(lambda x: OPS["reduce_sum"](x, axes=(0,)), [TensorType(dtypes.int64, (n, 8192))])
     lowered = program(graph)
-    for rows in (0, 1, 15, 16, 17, 50):
+    for rows in (0, 1, 16, 17, 33):
         x = RNG.integers(-9, 9, (rows, 8192))
         (actual,) = execute(lowered, [x], [x.sum(0)], [rows])
         np.testing.assert_array_equal(actual, x.sum(0))
