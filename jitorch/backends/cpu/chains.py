@@ -16,12 +16,12 @@ PARALLEL = 2.0
 """Operations that a turn offers at once: of more there are enough."""
 COPIES = 8
 
-FEW_FUNCTIONS, SEVERAL_FUNCTIONS = 6, 12
+FEW_FUNCTIONS, SEVERAL_FUNCTIONS = 16, 64
 """Functions of mathematics in a turn, chains of ten to fifty operations each, up to which four and two turns run side
 by side: more only make longer code.
 
-Turns of one to six take 0.75 to 0.98 of the time if there are four of them (AVX-512, Zen 4).  Not so where what is far
-off is left to the C library: then vectors are calls.
+Turns of one to six take 0.75 to 0.98 of the time if there are four of them, of fifty 0.56 with two (AVX-512, Zen 4).
+Not so where what is far off is left to the C library: then vectors are calls.
 """
 VECTOR = 16
 """Elements of a turn once it is a vector, at most."""

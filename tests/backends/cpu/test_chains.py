@@ -36,7 +36,7 @@ def test_a_long_chain_is_run_side_by_side() -> None:
     [
         [*chain(10), "out0[i] = t10"],  # the processor sees the next turns by itself
         [*chain(40, "t0 * 0.5 + 1.0"), "out0[i] = t40"],  # nothing waits
-        [*chain(40, "exp(t{}) * 0.5 + 1.0"), "out0[i] = t40"],  # long code
+        [*chain(70, "exp(t{}) * 0.5 + 1.0"), "out0[i] = t70"],  # long code
         ["let t1: f32 = sin(exp(t0))", "out0[i] = t1"],  # vectors are calls
         ["for j in serial(3) {", *chain(40), "out0[i] = t40", "}"],
     ],
@@ -55,8 +55,9 @@ def test_what_is_left_to_the_compiler(lines: list[str]) -> None:
         ("32", 5, 2),
         ("31", 1, 1),
         ("1000", 1, 4),
-        ("1000", 7, 2),
-        ("1000", 13, 1),
+        ("1000", 16, 4),
+        ("1000", 17, 2),
+        ("1000", 65, 1),
         ("n", 1, 2),
     ],
 )
