@@ -32,7 +32,8 @@ _COMPARISONS = frozenset({"lt", "le", "gt", "ge", "eq", "ne"})
 
 def copies(loop: For) -> int:
     """How many turns of an innermost loop to run side by side; 1: as LLVM likes."""
-    if not all(isinstance(stmt, (Let, Store)) for stmt in loop.body):
+    body = [stmt for stmt in loop.body if isinstance(stmt, (Let, Store))]
+    if len(body) < len(loop.body):
         return 1
     called = [library.FUNCTIONS[e.fn] for e in k.parts(loop.body) if isinstance(e, Call) and library.has(e.fn, e.dtype)]
     if called:
@@ -41,12 +42,9 @@ def copies(loop: For) -> int:
         return _whole(loop.extent, 4 if len(called) <= FEW_FUNCTIONS else 2 if len(called) <= SEVERAL_FUNCTIONS else 1)
     depths: dict[str, int] = {}
     count = 0
-    for stmt in loop.body:
-        if isinstance(stmt, Let):
-            found = _measure(stmt.value, depths)
-            name = stmt.var.name
-        else:
-            found, name = _measure(stmt.value, depths), ""  # type: ignore[attr-defined]
+    for stmt in body:
+        found = _measure(stmt.value, depths)
+        name = stmt.var.name if isinstance(stmt, Let) else ""
         if found is None:
             return 1
         depth, operations = found

@@ -56,9 +56,10 @@ class Lookup(State):
     def special(self, kind: type, name: str) -> types.FunctionType | None:
         """The special method of a class if it is written in Python; guarded, as is that there is none."""
         found = self.lookup(kind, name)
-        if found is None:
-            return None
-        owner, entry = found
+        return None if found is None else self._function(kind, name, *found)
+
+    def _function(self, kind: type, name: str, owner: type, entry: Any) -> types.FunctionType | None:
+        """`special` for what `lookup` found."""
         if isinstance(entry, types.FunctionType):
             self.read(paths.attr(paths.const(kind), name), entry)
             return entry
@@ -79,7 +80,7 @@ class Lookup(State):
             return None
         if not may_change(found[0]) and (is_plain(value) or self.recorder.is_tensor(value)):
             return None
-        return self.special(kind, name)
+        return self._function(kind, name, *found)
 
     def overrides(self, value: Any, name: str) -> bool:
         """Whether the value is a tuple or constant of a class of the user's with its own special method ``name``."""
