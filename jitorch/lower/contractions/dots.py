@@ -24,7 +24,8 @@ LINE = 32
 def dots_kernel(name: str, p: Product) -> k.Kernel:
     """One parallel loop over batches, row panels and blocks of `LINE` lanes.  ``p.width`` lanes run along ``k``."""
     block = Side(p.lanes.size, p.lanes.tile * max(1, LINE // p.lanes.tile), p.lanes.load, padded=True)
-    sums = k.Buffer("sums", p.sums, "local", p.rows.tile * block.tile)
+    # The last panel may be the first of its block, and begin earlier than that.
+    sums = k.Buffer("sums", p.sums, "local", p.lanes.shift + p.rows.tile * block.tile)
     tile = k.Buffer("tile", p.sums, "local", p.rows.tile * p.lanes.tile * p.width)
     task, j, line = k.Var("task"), k.Var("j"), k.Var("line")
     row, start, lane = k.Var("row"), k.Var("start"), k.Var("lane")
@@ -42,7 +43,7 @@ def dots_kernel(name: str, p: Product) -> k.Kernel:
     moved = line + (row - p.rows.start(row)) if p.rows.shift else line
 
     def element(place: k.Expr, there: k.Expr) -> tuple[k.Stmt, ...]:
-        return p.store(at, row + line, start + place, k.Load(sums, moved * block.tile + there))
+        return p.store(at, row + line, start + place, k.Load(sums, moved * block.tile + there + p.lanes.shift))
 
     rows_left: k.Expr = k.const(p.rows.tile)
     if p.rows.has_rest:
@@ -80,7 +81,7 @@ def _tile(
     result = (
         k.Local(total, k.const(0, p.sums)),
         k.For(v, k.const(width), (across,), "vector"),
-        k.Store(sums, r * pitch + column + (first - lane) + c, total),
+        k.Store(sums, r * pitch + column + (first - lane) + c + p.lanes.shift, total),
     )
     summed = k.For(r, k.const(p.rows.tile), (k.For(c, k.const(lanes), result, "unroll"),), "unroll")
     return (*statements, summed)

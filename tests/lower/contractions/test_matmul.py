@@ -18,7 +18,7 @@ from jitorch.ir.types import TensorType
 from jitorch.lower import program
 from jitorch.lower.target import Target
 from jitorch.ops import OPS
-from tests.lower.graphs import execute
+from tests.lower.graphs import assert_lowers, execute
 from tests.samples import trace_types
 
 RNG = np.random.default_rng(0)
@@ -53,6 +53,19 @@ def test_any_shape_and_layout(m: int, inner: int, n: int, left: bool, right: boo
     stored = [np.ascontiguousarray(a) for a in (x.T if left else x, y.T if right else y)]
     actual = jitorch.jit(function)(*map(jitorch.tensor, stored)).numpy()
     np.testing.assert_array_equal(actual, np.maximum(x @ y + 1, 0))
+
+
+@pytest.mark.parametrize(("rows", "lanes"), [(1, 65), (5, 100), (1, 61)])
+def test_a_last_panel_of_dots_may_begin_before_its_block(rows: int, lanes: int) -> None:
+    x, y = values(rows, 40), values(lanes, 40)
+    text = f"""graph @main(%x: f32[{rows}, 40], %y: f32[{lanes}, 40]) {{
+      %0: f32[40, {lanes}] = transpose_axes(%y, perm=(1, 0))
+      %1: f32[{rows}, {lanes}] = matmul_batched(%x, %0)
+      return %1
+    }}"""
+    assert_lowers(text, x, y)
+    for _ in range(3):
+        np.testing.assert_array_equal((jitorch.tensor(x) @ jitorch.tensor(y).mT).numpy(), x @ y.T)
 
 
 def lowered(x: tuple[Dim, ...], y: tuple[Dim, ...], target: str, dtype: Any = dtypes.float32) -> Program:
