@@ -46,6 +46,7 @@ from jitorch.passes.control import binders, gives_bound_sizes, name_bound_sizes,
 from jitorch.passes.counts import count_results
 from jitorch.passes.decompose import decompose
 from jitorch.passes.hoist import hoist, hoist_literals, sink_views
+from jitorch.passes.joined_products import join_products
 from jitorch.passes.merge_loops import merge_loops
 from jitorch.passes.partition import partition
 from jitorch.passes.several_turns import merge_turns
@@ -60,6 +61,7 @@ CONTROL_PASSES = (
     fold,
     cse,
     hoist,
+    join_products,
     batch_products,
     sink_views,
     prune,

@@ -30,6 +30,9 @@ MOST_PARTS = 9
 MOST_DEPTH = 128
 """Operations, one after the other, in a kernel."""
 
+MOST_JOINED_ROWS = 16
+"""Rows of a product up to which joined operands are read where their parts lie."""
+
 _COSTS = {"div": 4, "sqrt": 4, "mod": 8, "floordiv": 8, "fmod": 8, "pow": 40, "cast": 1, "neg": 1}
 _SIMPLE = frozenset(
     "add sub mul maximum minimum abs sign where eq ne lt le gt ge and or xor not shl shr floor ceil trunc round".split()
@@ -79,7 +82,8 @@ def plan(graph: Graph, outputs: Iterable[Value] | None = None) -> Plan:
     readers: dict[Value, dict[Value, bool]] = {}  # kernel root -> whether it reads an element more than once
     for node in reversed(graph.nodes):
         if node.op.lowering == "recipe":
-            decided.update(v for v in map(memory_of, _read_in_place(node)) if v.node is not None)
+            joined = [v for side in joined_operands(node) for v in side]
+            decided.update(v for v in map(memory_of, joined or _read_in_place(node)) if v.node is not None)
         if node.op.lowering == "scatter":
             # What is put into a copy is computed before, if from the original: the copy may take its place.
             decided.update(v for v in node.operands[1:] if v.node is not None and reads(v, node.operands[0]))
@@ -209,6 +213,27 @@ def _read_in_place(node: Node) -> tuple[Value, ...]:
         for name, v in zip(node.op.operand_names(len(node.inputs)), node.inputs, strict=True)
         if name not in computed and v is not None and isinstance(v.type, TensorType)
     )
+
+
+def joined_operands(node: Node) -> tuple[tuple[Value, ...], ...]:
+    """What the operands of a product of few rows are joined of along the axis that they share, if both are cut alike.
+
+    Such a product reads the parts where they lie.
+    """
+    if node.op.name != "matmul_batched":
+        return ()
+    sides: list[tuple[Value, ...]] = []
+    sizes: list[list[Dim]] = []
+    for operand, axis in zip(node.operands, (1, 0), strict=True):
+        type_, joined = operand.type, operand.node
+        if type_.rank != 2 or joined is None or joined.op.name != "concatenate" or joined.attrs["axis"] != axis:  # type: ignore[union-attr]
+            return ()
+        if not all(isinstance(d, int) for d in type_.shape):  # type: ignore[union-attr]
+            return ()
+        sides.append(joined.operands)
+        sizes.append([v.type.shape[axis] for v in joined.operands])  # type: ignore[union-attr]
+    few = node.operands[0].type.shape[0] <= MOST_JOINED_ROWS  # type: ignore[union-attr,operator]
+    return tuple(sides) if few and sizes[0] == sizes[1] else ()
 
 
 def _read_in_graphs(node: Node) -> tuple[Value, ...]:

@@ -437,10 +437,12 @@ class Lowering:
         return self._memory(node.operands[0])
 
     def _is_fixed(self, value: Value) -> bool:
-        """Whether ``value`` is a view of memory that no turn of the loop around changes."""
-        while value not in self.buffers and value.node is not None and value.node.op.name in fuse.VIEWS:
-            value = value.node.operands[0]
-        return self.buffers.get(value) in self.fixed
+        """Whether ``value`` is a view of memory that no turn of the loop around changes, or joined of such views."""
+        if value in self.buffers:
+            return self.buffers[value] in self.fixed
+        node = value.node
+        is_view = node is not None and (node.op.name in fuse.VIEWS or node.op.name == "concatenate")
+        return is_view and all(map(self._is_fixed, node.operands))  # type: ignore[union-attr]
 
     def _kernels(self, name: str, group: Group, node: Node, here: Cone, fixed: frozenset[Value]) -> tuple[Kernels, ...]:
         """The kernels of a group, and those of them that run but once."""

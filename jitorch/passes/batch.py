@@ -76,7 +76,7 @@ def _product_of(node: Node | None, fixed: set[Value]) -> _Product | None:
     return None
 
 
-def _fixed(node: Node) -> set[Value]:
+def fixed_in(node: Node) -> set[Value]:
     """What every step of a scan reads alike, and costs nothing to make."""
     body: Graph = node.attrs["body"]
     found = set(body.inputs[node.attrs["carried"] + node.attrs["stacked"] :])
@@ -86,7 +86,7 @@ def _fixed(node: Node) -> set[Value]:
     return found
 
 
-def _row_behind(value: Value) -> Value:
+def row_behind(value: Value) -> Value:
     """What ``value`` is a reshape of."""
     while value.node is not None and value.node.op is reshape_to:
         value = value.node.operands[0]
@@ -108,10 +108,10 @@ def _before(graph: Graph, node: Node) -> Node | None:
     """Compute one product of rows before the loop; the scan that takes its rows, or None."""
     body: Graph = node.attrs["body"]
     end = node.attrs["carried"] + node.attrs["stacked"]
-    rows, fixed = body.inputs[node.attrs["carried"] : end], _fixed(node)
+    rows, fixed = body.inputs[node.attrs["carried"] : end], fixed_in(node)
     for inner in body.nodes:
         product = _product_of(inner, fixed)
-        row = None if product is None else _row_behind(product.moving)
+        row = None if product is None else row_behind(product.moving)
         if product is None or row not in rows:
             continue
         stack = node.inputs[body.inputs.index(row)]  # type: ignore[arg-type]
@@ -129,7 +129,7 @@ def _before(graph: Graph, node: Node) -> Node | None:
 def _behind(graph: Graph, node: Node) -> Node | None:
     """Compute one product that is an output behind the loop; the scan that gives its factor instead, or None."""
     body: Graph = node.attrs["body"]
-    fixed, length = _fixed(node), node.attrs["length"]
+    fixed, length = fixed_in(node), node.attrs["length"]
     for i in range(node.attrs["carried"], len(body.outputs)):
         value = body.outputs[i]
         product = _product_of(value.node, fixed)

@@ -49,7 +49,14 @@ def _reads_through(view: Node, inner: Value) -> bool:
     way, and matrix products copy what is not laid out for them."""
     if view.op.name == "broadcast_to":
         return True
-    return view.op.name == "transpose_axes" and all(user.op.lowering == "recipe" for user in inner.users)
+    return view.op.name == "transpose_axes" and all(map(_is_product, inner.users))
+
+
+def _is_product(user: Node) -> bool:
+    """Whether ``user`` lays out what it reads, or joins it for what does."""
+    if user.op.name == "concatenate":
+        return all(reader.op.lowering == "recipe" for reader in user.output.users)
+    return user.op.lowering == "recipe"
 
 
 def _sink(node: Node, i: int, view: Node) -> None:

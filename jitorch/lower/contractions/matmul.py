@@ -18,10 +18,10 @@ from jitorch.ir.sizes import size_expr
 from jitorch.lower.contractions.contraction import Axis, Contraction, load, scalar_kernel
 from jitorch.lower.contractions.dots import dots_kernel, thin_tile
 from jitorch.lower.contractions.packing import Packing
-from jitorch.lower.contractions.panels import Batch, Product, Side, product_kernel
+from jitorch.lower.contractions.panels import Batch, Element, Product, Side, product_kernel
 from jitorch.lower.contractions.tiles import MAX_ROWS, USUAL_ROWS, Blocking, choose_blocking, choose_tile
 from jitorch.lower.epilogue import Columns
-from jitorch.lower.fuse import VIEWS
+from jitorch.lower.fuse import VIEWS, joined_operands
 from jitorch.lower.groups import Group
 from jitorch.lower.index import Index
 from jitorch.lower.nests import map_kernel
@@ -44,6 +44,11 @@ class _Operand:
     size: Dim
     axis: int
     k_axis: int
+
+    @property
+    def terms(self) -> int:
+        """The size along ``k`` of a part of joined operands, which is known."""
+        return int(self.value.type.shape[self.k_axis])  # type: ignore[union-attr,arg-type]
 
     def at(self, batch: Batch, place: k.Expr, kk: k.Expr) -> Index:
         rank = len(batch) + 2
@@ -108,6 +113,7 @@ class _Recipe:
         x, y = job.node.operands
         self.x = _Operand(x, job.out.shape[-2], -2, -1)
         self.y = _Operand(y, job.out.shape[-1], -1, -2)
+        self.joined = joined_operands(job.node)
 
     def made(self) -> Made:
         made, columns = self.product(), self.job.columns
@@ -118,7 +124,7 @@ class _Recipe:
 
     def product(self) -> Made:
         # What is packed once may be read by many turns; a single row reads it as it comes just as fast.
-        if self.is_thin() and (not self.job.fixed or 1 in (self.x.size, self.y.size)):
+        if not self.joined and self.is_thin() and (not self.job.fixed or 1 in (self.x.size, self.y.size)):
             return self.dots()
         across = self.runs_across()
         rows, lanes = (self.y, self.x) if across else (self.x, self.y)
@@ -130,9 +136,10 @@ class _Recipe:
         width = columns.width if columns is not None and is_exact else lanes.size
         most_rows = USUAL_ROWS if rows.collides(self.puller) else MAX_ROWS
         tile = choose_tile(self.job.target, self.sums, rows.size, width, in_place or is_fixed, most_rows, is_exact)
+        first, *others = self.parts_of(rows)
         p = Product(
             self.batch,
-            self.in_place(rows, tile.rows),
+            self.in_place(first, tile.rows),
             self.in_place(lanes, tile.lanes) if in_place else self.packed(lanes, tile.lanes),
             self.inner,
             self.sums,
@@ -141,12 +148,15 @@ class _Recipe:
             across,
             self.job.sink.is_plain,
             ahead=(self.ahead_across if across else self.ahead) if self.asks_ahead() else None,
+            others=tuple((self.in_place(part, tile.rows), part.terms) for part in others),
         )
         # A panel that only one row of tiles reads is read once.
         again = not (isinstance(rows.size, int) and rows.size <= tile.rows)
         blocking = choose_blocking(
             tile, self.sums, dims.prod(self.batch), rows.size, lanes.size, self.inner, again, not is_fixed
         )
+        if self.joined and isinstance(self.inner, int):
+            blocking = replace(blocking, chunk=self.inner)
         if columns is not None:
             p, blocking = self.with_columns(columns, p, blocking)
         product = product_kernel(self.job.name, p, blocking)
@@ -199,6 +209,8 @@ class _Recipe:
     def runs_across(self) -> bool:
         """Whether vectors run along ``x``'s rows, so that ``y``, the larger operand, is read in place."""
         x, y = self.x, self.y
+        if self.joined:
+            return False
         if {x.value, y.value} & self.job.fixed:
             return x.value in self.job.fixed
         if not isinstance(x.size, int):
@@ -214,7 +226,8 @@ class _Recipe:
 
     def reads_in_place(self, rows: _Operand, lanes: _Operand) -> bool:
         if (
-            not lanes.is_unit(self.puller)
+            self.joined
+            or not lanes.is_unit(self.puller)
             or not isinstance(lanes.size, int)
             or lanes.size < 4
             or not isinstance(self.inner, int)
@@ -231,19 +244,42 @@ class _Recipe:
 
         return Side(operand.size, tile, element)
 
+    def parts_of(self, operand: _Operand) -> list[_Operand]:
+        """What is read where it lies: the operand, or what it is joined of."""
+        if not self.joined:
+            return [operand]
+        return [replace(operand, value=value) for value in self.joined[0 if operand is self.x else 1]]
+
     def packed(self, operand: _Operand, tile: int) -> Side:
+        buffer = k.Buffer(f"{self.job.name}_panels", self.sums)
+        whole = Packing(
+            f"{buffer.name}_pack",
+            self.batch,
+            operand.size,
+            self.inner,
+            tile,
+            buffer,
+            self.element_of(operand),
+            self.job.target,
+        )
+        packings, first = [], 0
+        for number, part in enumerate(self.parts_of(operand) if self.joined else ()):
+            name, element = f"{whole.name}{number or ''}", self.element_of(part)
+            packings.append(replace(whole, name=name, inner=part.terms, element=element, first=first, whole=self.inner))
+            first += part.terms
+        self.kernels += [packing.kernel() for packing in packings or [whole]]
+        self.temporaries.append((buffer, whole.total))
+        return whole.side
+
+    def element_of(self, operand: _Operand) -> Element:
+        """What computes an element of an operand that is packed."""
+
         def element(batch: Batch, place: k.Expr, kk: k.Expr) -> tuple[tuple[k.Stmt, ...], k.Expr]:
             puller = Puller(self.job.buffers, self.job.scalars)
             value = puller.pull(operand.value, operand.at(batch, place, kk))
             return tuple(puller.block.statements), value
 
-        buffer = k.Buffer(f"{self.job.name}_panels", self.sums)
-        packing = Packing(
-            f"{buffer.name}_pack", self.batch, operand.size, self.inner, tile, buffer, element, self.job.target
-        )
-        self.kernels.append(packing.kernel())
-        self.temporaries.append((buffer, packing.total))
-        return packing.side
+        return element
 
     def store(self, batch: Batch, row: k.Expr, lane: k.Expr, total: k.Expr) -> tuple[k.Stmt, ...]:
         return self.job.sink.store([*batch, row, lane], k.cast(total, self.job.out.dtype))

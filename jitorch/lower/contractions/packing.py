@@ -23,6 +23,7 @@ MOST_COST = 16
 class Packing:
     """Panels of ``tile`` places along an axis of ``size`` in ``buffer``, for a ``k`` of size ``inner``.
 
+    They may be parts of panels for a longer ``k`` of size ``whole``, which begin at ``first``.
     Where neighbours in memory are neighbours along ``k``, not along the panel, they are transposed in registers.
     """
 
@@ -34,6 +35,13 @@ class Packing:
     buffer: k.Buffer
     element: Element
     target: Target
+    first: int = 0
+    whole: Dim | None = None
+
+    @property
+    def length(self) -> Dim:
+        """The size of ``k`` in ``buffer``."""
+        return self.inner if self.whole is None else self.whole
 
     @property
     def panels(self) -> Dim:
@@ -42,7 +50,7 @@ class Packing:
     @property
     def total(self) -> Dim:
         """Elements of ``buffer``."""
-        return dims.prod((*self.batch, self.panels, self.inner, self.tile))
+        return dims.prod((*self.batch, self.panels, self.length, self.tile))
 
     @property
     def side(self) -> Side:
@@ -50,9 +58,9 @@ class Packing:
         return Side(self.size, self.tile, self._load, padded=True)
 
     def _load(self, at: Batch, first: k.Expr, kk: k.Expr, lane: k.Expr) -> k.Expr:
-        base = first * size_expr(self.inner)
+        base = first * size_expr(self.length)
         if at:
-            panels = size_expr(self.panels) * size_expr(self.inner)
+            panels = size_expr(self.panels) * size_expr(self.length)
             base = _flat(self.batch, at) * (panels * self.tile) + base
         return k.Load(self.buffer, base + kk * self.tile + lane)
 
@@ -63,7 +71,7 @@ class Packing:
         in_batch = panel % size_expr(self.panels) if self.batch else panel
         statements += [
             k.Let(first, in_batch * self.tile),
-            k.Let(base, panel * (size_expr(self.inner) * self.tile)),
+            k.Let(base, panel * (size_expr(self.length) * self.tile) + self.first * self.tile),
         ]
         body = _Panel(self, coordinates, first, base)
         count = size_expr(dims.prod((*self.batch, self.panels)))

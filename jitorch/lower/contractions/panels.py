@@ -79,7 +79,8 @@ class Product:
     ``stage``: the elements of ``lanes``, of which each task copies its block into scratch memory, chunk by chunk.
     ``blocks``: a task has the same lanes of so many blocks of them, and ``after(lane, count)`` gives the statements
     that use ``count`` lanes of each block when they are stored.  ``ahead(batch, row, lane)`` gives those that ask for
-    the memory that ``store`` uses there.
+    the memory that ``store`` uses there.  ``others``: where ``rows`` lies in several parts along ``k``, all but the
+    first, each with its number of terms; the sum is not cut into chunks then.
     """
 
     batch: tuple[Dim, ...]
@@ -95,6 +96,7 @@ class Product:
     blocks: int = 1
     after: Callable[[k.Expr, k.Expr], tuple[k.Stmt, ...]] | None = None
     ahead: Callable[[Batch, k.Expr, k.Expr], tuple[k.Stmt, ...]] | None = None
+    others: tuple[tuple[Side, int], ...] = ()
 
     def over(self, body: Callable[[k.Expr, k.Expr], tuple[k.Stmt, ...]]) -> tuple[k.Stmt, ...]:
         """``body`` for each row and lane of a tile, in registers."""
@@ -213,20 +215,29 @@ class _Writer:
             loaded = p.over(lambda r, v: _copy(tile, r * lanes + v, partial, saved + r * lanes + v))
             body.append(k.If(c.eq(0), zero, loaded))
 
-        def of_lane(v: k.Expr) -> k.Expr:
+        def of_lane(term: k.Expr, v: k.Expr) -> k.Expr:
             if self.staged is not None:
                 return k.Load(self.staged, (j * self.blocking.chunk + kk) * lanes + v)
-            return k.cast(p.lanes.element(batch, p.lanes.start(lane), at, v), p.sums)
+            return k.cast(p.lanes.element(batch, p.lanes.start(lane), term, v), p.sums)
 
-        def add(r: k.Expr, v: k.Expr) -> tuple[k.Stmt, ...]:
-            a = k.cast(p.rows.element(batch, p.rows.start(row), at, r), p.sums)
-            place = r * lanes + v
-            return (k.Store(tile, place, k.call("add", k.Load(tile, place), k.call("mul", a, of_lane(v)))),)
+        def added(side: Side, place: k.Expr, term: k.Expr) -> tuple[k.Stmt, ...]:
+            """One term of the sum, which ``side`` has at ``place``."""
 
+            def add(r: k.Expr, v: k.Expr) -> tuple[k.Stmt, ...]:
+                a = k.cast(side.element(batch, side.start(row), place, r), p.sums)
+                to = r * lanes + v
+                return (k.Store(tile, to, k.call("add", k.Load(tile, to), k.call("mul", a, of_lane(term, v)))),)
+
+            return p.over(add)
+
+        first = length - sum(count for _, count in p.others)
         if p.ahead is None:
-            body.append(k.For(kk, length, p.over(add)))
+            body.append(k.For(kk, first, added(p.rows, at, at)))
         else:
-            body += self.asking_ahead(batch, row, lane, kk, length, p.over(add))
+            body += self.asking_ahead(batch, row, lane, kk, first, added(p.rows, at, at))
+        for side, count in p.others:
+            body.append(k.For(kk, k.const(count), added(side, kk, first + kk)))
+            first = first + count
         done = self.finish(batch, tile, row, lane)
         if self.partial is None:
             return (*body, *done)

@@ -18,7 +18,7 @@ from jitorch.ir.types import TensorType
 from jitorch.lower import program
 from jitorch.lower.target import Target
 from jitorch.ops import OPS
-from tests.lower.graphs import assert_lowers, execute
+from tests.lower.graphs import assert_lowers, execute, parse
 from tests.samples import trace_types
 
 RNG = np.random.default_rng(0)
@@ -146,3 +146,71 @@ def test_products_of_lines_that_collide(inner: int) -> None:
     x, w = (rng.integers(-3, 4, (n, inner)).astype(np.float32) for n in (37, 130))
     product = jitorch.jit(lambda a, b: a @ b.mT)(jitorch.tensor(x), jitorch.tensor(w))
     np.testing.assert_array_equal(product.numpy(), x @ w.T)
+
+
+def joined(rows: int, parts: tuple[int, ...], lanes: int, other: tuple[int, ...] | None = None) -> str:
+    """A product whose operands are joined of ``parts``, the second of ``other`` if that is given."""
+    other = other or parts
+    a, b = ([f"%{side}{i}" for i in range(len(sizes))] for side, sizes in (("a", parts), ("b", other)))
+    xs = [f"{name}: f32[{rows}, {size}]" for name, size in zip(a, parts, strict=True)]
+    ys = [f"{name}: f32[{size}, {lanes}]" for name, size in zip(b, other, strict=True)]
+    return f"""graph @main({", ".join([*xs, *ys])}) {{
+      %0: f32[{rows}, {sum(parts)}] = concatenate({", ".join(a)}, axis=1)
+      %1: f32[{sum(other)}, {lanes}] = concatenate({", ".join(b)}, axis=0)
+      %2: f32[{rows}, {lanes}] = matmul_batched(%0, %1)
+      return %2
+    }}"""
+
+
+def joined_values(rows: int, parts: tuple[int, ...], lanes: int) -> list[np.ndarray]:
+    return [*(values(rows, size) for size in parts), *(values(size, lanes) for size in parts)]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize(
+    ("rows", "parts", "lanes"), [(8, (4, 7), 33), (1, (3, 2), 20), (13, (1, 5, 2), 9), (2, (0, 3), 5)]
+)
+def test_joined_operands_are_read_where_their_parts_lie(
+    target: str, rows: int, parts: tuple[int, ...], lanes: int
+) -> None:
+    made = program(parse(joined(rows, parts, lanes)), "product", TARGETS[target])
+    given = joined_values(rows, parts, lanes)
+    x, y = np.concatenate(given[: len(parts)], 1), np.concatenate(given[len(parts) :], 0)
+    (actual,) = execute(made, given, [x @ y])
+    np.testing.assert_array_equal(actual, x @ y)
+    assert not any(kernel.name.startswith("concatenate") for kernel in made.kernels)
+
+
+@pytest.mark.parametrize("other", [(7, 4), (11,), (4, 3, 4)])
+def test_operands_that_are_not_cut_alike_are_joined_first(other: tuple[int, ...]) -> None:
+    given = [values(8, 4), values(8, 7), *(values(size, 33) for size in other)]
+    assert_lowers(joined(8, (4, 7), 33, other), *given)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float64", "int32"])
+@pytest.mark.parametrize(("rows", "parts"), [(8, (5, 6)), (16, (100, 400))])
+def test_joined_operands_as_native_code(rows: int, parts: tuple[int, int], dtype: str) -> None:
+    shapes = ((rows, parts[0]), (rows, parts[1]), (parts[0], 20), (parts[1], 20))
+    x, h, w, u = (RNG.integers(-1, 2, shape).astype(dtype) for shape in shapes)
+    product = jitorch.jit(lambda x, h, w, u: jitorch.cat((x, h), 1) @ jitorch.cat((w, u), 0))
+    np.testing.assert_array_equal(product(*map(jitorch.tensor, (x, h, w, u))).numpy(), x @ w + h @ u)
+
+
+def test_a_recurrent_step_keeps_no_product_of_all_steps() -> None:
+    """The input's product is added to the state's in registers: there is no memory for the steps' gates."""
+
+    def layer(x: Any, h: Any, w: Any, u: Any) -> Any:
+        for t in range(x.shape[0]):
+            h = jitorch.tanh(x[t] @ w.t() + h @ u.t())
+        return h
+
+    rng = np.random.default_rng(3)
+    x, h, w, u = (rng.normal(size=s).astype(np.float32) * 0.1 for s in ((50, 8, 24), (8, 40), (40, 24), (40, 40)))
+    step = jitorch.jit(layer)
+    actual = step(*map(jitorch.tensor, (x, h, w, u))).numpy()
+    for row in x.astype(np.float64):
+        h = np.tanh(row @ w.T + h @ u.T)
+    np.testing.assert_allclose(actual, h, rtol=1e-5, atol=1e-6)
+    kernels = step.explain(source=True)
+    assert "matmul_batched_1_panels_pack1" in kernels
+    assert "matmul_batched_2" not in kernels
