@@ -44,7 +44,7 @@ _CHOICES_LIMIT = 8
 
 @dataclass
 class Kernel:
-    """What runs the calls of one pattern: ``function``, or NumPy if that is None, for sizes of which ``facts`` are true.
+    """What runs the calls of one pattern, of sizes of which ``facts`` are true: ``function``, or NumPy if that is None.
 
     Where there are facts, ``others`` are for other sizes, and ``chosen`` holds what was found for some.
     """
