@@ -38,8 +38,11 @@ _RECIPES = frozenset({"argsort_axis", "top_axis", "nth_axis", "search_sorted", "
 
 _kernels: dict[tuple[Any, ...], Kernel] = {}
 _KERNELS_LIMIT = 4096
-_CHOICES_LIMIT = 8
-"""Kernels of one pattern that rely on different answers about its sizes; more sizes are left to NumPy."""
+
+_asking: dict[tuple[Op, tuple[Any, ...]], int] = {}
+_ASKING_LIMIT = 8
+"""Kernels of one op and pattern that rely on answers about its sizes, of whatever attributes, which may be sizes that
+follow from those of the operands.  What more would be needed for is left to NumPy."""
 
 
 @dataclass
@@ -71,15 +74,18 @@ def call(op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> Any:
     except KeyError:
         if len(_kernels) >= _KERNELS_LIMIT:
             _kernels.clear()
-        kernel = _kernels[key] = _made(op, operands, attrs)
-    function = _chosen(kernel, op, operands, attrs) if kernel.facts else kernel.function
+            _asking.clear()
+        kernel = _kernels[key] = _made(op, pattern, operands, attrs)
+    function = _chosen(kernel, op, pattern, operands, attrs) if kernel.facts else kernel.function
     if function is None:
         return NotImplemented
     results = function([_once(x) for x in operands if x is not None])
     return results[0] if len(results) == 1 else tuple(results)
 
 
-def _chosen(first: Kernel, op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> GraphFunction | None:
+def _chosen(
+    first: Kernel, op: Op, pattern: tuple[Any, ...], operands: Sequence[Any], attrs: dict[str, Any]
+) -> GraphFunction | None:
     """What runs a call of a pattern whose sizes were asked about; made if these are answered in a new way.
 
     Nothing where there is a gradient, whose body may ask more: each part of the op has one of its own.
@@ -90,13 +96,13 @@ def _chosen(first: Kernel, op: Op, operands: Sequence[Any], attrs: dict[str, Any
     if sizes in first.chosen:
         return first.chosen[sizes]
     found = next((kernel for kernel in (first, *first.others) if kernel.serves(sizes)), None)
-    if found is None and len(first.others) < _CHOICES_LIMIT:
-        found = _made(op, operands, attrs)
+    if found is None:
+        found = _made(op, pattern, operands, attrs)
         first.others.append(found)
     if len(first.chosen) >= _KERNELS_LIMIT:
         first.chosen.clear()
-    function = first.chosen[sizes] = None if found is None else found.function
-    return function
+    first.chosen[sizes] = found.function
+    return found.function
 
 
 def _pattern(operands: Sequence[Any]) -> tuple[Any, ...] | None:
@@ -125,7 +131,7 @@ def _pattern(operands: Sequence[Any]) -> tuple[Any, ...] | None:
     return tuple(pattern)
 
 
-def _made(op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> Kernel:
+def _made(op: Op, pattern: tuple[Any, ...], operands: Sequence[Any], attrs: dict[str, Any]) -> Kernel:
     """The kernel of a call; one without a function if it is better run by NumPy."""
     if op.is_view or isinstance(registry.get(BACKEND).probe(), Unavailable):
         return Kernel(None)
@@ -158,6 +164,10 @@ def _made(op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> Kernel:
             return Kernel(None, facts.guards)  # NumPy's way says what is wrong, in the sizes at hand.
     if not _is_kernel(whole):
         return Kernel(None, facts.guards)
+    if facts.guards:
+        count = _asking[op, pattern] = _asking.get((op, pattern), 0) + 1
+        if count > _ASKING_LIMIT:
+            return Kernel(None)
     graph.facts = facts.guards
     differentiable = [i for i, v in enumerate(graph.outputs) if is_float(v.type)]
     return Kernel(GraphFunction(graph, differentiable, BACKEND, name=op.name), facts.guards)

@@ -116,6 +116,7 @@ def test_what_is_small_or_not_in_row_order_has_no_kernel(monkeypatch: pytest.Mon
 
 def test_sizes_that_a_body_asks_about_have_kernels_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernels, "_kernels", {})
+    monkeypatch.setattr(kernels, "_asking", {})
     for size in (70, 77, 71, 72, 70):  # a multiple of seven, or none
         x = np.random.default_rng(size).normal(size=(4, 8, size, size)).astype(np.float32)
         with config.override(native=False):
@@ -126,14 +127,26 @@ def test_sizes_that_a_body_asks_about_have_kernels_of_their_own(monkeypatch: pyt
 
 def test_too_many_answers_are_left_to_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernels, "_kernels", {})
-    monkeypatch.setattr(kernels, "_CHOICES_LIMIT", 0)
-    for size in (70, 71):
-        assert F.adaptive_avg_pool2d(jitorch.ones(4, 8, size, size), 7).eq(1).all()
-    assert len(_kernels_of("adaptive_avg_pool")) == 1
+    monkeypatch.setattr(kernels, "_asking", {})
+    monkeypatch.setattr(kernels, "_ASKING_LIMIT", 2)
+    for size in (7, 8, 9, 10):
+        assert F.adaptive_avg_pool2d(jitorch.ones(4, 8, 71, 71), size).eq(1).all()
+    assert [kernel is not None for kernel in _kernels_of("adaptive_avg_pool")] == [True, True, False, False]
+
+
+def test_scaling_by_a_simple_factor_has_one_kernel_for_all_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "_kernels", {})
+    for size in (64, 70, 101):
+        for factor in (2, 1.5):
+            F.interpolate(jitorch.ones(4, 8, size, size), scale_factor=factor)
+            F.interpolate(jitorch.ones(4, 8, size, size), scale_factor=factor, mode="bilinear")
+    assert [len(kernel.compiled) for kernel in _kernels_of("resize_nearest")] == [1, 1]
+    assert [len(kernel.compiled) for kernel in _kernels_of("resize_linear")] == [1, 1]
 
 
 def test_a_gradient_of_what_asks_about_sizes_is_that_of_its_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernels, "_kernels", {})
+    monkeypatch.setattr(kernels, "_asking", {})
     x = jitorch.ones(4, 8, 70, 70)
     F.adaptive_avg_pool2d(x, 7)
     made = _kernels_of("adaptive_avg_pool")[0]
