@@ -191,6 +191,14 @@ def test_borders_of_any_size(name: str, shape: tuple[int, ...]) -> None:
         np.testing.assert_allclose(got.numpy(), expected.numpy(), rtol=1e-6)
 
 
+@pytest.mark.parametrize("name", ["mirrored", "along two axes", "twice as large", "smoothly so", "shuffled", "joined"])
+def test_gradients_at_borders(name: str) -> None:
+    x = jitorch.tensor(np.random.default_rng(0).normal(size=(3, 4, 64, 60)).astype(np.float32))
+    with config.override(native=False):
+        expected = _gradient(EDGES[name], x)
+    np.testing.assert_allclose(_gradient(EDGES[name], x).numpy(), expected.numpy(), rtol=1e-4, atol=1e-4)
+
+
 REPEATED: dict[str, Any] = {
     "a number": lambda x: x % 7,
     "a row": lambda x: x % x[0].abs().add(1),
