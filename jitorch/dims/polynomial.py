@@ -375,6 +375,10 @@ def range_of(dim: Dim) -> Range:
                     low = max(low, *(r[0] for r in ranges_of_others))
                 else:
                     high = min(high, *(r[1] for r in ranges_of_others))
+            case (Atom("mod", (_, divisor)) as atom,) if range_of(divisor)[0] > 0:
+                # A remainder is less than what it is divided by: T - mod(a, T) is 1 or more.
+                ends = range_of(dim + coefficient * (divisor - 1 - atom.dim))
+                low, high = (low, min(high, ends[1])) if coefficient > 0 else (max(low, ends[0]), high)
     return low, high
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import operator
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from jitorch import dims
 from jitorch.dims import Dim, Symbol, SymDim
-from jitorch.ir.kernel import Expr, Var, call, const
+from jitorch.ir.kernel import INDEX, Call, Const, Expr, Var, call, const
 from jitorch.ir.types import TensorType, Type
 
 if TYPE_CHECKING:
@@ -28,6 +29,30 @@ def _leaf(leaf: Symbol | int) -> Expr:
 
 def _apply(fn: str, x: Expr, y: Expr) -> Expr:
     return call(_FUNCTIONS.get(fn, fn), x, y)
+
+
+_ALGEBRA: Mapping[str, Callable[[Any, Any], Dim]] = {
+    "add": operator.add, "sub": operator.sub, "mul": operator.mul, "minimum": dims.dim_min, "maximum": dims.dim_max,
+    "floordiv": dims.floordiv, "mod": dims.mod,
+}  # fmt: skip
+
+
+def dim_of(e: Expr, sizes: Mapping[str, Dim]) -> Dim | None:
+    """What `size_expr` gives as ``e``, where variables stand for ``sizes``, by name.
+
+    None if there is something else in ``e``, or it may divide by what is not positive.
+    """
+    match e:
+        case Const(int(value)) if e.dtype is INDEX:
+            return value
+        case Var(name) if e.dtype is INDEX:
+            return sizes.get(name)
+        case Call(fn, (x, y)) if fn in _ALGEBRA:
+            a, b = dim_of(x, sizes), dim_of(y, sizes)
+            if a is None or b is None or (fn in ("floordiv", "mod") and not dims.decide("<", 0, b)):
+                return None
+            return _ALGEBRA[fn](a, b)
+    return None
 
 
 def symbols_of(types: Iterable[Type | None], attrs: Mapping[str, Any] = MappingProxyType({})) -> set[Symbol]:

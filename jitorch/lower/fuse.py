@@ -317,7 +317,7 @@ def _is_free(value: Value) -> bool:
 
 
 def _is_cut(value: Value) -> bool:
-    """Whether each element of ``value``, of known sizes, is one of memory: a view, or joined of few views.
+    """Whether each element of ``value`` is one of memory: a view, or joined of few views.
 
     Loops are cut where another part begins, so that nothing is asked in vain.
     """
@@ -329,8 +329,6 @@ def _parts(value: Value) -> int:
     node = value.node
     if node is None or _is_free(value):
         return 1
-    if not all(isinstance(d, int) for d in value.type.shape):  # type: ignore[union-attr]
-        return MOST_PARTS + 1
     if node.op.name in INDEX_VIEWS:
         return _parts(node.operands[0])
     return sum(map(_parts, node.operands)) if node.op.name == "concatenate" else MOST_PARTS + 1

@@ -466,7 +466,8 @@ class Lowering:
         if kind in ("scalar", "pull", "reduce"):
             kernel = map_kernel(name, group.values, here.buffers, here.scalars, group.hidden)
             if self.target.is_cpu:
-                kernel = tile(cut_borders(cut_quotients(abreast(kernel))), self.target)
+                sizes = {symbol.name: symbol.dim for symbol in self.known}
+                kernel = tile(cut_borders(cut_quotients(abreast(kernel), sizes), sizes), self.target)
                 kernel = gather_checks(hoist_checks(kernel))
             return (Kernels((kernel,)),)
         raise BackendError(f"{node.op.name} ({kind}) has no kernel")

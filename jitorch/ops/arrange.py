@@ -141,11 +141,34 @@ for _entry in (hstack, vstack, dstack, column_stack):
 
 
 # ---- repeating --------------------------------------------------------------------------------------
-def _repeat(x: Tensor, counts: tuple[Any, ...]) -> Tensor:
+@op(places=())
+def repeat_axes(x: Tensor, *, counts: tuple[int, ...]) -> Tensor:
+    """All of ``x``, behind axes of size 1 if there are more ``counts``, so many times along each axis."""
     shape = (*(1,) * (len(counts) - x.ndim), *x.shape)
     spread = reshape_to(x, shape=tuple(d for size in shape for d in (1, size)))
     spread = broadcast_to(spread, shape=tuple(d for pair in zip(counts, shape) for d in pair))
     return reshape_to(copy(spread), shape=tuple(n * d for n, d in zip(counts, shape)))
+
+
+@repeat_axes.samples
+def _(rng):
+    yield Sample(rng.normal(size=(2, 3)), counts=(2, 1, 3))
+    yield Sample(rng.normal(size=(3,)), counts=(0,))
+
+
+@op(places=())
+def repeat_slices(x: Tensor, *, axis: int, count: int) -> Tensor:
+    """Each slice along ``axis`` ``count`` times in a row."""
+    before, behind = x.shape[:axis], x.shape[axis + 1 :]
+    spread = reshape_to(x, shape=(*before, x.shape[axis], 1, *behind))
+    spread = broadcast_to(spread, shape=(*before, x.shape[axis], count, *behind))
+    return reshape_to(copy(spread), shape=(*before, x.shape[axis] * count, *behind))
+
+
+@repeat_slices.samples
+def _(rng):
+    yield Sample(rng.normal(size=(2, 3)), axis=0, count=3)
+    yield Sample(rng.normal(size=(2, 3)), axis=1, count=0)
 
 
 @function(places=("method",))
@@ -154,7 +177,7 @@ def repeat(input: Tensor, *sizes: Any, repeats: Any = None) -> Tensor:
     counts = shape_of("repeat", sizes, repeats)
     if len(counts) < input.ndim:
         raise ShapeError("repeat: one count an axis", expected=f"at least {input.ndim} for {input.type}", actual=counts)
-    return _repeat(input, counts)
+    return repeat_axes(input, counts=counts)
 
 
 @repeat.samples
@@ -169,7 +192,7 @@ def tile(input: Tensor, *sizes: Any, dims: Any = None) -> Tensor:
     """As `repeat`; missing leading counts are 1."""
     check_tensor("tile", input)
     counts = shape_of("tile", sizes, dims)
-    return _repeat(input, (*(1,) * (input.ndim - len(counts)), *counts))
+    return repeat_axes(input, counts=(*(1,) * (input.ndim - len(counts)), *counts))
 
 
 @tile.samples
@@ -207,10 +230,7 @@ def repeat_interleave(input: Tensor, repeats: Any = None, dim: int | None = None
     count = one_size("repeat_interleave", repeats)
     if dims.less(count, 0):
         raise ShapeError("repeat_interleave: repeats must not be negative", actual=repeats)
-    shape = (*input.shape[: axis + 1], count, *input.shape[axis + 1 :])
-    spread = reshape_to(input, shape=(*input.shape[: axis + 1], 1, *input.shape[axis + 1 :]))
-    merged = (*input.shape[:axis], size * count, *input.shape[axis + 1 :])
-    return reshape_to(copy(broadcast_to(spread, shape=shape)), shape=merged)
+    return repeat_slices(input, axis=axis, count=count)
 
 
 def _indices_of_counts(counts: Tensor, output_size: Any) -> Tensor:
@@ -336,10 +356,22 @@ def rot90(input: Tensor, k: int = 1, dims: Any = (0, 1)) -> Tensor:
         return copy(input)
     if turns == 2:
         return flip_axes(input, axes=tuple(sorted((a, b))))
-    perm = list(range(input.ndim))
-    perm[a], perm[b] = perm[b], perm[a]
-    turned = flip_axes(input, axes=(b,)) if turns == 1 else flip_axes(input, axes=(a,))
-    return copy(transpose_axes(turned, perm=tuple(perm)))
+    return quarter_turn(input, axes=(a, b) if turns == 1 else (b, a))
+
+
+@op(places=())
+def quarter_turn(x: Tensor, *, axes: tuple[int, ...]) -> Tensor:
+    """The plane of two axes turned from the first towards the second."""
+    first, second = axes
+    perm = list(range(x.ndim))
+    perm[first], perm[second] = second, first
+    return copy(transpose_axes(flip_axes(x, axes=(second,)), perm=tuple(perm)))
+
+
+@quarter_turn.samples
+def _(rng):
+    yield Sample(rng.normal(size=(2, 3)), axes=(0, 1))
+    yield Sample(rng.normal(size=(2, 3, 2)), axes=(2, 0))
 
 
 rot90.samples(lambda rng: [Sample(rng.normal(size=(2, 3)), k, (0, 1)) for k in (-1, 1, 2, 4)])

@@ -1,7 +1,8 @@
 """Resampling of grids: `interpolate` and what it is made of.  Every mode works axis by axis.
 
 ``scales`` are the scale factors the caller gave, or None where the ratio of the sizes counts; they
-decide the output's size, so they are structural.
+decide the output's size, so they are structural.  ``size`` is empty where they do: then what is made for one input's
+size is right for others.
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ def _ratio(a: Dim, b: Dim) -> Any:
 
 
 def _each_axis(x: Tensor, size: Sequence[Dim], scales: Scales, along: Any) -> Tensor:
-    lead = x.ndim - len(size)
+    lead = x.ndim - len(scales)
+    size = size or tuple(_scaled(d, factor) for d, factor in zip(x.shape[lead:], scales, strict=True))
     for i in reversed(range(len(size))):
         x = along(x, lead + i, size[i], scales[i])
     return x
@@ -65,7 +67,7 @@ def _nearest(x: Tensor, axis: int, out: Dim, scale: float | None, exact: bool) -
         # A whole factor repeats elements: no index is needed, and the gradient is a plain sum.
         each = reshape_to(x, shape=(*x.shape[: axis + 1], 1, *x.shape[axis + 1 :]))
         spread_ = broadcast_to(each, shape=(*x.shape[: axis + 1], times, *x.shape[axis + 1 :]))
-        return reshape_to(spread_, shape=(*x.shape[:axis], out, *x.shape[axis + 1 :]))
+        return reshape_to(copy(spread_), shape=(*x.shape[:axis], out, *x.shape[axis + 1 :]))
     # PyTorch computes the index in single precision, whatever the dtype.
     position = ramp(out, 0, 1, dtypes.float32)
     if exact:
@@ -76,13 +78,14 @@ def _nearest(x: Tensor, axis: int, out: Dim, scale: float | None, exact: bool) -
 
 def _whole_factor(size: Dim, out: Dim, scale: float | None) -> int:
     """How often each element is repeated, or 0 if not all are equally often."""
-    if not isinstance(size, int) or not isinstance(out, int) or not 0 < size < out or out % size:
-        return 0
-    return out // size if scale in (None, out / size) else 0
+    times = scale or (out / size if isinstance(size, int) and isinstance(out, int) and size else 0)
+    is_whole = times > 1 and times == int(times) and out == size * int(times) and out != 0
+    return int(times) if is_whole else 0
 
 
 @resize_nearest.samples
 def _(rng):
+    yield Sample(rng.normal(size=(2, 4, 3)), size=(), scales=(2.0, 1.5), exact=False)
     yield Sample(rng.normal(size=(2, 4, 3)), size=(8, 3), scales=(None, None), exact=False)
     yield Sample(rng.normal(size=(2, 4, 3)), size=(3, 5), scales=(None, None), exact=True)
     yield Sample(rng.normal(size=(2, 4)), size=(7,), scales=(1.75,), exact=False)
@@ -129,6 +132,7 @@ def _linear(x: Tensor, axis: int, out: Dim, scale: float | None, align: bool) ->
 
 @resize_linear.samples
 def _(rng):
+    yield Sample(rng.normal(size=(2, 4)), size=(), scales=(1.5,), align=False)
     yield Sample(rng.normal(size=(2, 4, 3)), size=(7, 2), scales=(None, None), align=False)
     yield Sample(rng.normal(size=(2, 4)), size=(6,), scales=(None,), align=True)
 
@@ -266,9 +270,11 @@ def interpolate(
             "interpolate: sizes must be positive", expected="greater than 0", actual=f"{input.type} to {sizes}"
         )
     align = bool(align_corners)
+    if mode == "area":
+        return adaptive_avg_pool(input, size=sizes)
+    if all(factor is not None and (factor * 64).is_integer() for factor in scales):
+        sizes = ()  # as the product with such a factor is exact, it is the same for a size that is a symbol
     if not linear:
-        if mode == "area":
-            return adaptive_avg_pool(input, size=sizes)
         return resize_nearest(input, size=sizes, scales=scales, exact=mode == "nearest-exact")
     if antialias:
         return resize_antialiased(input, size=sizes, scales=scales, align=align, cubic=mode == "bicubic")

@@ -204,6 +204,8 @@ def test_pickles_into_another_process():
         (B * T - T, (0, None)),
         (T * T - T, (0, None)),
         (T % 4, (0, 3)),
+        (T - dims.mod(-5, T), (1, None)),
+        (dims.mod(S, T) - T, (None, -1)),
         (dims.symbol("C", 2, 9) // 2, (1, 4)),
         (dims.dim_min(T, 8), (1, 8)),
         (10 - dims.symbol("C", 2, 9) * 2 + dims.symbol("E", 0, 3), (-8, 9)),

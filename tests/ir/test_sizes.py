@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from jitorch import dtypes
-from jitorch.dims import symbol
+from jitorch.dims import dim_max, dim_min, floordiv, mod, symbol
+from jitorch.ir import kernel as k
 from jitorch.ir.graph import Graph
-from jitorch.ir.sizes import carriers, size_expr
+from jitorch.ir.sizes import carriers, dim_of, size_expr
 from jitorch.ir.types import TensorType
 from jitorch.ops import OPS
 
@@ -19,6 +20,21 @@ def floats(*shape):
 def test_a_size_is_an_expression_over_its_symbols():
     assert str(size_expr(N * M + 2)) == str(size_expr(N * M + 2))
     assert "n" in str(size_expr(N + 1))
+
+
+def test_a_size_is_found_in_its_expression():
+    sizes = {"n": N, "m": M}
+    for size in (3, N, N * M - 2, dim_min(N, M + 1), dim_max(N, 2 * M), floordiv(N, 2), mod(N, M + 1) * 3):
+        assert dim_of(size_expr(size), sizes) == size
+
+
+def test_what_is_no_size_is_none():
+    sizes = {"n": N}
+    n, m = size_expr(N), size_expr(M)
+    assert dim_of(n + m, sizes) is None
+    assert dim_of(k.const(2) // n, sizes) is None  # n may be 0
+    assert dim_of(k.Var("n", dtypes.float32), sizes) is None
+    assert dim_of(k.Load(k.Buffer("x", dtypes.int64), n), sizes) is None
 
 
 def test_inputs_that_tell_a_missing_size_are_found():

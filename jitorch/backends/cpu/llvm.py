@@ -373,9 +373,11 @@ class KernelWriter:
         function.start(end)
 
 
-def _range(function: Function, scope: Scope, loop: For) -> None:
-    """What a thread runs of a parallel loop."""
-    KernelWriter(function).range(loop, scope, "%low", "%high")
+def _range(function: Function, scope: Scope, before: tuple[Stmt, ...], loop: For) -> None:
+    """What a thread runs of a parallel loop, behind the statements ``before``."""
+    writer = KernelWriter(function)
+    writer.block(before, scope)
+    writer.range(loop, scope, "%low", "%high")
 
 
 def _constant(loop: For) -> int:

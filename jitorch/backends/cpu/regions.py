@@ -28,8 +28,11 @@ WORTHWHILE = 12_000_000
 _ENOUGH = 64
 """Iterations that need no more loops joined to them."""
 
-Write = Callable[[Function, Scope, For], None]
-"""Writes a loop into a function: its variable runs from %low to %high."""
+_LOW = Var("low")
+"""The first iteration of a range."""
+
+Write = Callable[[Function, Scope, tuple[k.Stmt, ...], For], None]
+"""Writes statements, and a loop behind them, into a function: its variable runs from %low to %high."""
 
 
 @dataclass(frozen=True)
@@ -49,18 +52,39 @@ class Region:
             count = count * _not_negative(loop.extent)
         return count
 
-    def loop(self) -> For:
-        """One loop over the range, which computes the loops' variables from its own."""
+    def loop(self) -> tuple[tuple[k.Stmt, ...], For]:
+        """One loop over the range, and what comes before it: the loops' variables are computed from its own.
+
+        Where an extent is no constant, by which to divide takes long, that is done once and the variables go on from
+        there.
+        """
         if len(self.loops) == 1:
-            return self.loops[0]
+            return (), self.loops[0]
         flat = Var("+".join(loop.var.name for loop in self.loops))
-        rest: Expr = flat
-        lets: list[k.Stmt] = []
+        if all(isinstance(loop.extent, Const) for loop in self.loops[1:]):
+            lets = [k.Let(loop.var, place) for loop, place in zip(self.loops, self._places(flat), strict=True)]
+            return (), For(flat, self.total, (*lets, *self.body), "parallel")
+        counters = [Var(f"{loop.var.name}+") for loop in self.loops]
+        before = [k.Local(var, place) for var, place in zip(counters, self._places(_LOW), strict=True)]
+        lets = [k.Let(loop.var, var) for loop, var in zip(self.loops, counters, strict=True)]
+        return tuple(before), For(flat, self.total, (*lets, *self.body, *self._following(counters)), "parallel")
+
+    def _places(self, flat: Expr) -> list[Expr]:
+        """The values of the loops' variables in iteration ``flat``."""
+        places: list[Expr] = []
         for loop in reversed(self.loops[1:]):
-            lets.append(k.Let(loop.var, rest % loop.extent))
-            rest = rest // loop.extent
-        lets.append(k.Let(self.loops[0].var, rest))
-        return For(flat, self.total, (*lets, *self.body), "parallel")
+            places.append(flat % loop.extent)
+            flat = flat // loop.extent
+        return [flat, *reversed(places)]
+
+    def _following(self, counters: list[Var]) -> tuple[k.Stmt, ...]:
+        """What makes the variables those of the next iteration."""
+        steps: tuple[k.Stmt, ...] = ()
+        for loop, var in zip(self.loops, counters, strict=True):
+            further = k.Assign(var, var + 1)
+            is_over = k.If(var >= loop.extent, (k.Assign(var, k.const(0)), *steps))
+            steps = (further, is_over) if loop is not self.loops[0] else (further,)
+        return steps
 
 
 def region_of(loop: For) -> Region:
@@ -143,7 +167,8 @@ def _functions(
     scope = arguments.inner
     for buffer in private:
         scope.pointers[buffer.name] = scratch(inner, buffer)
-    write(inner, scope, region.loop())
+    scope.variables[_LOW.name] = Value("%low", k.INDEX)
+    write(inner, scope, *region.loop())
     inner.leave()
     params = [f"{t}{a} %a{n}" for n, (t, a) in enumerate(zip(arguments.types, arguments.attributes))]
     group = 5 if inner.is_heavy else 3
@@ -195,7 +220,8 @@ def _grain(region: Region, each: Expr) -> int:
 
 
 def _has_loops(body: tuple[k.Stmt, ...]) -> bool:
-    return any(isinstance(s, For) for s in k.parts(body))
+    """Whether there are loops in ``body`` when it runs."""
+    return any(isinstance(s, For) and s.kind != "unroll" for s in k.parts(body))
 
 
 def _is_fixed(extent: Expr, around: list[For]) -> bool:

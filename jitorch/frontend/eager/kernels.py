@@ -1,13 +1,15 @@
 """Op calls as compiled programs: one for each op, attributes, dtypes and pattern of sizes.
 
 The call is a graph of one node, whose sizes are symbols: equal sizes are one symbol, and 1 stays 1, as it broadcasts.
-So a kernel serves all sizes that follow the same pattern.  The graph is called like that of a jitted function:
+So a kernel serves all sizes that follow the same pattern, unless the op's body has asked about them: then it serves
+those of which it would be told the same.  The graph is called like that of a jitted function:
 where gradients are wanted, forward keeps residuals, and the gradient is a program, too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,7 @@ from jitorch import config, dims
 from jitorch.backends import registry
 from jitorch.backends.base import Unavailable
 from jitorch.builder import infer
-from jitorch.dims import Dim, Facts
+from jitorch.dims import Dim, Facts, Guard
 from jitorch.errors import JitorchError
 from jitorch.frontend.eager.differentiable import GraphFunction
 from jitorch.frontend.eager.interpreter import type_of
@@ -34,8 +36,31 @@ _LOWERINGS = frozenset({"scalar", "pull", "reduce", "scan", "scatter"})
 _RECIPES = frozenset({"argsort_axis", "top_axis", "nth_axis", "search_sorted", "positions"})
 """Of what a kernel may be made; matrix products and the like are NumPy's, whose BLAS needs no sizes to be known."""
 
-_kernels: dict[tuple[Any, ...], GraphFunction | None] = {}
+_kernels: dict[tuple[Any, ...], Kernel] = {}
 _KERNELS_LIMIT = 4096
+
+_asking: dict[tuple[Op, tuple[Any, ...]], int] = {}
+_ASKING_LIMIT = 8
+"""Kernels of one op and pattern that rely on answers about its sizes, of whatever attributes, which may be sizes that
+follow from those of the operands.  What more would be needed for is left to NumPy."""
+
+
+@dataclass
+class Kernel:
+    """What runs the calls of one pattern, of sizes of which ``facts`` are true: ``function``, or NumPy if that is None.
+
+    Where there are facts, ``others`` are for other sizes, and ``chosen`` holds what was found for some.
+    """
+
+    function: GraphFunction | None
+    facts: tuple[Guard, ...] = ()
+    others: list[Kernel] = field(default_factory=list)
+    chosen: dict[tuple[int, ...], GraphFunction | None] = field(default_factory=dict)
+
+    def serves(self, sizes: Sequence[int]) -> bool:
+        """Whether it is for ``sizes``, those of each symbol in order."""
+        named = {f"s{number}": size for number, size in enumerate(sizes)}
+        return all(fact.holds(named) for fact in self.facts)
 
 
 def call(op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> Any:
@@ -49,11 +74,35 @@ def call(op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> Any:
     except KeyError:
         if len(_kernels) >= _KERNELS_LIMIT:
             _kernels.clear()
-        kernel = _kernels[key] = _made(op, operands, attrs)
-    if kernel is None:
+            _asking.clear()
+        kernel = _kernels[key] = _made(op, pattern, operands, attrs)
+    function = _chosen(kernel, op, pattern, operands, attrs) if kernel.facts else kernel.function
+    if function is None:
         return NotImplemented
-    results = kernel([_once(x) for x in operands if x is not None])
+    results = function([_once(x) for x in operands if x is not None])
     return results[0] if len(results) == 1 else tuple(results)
+
+
+def _chosen(
+    first: Kernel, op: Op, pattern: tuple[Any, ...], operands: Sequence[Any], attrs: dict[str, Any]
+) -> GraphFunction | None:
+    """What runs a call of a pattern whose sizes were asked about; made if these are answered in a new way.
+
+    Nothing where there is a gradient, whose body may ask more: each part of the op has one of its own.
+    """
+    if _wants_gradient(operands):
+        return None
+    sizes = tuple(dict.fromkeys(n for x in operands if isinstance(x, Tensor) for n in x._array.shape if n > 1))  # type: ignore[union-attr]
+    if sizes in first.chosen:
+        return first.chosen[sizes]
+    found = next((kernel for kernel in (first, *first.others) if kernel.serves(sizes)), None)
+    if found is None:
+        found = _made(op, pattern, operands, attrs)
+        first.others.append(found)
+    if len(first.chosen) >= _KERNELS_LIMIT:
+        first.chosen.clear()
+    first.chosen[sizes] = found.function
+    return found.function
 
 
 def _pattern(operands: Sequence[Any]) -> tuple[Any, ...] | None:
@@ -63,7 +112,7 @@ def _pattern(operands: Sequence[Any]) -> tuple[Any, ...] | None:
     costs no memory, has its sizes without them, too, unless there is a gradient: a later change must be found out.
     """
     numbers: dict[int, int] = {}
-    wants_gradient = dispatch.is_grad_enabled() and any(isinstance(x, Tensor) and x.requires_grad for x in operands)
+    wants_gradient = _wants_gradient(operands)
     pattern: list[Any] = []
     for x in operands:
         if not isinstance(x, Tensor):
@@ -82,12 +131,12 @@ def _pattern(operands: Sequence[Any]) -> tuple[Any, ...] | None:
     return tuple(pattern)
 
 
-def _made(op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> GraphFunction | None:
-    """The kernel of a call; None if it is better run by NumPy."""
+def _made(op: Op, pattern: tuple[Any, ...], operands: Sequence[Any], attrs: dict[str, Any]) -> Kernel:
+    """The kernel of a call; one without a function if it is better run by NumPy."""
     if op.is_view or isinstance(registry.get(BACKEND).probe(), Unavailable):
-        return None
+        return Kernel(None)
     if op.kind == PRIMITIVE and not _is_loop(op):
-        return None
+        return Kernel(None)
     graph = Graph(op.name)
     symbols: dict[int, Dim] = {}
     inputs: list[Value | None] = []
@@ -104,7 +153,7 @@ def _made(op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> GraphFuncti
             value = graph.append(broadcast_to, [value], spread, infer(broadcast_to, [value.type], spread)).outputs[0]
         inputs.append(value)
     if not _binds_sizes(graph):
-        return None
+        return Kernel(None)
     with Facts() as facts:
         try:
             types = infer(op, [None if v is None else v.type for v in inputs], attrs)
@@ -112,10 +161,20 @@ def _made(op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> GraphFuncti
             whole = graph.copy()
             decompose(whole)
         except JitorchError:
-            return None  # NumPy's way says what is wrong, in the sizes at hand.
-    if facts.guards or not _is_kernel(whole):
-        return None
-    return GraphFunction(graph, [i for i, v in enumerate(graph.outputs) if is_float(v.type)], BACKEND, name=op.name)
+            return Kernel(None, facts.guards)  # NumPy's way says what is wrong, in the sizes at hand.
+    if not _is_kernel(whole):
+        return Kernel(None, facts.guards)
+    if facts.guards:
+        count = _asking[op, pattern] = _asking.get((op, pattern), 0) + 1
+        if count > _ASKING_LIMIT:
+            return Kernel(None)
+    graph.facts = facts.guards
+    differentiable = [i for i, v in enumerate(graph.outputs) if is_float(v.type)]
+    return Kernel(GraphFunction(graph, differentiable, BACKEND, name=op.name), facts.guards)
+
+
+def _wants_gradient(operands: Sequence[Any]) -> bool:
+    return dispatch.is_grad_enabled() and any(isinstance(x, Tensor) and x.requires_grad for x in operands)
 
 
 def _without_repeats(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -88,7 +88,9 @@ def test_results_and_gradients_are_those_of_numpy(name: str, x: Any) -> None:
 
 
 def _kernels_of(name: str) -> list[Any]:
-    return [kernel for key, kernel in kernels._kernels.items() if key[0].name == name]
+    """The functions that were made for an op, and None where NumPy is better."""
+    found = [kernel for key, kernel in kernels._kernels.items() if key[0].name == name]
+    return [kernel.function for first in found for kernel in (first, *first.others)]
 
 
 def test_one_kernel_serves_all_sizes_of_a_pattern(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,6 +112,91 @@ def test_what_is_small_or_not_in_row_order_has_no_kernel(monkeypatch: pytest.Mon
     with config.override(native=False):
         F.gelu(x)
     assert not _kernels_of("gelu")
+
+
+def test_sizes_that_a_body_asks_about_have_kernels_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "_kernels", {})
+    monkeypatch.setattr(kernels, "_asking", {})
+    for size in (70, 77, 71, 72, 70):  # a multiple of seven, or none
+        x = np.random.default_rng(size).normal(size=(4, 8, size, size)).astype(np.float32)
+        with config.override(native=False):
+            expected = F.adaptive_avg_pool2d(jitorch.tensor(x), 7)
+        np.testing.assert_allclose(F.adaptive_avg_pool2d(jitorch.tensor(x), 7).numpy(), expected.numpy(), atol=1e-6)
+    assert [len(k.compiled) for k in _kernels_of("adaptive_avg_pool")] == [1, 1]
+
+
+def test_too_many_answers_are_left_to_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "_kernels", {})
+    monkeypatch.setattr(kernels, "_asking", {})
+    monkeypatch.setattr(kernels, "_ASKING_LIMIT", 2)
+    for size in (7, 8, 9, 10):
+        assert F.adaptive_avg_pool2d(jitorch.ones(4, 8, 71, 71), size).eq(1).all()
+    assert [kernel is not None for kernel in _kernels_of("adaptive_avg_pool")] == [True, True, False, False]
+
+
+def test_scaling_by_a_simple_factor_has_one_kernel_for_all_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "_kernels", {})
+    for size in (64, 70, 101):
+        for factor in (2, 1.5):
+            F.interpolate(jitorch.ones(4, 8, size, size), scale_factor=factor)
+            F.interpolate(jitorch.ones(4, 8, size, size), scale_factor=factor, mode="bilinear")
+    assert [len(kernel.compiled) for kernel in _kernels_of("resize_nearest")] == [1, 1]
+    assert [len(kernel.compiled) for kernel in _kernels_of("resize_linear")] == [1, 1]
+
+
+def test_a_gradient_of_what_asks_about_sizes_is_that_of_its_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "_kernels", {})
+    monkeypatch.setattr(kernels, "_asking", {})
+    x = jitorch.ones(4, 8, 70, 70)
+    F.adaptive_avg_pool2d(x, 7)
+    made = _kernels_of("adaptive_avg_pool")[0]
+    leaf = x.clone().requires_grad_()
+    F.adaptive_avg_pool2d(leaf, 7).sum().backward()
+    np.testing.assert_allclose(leaf.grad.numpy(), np.full(x.shape, 0.01), rtol=1e-5)
+    assert len(made.compiled) == 1
+
+
+EDGES: dict[str, Any] = {
+    "zeros around": lambda x: F.pad(x, (1, 2, 3, 0)),
+    "fewer": lambda x: F.pad(x, (-1, 2, 3, -2), value=0.5),
+    "more than there are": lambda x: F.pad(x, (20, 30, 9, 1)),
+    "mirrored": lambda x: F.pad(x, (1, 1, 2, 1), mode="reflect"),
+    "repeated": lambda x: F.pad(x, (1, 20, 3, 0), mode="replicate"),
+    "from the other end": lambda x: F.pad(x, (1, 2, 0, 1), mode="circular"),
+    "along one axis": lambda x: jitorch.roll(x, 5, 3),
+    "along two axes": lambda x: jitorch.roll(x, (-3, 700), (2, 3)),
+    "along all": lambda x: jitorch.roll(x, 1234),
+    "joined": lambda x: jitorch.cat([x, x[:, :, :1].contiguous(), x], 2),
+    "joined along the last axis": lambda x: jitorch.cat([x, x[..., :1].contiguous(), x], 3),
+    "twice as large": lambda x: F.interpolate(x, scale_factor=2),
+    "smoothly so": lambda x: F.interpolate(x, scale_factor=2, mode="bilinear"),
+    "few windows": lambda x: F.adaptive_max_pool2d(x, (2, 1)),
+    "shuffled": lambda x: F.pixel_shuffle(x, 2),
+    "columns": lambda x: F.unfold(x, 2),
+}
+
+
+@pytest.mark.parametrize("name", EDGES)
+@pytest.mark.parametrize(
+    "shape", [(16, 8, 20, 30), (3, 4, 64, 64), (1, 4, 300, 40), (4, 12, 5, 200), (64, 64, 3, 3), (512, 64, 3, 2)]
+)
+def test_borders_of_any_size(name: str, shape: tuple[int, ...]) -> None:
+    function, x = EDGES[name], jitorch.arange(int(np.prod(shape)), dtype=jitorch.float32).reshape(*shape)
+    with config.override(native=False):
+        expected = function(x)
+    for threads in (1, 2):
+        with config.override(num_threads=threads):
+            got = function(x)
+        assert got.type == expected.type and got.stride() == expected.stride()
+        np.testing.assert_allclose(got.numpy(), expected.numpy(), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["mirrored", "along two axes", "twice as large", "smoothly so", "shuffled", "joined"])
+def test_gradients_at_borders(name: str) -> None:
+    x = jitorch.tensor(np.random.default_rng(0).normal(size=(3, 4, 64, 60)).astype(np.float32))
+    with config.override(native=False):
+        expected = _gradient(EDGES[name], x)
+    np.testing.assert_allclose(_gradient(EDGES[name], x).numpy(), expected.numpy(), rtol=1e-4, atol=1e-4)
 
 
 REPEATED: dict[str, Any] = {
@@ -134,7 +221,7 @@ def test_operands_that_are_repeated_are_read_once(
     assert got.type == expected.type and got.stride() == expected.stride()
     np.testing.assert_allclose(got.numpy(), expected.numpy(), rtol=1e-6)
     # Such an operand is told by its sizes and those without repeats.
-    made = [key[1] for key, kernel in kernels._kernels.items() if kernel is not None]
+    made = [key[1] for key, kernel in kernels._kernels.items() if kernel.function is not None]
     assert any(isinstance(part, tuple) and len(part) == 3 for pattern in made for part in pattern)
 
 

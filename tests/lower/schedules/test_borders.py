@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from jitorch import dtypes
+from jitorch import dims, dtypes
 from jitorch.ir import kernel as k
+from jitorch.ir.kernel_interpret import run
 from jitorch.ir.kernel_text import parse_kernel
 from jitorch.ir.program import Program
 from jitorch.lower.schedules.borders import cut_borders
@@ -175,3 +178,74 @@ def test_many_pieces_are_long() -> None:
     long, short = [i < n for n in (16, 32, 48)], [i < n for n in (16, 24, 48)]
     assert len(cut_borders(loop(64, *long)).body) == 4
     assert len(cut_borders(loop(64, *short)).body) == 1
+
+
+SIZES = {name: dims.symbol(name) for name in ("n", "m")}
+
+
+def of_sizes(extent: str, *tests: str) -> k.Kernel:
+    value = "x[i]"
+    for number, test in enumerate(tests):
+        value = f"where({test}, {value}, {number}.0)"
+    return parse_kernel(f"""kernel @f(out: f32*, x: f32*, n: i64, m: i64) {{
+      for i in parallel({extent}) {{
+        out[i] = {value}
+      }}
+    }}""")
+
+
+@pytest.mark.parametrize(
+    ("extent", "tests", "expected"),
+    [
+        ("n + 4", ["i >= 3", "i + -3 < n"], ["3", "n", "1"]),
+        ("n + 4", ["3 <= i", "n > i + -3"], ["3", "n", "1"]),
+        ("n + m", ["i < n"], ["n", "m"]),
+        ("n", ["i < m"], ["minimum(m, n)", "minimum(m, n) * -1 + n"]),
+        ("n", ["i < n", "i >= 0"], ["n"]),  # never changes
+        ("n", ["i * 2 < m", "i < x_"], ["n"]),  # something else is compared
+        ("n", ["i < m // n"], ["n"]),  # which may be divided by zero
+        ("n", ["i < -5 % (n + 1)"], ["-5 % (n + 1)", "-5 % (n + 1) * -1 + n"]),
+    ],
+)
+def test_pieces_of_loops_over_sizes(extent: str, tests: list[str], expected: list[str]) -> None:
+    tests = [test.replace("x_", "m * i") for test in tests]
+    kernel = cut_borders(of_sizes(extent, *tests), SIZES)
+    assert [str(s.extent) for s in kernel.body if isinstance(s, k.For)] == expected
+    if len(expected) > 1:
+        assert not any(isinstance(e, k.Call) and e.fn == "where" for e in k.walk(kernel.body))
+
+
+def test_what_is_no_size_cuts_nothing() -> None:
+    kernel = of_sizes("n", "i < m")
+    assert cut_borders(kernel, {"n": SIZES["n"]}) is kernel
+
+
+PLACES = ("0", "3", "n", "m", "n + m", "n - m", "m - 2", "n // 2", "m % 3", "-5 % (n + 1)", "minimum(n, m)", "9 - n")
+comparisons_of_sizes = st.builds(
+    "{} {} {}".format, st.sampled_from(["i", "i + 2", "i - n", "m - i"]), st.sampled_from(["<", "<=", ">", ">="]),
+    st.sampled_from(PLACES),
+)  # fmt: skip
+indices_of_sizes = st.builds("{}(i - 2, {})".format, st.sampled_from(["minimum", "maximum"]), st.sampled_from(PLACES))
+
+
+@given(
+    st.sampled_from(["n", "m + 2", "n + m", "9"]), st.lists(comparisons_of_sizes, max_size=2), indices_of_sizes,
+    st.lists(st.tuples(st.integers(0, 7), st.integers(0, 7)), min_size=1, max_size=4),
+)  # fmt: skip
+def test_pieces_give_what_the_whole_does(
+    extent: str, tests: list[str], index: str, sizes: list[tuple[int, int]]
+) -> None:
+    value = f"cast({index}, f32)"
+    for number, test in enumerate(tests):
+        value = f"where({test}, {value}, {number + 0.5})"
+    kernel = parse_kernel(f"""kernel @f(out: f32*, n: i64, m: i64) {{
+      for i in parallel({extent}) {{
+        out[i] = out[i] + 100.0 + {value}
+      }}
+    }}""")
+    cut = cut_borders(kernel, SIZES)
+    for n, m in sizes:
+        whole, pieces = (np.zeros(16, np.float32) for _ in range(2))
+        run(kernel, [whole, n, m])
+        run(cut, [pieces, n, m])
+        np.testing.assert_array_equal(pieces, whole)

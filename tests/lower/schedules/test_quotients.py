@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 import jitorch
-from jitorch import dtypes
+from jitorch import dims, dtypes
 from jitorch.builder import graph_of
 from jitorch.ir import kernel as k
+from jitorch.ir.kernel_interpret import run
+from jitorch.ir.kernel_text import parse_kernel
 from jitorch.ir.types import TensorType
 from jitorch.lower import program
 from jitorch.lower.schedules.quotients import cut_quotients
@@ -78,3 +80,37 @@ def test_shuffled_pixels_need_no_division() -> None:
     decompose(graph)
     (kernel,) = program(graph).kernels
     assert not divisions(kernel)
+
+
+SIZES = {name: dims.symbol(name, 1) for name in ("n", "m")}
+
+
+@pytest.mark.parametrize(
+    ("extent", "place", "expected"),
+    [
+        ("n * 2", "i // 2 + i % 2 * n", ["n", "2"]),
+        ("n * 9", "i // 3 // 3 + i // 3 % 3 + i % 3", ["n", "3", "3"]),
+        ("n * m", "i // m * m + (m - 1 - i % m)", ["n", "m"]),
+        ("n * 2 + 1", "i // 2", ["n * 2 + 1"]),  # what is left over
+        ("m * 2", "i // n", ["m * 2"]),
+        ("m", "i // m", ["m"]),  # one quotient only
+        ("n * m", "i // m + i % n", ["n * m"]),  # two divisors
+        ("n * (m - 1)", "i // (m - 1)", ["n * (m - 1)"]),  # which may be zero
+        ("n * 4", "i // 4 // m", ["n", "4"]),
+    ],
+)
+def test_loops_over_sizes(extent: str, place: str, expected: list[str]) -> None:
+    kernel = parse_kernel(f"""kernel @f(out: f32*, x: f32*, n: i64, m: i64) {{
+      for i in parallel({extent}) {{
+        out[i] = x[{place}]
+      }}
+    }}""")
+    cut = cut_quotients(kernel, SIZES)
+    assert [str(s.extent) for s in k.walk(cut.body) if isinstance(s, k.For)] == expected
+    assert (cut is kernel) == (len(expected) == 1)
+    for n, m in [(1, 1), (2, 3), (5, 2)]:
+        x = np.arange(64, dtype=np.float32)
+        whole, pieces = np.zeros(64, np.float32), np.zeros(64, np.float32)
+        run(kernel, [whole, x, n, m])
+        run(cut, [pieces, x, n, m])
+        np.testing.assert_array_equal(pieces, whole)
