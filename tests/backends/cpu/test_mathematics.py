@@ -248,3 +248,11 @@ def test_remainders_are_exact(lanes: int, target: str | None, kind: type, bits: 
         want = np.fmod(x[:count], y[:count])
     np.testing.assert_array_equal(got, want)
     assert (np.signbit(got) == np.signbit(want))[~np.isnan(want)].all()
+
+
+def test_a_remainder_by_a_number_is_made_of_vectors() -> None:
+    x, out, i = Buffer("x", dtypes.float32), Buffer("out", dtypes.float32), Var("i")
+    body = (Store(out, i, Call("fmod", (Load(x, i), const(2.5, dtypes.float32)), dtypes.float32)),)
+    kernel = Kernel("by_a_number", (x, out), (), (For(i, const(1024), body),))
+    text = native.optimised_text(llvm.render_kernel(kernel))
+    assert "x float> @jitorch.fmod" in text
