@@ -1,8 +1,9 @@
 """Op calls as compiled programs: one for each op, attributes, dtypes and pattern of sizes.
 
 The call is a graph of one node, whose sizes are symbols: equal sizes are one symbol, and 1 stays 1, as it broadcasts.
-So a kernel serves all sizes that follow the same pattern.  The graph is called like that of a jitted function:
-where gradients are wanted, forward keeps residuals, and the gradient is a program, too.
+So a kernel serves all sizes that follow the same pattern, and for which the body of the op decides alike.  The graph
+is called like that of a jitted function: where gradients are wanted, forward keeps residuals, and the gradient is a
+program, too.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from jitorch import config, dims
 from jitorch.backends import registry
 from jitorch.backends.base import Unavailable
 from jitorch.builder import infer
-from jitorch.dims import Dim, Facts
+from jitorch.dims import Dim, Facts, Guard
 from jitorch.errors import JitorchError
 from jitorch.frontend.eager.differentiable import GraphFunction
 from jitorch.frontend.eager.interpreter import type_of
@@ -34,7 +35,8 @@ _LOWERINGS = frozenset({"scalar", "pull", "reduce", "scan", "scatter"})
 _RECIPES = frozenset({"argsort_axis", "top_axis", "nth_axis", "search_sorted", "positions"})
 """Of what a kernel may be made; matrix products and the like are NumPy's, whose BLAS needs no sizes to be known."""
 
-_kernels: dict[tuple[Any, ...], GraphFunction | None] = {}
+_kernels: dict[tuple[Any, ...], list[tuple[tuple[Guard, ...], GraphFunction | None]]] = {}
+"""By pattern, what was made under facts about the sizes."""
 _KERNELS_LIMIT = 4096
 
 
@@ -44,12 +46,16 @@ def call(op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> Any:
     if pattern is None or not config.current().native:
         return NotImplemented
     key = op, pattern, tuple((name, identity(value)) for name, value in attrs.items())
-    try:
-        kernel = _kernels[key]
-    except KeyError:
+    made = _kernels.get(key)
+    if made is None:
         if len(_kernels) >= _KERNELS_LIMIT:
             _kernels.clear()
-        kernel = _kernels[key] = _made(op, operands, attrs)
+        made = _kernels[key] = []
+    fitting = next((entry for entry in made if not entry[0] or _hold(entry[0], operands)), None)
+    if fitting is None:
+        fitting = _made(op, operands, attrs)
+        made.append(fitting)
+    kernel = fitting[1]
     if kernel is None:
         return NotImplemented
     results = kernel([_once(x) for x in operands if x is not None])
@@ -82,12 +88,23 @@ def _pattern(operands: Sequence[Any]) -> tuple[Any, ...] | None:
     return tuple(pattern)
 
 
-def _made(op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> GraphFunction | None:
-    """The kernel of a call; None if it is better run by NumPy."""
+def _hold(facts: Sequence[Guard], operands: Sequence[Any]) -> bool:
+    """Whether facts about the symbols that stand for sizes are true of these."""
+    symbols: dict[int, Dim] = {}
+    for x in operands:
+        if isinstance(x, Tensor):
+            for n in x.shape:
+                _size(n, symbols)
+    sizes = {symbol.name: n for n, size in symbols.items() for symbol in dims.symbols(size)}
+    return all(fact.holds(sizes) for fact in facts)
+
+
+def _made(op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> tuple[tuple[Guard, ...], GraphFunction | None]:
+    """The kernel of a call, and what it takes for true of the sizes; None if the call is better run by NumPy."""
     if op.is_view or isinstance(registry.get(BACKEND).probe(), Unavailable):
-        return None
+        return (), None
     if op.kind == PRIMITIVE and not _is_loop(op):
-        return None
+        return (), None
     graph = Graph(op.name)
     symbols: dict[int, Dim] = {}
     inputs: list[Value | None] = []
@@ -104,7 +121,7 @@ def _made(op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> GraphFuncti
             value = graph.append(broadcast_to, [value], spread, infer(broadcast_to, [value.type], spread)).outputs[0]
         inputs.append(value)
     if not _binds_sizes(graph):
-        return None
+        return (), None
     with Facts() as facts:
         try:
             types = infer(op, [None if v is None else v.type for v in inputs], attrs)
@@ -112,10 +129,13 @@ def _made(op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> GraphFuncti
             whole = graph.copy()
             decompose(whole)
         except JitorchError:
-            return None  # NumPy's way says what is wrong, in the sizes at hand.
-    if facts.guards or not _is_kernel(whole):
-        return None
-    return GraphFunction(graph, [i for i, v in enumerate(graph.outputs) if is_float(v.type)], BACKEND, name=op.name)
+            return facts.guards, None  # NumPy's way says what is wrong, in the sizes at hand.
+    # An equality is true of few sizes, which are not worth a kernel of their own.
+    if any(fact.relation == "==" for fact in facts.guards) or not _is_kernel(whole):
+        return facts.guards, None
+    graph.facts = facts.guards
+    differentiable = [i for i, v in enumerate(graph.outputs) if is_float(v.type)]
+    return facts.guards, GraphFunction(graph, differentiable, BACKEND, name=op.name)
 
 
 def _without_repeats(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

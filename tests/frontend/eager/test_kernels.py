@@ -52,6 +52,8 @@ CALLS: dict[str, Any] = {
     "kthvalue": lambda x: x.kthvalue(7, 1)[0],
     "gather": lambda x: x.gather(1, jitorch.tensor(np.arange(ROWS * COLUMNS).reshape(ROWS, COLUMNS) * 7 % COLUMNS)),
     "a mask": lambda x: x[x > 1.0],
+    "bilinear": lambda x: F.interpolate(x.reshape(4, 64, 32, 32), size=(40, 48), mode="bilinear"),
+    "bicubic": lambda x: F.interpolate(x.reshape(4, 64, 32, 32), scale_factor=1.5, mode="bicubic"),
     "cdist of absolute differences": lambda x: jitorch.cdist(x[:, :128], x[:99, :128] * 2, p=1.0),
     "cdist by a product": lambda x: jitorch.cdist(x, x[:99] * 2),
 }
@@ -88,7 +90,7 @@ def test_results_and_gradients_are_those_of_numpy(name: str, x: Any) -> None:
 
 
 def _kernels_of(name: str) -> list[Any]:
-    return [kernel for key, kernel in kernels._kernels.items() if key[0].name == name]
+    return [kernel for key, made in kernels._kernels.items() if key[0].name == name for _, kernel in made]
 
 
 def test_one_kernel_serves_all_sizes_of_a_pattern(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,6 +100,24 @@ def test_one_kernel_serves_all_sizes_of_a_pattern(monkeypatch: pytest.MonkeyPatc
     F.silu(jitorch.ones(256, 256))
     F.silu(jitorch.ones(1, LARGE))
     assert [len(k.compiled) for k in _kernels_of("silu")] == [1, 1, 1]
+
+
+def test_a_kernel_serves_the_sizes_that_its_body_decides_alike_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "_kernels", {})
+
+    def resize(rows: int) -> Any:
+        x = jitorch.arange(rows * COLUMNS, dtype=jitorch.float32).reshape(1, 1, rows, COLUMNS).cos()
+        with config.override(native=False):
+            expected = F.interpolate(x, size=(64, 100), mode="bilinear")
+        np.testing.assert_allclose(
+            F.interpolate(x, size=(64, 100), mode="bilinear").numpy(), expected.numpy(), atol=1e-4
+        )
+        return [kernel is not None for kernel in _kernels_of("resize_linear")]
+
+    assert resize(50) == [True]
+    assert resize(96) == [True]
+    assert resize(64) == [True, False]  # along an axis of that size there is nothing to do
+    assert resize(64) == resize(65) == [True, False]
 
 
 def test_what_is_small_or_not_in_row_order_has_no_kernel(monkeypatch: pytest.MonkeyPatch, x: Any) -> None:
@@ -134,7 +154,7 @@ def test_operands_that_are_repeated_are_read_once(
     assert got.type == expected.type and got.stride() == expected.stride()
     np.testing.assert_allclose(got.numpy(), expected.numpy(), rtol=1e-6)
     # Such an operand is told by its sizes and those without repeats.
-    made = [key[1] for key, kernel in kernels._kernels.items() if kernel is not None]
+    made = [key[1] for key, made in kernels._kernels.items() if any(kernel is not None for _, kernel in made)]
     assert any(isinstance(part, tuple) and len(part) == 3 for pattern in made for part in pattern)
 
 
