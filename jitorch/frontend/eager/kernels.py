@@ -1,6 +1,6 @@
 """Op calls as compiled programs: one for each op, attributes, dtypes and pattern of sizes.
 
-The call is a graph of one node, whose sizes are symbols: equal sizes are one symbol, and 1 stays 1, as it broadcasts.
+The call is a graph of one node, whose sizes are symbols: equal sizes are one symbol, and those below `SMALLEST` stay.
 So a kernel serves all sizes that follow the same pattern, and for which the body of the op decides alike.  The graph
 is called like that of a jitted function: where gradients are wanted, forward keeps residuals, and the gradient is a
 program, too.
@@ -34,6 +34,10 @@ BACKEND = "cpu"
 _LOWERINGS = frozenset({"scalar", "pull", "reduce", "scan", "scatter"})
 _RECIPES = frozenset({"argsort_axis", "top_axis", "nth_axis", "search_sorted", "positions"})
 """Of what a kernel may be made; matrix products and the like are NumPy's, whose BLAS needs no sizes to be known."""
+
+SMALLEST = 5
+"""A size from which on it is a symbol: 1 broadcasts, and of 2 to 4 is what an element has, such as coordinates, and how
+far apart in memory neighbours of it are."""
 
 _kernels: dict[tuple[Any, ...], list[tuple[tuple[Guard, ...], GraphFunction | None]]] = {}
 """By pattern, what was made under facts about the sizes."""
@@ -78,7 +82,7 @@ def _pattern(operands: Sequence[Any]) -> tuple[Any, ...] | None:
         array = x._array
         if type(array) is not np.ndarray or not array.flags.aligned:
             return None
-        sizes = tuple([n if n <= 1 else -numbers.setdefault(n, len(numbers) + 1) for n in array.shape])
+        sizes = tuple([n if n < SMALLEST else -numbers.setdefault(n, len(numbers) + 1) for n in array.shape])
         if array.flags.c_contiguous:
             pattern.append((x._type.dtype, sizes))
             continue
@@ -160,9 +164,9 @@ def _binds_sizes(graph: Graph) -> bool:
 
 
 def _size(n: Dim, symbols: dict[int, Dim]) -> Dim:
-    if not isinstance(n, int) or n <= 1:
+    if not isinstance(n, int) or n < SMALLEST:
         return n
-    return symbols.setdefault(n, dims.symbol(f"s{len(symbols)}", 2, None, n))
+    return symbols.setdefault(n, dims.symbol(f"s{len(symbols)}", SMALLEST, None, n))
 
 
 def _is_loop(op: Op) -> bool:
