@@ -17,7 +17,7 @@ import pytest
 import jitorch
 import jitorch.nn.functional as F
 from jitorch import config
-from jitorch.errors import AutogradError, ShapeError
+from jitorch.errors import AutogradError, ShapeError, TensorIndexError
 from jitorch.frontend.eager import kernels
 from jitorch.frontend.eager.large import LARGE, LARGE_ELEMENTWISE
 
@@ -118,6 +118,26 @@ def test_a_kernel_serves_the_sizes_that_its_body_decides_alike_for(monkeypatch: 
     assert resize(96) == [True]
     assert resize(64) == [True, False]  # along an axis of that size there is nothing to do
     assert resize(64) == resize(65) == [True, False]
+
+
+def test_a_kernel_knows_sizes_of_few_elements(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "_kernels", {})
+    for last in (2, 3, 4, 5, 6):
+        F.gelu(jitorch.ones(ROWS * COLUMNS // 4, last))
+    found = [kernel.graph.inputs[0].type.shape[1] for kernel in _kernels_of("gelu")]
+    assert [d for d in found if isinstance(d, int)] == [2, 3, 4]
+    assert len(found) == 4  # and a symbol for all others
+
+
+@pytest.mark.parametrize("bad", [-1, 100])
+def test_an_index_of_a_table_is_checked_in_its_kernel(monkeypatch: pytest.MonkeyPatch, bad: int) -> None:
+    table, index = jitorch.ones(100, LARGE // 100 + 1), np.arange(50)
+    monkeypatch.setattr(kernels, "_kernels", {})
+    assert F.embedding(jitorch.tensor(index), table).shape == (50, LARGE // 100 + 1)
+    assert [key[0].name for key in kernels._kernels] == ["embedding"]
+    index[7] = bad
+    with pytest.raises(TensorIndexError):
+        F.embedding(jitorch.tensor(index), table)
 
 
 def test_what_is_small_or_not_in_row_order_has_no_kernel(monkeypatch: pytest.MonkeyPatch, x: Any) -> None:
