@@ -70,10 +70,12 @@ class Index:
             for i, coordinate in zip(wide, known, strict=True):
                 result[i - start] = coordinate
             return result
+        digits = self._digits.get(flat, ())
         for i in reversed(wide[1:]):
-            size = size_expr(self.shape[i])
-            result[i - start] = flat % size
-            flat = flat // size
+            size = self.shape[i]
+            is_digit = bool(digits) and digits[-1][0] == size
+            result[i - start] = digits[-1][1] if is_digit else flat % size_expr(size)
+            flat, digits = _divided(flat, digits, size)
         if wide:
             result[wide[0] - start] = flat
         return result
@@ -139,6 +141,31 @@ def _merge(
     if len(pending) > 1:
         digits[flat] = tuple(found)
     return [(len(new), flat)]
+
+
+def _divided(flat: Expr, digits: Sequence[tuple[Dim, Expr]], size: Dim) -> tuple[Expr, Sequence[tuple[Dim, Expr]]]:
+    """The quotient of a number, of which the ``digits`` are known if there are any, by ``size``; and its digits.
+
+    Digits whose radices divide the size fall away, so that less is left to divide.
+    """
+    left, rest = list(digits), size
+    while left and rest != 1 and (part := _exact(rest, left[-1][0])) is not None:
+        rest = part
+        left.pop()
+    if len(left) == len(digits):
+        return flat // size_expr(size), ()
+    flat = const(0)
+    for radix, digit in left:
+        flat = flat * size_expr(radix) + digit
+    return (flat, left) if rest == 1 else (flat // size_expr(rest), ())
+
+
+def _exact(size: Dim, by: Dim) -> Dim | None:
+    """``size`` divided by a size that is known to divide it, else None."""
+    if dims.decide("<", 0, by) is not True:
+        return None
+    part = dims.floordiv(size, by)
+    return part if part * by == size else None
 
 
 def _regrouped(digits: Sequence[tuple[Dim, Expr]], sizes: Sequence[Dim]) -> list[Expr] | None:

@@ -20,8 +20,8 @@ Tensor = Any
 
 @op(name="embedding", places=())
 def embedding_op(weight: Tensor, index: Tensor, *, padding_idx: int | None) -> Tensor:
-    """Rows ``weight[index]``; row ``padding_idx`` gets no gradient."""
-    return take(weight, index, axis=0)
+    """Rows ``weight[index]``, counted from the start; row ``padding_idx`` gets no gradient."""
+    return take(weight, from_start(index, weight.shape[0]), axis=0)
 
 
 @embedding_op.vjp
@@ -38,7 +38,7 @@ def _(size, batched, weight, index, *, padding_idx):
     if padding_idx is not None:
         is_padding = reshape_to(ramp(weight.shape[1], 0, 1) == padding_idx, shape=(weight.shape[1], 1))
         weight = where(is_padding, stop_gradient(weight), weight)
-    return take.rules["batch"](size, batched, weight, index, axis=0)
+    return take.rules["batch"](size, batched, weight, from_start(index, weight.shape[1]), axis=0)
 
 
 @embedding_op.samples
@@ -72,10 +72,11 @@ def embedding(
         if not (dims.holds("<=", -rows, padding_idx) and dims.holds("<", padding_idx, rows)):
             raise ValueRangeError("embedding: padding_idx out of range", expected=f"below {rows}", actual=padding_idx)
         padding_idx = padding_idx + rows if padding_idx < 0 else padding_idx
-    index = from_start(input, rows)
+    index = input
     if max_norm is not None:
-        limit_norms(weight, index, max_norm, norm_type)
+        limit_norms(weight, from_start(index, rows), max_norm, norm_type)
     if scale_grad_by_freq:
+        index = from_start(index, rows)
         ones = filled(1.0, weight.dtype, index.shape)
         counts = put(filled(0.0, weight.dtype, (rows,)), index, ones, axis=0, accumulate=True)
         found = take(counts, index, axis=0)

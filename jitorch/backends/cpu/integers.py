@@ -29,14 +29,14 @@ def truncated(at: At, x: str, target: DType) -> str:
     precise = most + 1 - (1 << excess) if excess > 0 else most
     held = dtypes.int64 if target.bits == 64 else dtypes.int32
     lowest, highest = (at.const(float(limit), source) for limit in (least, precise))
-    # A NaN is not above the lowest; it is taken out at the end.
+    # A NaN is not above the lowest; it is 0 from here on, for afterwards masks would have to fit shorter elements.
     low = at.select(at.test("ogt", x, lowest), x, lowest)
+    low = at.select(at.test("ord", x, x), low, at.const(0.0, source))
     inside = at.select(at.test("olt", low, highest), low, highest)
     type = register_type(held, at.lanes)
     result = at.op(f"fptosi {at.type} {inside} to {type}")
     if precise != most:
         result = at.select(at.test("ogt", x, highest), at.const(most, held), result, type)
-    result = at.select(at.test("ord", x, x), result, at.const(0, held), type)
     return result if target.bits == held.bits else at.op(f"trunc {type} {result} to {register_type(target, at.lanes)}")
 
 

@@ -16,7 +16,7 @@ import sys
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any
 
@@ -94,14 +94,14 @@ def _host() -> tuple[Target, str]:
     known = None if key is None else cache.get(key)
     if known is not None:
         triple, cpu, features, versions = known.decode().split("\n")
-        return Target(triple, cpu, features), versions
+        return Target(triple, cpu, processor.tuned(cpu, features)), versions
     llvm = _llvm()
     target = Target(llvm.get_process_triple(), llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten())
     major, minor, patch = llvm.llvm_version_info
     versions = f"llvmlite={sys.modules['llvmlite'].__version__} llvm={major}.{minor}.{patch}"
     if key is not None:
         cache.put(key, f"{target.triple}\n{target.cpu}\n{target.features}\n{versions}".encode())
-    return target, versions
+    return replace(target, features=processor.tuned(target.cpu, target.features)), versions
 
 
 def fingerprint(target: Target | None = None) -> str:

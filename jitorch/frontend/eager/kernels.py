@@ -1,6 +1,6 @@
 """Op calls as compiled programs: one for each op, attributes, dtypes and pattern of sizes.
 
-The call is a graph of one node, whose sizes are symbols: equal sizes are one symbol, and 1 stays 1, as it broadcasts.
+The call is a graph of one node, whose sizes are symbols: equal sizes are one symbol, and those below `SMALLEST` stay.
 So a kernel serves all sizes that follow the same pattern, unless the op's body has asked about them: then it serves
 those of which it would be told the same.  The graph is called like that of a jitted function:
 where gradients are wanted, forward keeps residuals, and the gradient is a program, too.
@@ -35,6 +35,10 @@ BACKEND = "cpu"
 _LOWERINGS = frozenset({"scalar", "pull", "reduce", "scan", "scatter"})
 _RECIPES = frozenset({"argsort_axis", "top_axis", "nth_axis", "search_sorted", "positions"})
 """Of what a kernel may be made; matrix products and the like are NumPy's, whose BLAS needs no sizes to be known."""
+
+SMALLEST = 5
+"""A size from which on it is a symbol: 1 broadcasts, and of 2 to 4 is what an element has, such as coordinates, and how
+far apart in memory neighbours of it are."""
 
 _kernels: dict[tuple[Any, ...], Kernel] = {}
 _KERNELS_LIMIT = 4096
@@ -92,7 +96,7 @@ def _chosen(
     """
     if _wants_gradient(operands):
         return None
-    sizes = tuple(dict.fromkeys(n for x in operands if isinstance(x, Tensor) for n in x._array.shape if n > 1))  # type: ignore[union-attr]
+    sizes = tuple(dict.fromkeys(n for x in operands if isinstance(x, Tensor) for n in x._array.shape if n >= SMALLEST))  # type: ignore[union-attr]
     if sizes in first.chosen:
         return first.chosen[sizes]
     found = next((kernel for kernel in (first, *first.others) if kernel.serves(sizes)), None)
@@ -121,7 +125,7 @@ def _pattern(operands: Sequence[Any]) -> tuple[Any, ...] | None:
         array = x._array
         if type(array) is not np.ndarray or not array.flags.aligned:
             return None
-        sizes = tuple([n if n <= 1 else -numbers.setdefault(n, len(numbers) + 1) for n in array.shape])
+        sizes = tuple([n if n < SMALLEST else -numbers.setdefault(n, len(numbers) + 1) for n in array.shape])
         if array.flags.c_contiguous:
             pattern.append((x._type.dtype, sizes))
             continue
@@ -199,9 +203,9 @@ def _binds_sizes(graph: Graph) -> bool:
 
 
 def _size(n: Dim, symbols: dict[int, Dim]) -> Dim:
-    if not isinstance(n, int) or n <= 1:
+    if not isinstance(n, int) or n < SMALLEST:
         return n
-    return symbols.setdefault(n, dims.symbol(f"s{len(symbols)}", 2, None, n))
+    return symbols.setdefault(n, dims.symbol(f"s{len(symbols)}", SMALLEST, None, n))
 
 
 def _is_loop(op: Op) -> bool:

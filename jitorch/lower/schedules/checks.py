@@ -20,11 +20,16 @@ from jitorch.lower.schedules.loops import fresh
 
 
 def hoist_checks(kernel: Kernel) -> Kernel:
-    """``kernel`` with checks, and what they need, before the loops of known extent in which they do not change."""
+    """``kernel`` with checks, and what they need, before the loops in which they do not change.
+
+    Of loops whose extent is not known only before the innermost: threads may have to share the turns of all others.
+    """
     if STATUS not in kernel.params:
         return kernel
     return k.verify(replace(kernel, body=_block(kernel.body, ())))
 
+
+_KINDS = ("serial", "parallel")
 
 CHUNK = 1024
 """Turns of a loop by itself that are done before its checks count."""
@@ -42,17 +47,27 @@ def gather_checks(kernel: Kernel) -> Kernel:
 
 
 def _gathered(loop: For, around: tuple[For, ...], names: Iterator[str]) -> tuple[Stmt, ...]:
-    if any(isinstance(stmt, For) for stmt in loop.body):
-        body: list[Stmt] = []
-        for stmt in loop.body:
-            body += _gathered(stmt, (*around, loop), names) if isinstance(stmt, For) else (stmt,)
-        return (replace(loop, body=tuple(body)),)
+    if not _is_innermost(loop):
+        return (replace(loop, body=_gathered_inside(loop.body, (*around, loop), names)),)
     checks = [stmt for stmt in loop.body if isinstance(stmt, If) and _is_check(stmt)]
-    if not checks or not _runs(loop) or any(check.then != checks[0].then for check in checks):
+    if not checks or loop.kind not in _KINDS or any(check.then != checks[0].then for check in checks):
         return (loop,)
     if not around:
         return _in_chunks(loop, checks, names)
     return (loop,) if _shares_turns(loop, around) else _at_the_end(loop, checks, names)
+
+
+def _gathered_inside(body: tuple[Stmt, ...], around: tuple[For, ...], names: Iterator[str]) -> tuple[Stmt, ...]:
+    result: list[Stmt] = []
+    for stmt in body:
+        match stmt:
+            case For():
+                result += _gathered(stmt, around, names)
+            case If(test, then, ()):
+                result.append(If(test, _gathered_inside(then, around, names)))
+            case _:
+                result.append(stmt)
+    return tuple(result)
 
 
 def _at_the_end(loop: For, checks: Sequence[If], names: Iterator[str]) -> tuple[Stmt, ...]:
@@ -70,20 +85,20 @@ def _at_the_end(loop: For, checks: Sequence[If], names: Iterator[str]) -> tuple[
 
 def _in_chunks(loop: For, checks: Sequence[If], names: Iterator[str]) -> tuple[Stmt, ...]:
     """A long loop by itself: its chunks are shared among threads."""
-    count = int(loop.extent.value.real) // CHUNK  # type: ignore[union-attr]
-    if loop.kind != "parallel" or count < FEW_ROWS:
+    count, rest = loop.extent // CHUNK, loop.extent % CHUNK
+    if loop.kind != "parallel" or (isinstance(count, Const) and int(count.value.real) < FEW_ROWS):
         return (loop,)
-    chunk, rest = Var(f"{loop.var.name}_chunk"), int(loop.extent.value.real) % CHUNK  # type: ignore[union-attr]
+    chunk = Var(f"{loop.var.name}_chunk")
 
-    def part(first: k.Expr, size: int) -> For:
+    def part(first: k.Expr, size: k.Expr) -> For:
         inner = Var(f"{loop.var.name}_in")
         place = Let(loop.var, first + inner)
-        return For(inner, k.const(size), (place, *loop.body), "parallel")
+        return For(inner, size, (place, *loop.body), "parallel")
 
-    whole = For(chunk, k.const(count), _at_the_end(part(chunk * CHUNK, CHUNK), checks, names), "parallel")
-    if not rest:
+    whole = For(chunk, count, _at_the_end(part(chunk * CHUNK, k.const(CHUNK)), checks, names), "parallel")
+    if rest == k.const(0):
         return (whole,)
-    last = For(chunk, k.const(1), _at_the_end(part(k.const(count * CHUNK), rest), checks, names), "parallel")
+    last = For(chunk, k.const(1), _at_the_end(part(count * CHUNK, rest), checks, names), "parallel")
     return whole, last
 
 
@@ -103,25 +118,29 @@ def _names(body: Sequence[Stmt]) -> set[str]:
 
 def _loop(loop: For, around: tuple[For, ...]) -> tuple[Stmt, ...]:
     loop = replace(loop, body=_block(loop.body, (*around, loop)))
-    if not _runs(loop) or _shares_turns(loop, around):
+    is_known = isinstance(loop.extent, Const)
+    if loop.kind not in _KINDS or _shares_turns(loop, around) or not (is_known or _is_innermost(loop)):
         return (loop,)
     before, inside = _split(loop)
     if not any(isinstance(stmt, If) for stmt in before):
         return (loop,)
-    return (*before, replace(loop, body=inside))
+    result = (*before, replace(loop, body=inside))
+    # A loop of no turns checks nothing.
+    if is_known:
+        return result if int(loop.extent.value.real) > 0 else (loop,)  # type: ignore[union-attr]
+    return (If(k.call("gt", loop.extent, 0), result),)
 
 
-def _runs(loop: For) -> bool:
-    """Whether the loop is known to have a turn: else nothing might be checked."""
-    return isinstance(loop.extent, Const) and int(loop.extent.value.real) > 0 and loop.kind in ("serial", "parallel")
+def _is_innermost(loop: For) -> bool:
+    return not any(isinstance(part, For) for part in k.walk(loop.body))
 
 
 def _shares_turns(loop: For, around: Sequence[For]) -> bool:
     """Whether threads share the turns of this loop, too, for there are few of those around."""
-    if loop.kind != "parallel":
+    if loop.kind != "parallel" or not isinstance(loop.extent, Const):
         return False
     sizes = [int(f.extent.value.real) if isinstance(f.extent, Const) else 1 for f in around]
-    return prod(sizes) < FEW_ROWS and prod(sizes) * int(loop.extent.value.real) >= LARGE  # type: ignore[union-attr]
+    return prod(sizes) < FEW_ROWS and prod(sizes) * int(loop.extent.value.real) >= LARGE
 
 
 def _split(loop: For) -> tuple[tuple[Stmt, ...], tuple[Stmt, ...]]:

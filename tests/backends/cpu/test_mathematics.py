@@ -7,6 +7,9 @@ from collections.abc import Callable
 import mpmath
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from jitorch import dtypes
 from jitorch.backends.cpu import llvm, native
@@ -248,3 +251,34 @@ def test_remainders_are_exact(lanes: int, target: str | None, kind: type, bits: 
         want = np.fmod(x[:count], y[:count])
     np.testing.assert_array_equal(got, want)
     assert (np.signbit(got) == np.signbit(want))[~np.isnan(want)].all()
+
+
+def by_a_number(name: str, number: float, size: int) -> Kernel:
+    x, out, i = Buffer("x", dtypes.float32), Buffer("out", dtypes.float32), Var("i")
+    body = (Store(out, i, Call(name, (Load(x, i), const(number, dtypes.float32)), dtypes.float32)),)
+    return Kernel("by_a_number", (x, out), (), (For(i, const(size), body),))
+
+
+@pytest.mark.parametrize("name", ["fmod", "mod", "floordiv"])
+def test_remainders_by_a_number_are_made_of_vectors(name: str) -> None:
+    text = native.optimised_text(llvm.render_kernel(by_a_number(name, 2.5, 1024)))
+    assert "x float> @jitorch.fmod" in text
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    name=st.sampled_from(["fmod", "mod"]),
+    number=st.one_of(st.sampled_from([-0.0, 7.0, -2.5, np.inf, np.nan]), st.floats(width=32)),
+    x=arrays(np.float32, st.sampled_from([0, 1, 3, 16, 67]), elements=st.floats(width=32)),
+)
+def test_remainders_by_a_number_are_those_of_numpy(name: str, number: float, x: np.ndarray) -> None:
+    kernel = by_a_number(name, number, x.size)
+    made = Program(kernel.name, kernel.params, (), (), (Launch(kernel, kernel.params),))  # type: ignore[arg-type]
+    out = np.empty_like(x)
+    pointers = np.array([x.ctypes.data, out.ctypes.data], np.int64)
+    data = native.compile_text(llvm.render(made))
+    assert native.load_object(data, entry_symbol(made.name))(pointers.ctypes.data, 0, 0) == 0
+    with np.errstate(all="ignore"):
+        want = scalars.TABLE[name].numpy(x, np.float32(number))
+    np.testing.assert_array_equal(out, want)
+    assert (np.signbit(out) == np.signbit(want))[~np.isnan(want)].all()

@@ -98,3 +98,31 @@ def test_a_processor_must_be_known_and_have_no_more_than_this_one(monkeypatch: p
     monkeypatch.setitem(processor.LEVELS, "x86-64-v9", "+sse2,+time-travel")
     with config.override(processor="x86-64-v9"), pytest.raises(ValueRangeError, match="lacks features"):
         native.host()
+
+
+GATHER = """
+define void @gather(ptr noalias %to, ptr noalias %from, ptr noalias %places) {
+entry:
+  br label %loop
+loop:
+  %i = phi i64 [ 0, %entry ], [ %next, %loop ]
+  %at = getelementptr i64, ptr %places, i64 %i
+  %place = load i64, ptr %at
+  %source = getelementptr float, ptr %from, i64 %place
+  %target = getelementptr float, ptr %to, i64 %i
+  %x = load float, ptr %source
+  store float %x, ptr %target
+  %next = add i64 %i, 1
+  %done = icmp eq i64 %next, 1024
+  br i1 %done, label %end, label %loop
+end:
+  ret void
+}
+"""
+
+
+@pytest.mark.parametrize(("cpu", "gathers"), [("znver4", False), ("skylake-avx512", True)])
+def test_lanes_are_gathered_where_that_is_fast(cpu: str, gathers: bool) -> None:
+    features = processor.tuned(cpu, processor.LEVELS["x86-64-v4"])
+    made = native.assembly(GATHER, target=native.Target("x86_64-unknown-linux-gnu", cpu, features))
+    assert ("gatherqps" in made) == gathers

@@ -17,7 +17,7 @@ import pytest
 import jitorch
 import jitorch.nn.functional as F
 from jitorch import config
-from jitorch.errors import AutogradError, ShapeError
+from jitorch.errors import AutogradError, ShapeError, TensorIndexError
 from jitorch.frontend.eager import kernels
 from jitorch.frontend.eager.large import LARGE, LARGE_ELEMENTWISE
 
@@ -52,6 +52,8 @@ CALLS: dict[str, Any] = {
     "kthvalue": lambda x: x.kthvalue(7, 1)[0],
     "gather": lambda x: x.gather(1, jitorch.tensor(np.arange(ROWS * COLUMNS).reshape(ROWS, COLUMNS) * 7 % COLUMNS)),
     "a mask": lambda x: x[x > 1.0],
+    "bilinear": lambda x: F.interpolate(x.reshape(4, 64, 32, 32), size=(40, 48), mode="bilinear"),
+    "bicubic": lambda x: F.interpolate(x.reshape(4, 64, 32, 32), scale_factor=1.5, mode="bicubic"),
     "cdist of absolute differences": lambda x: jitorch.cdist(x[:, :128], x[:99, :128] * 2, p=1.0),
     "cdist by a product": lambda x: jitorch.cdist(x, x[:99] * 2),
 }
@@ -100,6 +102,44 @@ def test_one_kernel_serves_all_sizes_of_a_pattern(monkeypatch: pytest.MonkeyPatc
     F.silu(jitorch.ones(256, 256))
     F.silu(jitorch.ones(1, LARGE))
     assert [len(k.compiled) for k in _kernels_of("silu")] == [1, 1, 1]
+
+
+def test_a_kernel_serves_the_sizes_that_its_body_decides_alike_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "_kernels", {})
+
+    def resize(rows: int) -> Any:
+        x = jitorch.arange(rows * COLUMNS, dtype=jitorch.float32).reshape(1, 1, rows, COLUMNS).cos()
+        with config.override(native=False):
+            expected = F.interpolate(x, size=(64, 100), mode="bilinear")
+        np.testing.assert_allclose(
+            F.interpolate(x, size=(64, 100), mode="bilinear").numpy(), expected.numpy(), atol=1e-4
+        )
+        return [kernel is not None for kernel in _kernels_of("resize_linear")]
+
+    assert resize(50) == [True]
+    assert resize(96) == [True]
+    assert resize(64) == [True, True]  # along an axis of that size there is nothing to do
+    assert resize(64) == resize(65) == [True, True]
+
+
+def test_a_kernel_knows_sizes_of_few_elements(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "_kernels", {})
+    for last in (2, 3, 4, 5, 6):
+        F.gelu(jitorch.ones(ROWS * COLUMNS // 4, last))
+    found = [kernel.graph.inputs[0].type.shape[1] for kernel in _kernels_of("gelu")]
+    assert [d for d in found if isinstance(d, int)] == [2, 3, 4]
+    assert len(found) == 4  # and a symbol for all others
+
+
+@pytest.mark.parametrize("bad", [-1, 100])
+def test_an_index_of_a_table_is_checked_in_its_kernel(monkeypatch: pytest.MonkeyPatch, bad: int) -> None:
+    table, index = jitorch.ones(100, LARGE // 100 + 1), np.arange(50)
+    monkeypatch.setattr(kernels, "_kernels", {})
+    assert F.embedding(jitorch.tensor(index), table).shape == (50, LARGE // 100 + 1)
+    assert [key[0].name for key in kernels._kernels] == ["embedding"]
+    index[7] = bad
+    with pytest.raises(TensorIndexError):
+        F.embedding(jitorch.tensor(index), table)
 
 
 def test_what_is_small_or_not_in_row_order_has_no_kernel(monkeypatch: pytest.MonkeyPatch, x: Any) -> None:

@@ -132,7 +132,12 @@ def c_library(at: At, name: str, *args: str) -> str:
 
 
 def _variants(module: Module, name: str, dtype: DType) -> str:
-    """The attribute of a call that names its vector variants, which are made and kept."""
+    """The attribute of a call that names its vector variants, which are made and kept.
+
+    So is the function itself: of one that is not, LLVM drops a parameter that is the same number in all calls, and the
+    variants fit no more.
+    """
+    module.keep(_define(module, name, dtype, 1))
     mangled = []
     for lanes in _VARIANTS[dtype.bits]:
         variant = _define(module, name, dtype, lanes)
