@@ -27,6 +27,8 @@ MOST_PIECES = 3
 LONG, MOST_LONG_PIECES = 16, 8
 FEW_ROWS, LARGE = 8, 1 << 15
 """So few turns of the outer loops, of so many elements, are shared among threads together with those of the inner."""
+FEW_SURE = 4
+"""The same of turns of which it is sure that they are as many: two sizes are that, and mostly far more."""
 EXAMPLE = 1 << 20
 """The size by which places are put in order where that depends on sizes."""
 
@@ -99,8 +101,9 @@ class _Cutter:
         """
         loops = [stmt for stmt in body if isinstance(stmt, For)]
         least, most = self.turns(nest)
-        turns = most if not any(isinstance(s, For) for inner in loops for s in inner.body) else least
-        is_alone = loop.kind == "parallel" and len(loops) == len(body) > 1 and turns < FEW_ROWS
+        are_innermost = not any(isinstance(s, For) for inner in loops for s in inner.body)
+        are_few = most < FEW_ROWS or (least < FEW_SURE and not are_innermost)
+        is_alone = loop.kind == "parallel" and len(loops) == len(body) > 1 and are_few
         return tuple(replace(loop, body=(stmt,)) for stmt in body) if is_alone else (replace(loop, body=body),)
 
     def turns(self, nest: Sequence[For]) -> tuple[float, float]:
