@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jitorch import dims
 from jitorch.dims import symbol
+from jitorch.dims.walk import evaluate as evaluate_size
 from jitorch.ir import kernel as k
 from jitorch.ir.kernel_interpret import evaluate
 from jitorch.lower.index import Index
@@ -128,3 +132,29 @@ def test_chains_of_reshapes_name_the_same_element(
 def test_an_empty_shape_is_reshaped() -> None:
     index = Index((2, 3, 0), [(1, k.Var("a")), (1, k.Var("b")), (1, k.Var("c"))]).reshaped((6, 0)).reshaped((0, 2, 3))
     assert len(list(index)) == 3
+
+
+N, C, H = symbol("N", 1), symbol("C", 1), symbol("H", 1)
+
+
+@pytest.mark.parametrize(
+    ("merged", "wanted", "expected"),
+    [
+        ((N, C * H * H), (N, C, H, H), ["n", "c", "i", "j"]),
+        ((N, C * H * H), (N, C, H * H), ["n", "c", None]),
+        ((N, C * H * H), (N, 8, dims.floordiv(C, 8) * H * H), ["n", "c // (C // 8)", None]),
+        ((N * C * H * H,), (N * C, H * H), ["n * C + c", None]),
+    ],
+    ids=str,
+)
+def test_digits_of_unknown_sizes_fall_away(merged: tuple, wanted: tuple, expected: list[str | None]) -> None:
+    index = Index.of((N, C, H, H), [k.Var(name) for name in "ncij"])
+    found = list(index.reshaped(merged).reshaped(wanted))
+    sizes = {"N": 3, "C": 16, "H": 5}
+    shape = [evaluate_size(d, sizes) for d in wanted]
+    for place in itertools.product(range(3), (0, 7, 15), (0, 4), (0, 2, 4)):
+        scope = {name: np.int64(v) for name, v in (*sizes.items(), *zip("ncij", place, strict=True))}
+        flat = np.ravel_multi_index(place, (3, 16, 5, 5))
+        assert [value(e, scope) for e in found] == [int(x) for x in np.unravel_index(flat, shape)]
+    for e, text in zip(found, expected, strict=True):
+        assert text is None or str(e) == text
