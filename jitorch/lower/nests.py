@@ -82,10 +82,10 @@ def _map_nest(
 
 def divides(puller: Puller) -> bool:
     """Whether a loop variable is divided anywhere: then a finer nest is better."""
-    for e in k.walk(tuple(puller.block.statements)):
-        if isinstance(e, k.Call) and e.fn in ("floordiv", "mod") and e.dtype is k.INDEX:
-            return True
-    return False
+    parts = list(k.walk(tuple(puller.block.statements)))
+    varying = {s.var for s in parts if isinstance(s, (k.For, k.Let, k.Local))}
+    quotients = [e for e in parts if isinstance(e, k.Call) and e.fn in ("floordiv", "mod") and e.dtype is k.INDEX]
+    return any(part in varying for e in quotients for part in k.walk(e))  # sizes are divided once, before the loops
 
 
 def row_reduction_kernel(name: str, value: Value, node: Node, buffers: Buffers, scalars: Scalars) -> k.Kernel:

@@ -12,8 +12,9 @@ from jitorch.ir import kernel as k
 from jitorch.ir.kernel_interpret import run
 from jitorch.ir.kernel_text import parse_kernel
 from jitorch.ir.program import Program
+from jitorch.lower import program
 from jitorch.lower.schedules.borders import cut_borders
-from tests.lower.graphs import assert_lowers
+from tests.lower.graphs import assert_lowers, parse
 
 PAD = """graph @main(%x: f32[3, 5, 6], %v: f32[]) {{
   %0: f32[3, {rows}, {columns}] = pad_axes(%x, %v, low=(0, {a}, {b}), high=(0, {c}, {d}), interior=(0, {s}, 0))
@@ -218,6 +219,20 @@ def test_pieces_of_loops_over_sizes(extent: str, tests: list[str], expected: lis
 def test_what_is_no_size_cuts_nothing() -> None:
     kernel = of_sizes("n", "i < m")
     assert cut_borders(kernel, {"n": SIZES["n"]}) is kernel
+
+
+def test_a_division_of_sizes_keeps_axes_together() -> None:
+    text = """graph @main<n: 2..>(%x: f32[n, n]) {
+      %0: f32[n*n] = reshape_to(%x, shape=(n*n,))
+      %1: f32[-mod(-3, n*n) + n*n] = slice_axes(%0, starts=(mod(-3, n*n),), stops=(n*n,), steps=(1,))
+      %2: f32[mod(-3, n*n)] = slice_axes(%0, starts=(0,), stops=(mod(-3, n*n),), steps=(1,))
+      %3: f32[n*n] = concatenate(%1, %2, axis=0)
+      %4: f32[n, n] = reshape_to(%3, shape=(n, n))
+      return %4
+    }"""
+    (kernel,) = program(parse(text)).kernels
+    assert [isinstance(s, k.For) and str(s.body[-1])[:7] for s in kernel.body] == ["out0[i0", "out0[i0"]
+    assert comparisons(kernel) == 0
 
 
 PLACES = ("0", "3", "n", "m", "n + m", "n - m", "m - 2", "n // 2", "m % 3", "-5 % (n + 1)", "minimum(n, m)", "9 - n")
