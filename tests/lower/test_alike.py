@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from jitorch.ir import kernel as k
 from jitorch.ir import program as host
 from jitorch.ir.program import Program
 from jitorch.lower import program
@@ -37,13 +38,17 @@ def test_two_layers_are_one_set_of_kernels() -> None:
 
 
 def test_temporaries_of_each_are_its_own() -> None:
-    text = """graph @main(%x: f32[64, 40], %y: f32[64, 40], %v: f32[40, 64], %w: f32[40, 64]) {
-      %0: f32[64, 64] = matmul_batched(%x, %v)
-      %1: f32[64, 64] = matmul_batched(%y, %w)
-      return %0, %1
+    text = """graph @main(%x: f32[24, 12], %y: f32[24, 12], %v: f32[24, 12], %w: f32[24, 12]) {
+      %0: f32[12, 24] = transpose_axes(%v, perm=(1, 0))
+      %1: f32[24, 24] = matmul_batched(%x, %0)
+      %2: f32[12, 24] = transpose_axes(%w, perm=(1, 0))
+      %3: f32[24, 24] = matmul_batched(%y, %2)
+      return %1, %3
     }"""
-    arrays = floats(64, 40), floats(64, 40), floats(40, 64), floats(40, 64)
-    assert len(assert_lowers(text, *arrays).kernels) * 2 == len(launches(program(parse(text))))
+    lowered = assert_lowers(text, *(floats(24, 12) for _ in range(4)))
+    assert [kernel.name for kernel in lowered.kernels] == ["matmul_batched_1_panels_pack", "matmul_batched_1"]
+    panels = [s.args[1] for s in lowered.body if isinstance(s, host.Launch) and s.kernel is lowered.kernels[0]]
+    assert [p.name for p in panels if isinstance(p, k.Buffer)] == ["matmul_batched_1_panels", "matmul_batched_2_panels"]
 
 
 @pytest.mark.parametrize(
