@@ -35,7 +35,7 @@ COLD_WORK = 25_000_000
 """Picoseconds below which a loop does not wake workers that sleep: waking costs the caller some microseconds."""
 WORTH_A_WAKE = 100_000_000
 """Picoseconds of such loops after which the workers are woken after all: more are to be expected."""
-RANGE_WORK = 3_000_000
+RANGE_WORK = 1_500_000
 """Picoseconds that a range should take at least."""
 RANGES_A_THREAD = 4
 _WAITS = 2000  # pauses for the others at the end of a loop before the processor is offered to them

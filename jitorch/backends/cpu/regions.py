@@ -22,7 +22,7 @@ from jitorch.backends.cpu.text import Function, register_type, scratch, symbol
 from jitorch.ir import kernel as k
 from jitorch.ir.kernel import Assign, Buffer, Const, Expr, For, Kernel, Load, Prefetch, Store, Var
 
-WORTHWHILE = 12_000_000
+WORTHWHILE = 4_000_000
 """Picoseconds of work below which a loop runs on one thread; sharing it out takes half a microsecond at best."""
 
 _ENOUGH = 64

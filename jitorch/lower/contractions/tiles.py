@@ -28,6 +28,8 @@ LEAST_STREAM_LANES = 256
 TASKS = 16
 """As many tasks are wanted, if each has `TASK_TERMS` multiplications."""
 TASK_TERMS = 500_000
+PART_TERMS = 100_000
+"""Multiplications of a task where there are but two: then a second thread has something to do."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,8 @@ def choose_blocking(
     times = batch if isinstance(batch, int) else TASKS
     while row_panels * lane_panels > 1:
         tasks = times * -(-row_count // row_panels) * -(-lane_count // lane_panels)
-        if tasks >= TASKS or terms * row_panels * lane_panels < 2 * TASK_TERMS:
+        least = TASK_TERMS if tasks > 1 else PART_TERMS
+        if tasks >= TASKS or terms * row_panels * lane_panels < 2 * least:
             break
         if lane_panels > 1:
             lane_panels = (lane_panels + 1) // 2
