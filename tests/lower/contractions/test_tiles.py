@@ -39,6 +39,13 @@ def test_large_products_have_many_tasks(size: int) -> None:
     assert -(-size // (tile.rows * blocking.rows)) * -(-size // (tile.lanes * blocking.lanes)) >= TASKS
 
 
+@pytest.mark.parametrize(("size", "tasks"), [(32, 1), (64, 2), (96, 2), (128, 4)])
+def test_small_products_have_a_task_for_a_second_thread_if_it_is_worth_one(size: int, tasks: int) -> None:
+    tile = choose_tile(TARGETS[0], dtypes.float32, size, size)
+    blocking = choose_blocking(tile, dtypes.float32, 1, size, size, size)
+    assert -(-size // (tile.rows * blocking.rows)) * -(-size // (tile.lanes * blocking.lanes)) == tasks
+
+
 def test_symbolic_sizes_have_the_usual_tile() -> None:
     tile = choose_tile(TARGETS[0], dtypes.float32, symbol("M"), symbol("N"))
     assert (tile.rows, tile.lanes) == (8, 32)
