@@ -156,7 +156,7 @@ class _Recipe:
             tile, self.sums, dims.prod(self.batch), rows.size, lanes.size, self.inner, again, not is_fixed
         )
         if self.joined and isinstance(self.inner, int):
-            blocking = replace(blocking, chunk=self.inner)
+            blocking = replace(blocking, chunk=max(1, self.inner))
         if columns is not None:
             p, blocking = self.with_columns(columns, p, blocking)
         product = product_kernel(self.job.name, p, blocking)

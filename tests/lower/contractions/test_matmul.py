@@ -168,7 +168,7 @@ def joined_values(rows: int, parts: tuple[int, ...], lanes: int) -> list[np.ndar
 
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize(
-    ("rows", "parts", "lanes"), [(8, (4, 7), 33), (1, (3, 2), 20), (13, (1, 5, 2), 9), (2, (0, 3), 5)]
+    ("rows", "parts", "lanes"), [(8, (4, 7), 33), (1, (3, 2), 20), (13, (1, 5, 2), 9), (2, (0, 3), 5), (2, (0, 0), 5)]
 )
 def test_joined_operands_are_read_where_their_parts_lie(
     target: str, rows: int, parts: tuple[int, ...], lanes: int
