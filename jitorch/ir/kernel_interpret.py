@@ -286,6 +286,11 @@ class _Host:
                     while evaluate(test, self.scope):
                         self.block(inner)
                         self.block(before)
+                case host.Parallel(var, extent, inner):
+                    for number in range(self.size(extent)):
+                        self.scope[var.name] = number
+                        self.block(inner)
+                    self.scope.pop(var.name, None)
                 case host.Return():
                     raise _Return
                 case host.View(buffer, source, size, offset):

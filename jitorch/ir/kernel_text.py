@@ -300,6 +300,15 @@ class _Builder:
         before = self.host(head.children)
         return program.While(before, self.expr(test), self.host(tail.children))
 
+    def on_strands(self, name: Token, extent: Tree, body: Tree) -> program.Parallel:
+        count, outer = self.expr(extent), self.scope.get(_name(name))
+        made = program.Parallel(self.define(name, None), count, self.host(body.children))
+        if outer is None:
+            del self.scope[made.var.name]
+        else:
+            self.scope[made.var.name] = outer
+        return made
+
     def on_return(self) -> program.Return:
         return program.Return()
 

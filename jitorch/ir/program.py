@@ -11,6 +11,7 @@
             | Copy(target, source, size)      size in elements
             | Scalar(var, value)              name a host scalar
             | If(test, then, orelse) | While(test_body, test, body)
+            | Parallel(var, extent, body)   ``body`` for each ``var`` below ``extent``, in any order or at once
             | Return()
             | Stop(code)                      set the status, which is not 0, and return
 
@@ -23,11 +24,11 @@ out of range.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from jitorch.ir import notation
-from jitorch.ir.kernel import Buffer, Expr, Kernel, Var
+from jitorch.ir.kernel import Buffer, Expr, Kernel, Var, loads
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +124,23 @@ class While:
 
 
 @dataclass(frozen=True, slots=True)
+class Parallel:
+    """Run ``body`` for every ``var`` from 0 below ``extent``, in any order or at once.
+
+    None may touch memory that another one writes.  Host scalars and views that ``body`` sets are its own, and it sets
+    them before it reads them; ``var`` is an argument of launches and nothing else, so they are the same for each
+    ``var``.  Behind the statement they are what ``body`` left.  It does not return, stop, allocate or free.
+    """
+
+    var: Var
+    extent: Expr
+    body: tuple[Stmt, ...]
+
+    def __str__(self) -> str:
+        return f"for {notation.name(self.var.name)} in parallel({self.extent}) {notation.block(self.body)}"
+
+
+@dataclass(frozen=True, slots=True)
 class Return:
     def __str__(self) -> str:
         return "return"
@@ -138,7 +156,7 @@ class Stop:
         return f"stop {self.code}"
 
 
-Stmt = Alloc | Place | View | Free | Launch | Copy | Scalar | If | While | Return | Stop
+Stmt = Alloc | Place | View | Free | Launch | Copy | Scalar | If | While | Parallel | Return | Stop
 
 
 def inner(stmt: Stmt) -> tuple[tuple[Stmt, ...], ...]:
@@ -148,6 +166,46 @@ def inner(stmt: Stmt) -> tuple[tuple[Stmt, ...], ...]:
             return then, orelse
         case While(before, _, body):
             return before, body
+        case Parallel(_, _, body):
+            return (body,)
+    return ()
+
+
+def with_blocks(stmt: Stmt, change: Callable[[tuple[Stmt, ...]], Iterable[Stmt]]) -> Stmt:
+    """``stmt`` with what ``change`` makes of each block inside of it."""
+    match stmt:
+        case If(test, then, orelse):
+            return If(test, tuple(change(then)), tuple(change(orelse)))
+        case While(before, test, body):
+            return While(tuple(change(before)), test, tuple(change(body)))
+        case Parallel(var, extent, body):
+            return Parallel(var, extent, tuple(change(body)))
+    return stmt
+
+
+def expressions(stmt: Stmt) -> tuple[Expr, ...]:
+    """The expressions of a statement itself, not those of the blocks in it."""
+    match stmt:
+        case Alloc(_, e) | Copy(_, _, e) | Scalar(_, e) | If(e) | While(_, e) | Parallel(_, e):
+            return (e,)
+        case Place(_, size, offset) | View(_, _, size, offset):
+            return size, offset
+        case Launch(_, args):
+            return tuple(a for a in args if not isinstance(a, Buffer))
+    return ()
+
+
+def used(stmt: Stmt) -> tuple[Buffer, ...]:
+    """The buffers that a statement itself reads or writes, not those of the blocks in it."""
+    match stmt:
+        case Launch(_, args):
+            return tuple(a for a in args if isinstance(a, Buffer))
+        case Copy(target, source, _):
+            return target, source
+        case View(_, source, _, _):
+            return (source,)
+        case Scalar(_, e) | If(e) | While(_, e):
+            return tuple(load.buffer for load in loads(e))
     return ()
 
 

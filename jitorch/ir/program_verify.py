@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NoReturn
 
@@ -11,7 +11,24 @@ from jitorch.dtypes import DType
 from jitorch.errors import VerifyError
 from jitorch.ir import kernel as k
 from jitorch.ir.kernel import Buffer, Expr, Kernel, Load, Var
-from jitorch.ir.program import Alloc, Copy, Free, If, Launch, Place, Program, Return, Scalar, Stmt, Stop, View, While
+from jitorch.ir.program import (
+    Alloc,
+    Copy,
+    Free,
+    If,
+    Launch,
+    Parallel,
+    Place,
+    Program,
+    Return,
+    Scalar,
+    Stmt,
+    Stop,
+    View,
+    While,
+    walk,
+    with_blocks,
+)
 
 
 def verify_program(program: Program) -> Program:
@@ -41,6 +58,13 @@ class _State:
 def _without_parts(live: dict[Buffer, str], before: dict[Buffer, str]) -> dict[Buffer, str]:
     """``live`` without what began since ``before`` and ends with its block: what is placed, and views."""
     return {b: how for b, how in live.items() if b in before or how == "alloc"}
+
+
+def _named(body: Iterable[Stmt]) -> Iterator[Stmt]:
+    """``body`` without its launches."""
+    for stmt in body:
+        if not isinstance(stmt, Launch):
+            yield with_blocks(stmt, _named)
 
 
 class _Verifier:
@@ -146,6 +170,8 @@ class _Verifier:
                 self.branches(then, orelse, state)
             case While(before, test, inner):
                 self.loop(before, test, inner, state)
+            case Parallel():
+                self.parallel(stmt, state)
             case Return():
                 self.leaks(state)
                 state.returned = True
@@ -186,6 +212,31 @@ class _Verifier:
         turn.live = _without_parts(turn.live, at_head)
         if not turn.returned and turn.live != at_head:
             self.wrong("a turn of a loop leaves other buffers alive than it found")
+
+    def parallel(self, stmt: Parallel, state: _State) -> None:
+        self.expr(stmt.extent, k.INDEX, state)
+        inside, names = state.copy(), set[str]()
+        for part in walk(stmt.body):
+            match part:
+                case Alloc() | Place() | Free() | Return() | Stop() | Parallel():
+                    self.wrong(f"in a parallel statement: {part}")
+                case Launch(kernel, args) if self.program.status in args:
+                    self.wrong(f"in a parallel statement: a launch of {kernel.name}, which may stop")
+                case Scalar(var):
+                    names.add(var.name)
+                case View(buffer):
+                    names.add(buffer.name)
+        if stmt.var.name in names | set(state.defined) or stmt.var.dtype is not k.INDEX:
+            self.wrong(f"the variable of a parallel statement, {stmt.var.typed}, is not its own or no index")
+        inside.live = {b: how for b, how in state.live.items() if b.name not in names}
+        inside.defined = {name: var for name, var in state.defined.items() if name not in names}
+        before = dict(inside.live)
+        # What all of them name is the same, so it does not know the variable.
+        self.block(tuple(_named(stmt.body)), inside)
+        inside.live, inside.defined[stmt.var.name] = before, stmt.var
+        self.block(stmt.body, inside)
+        del inside.defined[stmt.var.name]
+        state.defined |= inside.defined
 
     def launch(self, kernel: Kernel, args: tuple[Buffer | Expr, ...], state: _State) -> None:
         if len(args) != len(kernel.params):

@@ -103,12 +103,8 @@ def _launches(
             case host.Launch(kernel, args) if kernel in joined:
                 common, more = joined[kernel]
                 yield host.Launch(common, (*args, *more))
-            case host.If(test, then, orelse):
-                yield host.If(test, tuple(_launches(then, joined)), tuple(_launches(orelse, joined)))
-            case host.While(before, test, inner):
-                yield host.While(tuple(_launches(before, joined)), test, tuple(_launches(inner, joined)))
             case _:
-                yield statement
+                yield host.with_blocks(statement, lambda block: _launches(block, joined))
 
 
 def _key(kernel: k.Kernel) -> Hashable:

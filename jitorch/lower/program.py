@@ -51,6 +51,7 @@ from jitorch.lower.sorting.nth import nth
 from jitorch.lower.sorting.search import search
 from jitorch.lower.sorting.sort import argsort
 from jitorch.lower.sorting.top import top
+from jitorch.lower.strands import cut_into_strands
 from jitorch.lower.target import Target, target_of
 
 Given = control.Given
@@ -113,6 +114,7 @@ def programs(
         made = reuse_operands(made)
         if chosen.is_cpu:
             made = common_kernels(stream_results(share_copies(made), chosen), lowering.names.origins)
+            made = cut_into_strands(made, lowering.names.origins)
         return plan_memory(made)
 
     finished = finish(main), None if prepare is None else finish(prepare)

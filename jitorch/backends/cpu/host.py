@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from jitorch import dtypes
 from jitorch.backends.cpu import helpers, words
+from jitorch.backends.cpu.cost import UNKNOWN_EXTENT, cost
 from jitorch.backends.cpu.expressions import Scope, Slot, Value, at, evaluate
 from jitorch.backends.cpu.profile import Profiler
+from jitorch.backends.cpu.regions import fork
 from jitorch.backends.cpu.text import Function, Module, register_type, symbol, unsupported
 from jitorch.dtypes import Category, DType
 from jitorch.errors import CompilerBug
 from jitorch.ir import program as ir
-from jitorch.ir.kernel import Buffer, Expr, Kernel, loads
+from jitorch.ir.kernel import INDEX, Buffer, Call, Const, Expr, Kernel, Var, loads, walk
 
 OUT_OF_MEMORY = -1
 
 # Names that mean something to the C library or its linker; a program may well be called `exp`.
 _PREFIX = "jitorch_"
+
+_PARAMETERS = ("%args", "%scalars", "%arena")
+"""Of the function of a program."""
 
 
 def entry_symbol(name: str) -> str:
@@ -36,14 +41,16 @@ class HostWriter:
         self.kernels = kernels
         self.function = Function(module)
         self.scope = Scope()
+        self.name = ""
         self.result = ""  # where the status code is
         self.owned: dict[str, str] = {}  # allocated buffers: the slot that holds the memory
         self.placed: dict[str, str] = {}
 
     def write(self, name: str) -> None:
         """Add the function to the module under ``name``."""
+        self.name = name
         self._parameters()
-        self._variables()
+        self._variables(self.program.body)
         self._block(self.program.body)
         self._finish()
         if self.profiler is not None:
@@ -79,9 +86,9 @@ class HostWriter:
             return function.op(f"icmp ne i64 {whole}, 0")
         return whole if dtype.bits == 64 else function.op(f"trunc i64 {whole} to {register_type(dtype)}")
 
-    def _variables(self) -> None:
+    def _variables(self, body: tuple[ir.Stmt, ...]) -> None:
         """Memory for what statements set: host scalars, and the addresses of buffers."""
-        for stmt in ir.walk(self.program.body):
+        for stmt in ir.walk(body):
             match stmt:
                 case ir.Scalar(var):
                     known = self.scope.variables.get(var.name)
@@ -139,6 +146,8 @@ class HostWriter:
                 self._if(test, then, orelse)
             case ir.While(before, test, body):
                 self._while(before, test, body)
+            case ir.Parallel():
+                self._timed(f"strands of {stmt.var.name}", lambda: self._parallel(stmt))
             case ir.Return():
                 function.jump("leave")
                 function.start(function.name("unreached"))
@@ -224,6 +233,48 @@ class HostWriter:
         function.jump(head)
         function.start(end)
 
+    def _parallel(self, stmt: ir.Parallel) -> None:
+        """Let the pool call a function for ranges of ``stmt``; what that names is told through a frame, both ways."""
+        function, module = self.function, self.function.module
+        names = [name for name in dict.fromkeys(_names(stmt.body)) if name in self._slots()]
+        count = sum(1 for other in module.functions if other.startswith(f"{self.name}.strands"))
+        task = f"{self.name}.strands{count}"
+        _RangeWriter(module, self.program, self.kernels).write_range(task, stmt, names)
+        frame = function.alloca(f"[{len(_PARAMETERS) + len(names)} x i64]", 16, "frame")
+        total, work = self._value(stmt.extent).text, str(_work(stmt.body))
+
+        def described() -> None:
+            for number, parameter in enumerate(_PARAMETERS):
+                function.do(f"store ptr {parameter}, ptr {_cell(function, frame, number)}, align 8")
+            self._leave_in(frame, names)
+
+        def alone() -> None:
+            described()
+            function.do(f"call void {symbol(task)}(ptr {frame}, i64 0, i64 {total})")
+
+        fork(function, symbol(task), frame, (total, "1", work), described, alone)
+        self._take_from(frame, names)
+
+    def _slots(self) -> dict[str, Slot]:
+        """Where names are that statements set."""
+        variables = {name: slot for name, slot in self.scope.variables.items() if isinstance(slot, Slot)}
+        return variables | {name: Slot(slot, INDEX) for name, slot in (self.owned | self.placed).items()}
+
+    def _leave_in(self, frame: str, names: list[str]) -> None:
+        """Write into a frame what ``names`` mean."""
+        self._exchange(names, lambda slot, number: (slot, _cell(self.function, frame, number)))
+
+    def _take_from(self, frame: str, names: list[str]) -> None:
+        """Let ``names`` mean what a frame says."""
+        self._exchange(names, lambda slot, number: (_cell(self.function, frame, number), slot))
+
+    def _exchange(self, names: list[str], places: Callable[[str, int], tuple[str, str]]) -> None:
+        slots = self._slots()
+        for number, name in enumerate(names, len(_PARAMETERS)):
+            source, target = places(slots[name].pointer, number)
+            type = "ptr" if name in self.owned or name in self.placed else register_type(slots[name].dtype)
+            self.function.do(f"store {type} {self.function.op(f'load {type}, ptr {source}, align 8')}, ptr {target}, align 8")
+
     def _finish(self) -> None:
         function = self.function
         function.jump("leave")
@@ -261,6 +312,66 @@ class HostWriter:
 
     def _helper(self, helper: helpers.Helper) -> str:
         return self.function.module.helper(*helper)
+
+
+class _RangeWriter(HostWriter):
+    """The function that runs a parallel statement for a range of its variable."""
+
+    def write_range(self, name: str, stmt: ir.Parallel, names: list[str]) -> None:
+        """Add the function to the module under ``name``.  ``names`` have cells in its frame, behind the parameters."""
+        function = self.function
+        for number, parameter in enumerate(_PARAMETERS):
+            function.at_entry(f"{parameter}.cell = getelementptr i64, ptr %frame, i64 {number}")
+            function.at_entry(f"{parameter} = load ptr, ptr {parameter}.cell, align 8")
+        self._parameters()
+        self._variables(self.program.body)
+        self.placed, self.owned = self.placed | self.owned, {}
+        self._take_from("%frame", names)
+        strand = self.scope.variables[stmt.var.name] = Slot(function.alloca("i64", 8, "strand"), INDEX)
+        self._set(strand, Value("%low", INDEX))
+        high = Var(function.name("high"))
+        self.scope.variables[high.name] = Value("%high", INDEX)
+        self._while((), stmt.var < high, (*stmt.body, ir.Scalar(stmt.var, stmt.var + 1)))
+        first, end = function.name("first"), function.name("end")
+        function.branch(function.op("icmp eq i64 %low, 0"), first, end)
+        function.start(first)
+        self._leave_in("%frame", names)
+        function.jump(end)
+        function.start(end)
+        function.do("ret void")
+        head = f"internal void {symbol(name)}(ptr %frame, i64 %low, i64 %high) #0"
+        function.module.functions[name] = function.text(head)
+
+
+def _names(body: Iterable[ir.Stmt]) -> Iterator[str]:
+    """What ``body`` sets and reads: host scalars and buffers, each once or more."""
+    for stmt in ir.walk(body):
+        match stmt:
+            case ir.Scalar(var):
+                yield var.name
+            case ir.View(buffer):
+                yield buffer.name
+        yield from (buffer.name for buffer in ir.used(stmt))
+        yield from (part.name for e in ir.expressions(stmt) for part in walk(e) if isinstance(part, Var))
+
+
+def _work(body: Iterable[ir.Stmt]) -> int:
+    """Picoseconds for one run of ``body``, about; what is not known counts as `UNKNOWN_EXTENT`."""
+    total = 0
+    for stmt in body:
+        match stmt:
+            case ir.Launch(kernel):
+                found = cost(kernel.body, ())
+                total += int(found.value.real) if isinstance(found, Const) else 0
+            case ir.While(_, Call("lt", (_, Const(turns))), inner):
+                total += int(turns.real) * _work(inner)
+            case ir.While(_, _, inner):
+                total += UNKNOWN_EXTENT * _work(inner)
+    return total
+
+
+def _cell(function: Function, frame: str, number: int) -> str:
+    return function.op(f"getelementptr i64, ptr {frame}, i64 {number}")
 
 
 def _buffers(expr: Expr) -> Iterator[Buffer]:

@@ -186,21 +186,45 @@ def _functions(
 
 
 def _call(function: Function, arguments: _Arguments, body: str, task: str, total: str, work: str, grain: int) -> None:
-    function.module.globals.setdefault(HOOK, f"{symbol(HOOK)} = weak hidden global ptr null, align 8")
     frame = function.alloca(f"[{max(1, len(arguments.types))} x i64]", 16, "frame")
-    alone, several, end = function.name("alone"), function.name("several"), function.name("joined")
+
+    def alone() -> None:
+        operands = [f"{t} {x}" for t, x in zip(arguments.types, arguments.texts)]
+        function.do(f"call void {body}({', '.join([*operands, 'i64 0', f'i64 {total}'])})")
+
+    def described() -> None:
+        for number, (type, text) in enumerate(zip(arguments.types, arguments.texts)):
+            slot = function.op(f"getelementptr i64, ptr {frame}, i64 {number}")
+            function.do(f"store {type} {text}, ptr {slot}, align 8")
+
+    fork(function, task, frame, (total, str(grain), work), described, alone)
+
+
+def fork(
+    function: Function,
+    task: str,
+    frame: str,
+    amounts: tuple[str, str, str],
+    described: Callable[[], None],
+    alone: Callable[[], None],
+) -> None:
+    """A call of ``task`` for ranges of a loop by several threads, if there is a pool and it is worth it.
+
+    ``amounts`` are the iterations, what ends of ranges are multiples of, and the picoseconds of all.  ``described``
+    writes what fills ``frame``, ``alone`` what runs the loop on this thread.
+    """
+    total, grain, work = amounts
+    function.module.globals.setdefault(HOOK, f"{symbol(HOOK)} = weak hidden global ptr null, align 8")
+    single, several, end = function.name("alone"), function.name("several"), function.name("joined")
     pool = function.op(f"load ptr, ptr {symbol(HOOK)}, align 8")
     exists = function.op(f"icmp ne ptr {pool}, null")
     much = function.op(f"icmp uge i64 {work}, {WORTHWHILE}")
-    function.branch(function.op(f"and i1 {exists}, {much}"), several, alone)
-    function.start(alone)
-    operands = [f"{t} {x}" for t, x in zip(arguments.types, arguments.texts)]
-    function.do(f"call void {body}({', '.join([*operands, 'i64 0', f'i64 {total}'])})")
+    function.branch(function.op(f"and i1 {exists}, {much}"), several, single)
+    function.start(single)
+    alone()
     function.jump(end)
     function.start(several)
-    for number, (type, text) in enumerate(zip(arguments.types, arguments.texts)):
-        slot = function.op(f"getelementptr i64, ptr {frame}, i64 {number}")
-        function.do(f"store {type} {text}, ptr {slot}, align 8")
+    described()
     function.do(f"call void {pool}(ptr {task}, ptr {frame}, i64 {total}, i64 {grain}, i64 {work})")
     function.jump(end)
     function.start(end)

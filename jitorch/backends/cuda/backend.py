@@ -7,7 +7,6 @@ GPU; ``probe`` says so, and so no graph is given to this backend unless it is as
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator
 from typing import Any, NoReturn
 
 from jitorch.backends.base import API, HOST_MEMORY, Artifact, Options, Unavailable, Verdict
@@ -69,22 +68,13 @@ class CudaBackend:
 def index_bits(lowered: Program) -> int:
     """32 where all sizes and extents are known and small, else 64."""
     limited: list[Expr] = list(lowered.sizes.values())
-    limited += [s.size for s in _statements(lowered.body) if isinstance(s, (host.Alloc, host.Place))]
+    limited += [s.size for s in host.walk(lowered.body) if isinstance(s, (host.Alloc, host.Place))]
     for kernel in lowered.kernels:
         extents = limited_extents(kernel)
         if extents is None:
             return 64
         limited += extents
     return 32 if all(isinstance(e, Const) and e.value.real < LIMIT for e in limited) else 64
-
-
-def _statements(body: tuple[host.Stmt, ...]) -> Iterator[host.Stmt]:
-    for stmt in body:
-        yield stmt
-        if isinstance(stmt, host.If):
-            yield from _statements((*stmt.then, *stmt.orelse))
-        elif isinstance(stmt, host.While):
-            yield from _statements((*stmt.before, *stmt.body))
 
 
 def _launch(kernel: Kernel, geometry: Geometry) -> dict[str, Any]:

@@ -32,6 +32,8 @@ IN_PLACE_BYTES = 320 * 1024
 """An operand up to this size stays in the second-level cache without being packed."""
 COLLIDING = 2048
 """Bytes: lines whose distance is a multiple of this have two sets of a usual first-level cache for all of them."""
+STRAND_ROWS, STRAND_BYTES = 4, 512 * 1024
+"""Of a product in a loop whose strands (`jitorch.lower.strands`) are rows: each reads all of the other operand."""
 FEW_ROWS = 16
 """So many rows do not pay for packing the other operand."""
 
@@ -135,6 +137,9 @@ class _Recipe:
         is_exact = columns is not None and not across and columns.width % self.job.target.lanes(self.sums) == 0
         width = columns.width if columns is not None and is_exact else lanes.size
         most_rows = USUAL_ROWS if rows.collides(self.puller) else MAX_ROWS
+        in_strands = is_exact and is_fixed and self.goes_in_strands()
+        if in_strands:
+            most_rows = STRAND_ROWS
         tile = choose_tile(self.job.target, self.sums, rows.size, width, in_place or is_fixed, most_rows, is_exact)
         first, *others = self.parts_of(rows)
         p = Product(
@@ -157,6 +162,8 @@ class _Recipe:
         )
         if self.joined and isinstance(self.inner, int):
             blocking = replace(blocking, chunk=max(1, self.inner))
+        if in_strands and not p.rows.has_rest:
+            blocking = replace(blocking, rows=STRAND_ROWS // tile.rows)
         if columns is not None:
             p, blocking = self.with_columns(columns, p, blocking)
         product = product_kernel(self.job.name, p, blocking)
@@ -166,15 +173,15 @@ class _Recipe:
         return Made((*packing.kernels, product), packing.temporaries)
 
     def with_columns(self, columns: Columns, p: Product, blocking: Blocking) -> tuple[Product, Blocking]:
-        """Let tasks have whole sets of columns, and use them, if a task has all rows and panels fit the blocks."""
-        rows, tile = p.rows.panels, p.lanes.tile
-        if p.across or not isinstance(rows, int) or rows > blocking.rows or columns.width % tile:
+        """Let tasks have whole sets of columns, and use them, if panels fit the blocks and no rows are in two tasks."""
+        is_one = isinstance(p.rows.panels, int) and p.rows.panels <= blocking.rows
+        if p.across or columns.width % p.lanes.tile or (p.rows.has_rest and not is_one):
             return p, blocking
 
-        def after(first: k.Expr, count: k.Expr) -> tuple[k.Stmt, ...]:
+        def after(first_row: k.Expr, rows: k.Expr, first: k.Expr, count: k.Expr) -> tuple[k.Stmt, ...]:
             row, lane, column = k.Var("row_after"), k.Var("lane_after"), k.Var("column")
-            body = (k.Let(column, first + lane), *columns.store(row, column))
-            return (k.For(row, size_expr(p.rows.size), (k.For(lane, count, body, "parallel"),)),)
+            body = (k.Let(column, first + lane), *columns.store(first_row + row, column))
+            return (k.For(row, rows, (k.For(lane, count, body, "parallel"),)),)
 
         def ahead(_: Batch, row: k.Expr, lane: k.Expr) -> tuple[k.Stmt, ...]:
             return columns.ahead(self.job.out.shape, row, lane)
@@ -183,6 +190,14 @@ class _Recipe:
         sets = max(1, blocking.lanes // columns.count)
         p = replace(p, blocks=columns.count, after=after, ahead=ahead)
         return p, replace(blocking, lanes=sets * columns.count)
+
+    def goes_in_strands(self) -> bool:
+        """Whether a turn of the loop around is so short that each thread should have rows of its own in all turns."""
+        rows, lanes = self.x.size, self.y.size
+        if not isinstance(rows, int) or not isinstance(lanes, int) or not isinstance(self.inner, int):
+            return False
+        fits = lanes * self.inner * self.sums.itemsize <= STRAND_BYTES
+        return fits and rows >= 2 * STRAND_ROWS and rows % STRAND_ROWS == 0
 
     def is_thin(self) -> bool:
         """Whether one side has fewer rows than a vector has lanes, and both operands lie along ``k``."""

@@ -77,9 +77,9 @@ class Product:
 
     ``across``: elements that are neighbours along ``rows``, not along ``lanes``, are neighbours in the output.
     ``stage``: the elements of ``lanes``, of which each task copies its block into scratch memory, chunk by chunk.
-    ``blocks``: a task has the same lanes of so many blocks of them, and ``after(lane, count)`` gives the statements
-    that use ``count`` lanes of each block when they are stored.  ``ahead(batch, row, lane)`` gives those that ask for
-    the memory that ``store`` uses there.  ``others``: where ``rows`` lies in several parts along ``k``, all but the
+    ``blocks``: a task has the same lanes of so many blocks of them, and ``after(row, rows, lane, count)`` gives the
+    statements that use ``count`` lanes of each block, of ``rows`` rows, when they are stored.  ``ahead(batch, row,
+    lane)`` gives those that ask for the memory that ``store`` uses there.  ``others``: where ``rows`` lies in several parts along ``k``, all but the
     first, each with its number of terms; the sum is not cut into chunks then.
     """
 
@@ -94,7 +94,7 @@ class Product:
     is_cheap: bool = True
     stage: Element | None = None
     blocks: int = 1
-    after: Callable[[k.Expr, k.Expr], tuple[k.Stmt, ...]] | None = None
+    after: Callable[[k.Expr, k.Expr, k.Expr, k.Expr], tuple[k.Stmt, ...]] | None = None
     ahead: Callable[[Batch, k.Expr, k.Expr], tuple[k.Stmt, ...]] | None = None
     others: tuple[tuple[Side, int], ...] = ()
 
@@ -165,11 +165,10 @@ class _Writer:
         if self.partial is not None:
             nest = (k.For(c, size_expr(self.chunks), nest),)
         if p.after is not None:
-            count = self.blocking.lanes // p.blocks * p.lanes.tile
-            first, left = lane_block * count, k.const(count)
-            if not isinstance(p.lanes.size, int) or p.lanes.size // p.blocks % count:
-                left = k.call("minimum", count, size_expr(p.lanes.size) // p.blocks - first)
-            nest += p.after(first, left)
+            nest += p.after(
+                *_run(self.blocking.rows * p.rows.tile, p.rows.size, row_block),
+                *_run(self.blocking.lanes // p.blocks * p.lanes.tile, p.lanes.size // p.blocks, lane_block),
+            )
         return (k.For(task, size_expr(dims.prod(sizes)), (*body, *nest), "parallel"),)
 
     def fill(self, batch: Batch, lane_panel: k.Expr, j: k.Var, lanes: k.Expr, c: k.Var) -> k.Stmt:
@@ -356,6 +355,14 @@ def _fewer(block: int, panels: Dim, at: k.Expr) -> k.Expr:
     if isinstance(panels, int) and panels % block == 0:
         return k.const(block)
     return k.call("minimum", block, size_expr(panels) - at * block)
+
+
+def _run(length: int, size: Dim, at: k.Expr) -> tuple[k.Expr, k.Expr]:
+    """The first element of block ``at`` of an axis, and how many it has: the last may have fewer than ``length``."""
+    first = at * length
+    if isinstance(size, int) and (size % length == 0 or size < length):
+        return first, k.const(min(size, length))
+    return first, k.call("minimum", length, size_expr(size) - first)
 
 
 def split_task(task: k.Var, sizes: Sequence[Dim], body: list[k.Stmt]) -> list[k.Expr]:

@@ -17,20 +17,6 @@ ALIGNMENT = 64
 """Bytes: a cache line, and the widest vector."""
 
 
-def used(statement: host.Stmt) -> tuple[k.Buffer, ...]:
-    """The buffers that a statement itself reads or writes, not those of the blocks in it."""
-    match statement:
-        case host.Launch(_, args):
-            return tuple(a for a in args if isinstance(a, k.Buffer))
-        case host.Copy(target, source, _):
-            return target, source
-        case host.View(_, source, _, _):
-            return (source,)
-        case host.Scalar(_, e) | host.If(e) | host.While(_, e):
-            return tuple(load.buffer for load in k.loads(e))
-    return ()
-
-
 def plan_memory(program: host.Program) -> host.Program:
     """Turn every `Alloc` whose size is known at entry into a `Place` at an offset of the arena; free the others."""
     known = set(program.scalars)
@@ -62,10 +48,8 @@ def _placed(body: Iterable[host.Stmt], places: dict[k.Buffer, host.Place]) -> tu
                 if buffer not in places:
                     freed.append(host.Free(buffer))
                 statement = places.get(buffer, statement)
-            case host.If(test, then, orelse):
-                statement = host.If(test, _placed(then, places), _placed(orelse, places))
-            case host.While(before, test, inner):
-                statement = host.While(_placed(before, places), test, _placed(inner, places))
+            case _:
+                statement = host.with_blocks(statement, lambda block: _placed(block, places))
         result.append(statement)
     return (*result, *freed)
 
@@ -73,7 +57,8 @@ def _placed(body: Iterable[host.Stmt], places: dict[k.Buffer, host.Place]) -> tu
 class Lifetimes:
     """The first and the last use of buffers, as positions in the text of a program.
 
-    A buffer from outside of a loop lives for all of the loop; one from inside lives within a turn.
+    A buffer from outside of a loop lives for all of the loop; one from inside lives within a turn.  A parallel
+    statement is such a loop.
     """
 
     def __init__(self, allocs: Iterable[k.Buffer]):
@@ -93,7 +78,7 @@ class Lifetimes:
             self.position += 1
             if isinstance(statement, host.View):
                 self.sources.setdefault(statement.buffer, {})[statement.source] = None
-            if isinstance(statement, host.While):
+            if isinstance(statement, (host.While, host.Parallel)):
                 self._loop(statement)
                 continue
             self._use_now(statement)
@@ -101,7 +86,7 @@ class Lifetimes:
                 self._visit(block)
 
     def _use_now(self, statement: host.Stmt) -> None:
-        for buffer in used(statement):
+        for buffer in host.used(statement):
             self._use(buffer, self.position, self.position)
 
     def _use(self, buffer: k.Buffer, start: int, stop: int) -> None:
@@ -117,16 +102,17 @@ class Lifetimes:
         for source in self.sources.get(buffer, ()):
             yield from self._behind(source)
 
-    def _loop(self, loop: host.While) -> None:
+    def _loop(self, loop: host.While | host.Parallel) -> None:
         start = self.position
-        self._visit(loop.before)
-        self.position += 1
-        self._use_now(loop)  # its test
+        if isinstance(loop, host.While):
+            self._visit(loop.before)
+            self.position += 1
+            self._use_now(loop)  # its test
         self._visit(loop.body)
         self.position += 1
         own = {s.buffer for s in host.walk([loop]) if isinstance(s, host.Alloc)}
         for statement in host.walk([loop]):
-            for buffer in used(statement):
+            for buffer in host.used(statement):
                 for part in self._behind(buffer):
                     if part not in own:
                         self._use(part, start, self.position)

@@ -11,7 +11,6 @@ from dataclasses import replace
 
 from jitorch.ir import kernel as k
 from jitorch.ir import program as host
-from jitorch.lower.memory.arena import used
 
 
 def split(program: host.Program, constants: frozenset[k.Buffer]) -> tuple[host.Program, host.Program | None]:
@@ -23,7 +22,7 @@ def split(program: host.Program, constants: frozenset[k.Buffer]) -> tuple[host.P
     found = _Found(program, constants)
     moved = [place for place, statement in enumerate(program.body) if found.moves(place, statement)]
     rest = [s for place, s in enumerate(program.body) if place not in moved]
-    read = {buffer for s in host.walk(rest) for buffer in used(s)}
+    read = {buffer for s in host.walk(rest) for buffer in host.used(s)}
     given = tuple(buffer for buffer in found.made if buffer in read)
     if not given:
         return program, None
@@ -55,7 +54,7 @@ class _Found:
         self.writers: dict[k.Buffer, set[int]] = {}
         for place, statement in enumerate(program.body):
             for part in host.walk([statement]):
-                for buffer in used(part):
+                for buffer in host.used(part):
                     self.uses.setdefault(buffer, []).append(place)
                 for buffer in self._written(part):
                     self.writers.setdefault(buffer, set()).add(place)

@@ -20,12 +20,17 @@ def share_copies(program: host.Program) -> host.Program:
 
 def _shared(statement: host.Stmt) -> host.Stmt:
     match statement:
-        case host.Copy(target, source, k.Const(int(size))) if size * target.dtype.itemsize >= LARGE:
-            i = k.Var("i0")
-            loop = k.For(i, k.const(size), (k.Store(target, i, k.Load(source, i)),), "parallel")
-            kernel = kernel_of(f"copy_to_{target.name}", (loop,), ())
-            return host.Launch(kernel, kernel.params)
+        case host.Copy(target, _, k.Const(int(size))) if size * target.dtype.itemsize >= LARGE:
+            return copy_kernel(statement)
     return statement
+
+
+def copy_kernel(copy: host.Copy) -> host.Launch:
+    """The launch of a kernel that does what ``copy`` does."""
+    i = k.Var("i0")
+    loop = k.For(i, copy.size, (k.Store(copy.target, i, k.Load(copy.source, i)),), "parallel")
+    kernel = kernel_of(f"copy_to_{copy.target.name}", (loop,), ())
+    return host.Launch(kernel, kernel.params)
 
 
 def order_copies(copies: list[host.Stmt]) -> list[host.Stmt]:

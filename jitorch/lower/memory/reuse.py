@@ -11,7 +11,6 @@ from dataclasses import replace
 
 from jitorch.ir import kernel as k
 from jitorch.ir import program as host
-from jitorch.lower.memory.arena import used
 from jitorch.lower.memory.meetings import Accesses
 from jitorch.lower.pull import STATUS
 
@@ -78,7 +77,7 @@ class _Reuse:
                 self.allocs[statement.buffer] = place
             touched: dict[k.Buffer, None] = {}
             for part in host.walk([statement]):
-                touched.update(dict.fromkeys(used(part)))
+                touched.update(dict.fromkeys(host.used(part)))
                 if _is_check(part):
                     self.last_check = place
             for buffer in touched:
@@ -225,11 +224,11 @@ def _renamed(statement: host.Stmt | None, old: k.Buffer, new: k.Buffer) -> host.
             return host.View(buffer, new, size, offset)
         case host.Scalar(var, value):
             return host.Scalar(var, _reading(value, old, new))
-        case host.If(test, then, orelse):
-            return host.If(_reading(test, old, new), _all_renamed(then, old, new), _all_renamed(orelse, old, new))
-        case host.While(before, test, body):
-            before, body = (_all_renamed(block, old, new) for block in (before, body))
-            return host.While(before, _reading(test, old, new), body)
+        case host.If() | host.While() | host.Parallel():
+            changed = host.with_blocks(statement, lambda block: _all_renamed(block, old, new))
+            if isinstance(changed, (host.If, host.While)):
+                return replace(changed, test=_reading(changed.test, old, new))
+            return changed
     return statement
 
 

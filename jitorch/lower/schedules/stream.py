@@ -14,7 +14,6 @@ from dataclasses import replace
 from jitorch.ir import kernel as k
 from jitorch.ir import program as host
 from jitorch.lower.fuse import READ_COST, cost_of
-from jitorch.lower.memory.arena import used
 from jitorch.lower.schedules.dependence import why_dependent
 from jitorch.lower.schedules.steps import step
 from jitorch.lower.target import Target
@@ -29,7 +28,7 @@ for 8 MiB.
 
 def stream_results(program: host.Program, target: Target) -> host.Program:
     """``program`` with the stores of its large outputs streamed, where one launch fills them and nothing reads them."""
-    uses = Counter(buffer for s in host.walk(program.body) for buffer in used(s))
+    uses = Counter(buffer for s in host.walk(program.body) for buffer in host.used(s))
     large = {b for b in program.outputs if uses[b] == 1 and _bytes(program, b) >= LARGE}
     if not large:
         return program

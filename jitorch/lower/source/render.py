@@ -130,7 +130,7 @@ class _HostText:
         for buffer in dict.fromkeys(s.buffer for s in statements if isinstance(s, (host.Alloc, host.Place, host.View))):
             start = " = NULL" if buffer in allocated else ""
             lines.append(f"{c.type(buffer.dtype)} *{self.define(buffer.name, taken)}{start};")
-        for var in dict.fromkeys(s.var for s in statements if isinstance(s, host.Scalar)):
+        for var in dict.fromkeys(s.var for s in statements if isinstance(s, (host.Scalar, host.Parallel))):
             if var.name not in c.scope:
                 lines.append(f"{c.type(var.dtype)} {self.define(var.name, taken)};")
         lines += [line for stmt in program.body for line in self.statement(stmt)]
@@ -197,6 +197,10 @@ class _HostText:
             case host.While(before, test, inner):
                 leave = f"  if (!{c.expr(test).within(UNARY - 1)}) break;"
                 return ["for (;;) {", *self.block(before), leave, *self.block(inner), "}"]
+            case host.Parallel(var, extent, inner):
+                name = c.scope[var.name]
+                head = f"for ({name} = 0; {name} < {c.extent(extent).within(10)}; ++{name}) {{"
+                return [head, *self.block(inner), "}"]
             case host.Return():
                 self.can_leave = True
                 status = self.program.status
