@@ -3,7 +3,8 @@
 The meaning of the two languages, for tests and for reading.  Each element goes through
 ``scalars.TABLE[fn].numpy`` in its own dtype.  What native code would do silently is a `CompilerBug`
 here: an access out of bounds, a read of memory that nothing wrote or that a later `Place` took over,
-an assignment to a scalar of another thread, a barrier that some threads of a block never reach.
+an assignment to a scalar of another thread, a barrier that some threads of a block never reach, two runs of a parallel
+statement that meet in memory which one of them writes.
 
 Both operands of ``where`` are evaluated, as a machine's select does; a guarded access needs an `If`.
 """
@@ -11,7 +12,7 @@ Both operands of ``where`` are evaluated, as a machine's select does; a guarded 
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -30,12 +31,14 @@ class Memory:
     """The elements of one buffer: ``data`` (flat) and who wrote each byte last.
 
     ``owner`` holds a tag a byte and may be shared by memories that overlap; None means that all of it is defined.
+    ``runs`` sees each access while a parallel statement runs, None else.
     """
 
-    __slots__ = ("data", "name", "owner", "tag")
+    __slots__ = ("data", "name", "owner", "runs", "tag")
 
     def __init__(self, name: str, data: np.ndarray, owner: np.ndarray | None = None, tag: int = 1):
         self.name, self.data, self.owner, self.tag = name, data, owner, tag
+        self.runs: _Runs | None = None
 
     @classmethod
     def undefined(cls, buffer: Buffer, size: int) -> Memory:
@@ -53,7 +56,9 @@ class Memory:
             raise CompilerBug(f"view of {self.name} out of bounds", expected=self.data.size, actual=(start, stop))
         width = self.data.itemsize
         owner = None if self.owner is None else self.owner[start * width : stop * width]
-        return Memory(name, self.data[start:stop], owner, self.tag)
+        part = Memory(name, self.data[start:stop], owner, self.tag)
+        part.runs = self.runs
+        return part
 
     def _owners(self, index: int) -> np.ndarray | None:
         if not 0 <= index < self.data.size:
@@ -67,13 +72,49 @@ class Memory:
         owners = self._owners(index)
         if owners is not None and (owners != self.tag).any():
             raise CompilerBug(f"{self.name}[{index}] is read, but was never written or has been overwritten")
+        if self.runs is not None:
+            self.runs.read(self, index)
         return self.data[index]
 
     def write(self, index: int, value: Any) -> None:
         owners = self._owners(index)
         if owners is not None:
             owners[:] = self.tag
+        if self.runs is not None:
+            self.runs.write(self, index)
         self.data[index] = value
+
+
+class _Runs:
+    """What the runs of a parallel statement touch, by address; ``now`` is the run that goes on."""
+
+    _SEVERAL = -1
+
+    def __init__(self) -> None:
+        self.now = 0
+        self.readers: dict[int, int] = {}
+        self.writers: dict[int, int] = {}
+
+    def read(self, memory: Memory, index: int) -> None:
+        place = self._place(memory, index)
+        if self.readers.setdefault(place, self.now) != self.now:
+            self.readers[place] = self._SEVERAL
+
+    def write(self, memory: Memory, index: int) -> None:
+        place = self._place(memory, index)
+        if self.writers.setdefault(place, self.now) != self.now or self.readers.get(place, self.now) != self.now:
+            self._fail(memory, index, "written", "touched")
+
+    def _place(self, memory: Memory, index: int) -> int:
+        place = memory.data.ctypes.data + index * memory.data.itemsize
+        if self.writers.get(place, self.now) != self.now:
+            self._fail(memory, index, "touched", "written")
+        return place
+
+    def _fail(self, memory: Memory, index: int, own: str, other: str) -> NoReturn:
+        raise CompilerBug(
+            f"{memory.name}[{index}] is {own} by run {self.now} of a parallel statement and {other} by another"
+        )
 
 
 def _undefined(buffer: Buffer) -> Memory:
@@ -287,10 +328,7 @@ class _Host:
                         self.block(inner)
                         self.block(before)
                 case host.Parallel(var, extent, inner):
-                    for number in range(self.size(extent)):
-                        self.scope[var.name] = number
-                        self.block(inner)
-                    self.scope.pop(var.name, None)
+                    self.parallel(var, self.size(extent), inner)
                 case host.Return():
                     raise _Return
                 case host.View(buffer, source, size, offset):
@@ -304,6 +342,19 @@ class _Host:
                     raise _Return
                 case _:
                     raise CompilerBug(f"unknown statement {stmt!r}")
+
+    def parallel(self, var: Var, count: int, body: Sequence[host.Stmt]) -> None:
+        """The runs one after the other; none may see what another one does."""
+        runs = _Runs()
+        watched = [memory for memory in self.scope.values() if isinstance(memory, Memory)]
+        for memory in watched:
+            memory.runs = runs
+        for runs.now in range(count):
+            self.scope[var.name] = k.INDEX.numpy.type(runs.now)
+            self.block(body)
+        self.scope.pop(var.name, None)
+        for memory in (*watched, *(m for m in self.scope.values() if isinstance(m, Memory))):
+            memory.runs = None
 
     def place(self, buffer: Buffer, size: int, offset: int) -> Memory:
         """Memory in the arena; its bytes are undefined until written, and lost once another place writes them."""

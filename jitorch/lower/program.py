@@ -484,7 +484,8 @@ class Lowering:
         if group.columns:
             count = node.output.type.shape[1] // group.columns[0].type.shape[1]  # type: ignore[union-attr,operator]
             columns = Columns(tuple(group.columns), count, here.buffers, here.scalars)
-        made = recipe(Job(name, node, here.buffers, here.scalars, self.target, sink, fixed, columns))
+        in_turn = bool(fixed) and not self.is_outermost
+        made = recipe(Job(name, node, here.buffers, here.scalars, self.target, sink, fixed, columns, in_turn))
         parts = (made,) if made.once is None else (made, made.once)
         return tuple(Kernels(m.kernels, [(b, size_expr(size)) for b, size in m.temporaries]) for m in parts)
 

@@ -20,7 +20,7 @@ class Job:
 
     ``name`` is free in the program, and so is every name that begins with it.  ``sink`` takes the node's
     result, element by element.  ``fixed`` operands are the same in every turn of the loop around, or in every call.
-    ``columns`` are computed from the result when it is in memory.
+    ``columns`` are computed from the result when it is in memory.  ``in_turn``: a turn of a loop does it.
     """
 
     name: str
@@ -31,6 +31,7 @@ class Job:
     sink: Sink
     fixed: frozenset[Value] = frozenset()
     columns: Columns | None = None
+    in_turn: bool = False
 
     @property
     def types(self) -> tuple[TensorType, ...]:

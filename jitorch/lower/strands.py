@@ -238,7 +238,7 @@ def _number(e: k.Expr | None) -> int | None:
 def _extent(kernel: k.Kernel) -> int | None:
     """The number of tasks of a kernel that is one parallel loop."""
     match kernel.body:
-        case (k.For(_, k.Const(extent), _, "parallel"),):
+        case (k.For(var, k.Const(extent), _, "parallel"),) if var.dtype is k.INDEX:
             return int(extent.real)
     return None
 

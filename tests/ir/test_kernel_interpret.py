@@ -250,6 +250,49 @@ def test_a_view_that_moves() -> None:
     assert y.tolist() == [7, 5, 7]
 
 
+PARALLEL = """
+kernel @put(y: f32*, i: i64) {{ y[i] = 1.0 }}
+kernel @move(x: f32*, y: f32*, i: i64, j: i64) {{ y[j] = x[i] }}
+{head}
+  let step: i64 = 5
+  view v: f32* of 1 in x at 0
+  for s in parallel(n) {{
+    let step: i64 = 1
+    view v: f32* of 1 in x at step
+    {body}
+  }}
+  {after}
+}}"""
+
+
+def parallel_run(body: str, after: str = "") -> list[float]:
+    y = np.zeros(3, np.float32)
+    text = PARALLEL.format(head=HEAD, body=body, after=after)
+    program_interpret(parse_program(text), [np.arange(3, dtype=np.float32)], [y], [3])
+    return y.tolist()
+
+
+def test_a_parallel_statement() -> None:
+    assert parallel_run("launch @move(x, y, 2 - s, s)") == [2, 1, 0]
+    assert parallel_run("launch @put(y, s)", "launch @move(v, y, 0, step) launch @put(y, 0)") == [1, 1, 1]
+    assert parallel_run("launch @move(v, y, 0, s)", "launch @move(x, y, 0, 1)") == [1, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("body", "what"),
+    [
+        ("launch @put(y, s // 2)", "is touched by run 1 of a parallel statement and written by another"),
+        ("launch @move(y, x, 0, s) launch @put(y, s)", "y[0] is touched by run 1"),
+        ("launch @move(y, x, (s + 1) % 3, s) launch @put(y, s)", "y[1] is written by run 1"),
+        ("view w: f32* of 2 in y at 1 launch @move(w, x, s // 2, s) launch @put(y, s)", "y[1] is written by run 1"),
+    ],
+)
+def test_runs_that_meet(body: str, what: str) -> None:
+    with pytest.raises(CompilerBug) as caught:
+        parallel_run(body)
+    assert what in caught.value.what
+
+
 def test_host_scalars_read_buffers() -> None:
     assert program_run("let m: i64 = cast(x[2], i64) copy y = x of m").tolist() == [0, 1, 0]
 

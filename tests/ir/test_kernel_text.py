@@ -45,6 +45,10 @@ program @main {
     while m > 0
     launch @scale(x, y, n)
   }
+  for part in parallel(n + 1) {
+    let k: i64 = n
+    launch @scale(x, y, part)
+  }
 }"""
 
 

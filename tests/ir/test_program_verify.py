@@ -31,6 +31,9 @@ def verify(body: str, head: str = HEAD) -> None:
         "let m: i64 = cast(x[0], i64)",
         "view v: f32* of 1 in x at 0 view v: f32* of 1 in x at 1 launch @add(v, y, 1)",
         "view v: f32* of n in x at 0 if n < 2 { view v: f32* of 1 in x at 1 } launch @add(v, y, 1)",
+        "for s in parallel(n) { launch @add(x, y, s) }",
+        "for s in parallel(2) { let m: i64 = n } for s in parallel(m) { launch @add(x, y, s) }",
+        "view v: f32* of n in x at 0 for s in parallel(2) { view v: f32* of 1 in x at 1 } launch @add(v, y, 1)",
     ],
 )
 def test_right(body: str) -> None:
@@ -66,6 +69,18 @@ def test_right(body: str) -> None:
         ("let m: f32 = 1", "dtype of 1"),
         ("return return", "after return"),
         ("alloc t: f32* of n free t let m: f32 = t[0]", "t is used before"),
+        ("for s in parallel(1.0) { }", "dtype of 1.0"),
+        ("for n in parallel(2) { }", "is not its own"),
+        ("for s in parallel(2) { let s: i64 = 0 }", "is not its own"),
+        ("for s in parallel(2) { let m: i64 = s }", "scalar s is not defined"),
+        ("for s in parallel(2) { copy y = x of s }", "scalar s is not defined"),
+        ("for s in parallel(2) { loop { while s < 1 } }", "scalar s is not defined"),
+        ("let m: i64 = 0 for s in parallel(2) { let m: i64 = m + 1 }", "scalar m is not defined"),
+        ("view v: f32* of 1 in x at 0 for s in parallel(2) { copy y = v of 1 view v: f32* of 1 in x at 1 }", "v is used"),
+        ("for s in parallel(2) { view v: f32* of 1 in x at 1 } copy y = v of 1", "v is used before"),
+        ("for s in parallel(2) { alloc t: f32* of n free t }", "in a parallel statement: alloc"),
+        ("for s in parallel(2) { return }", "in a parallel statement: return"),
+        ("for s in parallel(2) { for r in parallel(2) { } }", "in a parallel statement: for r"),
     ],
 )
 def test_wrong(body: str, what: str) -> None:
@@ -85,6 +100,12 @@ def test_parameters() -> None:
         verify_program(replace(program, scalars=()))
     with pytest.raises(VerifyError, match="status buffer"):
         verify("", f"{HEAD} status s: i64* of 1 ")
+
+
+def test_a_launch_that_may_stop_is_in_no_parallel_statement() -> None:
+    check = "kernel @check(s: i32*) { s[0] = cast(1, i32) }\n"
+    with pytest.raises(VerifyError, match="a launch of check, which may stop"):
+        verify_program(parse_program(f"{check}program @p {{ status s: i32* of 1 for n in parallel(2) {{ launch @check(s) }} }}"))
 
 
 def test_kernels_are_verified() -> None:

@@ -147,7 +147,8 @@ class HostWriter:
             case ir.While(before, test, body):
                 self._while(before, test, body)
             case ir.Parallel():
-                self._timed(f"strands of {stmt.var.name}", lambda: self._parallel(stmt))
+                kernels = dict.fromkeys(s.kernel.name for s in ir.walk(stmt.body) if isinstance(s, ir.Launch))
+                self._timed(", ".join(kernels), lambda: self._parallel(stmt))
             case ir.Return():
                 function.jump("leave")
                 function.start(function.name("unreached"))

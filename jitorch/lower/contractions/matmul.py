@@ -32,8 +32,9 @@ IN_PLACE_BYTES = 320 * 1024
 """An operand up to this size stays in the second-level cache without being packed."""
 COLLIDING = 2048
 """Bytes: lines whose distance is a multiple of this have two sets of a usual first-level cache for all of them."""
-STRAND_ROWS, STRAND_BYTES = 4, 512 * 1024
-"""Of a product in a loop whose strands (`jitorch.lower.strands`) are rows: each reads all of the other operand."""
+STRAND_ROWS, MOST_STRAND_ROWS, STRAND_BYTES = 4, 64, 512 * 1024
+"""A loop's product of up to so many rows has tasks of a few rows each, which may become strands
+(`jitorch.lower.strands`): each reads all of the other operand, of so many bytes at most."""
 FEW_ROWS = 16
 """So many rows do not pay for packing the other operand."""
 
@@ -137,7 +138,7 @@ class _Recipe:
         is_exact = columns is not None and not across and columns.width % self.job.target.lanes(self.sums) == 0
         width = columns.width if columns is not None and is_exact else lanes.size
         most_rows = USUAL_ROWS if rows.collides(self.puller) else MAX_ROWS
-        in_strands = is_exact and is_fixed and self.goes_in_strands()
+        in_strands = is_fixed and not across and self.goes_in_strands()
         if in_strands:
             most_rows = STRAND_ROWS
         tile = choose_tile(self.job.target, self.sums, rows.size, width, in_place or is_fixed, most_rows, is_exact)
@@ -192,12 +193,12 @@ class _Recipe:
         return p, replace(blocking, lanes=sets * columns.count)
 
     def goes_in_strands(self) -> bool:
-        """Whether a turn of the loop around is so short that each thread should have rows of its own in all turns."""
+        """Whether a turn of a loop is so short that each thread should have rows of its own in all turns."""
         rows, lanes = self.x.size, self.y.size
-        if not isinstance(rows, int) or not isinstance(lanes, int) or not isinstance(self.inner, int):
+        if not self.job.in_turn or not all(isinstance(d, int) for d in (rows, lanes, self.inner)):
             return False
-        fits = lanes * self.inner * self.sums.itemsize <= STRAND_BYTES
-        return fits and rows >= 2 * STRAND_ROWS and rows % STRAND_ROWS == 0
+        fits = lanes * self.inner * self.sums.itemsize <= STRAND_BYTES  # type: ignore[operator]
+        return fits and rows in range(2 * STRAND_ROWS, MOST_STRAND_ROWS + 1, STRAND_ROWS)
 
     def is_thin(self) -> bool:
         """Whether one side has fewer rows than a vector has lanes, and both operands lie along ``k``."""

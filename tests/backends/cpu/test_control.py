@@ -200,7 +200,7 @@ def test_a_recurrence_makes_no_kernel_a_step() -> None:
 def test_what_is_carried_and_stacked_is_not_copied_in_a_turn(length: Any) -> None:
     turn = body(lambda h, x: (lambda new: (new, new))((h.flip(0) + x).sin()), f64(4), f64(4))
     graph = graph_of(lambda h, xs: control.run_scan([h], [xs], [], turn, length), [f64(4), f64(length, 4)], "kept")
-    (loop,) = (s for s in lowered(graph).body if isinstance(s, host.While))
+    (loop,) = (s for s in host.walk(lowered(graph).body) if isinstance(s, host.While))
     assert not [s for s in host.walk([loop]) if isinstance(s, host.Copy)]
     program = compile_graph(graph, "cpu")
     for turns in (7,) if isinstance(length, int) else (0, 1, 5):

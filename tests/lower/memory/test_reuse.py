@@ -297,7 +297,7 @@ TOTAL = "%1: f32[5] = neg(%x)\n    %2: f32[] = reduce_sum(%1, axes=(0,))"
 def test_a_table_that_a_loop_carries_is_written_in_place(value: str) -> None:
     graph = parse(TABLE.format(value=value))
     lowered = program(graph)
-    (loop,) = [s for s in lowered.body if isinstance(s, host.While)]
+    (loop,) = [s for s in host.walk(lowered.body) if isinstance(s, host.While)]
     assert not any(isinstance(s, host.Copy) for s in loop.body)
     (got,) = execute(lowered, [W.copy()], [W])
     np.testing.assert_allclose(got, interpret(graph.copy(), [W.copy()])[0], rtol=1e-6)

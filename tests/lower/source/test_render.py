@@ -231,6 +231,7 @@ def test_what_c_cannot_say(text: str, what: str) -> None:
 
 PROGRAM = """
 kernel @step(x: f32*, y: f32*, n: i64, lr: f32) { for i in parallel(n) { y[i] = y[i] + x[i] * lr } }
+kernel @half(y: f32*, n: i64, part: i64) { for i in serial(n) { y[part * n + i] = y[part * n + i] * 0.5 } }
 kernel @check(x: f32*, code: i32*, n: i64) { for i in serial(n) { if x[i] > 100.0 { code[0] = i32(7) } } }
 program @main {
   input x: f32* of n
@@ -253,6 +254,10 @@ program @main {
     while go
     launch @step(u, y, n, lr)
     let m: i64 = m - 1
+  }
+  for part in parallel(2) {
+    let m: i64 = 2
+    launch @half(y, n // 2, part)
   }
   if flip { launch @step(t, y, n, lr * 2.0) } else { launch @step(t, y, n, neg(lr)) }
   free t
