@@ -9,8 +9,9 @@ processors are far apart:
     for strand in parallel(2) { loop { while step < n  launch @cell_strand(..., strand)  ... } }
 
 A launch falls into as many parts as there are strands, runs of its parallel loop.  They may go their own ways if each
-touches only its own part of all that the loop changes, in any turn: strand ``s`` of ``p`` has elements ``s * size / p`` up to
-``(s + 1) * size / p`` of each buffer, and views are whole rows of that size.  The places are bounded by interval arithmetic.
+touches only its own part of all that the loop changes, in any turn: strand ``s`` of ``p`` has elements ``s * size / p``
+up to ``(s + 1) * size / p`` of each buffer, and views are whole rows of that size.  Interval arithmetic says where it
+reads and writes.
 """
 
 from __future__ import annotations
@@ -20,33 +21,39 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from jitorch.errors import CompilerBug
 from jitorch.ir import kernel as k
 from jitorch.ir import program as host
 from jitorch.lower.memory.copies import copy_kernel
 from jitorch.lower.names import Origins
 from jitorch.lower.pull import STATUS
-from jitorch.lower.schedules.dependence import polynomial
+from jitorch.lower.schedules.dependence import Polynomial, add, polynomial
 
 MOST = 64
 """Strands: as many threads can take part."""
-LEAST_STEPS = 2000
-"""Innermost steps of a strand in a turn, below which going through the loop once more costs more than it saves."""
+LEAST_OPERATIONS = 10_000
+"""Of a strand in a turn, below which going through the loop once more costs more than it saves."""
+MOST_OPERATIONS = 20_000_000
+"""Of a turn, above which it takes so long that it does not matter what a meeting takes."""
 LINE_BYTES = 64
 """What two threads should not both write to."""
+WHOLE_TURNS = 128
+"""Elements of a map that go side by side, as vectors.  A rest goes one by one, which takes longer: none is left where a
+loop has nothing but maps."""
 
 Interval = tuple[int, int]
 """The least and the greatest value."""
 
 
 def cut_into_strands(program: host.Program, origins: Origins) -> host.Program:
-    """``program`` with its loops cut into strands where that is possible; ``origins`` takes the lines of new kernels."""
+    """``program`` with its loops cut into strands where they can be; ``origins`` takes the lines of new kernels."""
     cutter = _Cutter(program, origins)
     return replace(program, body=tuple(cutter.block(program.body)))
 
 
 @dataclass(frozen=True)
 class _Loop:
-    """A loop in pieces: what it allocates, its turns with launches in place of copies, and what names it starts with."""
+    """A loop in pieces: what it allocates, its turns with launches in place of copies, and the names it starts with."""
 
     test: k.Expr
     allocs: tuple[host.Alloc, ...]
@@ -89,18 +96,22 @@ class _Cutter:
     # -- how many --------------------------------------------------------------------------------
     def strands(self, loop: _Loop) -> int:
         """Into how many strands ``loop`` may be cut; 1 if it stays whole."""
-        extents = [_extent(launch.kernel) for launch in loop.launches]
-        if not extents or None in extents or _STRAND.name in self.names:
+        tasks = [_tasks(launch.kernel) for launch in loop.launches]
+        if not tasks or 0 in tasks or _STRAND.name in self.names:
             return 1
+        if all(_is_map(launch.kernel) for launch in loop.launches):
+            tasks = [count // WHOLE_TURNS if count % WHOLE_TURNS == 0 else 1 for count in tasks]
         written = self.written(loop)
         if written is None:
             return 1
-        steps = sum(_steps(launch.kernel.body, {}) for launch in loop.launches)
-        parts = math.gcd(*extents, *written.values())  # type: ignore[arg-type]
-        for count in range(min(parts, MOST, steps // LEAST_STEPS), 1, -1):
-            if parts % count == 0 and self.are_apart(loop, written, count):
-                return count
-        return 1
+        operations = sum(_operations(launch.kernel.body, {}) for launch in loop.launches)
+        parts = math.gcd(*tasks, *written.values())
+        if operations > MOST_OPERATIONS:
+            return 1
+        counts = [n for n in range(2, min(parts, MOST, operations // LEAST_OPERATIONS) + 1) if parts % n == 0]
+        # As many as fall evenly to two, four or eight threads.
+        counts.sort(key=lambda n: (math.gcd(n, 8), n), reverse=True)
+        return next((n for n in counts if self.are_apart(loop, written, n)), 1)
 
     def written(self, loop: _Loop) -> dict[k.Buffer, int] | None:
         """What the loop changes, by the names of its launches and with sizes; None if those are no whole rows."""
@@ -163,13 +174,16 @@ class _Cutter:
         """The kernel that runs one part of ``count`` of ``kernel``."""
         made = self.made.get((kernel, count))
         if made is None:
-            loop = kernel.body[0]
-            assert isinstance(loop, k.For) and isinstance(loop.extent, k.Const)
-            length = int(loop.extent.value.real) // count
-            inner = k.substitute(loop.body, {loop.var: _STRAND * length + loop.var})
-            name = next(n for i in range(1, 1 << 30) if (n := f"{kernel.name}_strand{i if i > 1 else ''}") not in self.taken)
+            loop = _loop_of(kernel)
+            length = int(loop.extent.value.real) // count  # type: ignore[attr-defined]
+            own = k.Var(f"{loop.var.name}_own")
+            inner = (k.Let(loop.var, _STRAND * length + own), *loop.body)
+            name, number = f"{kernel.name}_strand", 1
+            while name in self.taken:
+                number += 1
+                name = f"{kernel.name}_strand{number}"
             self.taken.add(name)
-            body = (k.For(loop.var, k.const(length), inner, "serial"),)
+            body = (k.For(own, k.const(length), inner, "serial"),)
             made = k.verify(replace(kernel, name=name, params=(*kernel.params, _STRAND), body=body))
             self.made[kernel, count] = made
             self.origins.setdefault(name, {}).update(self.origins.get(kernel.name, {}))
@@ -184,7 +198,7 @@ def _pieces(loop: host.While, before: Sequence[host.Stmt]) -> _Loop | None:
 
     What it names and reads from the turn before is named right in front of it, as the last of ``before``.
     """
-    if loop.before or any(True for _ in k.loads(loop.test)):
+    if loop.before or any(_loads(s) for s in (loop, *loop.body)):
         return None
     allocs: list[host.Alloc] = []
     turn: list[host.Stmt] = []
@@ -196,9 +210,7 @@ def _pieces(loop: host.While, before: Sequence[host.Stmt]) -> _Loop | None:
                 turn.append(copy_kernel(s))
             case host.Launch(kernel) if STATUS not in kernel.params:
                 turn.append(s)
-            case host.View():
-                turn.append(s)
-            case host.Scalar(_, value) if not any(True for _ in k.loads(value)):
+            case host.View() | host.Scalar():
                 turn.append(s)
             case _:
                 return None
@@ -207,6 +219,11 @@ def _pieces(loop: host.While, before: Sequence[host.Stmt]) -> _Loop | None:
     if not _carried(loop.test, turn) <= named:
         return None
     return _Loop(loop.test, tuple(allocs), tuple(turn), tuple(start))
+
+
+def _loads(statement: host.Stmt) -> bool:
+    """Whether the host reads memory to run a statement."""
+    return any(isinstance(e, k.Load) for e in k.parts(host.expressions(statement)))
 
 
 def _carried(test: k.Expr, turn: Sequence[host.Stmt]) -> set[str]:
@@ -235,80 +252,156 @@ def _number(e: k.Expr | None) -> int | None:
     return int(e.value.real) if isinstance(e, k.Const) else None
 
 
-def _extent(kernel: k.Kernel) -> int | None:
-    """The number of tasks of a kernel that is one parallel loop."""
+def _tasks(kernel: k.Kernel) -> int:
+    """The number of tasks of a kernel that is one parallel loop; 0 for any other kernel."""
     match kernel.body:
         case (k.For(var, k.Const(extent), _, "parallel"),) if var.dtype is k.INDEX:
             return int(extent.real)
-    return None
+    return 0
+
+
+def _is_map(kernel: k.Kernel) -> bool:
+    """Whether the tasks of a kernel are elements."""
+    return not any(isinstance(s, k.For) for s in k.parts(_loop_of(kernel).body))
+
+
+def _loop_of(kernel: k.Kernel) -> k.For:
+    """The loop that `_tasks` counts."""
+    (loop,) = kernel.body
+    if not isinstance(loop, k.For):
+        raise CompilerBug(f"kernel {kernel.name} is no loop", ir=kernel)
+    return loop
 
 
 def _stored(launch: host.Launch) -> list[k.Buffer]:
+    """What a launch changes."""
     stored = {s.buffer for s in k.parts(launch.kernel) if isinstance(s, k.Store)}
-    return [a for p, a in zip(launch.kernel.params, launch.args, strict=True) if p in stored and isinstance(a, k.Buffer)]
+    pairs = zip(launch.kernel.params, launch.args, strict=True)
+    return [a for p, a in pairs if p in stored and isinstance(a, k.Buffer)]
 
 
-def _steps(body: Iterable[k.Stmt], known: Mapping[k.Var, Interval]) -> int:
-    """How often the innermost statements of ``body`` run, at most; unknown counts as once."""
-    total = 1
+def _operations(body: Iterable[k.Stmt], around: Mapping[k.Var, Interval]) -> int:
+    """How many values ``body`` computes, at most; what runs an unknown number of times counts once."""
+    known, total = dict(around), 0
     for s in body:
         match s:
-            case k.For(_, extent, inner):
-                bounds = _interval(extent, known)
-                total += (1 if bounds is None else max(0, bounds[1])) * _steps(inner, known)
+            case k.For(var, extent, inner):
+                _, turns = _interval(extent, known) or (1, 1)
+                total += max(0, turns) * _operations(inner, {**known, var: (0, turns - 1)})
             case k.If(_, then, orelse):
-                total += _steps(then, known) + _steps(orelse, known)
+                total += _operations(then, known) + _operations(orelse, known)
+            case k.Let(_, value) | k.Local(_, value) | k.Assign(_, value) | k.Store(_, _, value):
+                total += sum(isinstance(e, k.Call) for e in k.parts(value))
+                if isinstance(s, k.Let) and (bounds := _interval(value, known)) is not None:
+                    known[s.var] = bounds
     return total
 
 
 def _keeps_to_itself(kernel: k.Kernel, parts: Mapping[k.Buffer, int], count: int, strand: int) -> bool:
-    """Whether tasks of ``strand`` touch, of each buffer in ``parts``, which has so many elements a strand, only those."""
-    loop = kernel.body[0]
-    assert isinstance(loop, k.For)
-    length = (_extent(kernel) or 0) // count
+    """Whether the tasks of ``strand`` touch only that part of each buffer, of so many elements as ``parts`` says."""
+    loop = _loop_of(kernel)
+    length = int(loop.extent.value.real) // count  # type: ignore[attr-defined]
     bounds = {loop.var: (strand * length, (strand + 1) * length - 1)}
     return all(
         index is not None and part * strand <= index[0] and index[1] < part * (strand + 1)
-        for buffer, index in _accesses(loop.body, bounds)
+        for buffer, index in _accesses(loop.body, _Known(bounds, {}))
         if (part := parts.get(buffer)) is not None
     )
 
 
-def _accesses(body: Iterable[k.Stmt], around: Mapping[k.Var, Interval]) -> Iterator[tuple[k.Buffer, Interval | None]]:
+@dataclass(frozen=True)
+class _Known:
+    """What is known of variables: ``bounds``, and ``limits``, which they stay below."""
+
+    bounds: dict[k.Var, Interval]
+    limits: dict[k.Var, tuple[k.Expr, ...]]
+
+    def place(self, index: k.Expr) -> Interval | None:
+        """Between which places ``index`` is."""
+        found = _interval(index, self.bounds)
+        if found is None or not self.limits:
+            return found
+        low, high = found
+        terms = polynomial(index)
+        for var, limits in self.limits.items():
+            factor = terms.get((var,), 0)
+            if factor <= 0 or any(var in k.parts(atoms) for atoms in terms if atoms != (var,)):
+                continue
+            for limit in limits:
+                # The index grows with the variable, whose limit may depend on the same variables.
+                last = add(add(terms, {(var,): 1}, -factor), add(polynomial(limit), {(): 1}, -1), factor)
+                bounds = _sum_of(last, self.bounds)
+                high = high if bounds is None else min(high, bounds[1])
+        return low, high
+
+    def of_loop(self, loop: k.For) -> _Known | None:
+        """The same inside of ``loop``; None if it has no turns."""
+        found = self.without(loop.var)
+        bounds = _interval(loop.extent, self.bounds)
+        if bounds is not None:
+            if bounds[1] <= 0:
+                return None
+            found.bounds[loop.var] = 0, bounds[1] - 1
+        match loop.extent:
+            case k.Call("minimum", limits):
+                found.limits[loop.var] = limits
+        return found
+
+    def without(self, var: k.Var) -> _Known:
+        """The same where ``var`` may be anything."""
+        limits = {v: ends for v, ends in self.limits.items() if v != var and all(e != var for e in k.parts(ends))}
+        return _Known({v: bounds for v, bounds in self.bounds.items() if v != var}, limits)
+
+
+def _accesses(body: Iterable[k.Stmt], known: _Known) -> Iterator[tuple[k.Buffer, Interval | None]]:
     """The loads and stores of ``body``, between which places they are."""
-    known = dict(around)
 
     def loads(*values: k.Expr) -> Iterator[tuple[k.Buffer, Interval | None]]:
         for load in k.loads(values):
-            yield load.buffer, _interval(load.index, known)
+            yield load.buffer, known.place(load.index)
 
     for s in body:
         match s:
             case k.Let(var, value):
                 yield from loads(value)
-                bounds = _interval(value, known)
-                known.pop(var, None)
+                bounds = _interval(value, known.bounds)
+                known = known.without(var)
                 if bounds is not None:
-                    known[var] = bounds
+                    known.bounds[var] = bounds
             case k.Local(var, value) | k.Assign(var, value):
                 yield from loads(value)
-                known.pop(var, None)
+                known = known.without(var)
             case k.Store(buffer, index, value):
                 yield from loads(index, value)
-                yield buffer, _interval(index, known)
-            case k.For(var, extent, inner):
+                yield buffer, known.place(index)
+            case k.For(_, extent, inner):
                 yield from loads(extent)
-                bounds = _interval(extent, known)
-                inside = {v: i for v, i in known.items() if v != var}
-                if bounds is not None:
-                    if bounds[1] <= 0:
-                        continue
-                    inside[var] = (0, bounds[1] - 1)
-                yield from _accesses(inner, inside)
+                inside = known.of_loop(s)
+                if inside is not None:
+                    yield from _accesses(inner, inside)
             case k.If(test, then, orelse):
                 yield from loads(test)
                 yield from _accesses(then, known)
                 yield from _accesses(orelse, known)
+
+
+def _sum_of(terms: Polynomial, known: Mapping[k.Var, Interval]) -> Interval | None:
+    """Between which numbers a polynomial is."""
+    low = high = 0
+    for monomial, factor in terms.items():
+        product: Interval = factor, factor
+        for atom in monomial:
+            bounds = _interval(atom, known)
+            if bounds is None:
+                return None
+            product = _product(product, bounds)
+        low, high = low + product[0], high + product[1]
+    return low, high
+
+
+def _product(a: Interval, b: Interval) -> Interval:
+    ends = [x * y for x in a for y in b]
+    return min(ends), max(ends)
 
 
 def _interval(e: k.Expr, known: Mapping[k.Var, Interval]) -> Interval | None:
@@ -320,8 +413,6 @@ def _interval(e: k.Expr, known: Mapping[k.Var, Interval]) -> Interval | None:
             return known.get(e)
         case k.Call(fn, (x, y)):
             a, b = _interval(x, known), _interval(y, known)
-            if fn == "minimum" and (a is None) != (b is None):
-                return None
             return None if a is None or b is None else _combined(fn, a, b)
     return None
 
@@ -333,8 +424,7 @@ def _combined(fn: str, a: Interval, b: Interval) -> Interval | None:
         case "sub":
             return a[0] - b[1], a[1] - b[0]
         case "mul":
-            ends = [x * y for x in a for y in b]
-            return min(ends), max(ends)
+            return _product(a, b)
         case "minimum":
             return min(a[0], b[0]), min(a[1], b[1])
         case "maximum":

@@ -76,7 +76,7 @@ def test_right(body: str) -> None:
         ("for s in parallel(2) { copy y = x of s }", "scalar s is not defined"),
         ("for s in parallel(2) { loop { while s < 1 } }", "scalar s is not defined"),
         ("let m: i64 = 0 for s in parallel(2) { let m: i64 = m + 1 }", "scalar m is not defined"),
-        ("view v: f32* of 1 in x at 0 for s in parallel(2) { copy y = v of 1 view v: f32* of 1 in x at 1 }", "v is used"),
+        ("view v: f32* of 1 in x at 0 for s in parallel(2) { copy y = v of 1 view v: f32* of 1 in x at 1 }", "v is u"),
         ("for s in parallel(2) { view v: f32* of 1 in x at 1 } copy y = v of 1", "v is used before"),
         ("for s in parallel(2) { alloc t: f32* of n free t }", "in a parallel statement: alloc"),
         ("for s in parallel(2) { return }", "in a parallel statement: return"),
@@ -105,7 +105,7 @@ def test_parameters() -> None:
 def test_a_launch_that_may_stop_is_in_no_parallel_statement() -> None:
     check = "kernel @check(s: i32*) { s[0] = cast(1, i32) }\n"
     with pytest.raises(VerifyError, match="a launch of check, which may stop"):
-        verify_program(parse_program(f"{check}program @p {{ status s: i32* of 1 for n in parallel(2) {{ launch @check(s) }} }}"))
+        verify("for i in parallel(2) { launch @check(s) }", f"{check}program @p {{ status s: i32* of 1 ")
 
 
 def test_kernels_are_verified() -> None:

@@ -12,22 +12,23 @@ from jitorch.ir.kernel_text import parse_program
 from jitorch.ir.program import Program
 from jitorch.ir.program_verify import verify_program
 from jitorch.lower import program
+from jitorch.lower import strands as strands_of
 from jitorch.lower.strands import cut_into_strands
 from tests.lower.graphs import execute, parse
 
-# A step of 8 rows of 512: y = f(x) by rows, then the state is y.
+# A step of 8 rows of 64: y = f(x) by rows, then the state is y.
 STEP = """
 kernel @step(x: f32*, y: f32*) {{
   for i in parallel(8) {{
-    for j in serial(512) {{
-      y[i * 512 + j] = x[{read}] * 0.5 + 1.0
+    for j in serial(64) {{
+      y[i * 64 + j] = x[{read}] * 0.5 + 1.0
     }}
   }}
 }}
 program @main {{
-  input x: f32* of 4096
+  input x: f32* of 512
   output y: f32* of {size}
-  view previous: f32* of 4096 in x at 0
+  view previous: f32* of 512 in x at 0
   let step: i64 = 0
   loop {{
     while step < 3
@@ -40,8 +41,13 @@ program @main {{
 }}"""
 
 
+@pytest.fixture(autouse=True)
+def _short_turns_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(strands_of, "LEAST_OPERATIONS", 1000)
+
+
 def step(
-    read: str = "i * 512 + j", size: int = 3 * 4096, row: str = "4096", at: str = "step * 4096", after: str = ""
+    read: str = "i * 64 + j", size: int = 3 * 512, row: str = "512", at: str = "step * 512", after: str = ""
 ) -> Program:
     return parse_program(STEP.format(read=read, size=size, row=row, at=at, after=after))
 
@@ -56,48 +62,49 @@ def test_a_loop_of_rows() -> None:
     made = verify_program(cut_into_strands(step(), {}))
     assert made.host_text() == (
         "program @main {\n"
-        "  input x: f32* of 4096\n"
-        "  output y: f32* of 12288\n"
-        "  view previous: f32* of 4096 in x at 0\n"
+        "  input x: f32* of 512\n"
+        "  output y: f32* of 1536\n"
+        "  view previous: f32* of 512 in x at 0\n"
         "  let step: i64 = 0\n"
         "  for strand in parallel(2) {\n"
-        "    view previous: f32* of 4096 in x at 0\n"
+        "    view previous: f32* of 512 in x at 0\n"
         "    let step: i64 = 0\n"
         "    loop {\n"
         "      while step < 3\n"
-        "      view row: f32* of 4096 in y at step * 4096\n"
+        "      view row: f32* of 512 in y at step * 512\n"
         "      launch @step_strand(previous, row, strand)\n"
-        "      view previous: f32* of 4096 in row at 0\n"
+        "      view previous: f32* of 512 in row at 0\n"
         "      let step: i64 = step + 1\n"
         "    }\n"
         "  }\n"
         "}"
     )
     (kernel,) = made.kernels
-    assert str(kernel.body[0]).startswith("for i in serial(4) {")
+    assert str(kernel.body[0]).startswith("for i_own in serial(4) {\n  let i: i64 = strand * 4 + i_own\n")
 
 
 @pytest.mark.parametrize(
-    ("read", "count"),
+    ("read", "is_cut"),
     [
-        ("i * 512 + j", 2),
-        # The other way round in its own row; a neighbour that is in the same half.
-        ("i * 512 + (511 - j)", 2),
-        ("i // 2 * 1024 + j", 2),
-        ("i * 512 + minimum(j + 7, 511)", 2),
-        ("i * 512 + (j + 100) % 512", 2),
+        ("i * 64 + j", True),
+        # The other way round in its own row; a neighbour that is in the same half; what stays below a number.
+        ("i * 64 + (63 - j)", True),
+        ("i // 2 * 128 + j", True),
+        ("i * 64 + minimum(j + 7, 63)", True),
+        ("i * 64 + (j + 100) % 64", True),
+        ("i * 64 + j % 7 * 9 + j // 8", True),
         # The neighbour's row, the next element, all rows.
-        ("(i + 1) % 8 * 512 + j", 1),
-        ("minimum(i * 512 + j + 1, 4095)", 1),
-        ("j * 8 + i", 1),
+        ("(i + 1) % 8 * 64 + j", False),
+        ("minimum(i * 64 + j + 1, 511)", False),
+        ("j * 8 + i", False),
     ],
 )
-def test_what_a_part_reads_decides(read: str, count: int) -> None:
+def test_what_a_part_reads_decides(read: str, is_cut: bool) -> None:
     whole = step(read)
     made = verify_program(cut_into_strands(whole, {}))
-    assert strands(made) == count
-    x = np.random.default_rng(0).normal(size=4096).astype(np.float32)
-    y = np.zeros(3 * 4096, np.float32)
+    assert (strands(made) > 1) == is_cut
+    x = np.random.default_rng(0).normal(size=512).astype(np.float32)
+    y = np.zeros(3 * 512, np.float32)
     for got, expected in zip(execute(made, [x], [y]), execute(whole, [x], [y]), strict=True):
         np.testing.assert_array_equal(got, expected)
 
@@ -106,9 +113,9 @@ def test_what_a_part_reads_decides(read: str, count: int) -> None:
     "changed",
     [
         # Rows that overlap; rows of a size that is not known; rows that begin anywhere.
-        step(at="step * 2048"),
-        step(row="4096 + step", at="0"),
-        step(at="step * 4096 + 1", size=3 * 4096 + 1),
+        step(at="step * 256"),
+        step(row="512 + step", at="0"),
+        step(at="step * 512 + 1", size=3 * 512 + 1),
     ],
     ids=["overlapping", "growing", "shifted"],
 )
@@ -123,6 +130,10 @@ LOOPS = {
     "an element decides": """
       let first: f32 = s[0]
       launch @square(s)""",
+    "a row that an element chooses": """
+      view part: f32* of 512 in s at cast(t[0], i64) * 512
+      launch @square(part)""",
+    "an element is an operand": "launch @by(s, s[0])",
     "little to do": "launch @few(s)",
     "it may fail": "launch @checked(s, status)",
 }
@@ -132,16 +143,17 @@ LOOPS = {
 def test_loops_that_stay_whole(turn: str) -> None:
     text = f"""
     kernel @total(s: f32*, t: f32*) {{
-      for i in parallel(16) {{ for j in serial(4096) {{ t[i] = t[i] + s[j] }} }}
+      for i in parallel(16) {{ for j in serial(64) {{ t[i] = t[i] + s[j] }} }}
     }}
-    kernel @scale(s: f32*, t: f32*) {{ for i in parallel(4096) {{ s[i] = s[i] / t[i // 256] }} }}
-    kernel @square(s: f32*) {{ for i in parallel(4096) {{ s[i] = s[i] * s[i] }} }}
+    kernel @scale(s: f32*, t: f32*) {{ for i in parallel(512) {{ s[i] = s[i] / t[i // 256] }} }}
+    kernel @square(s: f32*) {{ for i in parallel(512) {{ s[i] = s[i] * s[i] }} }}
+    kernel @by(s: f32*, factor: f32) {{ for i in parallel(512) {{ s[i] = s[i] * factor * factor }} }}
     kernel @few(s: f32*) {{ for i in parallel(64) {{ s[i] = s[i] * s[i] }} }}
     kernel @checked(s: f32*, status: i32*) {{
-      for i in parallel(4096) {{ if s[i] < 0.0 {{ status[0] = cast(1, i32) }} }}
+      for i in parallel(512) {{ if s[i] < 0.0 {{ status[0] = cast(1, i32) }} }}
     }}
     program @main {{
-      output s: f32* of 4096
+      output s: f32* of 512
       output t: f32* of 16
       status status: i32* of 1
       let step: i64 = 0
@@ -217,3 +229,60 @@ def test_recurrent_cells(rows: int, n: int, m: int, steps: int, reverse: bool) -
         h = expected[t] = np.tanh(h @ w + x[t] @ v)
     np.testing.assert_allclose(every, expected, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(last, h, rtol=1e-4, atol=1e-5)
+
+
+BLOCKS = """
+kernel @step(x: f32*, y: f32*) {{
+  for i in parallel(4) {{
+    for block in serial(5) {{
+      for j in serial(minimum(13, {rest})) {{
+        for u in unroll(4) {{
+          y[i * 64 + block * 13 + j] = x[i * 64 + {first}{turned}] + 1.0
+        }}
+      }}
+    }}
+  }}
+}}
+program @main {{
+  output s: f32* of 256
+  output t: f32* of 256
+  let step: i64 = 0
+  loop {{
+    while step < 2
+    launch @step(s, t)
+    launch @step(t, s)
+    let step: i64 = step + 1
+  }}
+}}"""
+
+
+@pytest.mark.parametrize(
+    ("rest", "first", "turned", "is_cut"),
+    [
+        ("64 - block * 13", "block * 13 + ", "j", True),
+        ("66 - block * 13", "block * 13 + ", "j", False),
+        ("64 - block * 13", "block * 13 + ", "(12 - j)", False),
+        ("64 - block * 13", "block * 13 + ", "j % 2", True),
+        ("64 - block * 13", "", "j * 5", True),
+    ],
+)
+def test_blocks_of_a_row_that_do_not_divide_it(rest: str, first: str, turned: str, is_cut: bool) -> None:
+    """The last of five blocks of 13 elements has 12: where a block begins limits how many it has."""
+    text = BLOCKS.format(rest=rest, first=first, turned=turned)
+    assert (strands(cut_into_strands(parse_program(text), {})) > 1) == is_cut
+
+
+@pytest.mark.parametrize(("count", "is_cut"), [(2048, True), (2016, False)])
+def test_maps_are_cut_where_vectors_end(count: int, is_cut: bool) -> None:
+    row = count // 8
+    text = f"""
+    kernel @square(s: f32*) {{ for i in parallel({count}) {{ s[i] = s[i] * s[i] }} }}
+    kernel @rows(s: f32*) {{ for i in parallel(8) {{ for j in serial({row}) {{ s[i * {row} + j] = 1.0 }} }} }}
+    program @main {{
+      output s: f32* of {count}
+      let step: i64 = 0
+      loop {{ while step < 4 launch @square(s) MORE let step: i64 = step + 1 }}
+    }}"""
+    assert (strands(cut_into_strands(parse_program(text.replace("MORE", "")), {})) > 1) == is_cut
+    # Little of the time, where there is more to a turn.
+    assert strands(cut_into_strands(parse_program(text.replace("MORE", "launch @rows(s)")), {})) > 1

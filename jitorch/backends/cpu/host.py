@@ -274,7 +274,8 @@ class HostWriter:
         for number, name in enumerate(names, len(_PARAMETERS)):
             source, target = places(slots[name].pointer, number)
             type = "ptr" if name in self.owned or name in self.placed else register_type(slots[name].dtype)
-            self.function.do(f"store {type} {self.function.op(f'load {type}, ptr {source}, align 8')}, ptr {target}, align 8")
+            value = self.function.op(f"load {type}, ptr {source}, align 8")
+            self.function.do(f"store {type} {value}, ptr {target}, align 8")
 
     def _finish(self) -> None:
         function = self.function

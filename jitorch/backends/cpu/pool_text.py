@@ -38,6 +38,8 @@ WORTH_A_WAKE = 100_000_000
 RANGE_WORK = 1_500_000
 """Picoseconds that a range should take at least."""
 RANGES_A_THREAD = 4
+LONG_RANGE_WORK, LONG_RANGES_A_THREAD = 20_000_000, 16
+"""The same for long loops, at whose end a thread would else wait long for the last range of another."""
 _WAITS = 2000  # pauses for the others at the end of a loop before the processor is offered to them
 
 
@@ -54,7 +56,8 @@ def pool_text(triple: str) -> str | None:
         "MAKE_KEY": system.make_key, "GET_OWN": system.own, "SET_OWN": system.set_own,
         "TUNE": TUNE, "PAUSES": PAUSES, "OWN": OWN, "MAX": str(MAX_THREADS), "ALIVE": str(4 * MAX_THREADS),
         "COLD": str(COLD_WORK), "WORTH": str(WORTH_A_WAKE), "RANGE_WORK": str(RANGE_WORK),
-        "RANGES": str(RANGES_A_THREAD), "WAITS": str(_WAITS),
+        "RANGES": str(RANGES_A_THREAD), "LONG_RANGE_WORK": str(LONG_RANGE_WORK),
+        "LONG_RANGES": str(LONG_RANGES_A_THREAD), "WAITS": str(_WAITS),
     }  # fmt: skip
     for name, word in words.items():
         text = text.replace(f"<{name}>", word.strip("\n"))
@@ -260,12 +263,16 @@ lock:
   %locked = extractvalue { i32, i1 } %pair, 1
   br i1 %locked, label %plan, label %serial
 plan:
-  ; ranges long enough to be worth a step of a counter, four a thread where there is that much work
+  ; ranges long enough to be worth a step of a counter, four a thread where there is that much work, or more
   %threads = zext i32 %limit to i64
   %most = mul i64 %threads, <RANGES>
   %worth = udiv i64 %work, <RANGE_WORK>
   %worth.one = call i64 @llvm.umax.i64(i64 %worth, i64 1)
-  %aim = call i64 @llvm.umin.i64(i64 %most, i64 %worth.one)
+  %aim.short = call i64 @llvm.umin.i64(i64 %most, i64 %worth.one)
+  %most.long = mul i64 %threads, <LONG_RANGES>
+  %worth.long = udiv i64 %work, <LONG_RANGE_WORK>
+  %aim.long = call i64 @llvm.umin.i64(i64 %most.long, i64 %worth.long)
+  %aim = call i64 @llvm.umax.i64(i64 %aim.short, i64 %aim.long)
   %up = add i64 %extent, %aim
   %up.less = sub i64 %up, 1
   %even = udiv i64 %up.less, %aim

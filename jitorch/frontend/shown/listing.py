@@ -105,6 +105,9 @@ class _Kernels:
                 case host.While(before, _, inner):
                     yield f"{indent}in each turn"
                     yield from self._block(name, (*before, *inner), sizes, indent + INDENT)
+                case host.Parallel(_, extent, inner):
+                    yield f"{indent}in {extent} strands, together"
+                    yield from self._block(name, inner, sizes, indent + INDENT)
 
 
 def _known(size: k.Expr, hints: dict[str, int]) -> k.Expr:

@@ -14,7 +14,6 @@ from jitorch.dims import Dim
 from jitorch.dtypes import Category, DType
 from jitorch.ir import kernel as k
 from jitorch.ir.graph import Node, Value
-from jitorch.ir.sizes import size_expr
 from jitorch.lower.contractions.contraction import Axis, Contraction, load, scalar_kernel
 from jitorch.lower.contractions.dots import dots_kernel, thin_tile
 from jitorch.lower.contractions.packing import Packing
@@ -32,7 +31,7 @@ IN_PLACE_BYTES = 320 * 1024
 """An operand up to this size stays in the second-level cache without being packed."""
 COLLIDING = 2048
 """Bytes: lines whose distance is a multiple of this have two sets of a usual first-level cache for all of them."""
-STRAND_ROWS, MOST_STRAND_ROWS, STRAND_BYTES = 4, 64, 512 * 1024
+STRAND_ROWS, MOST_STRAND_ROWS, STRAND_BYTES = range(4, 9), 64, 512 * 1024
 """A loop's product of up to so many rows has tasks of a few rows each, which may become strands
 (`jitorch.lower.strands`): each reads all of the other operand, of so many bytes at most."""
 FEW_ROWS = 16
@@ -138,9 +137,9 @@ class _Recipe:
         is_exact = columns is not None and not across and columns.width % self.job.target.lanes(self.sums) == 0
         width = columns.width if columns is not None and is_exact else lanes.size
         most_rows = USUAL_ROWS if rows.collides(self.puller) else MAX_ROWS
-        in_strands = is_fixed and not across and self.goes_in_strands()
-        if in_strands:
-            most_rows = STRAND_ROWS
+        strand = self.strand_rows() if is_fixed and not across else 0
+        if strand:
+            most_rows = strand
         tile = choose_tile(self.job.target, self.sums, rows.size, width, in_place or is_fixed, most_rows, is_exact)
         first, *others = self.parts_of(rows)
         p = Product(
@@ -163,8 +162,8 @@ class _Recipe:
         )
         if self.joined and isinstance(self.inner, int):
             blocking = replace(blocking, chunk=max(1, self.inner))
-        if in_strands and not p.rows.has_rest:
-            blocking = replace(blocking, rows=STRAND_ROWS // tile.rows)
+        if strand and strand % tile.rows == 0:
+            blocking = replace(blocking, rows=strand // tile.rows)
         if columns is not None:
             p, blocking = self.with_columns(columns, p, blocking)
         product = product_kernel(self.job.name, p, blocking)
@@ -192,13 +191,16 @@ class _Recipe:
         p = replace(p, blocks=columns.count, after=after, ahead=ahead)
         return p, replace(blocking, lanes=sets * columns.count)
 
-    def goes_in_strands(self) -> bool:
-        """Whether a turn of a loop is so short that each thread should have rows of its own in all turns."""
-        rows, lanes = self.x.size, self.y.size
-        if not self.job.in_turn or not all(isinstance(d, int) for d in (rows, lanes, self.inner)):
-            return False
-        fits = lanes * self.inner * self.sums.itemsize <= STRAND_BYTES  # type: ignore[operator]
-        return fits and rows in range(2 * STRAND_ROWS, MOST_STRAND_ROWS + 1, STRAND_ROWS)
+    def strand_rows(self) -> int:
+        """How many rows a thread should have in all turns of a loop, as turns are short; 0 if they are not."""
+        rows, lanes, inner = self.x.size, self.y.size, self.inner
+        if not self.job.in_turn or not (isinstance(rows, int) and isinstance(lanes, int) and isinstance(inner, int)):
+            return 0
+        if rows > MOST_STRAND_ROWS or lanes * inner * self.sums.itemsize > STRAND_BYTES:
+            return 0
+        counts = [count for count in range(2, rows) if rows % count == 0 and rows // count in STRAND_ROWS]
+        # As few as fall evenly to two threads.
+        return rows // min(counts, key=lambda count: (count % 2, count)) if counts else 0
 
     def is_thin(self) -> bool:
         """Whether one side has fewer rows than a vector has lanes, and both operands lie along ``k``."""

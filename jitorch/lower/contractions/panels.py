@@ -79,8 +79,8 @@ class Product:
     ``stage``: the elements of ``lanes``, of which each task copies its block into scratch memory, chunk by chunk.
     ``blocks``: a task has the same lanes of so many blocks of them, and ``after(row, rows, lane, count)`` gives the
     statements that use ``count`` lanes of each block, of ``rows`` rows, when they are stored.  ``ahead(batch, row,
-    lane)`` gives those that ask for the memory that ``store`` uses there.  ``others``: where ``rows`` lies in several parts along ``k``, all but the
-    first, each with its number of terms; the sum is not cut into chunks then.
+    lane)`` gives those that ask for the memory that ``store`` uses there.  ``others``: where ``rows`` lies in several
+    parts along ``k``, all but the first, each with its number of terms; the sum is not cut into chunks then.
     """
 
     batch: tuple[Dim, ...]

@@ -71,6 +71,21 @@ def test_kernels_with_their_bytes(shown: str) -> None:
     assert "  in each turn" in kernels and "  one of" in kernels
 
 
+def test_a_loop_in_strands() -> None:
+    def steps(h, w):
+        for _ in range(200):
+            h = (h @ w).tanh()
+        return h
+
+    compiled = jitorch.jit(steps)
+    compiled(jitorch.ones(8, 64), jitorch.ones(64, 64) / 64)
+    shown = compiled.explain(source=True)
+    kernels = shown.partition("kernels of steps")[2].partition("guards:")[0]
+    *_, strands, turns, launch, _ = kernels.splitlines()
+    assert (strands.strip(), turns.strip()) == ("in 2 strands, together", "in each turn")
+    assert marked(shown, "h = (h @ w).tanh()").split()[-1] == launch.split()[0]
+
+
 def test_guards_with_their_lines_and_causes(shown: str) -> None:
     (line,) = [line for line in shown.splitlines() if ".depth was 2" in line]
     assert "test_listing.py:" in line
