@@ -18,7 +18,7 @@ from jitorch.lower.contractions.contraction import Axis, Contraction, load, scal
 from jitorch.lower.contractions.dots import dots_kernel, thin_tile
 from jitorch.lower.contractions.packing import Packing
 from jitorch.lower.contractions.panels import Batch, Element, Product, Side, product_kernel
-from jitorch.lower.contractions.tiles import MAX_ROWS, USUAL_ROWS, Blocking, choose_blocking, choose_tile
+from jitorch.lower.contractions.tiles import MAX_ROWS, USUAL_ROWS, Blocking, Tile, choose_blocking, choose_tile
 from jitorch.lower.epilogue import Columns
 from jitorch.lower.fuse import VIEWS, joined_operands
 from jitorch.lower.groups import Group
@@ -137,10 +137,16 @@ class _Recipe:
         is_exact = columns is not None and not across and columns.width % self.job.target.lanes(self.sums) == 0
         width = columns.width if columns is not None and is_exact else lanes.size
         most_rows = USUAL_ROWS if rows.collides(self.puller) else MAX_ROWS
+        is_whole = in_place or is_fixed
+
+        def tile_of(count: Dim) -> Tile:
+            return choose_tile(self.job.target, self.sums, count, width, is_whole, most_rows, is_exact)
+
+        tile = tile_of(rows.size)
         strand = self.strand_rows() if is_fixed and not across else 0
         if strand:
-            most_rows = strand
-        tile = choose_tile(self.job.target, self.sums, rows.size, width, in_place or is_fixed, most_rows, is_exact)
+            narrow = tile_of(strand)
+            strand, tile = (0, tile) if strand % narrow.rows else (strand, narrow)
         first, *others = self.parts_of(rows)
         p = Product(
             self.batch,
@@ -162,7 +168,7 @@ class _Recipe:
         )
         if self.joined and isinstance(self.inner, int):
             blocking = replace(blocking, chunk=max(1, self.inner))
-        if strand and strand % tile.rows == 0:
+        if strand:
             blocking = replace(blocking, rows=strand // tile.rows)
         if columns is not None:
             p, blocking = self.with_columns(columns, p, blocking)

@@ -232,11 +232,11 @@ _TASK = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
 _ENTER = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
 
 
-def enter(task: Task, extent: int, grain: int) -> None:
-    """Call the pool itself, with work enough that it always shares."""
+def enter(task: Task, extent: int, grain: int, work: int = 10**10) -> None:
+    """Call the pool itself, with work enough (picoseconds) that it always shares."""
     callback = _TASK(lambda _, low, high: task(low, high))
     run = _ENTER(pool.pool().enter)  # type: ignore[union-attr]
-    run(ctypes.cast(callback, ctypes.c_void_p), None, extent, grain, 10**10)
+    run(ctypes.cast(callback, ctypes.c_void_p), None, extent, grain, work)
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 63, 64, 65, 255, 256, 257, 4095])
@@ -249,13 +249,19 @@ def test_ranges_cover_everything_once(n: int, count: int, grain: int) -> None:
     assert [low for low, _ in ranges] == [0, *(high for _, high in ranges)][:-1]
     assert ranges[-1][1] == n
     assert all(low % grain == 0 for low, _ in ranges)
-    assert len(ranges) <= max(1, 4 * count)
+    assert len(ranges) <= max(1, 16 * count)
 
 
-def ranges_of(extent: int) -> int:
+def ranges_of(extent: int, microseconds: int = 60) -> int:
     ranges: list[int] = []
-    enter(lambda low, _: ranges.append(low), extent, 1)
+    enter(lambda low, _: ranges.append(low), extent, 1, microseconds * 10**6)
     return len(ranges)
+
+
+@pytest.mark.parametrize(("microseconds", "count"), [(30, 8), (60, 8), (200, 10), (500, 25), (10_000, 32)])
+def test_long_loops_have_more_ranges(microseconds: int, count: int) -> None:
+    config.set_default(num_threads=2)
+    assert ranges_of(3200, microseconds) == count
 
 
 def test_an_override_holds_for_its_thread() -> None:
