@@ -242,7 +242,7 @@ class HostWriter:
         task = f"{self.name}.strands{count}"
         _RangeWriter(module, self.program, self.kernels).write_range(task, stmt, names)
         frame = function.alloca(f"[{len(_PARAMETERS) + len(names)} x i64]", 16, "frame")
-        total, work = self._value(stmt.extent).text, str(_work(stmt.body))
+        total, work = (self._value(e).text for e in (stmt.extent, stmt.extent * _work(stmt.body)))
 
         def described() -> None:
             for number, parameter in enumerate(_PARAMETERS):

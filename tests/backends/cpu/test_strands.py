@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
 
 import jitorch
-from jitorch.backends.cpu import regions
+from jitorch.backends.cpu import llvm, regions
 from jitorch.compiler import compile_graph
 from jitorch.ir import program as host
 from jitorch.ir.kernel_text import parse_program
@@ -98,3 +99,12 @@ def test_recurrent_cells(rows: int, count: int, reverse: bool) -> None:
         h = expected[t] = np.tanh(h @ w.astype(np.float64) + x[t] @ v.astype(np.float64))
     np.testing.assert_allclose(every, expected, rtol=1e-4, atol=1e-5)
     np.testing.assert_array_equal(last, every[0 if reverse else -1])
+
+
+def test_the_work_of_all_strands_decides_whether_to_share() -> None:
+    def work(count: int) -> int:
+        text = llvm.render(parse_program(COUNT.replace("parallel(n)", f"parallel({count})")))
+        (call,) = re.findall(rf"i64 {count}, i64 1, i64 (\d+)\)", text)
+        return int(call)
+
+    assert work(5) == 5 * work(1) > 0
