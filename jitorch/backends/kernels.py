@@ -17,6 +17,7 @@ import struct
 import sys
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -138,6 +139,13 @@ class ProgramExecutable:
         status = self.function(self._pack_pointers(*addresses), numbers, arena)
         if status:
             raise_status(status, self.name)
+
+    def for_sizes(self, dims: Mapping[str, int]) -> ProgramExecutable:
+        """The same for runs with these sizes alone, in which nothing is left to count."""
+        made = copy(self)
+        if made.arena and not isinstance(made.arena, int):
+            made.arena = evaluate_size(made.arena, dims)
+        return made
 
     def _split(self, inputs: Sequence[Any], dims: Mapping[str, int]) -> tuple[list[int], bytes]:
         """The addresses of the arrays among ``inputs``, and the program's scalars."""

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from jitorch import dtypes
+from jitorch import allocator, dtypes
 from jitorch.frontend.eager.interpreter import quieten, restore
-from jitorch.frontend.eager.large import LARGE
+from jitorch.frontend.eager.large import LARGE, LARGE_ELEMENTWISE
 from jitorch.frontend.eager.shortcut import Loops
 from jitorch.frontend.eager.views import short_way
 from jitorch.ops import OPS, PUBLIC, dispatch
@@ -32,6 +32,8 @@ def install() -> None:
     PUBLIC["sum"].short = _sum
     PUBLIC["mean"].short = _mean
     PUBLIC["reshape"].short = _reshape
+    PUBLIC["clone"].short = _clone
+    PUBLIC["cat"].short = _cat
     getitem.short = _getitem
     for name in ("add", "sub", "div"):
         PUBLIC[name].short = _binary(OPS[name])
@@ -96,6 +98,37 @@ def _matmul(*args: Any, **kwargs: Any) -> Any:
     if x is None or y is None or x.dtype is not y.dtype or x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[0]:
         return NotImplemented
     return _compute(np.matmul, x, y)
+
+
+def _clone(*args: Any, **kwargs: Any) -> Any:
+    x = _stored(args[0]) if len(args) == 1 and not kwargs else None
+    if x is None or x.size >= LARGE_ELEMENTWISE or not x.flags.c_contiguous:
+        return NotImplemented
+    made = allocator.empty(x.shape, x.dtype)
+    np.copyto(made, x)
+    return Tensor._of(made, args[0]._type)
+
+
+def _cat(*args: Any, **kwargs: Any) -> Any:
+    if not 0 < len(args) <= 2 - len(kwargs) or kwargs.keys() - {"dim"} or type(args[0]) not in (list, tuple):
+        return NotImplemented
+    tensors, dim = args[0], args[1] if len(args) == 2 else kwargs.get("dim", 0)
+    arrays = [_stored(x) for x in tensors]
+    first = arrays[0] if arrays else None
+    if first is None or type(dim) is not int or not -first.ndim <= dim < first.ndim:
+        return NotImplemented
+    axis, total = dim % first.ndim, 0
+    before, behind = first.shape[:axis], first.shape[axis + 1 :]
+    for x in arrays:
+        if x is None or x.dtype is not first.dtype or x.ndim != first.ndim or not x.size:
+            return NotImplemented
+        if x.shape[:axis] != before or x.shape[axis + 1 :] != behind:
+            return NotImplemented
+        total += x.shape[axis]
+    shape = (*before, total, *behind)
+    if math.prod(shape) >= LARGE_ELEMENTWISE:
+        return NotImplemented
+    return Tensor._from_array(np.concatenate(arrays, axis, allocator.empty(shape, first.dtype)))
 
 
 def _axes(rank: int, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> tuple[int, ...] | None:

@@ -4,20 +4,24 @@ The call is a graph of one node, whose sizes are symbols: equal sizes are one sy
 So a kernel serves all sizes that follow the same pattern, unless the op's body has asked about them: then it serves
 those of which it would be told the same.  The graph is called like that of a jitted function:
 where gradients are wanted, forward keeps residuals, and the gradient is a program, too.
+
+A call that wants none, of types that were seen before, is served by a `_Plan`, which knows all sizes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from jitorch import config, dims
+from jitorch import allocator, config, dims
 from jitorch.backends import registry
 from jitorch.backends.base import Unavailable
+from jitorch.backends.kernels import ProgramExecutable
 from jitorch.builder import infer
+from jitorch.compiler import Compiled
 from jitorch.dims import Dim, Facts, Guard
 from jitorch.errors import JitorchError
 from jitorch.frontend.eager.differentiable import GraphFunction
@@ -67,12 +71,39 @@ class Kernel:
         return all(fact.holds(named) for fact in self.facts)
 
 
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What runs a call of types that are known: the program, its sizes, and the types of its results."""
+
+    program: ProgramExecutable
+    sizes: Mapping[str, int]
+    results: tuple[TensorType, ...]
+
+    def run(self, operands: Sequence[Any]) -> Any:
+        values = [x._array if isinstance(x, Tensor) else x for x in operands if x is not None]
+        outputs = [allocator.empty(t.shape, t.dtype.numpy) for t in self.results]  # type: ignore[arg-type]
+        self.program.run(values, outputs, self.sizes)
+        made = tuple(map(Tensor._of, outputs, self.results))
+        return made[0] if len(made) == 1 else made
+
+
+_plans: dict[tuple[Any, ...], _Plan] = {}
+
+
 def call(op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> Any:
     """The result of ``op`` by its kernel, or NotImplemented where it has none."""
-    pattern = _pattern(operands)
-    if pattern is None or not config.current().native:
+    if not config.current().native:
         return NotImplemented
-    key = op, pattern, tuple((name, identity(value)) for name, value in attrs.items())
+    attributes = tuple([(name, identity(value)) for name, value in attrs.items()])
+    types = None if _wants_gradient(operands) else _types(operands)
+    if types is not None:
+        plan = _plans.get((op, types, attributes))
+        if plan is not None:
+            return plan.run(operands)
+    pattern = _pattern(operands)
+    if pattern is None:
+        return NotImplemented
+    key = op, pattern, attributes
     try:
         kernel = _kernels[key]
     except KeyError:
@@ -83,8 +114,39 @@ def call(op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> Any:
     function = _chosen(kernel, op, pattern, operands, attrs) if kernel.facts else kernel.function
     if function is None:
         return NotImplemented
-    results = function([_once(x) for x in operands if x is not None])
+    inputs = [_once(x) for x in operands if x is not None]
+    results = function(inputs)
+    if types is not None:
+        _plan((op, types, attributes), function.plain, inputs)
     return results[0] if len(results) == 1 else tuple(results)
+
+
+def _types(operands: Sequence[Any]) -> tuple[Any, ...] | None:
+    """The types of a call, None if a tensor is not plain and row by row."""
+    found: list[Any] = []
+    for x in operands:
+        if not isinstance(x, Tensor):
+            found.append(type(x))
+            continue
+        array = x._array
+        if type(array) is not np.ndarray or not array.flags.c_contiguous or not array.flags.aligned:
+            return None
+        found.append((x._type.dtype, array.shape))
+    return tuple(found)
+
+
+def _plan(key: tuple[Any, ...], compiled: Compiled, inputs: Sequence[Any]) -> None:
+    """Keep what later calls of these types need, if the program is one that takes its inputs and nothing else."""
+    program = compiled.executable
+    types = [v.type for v in compiled.returned]
+    is_plain = isinstance(program, ProgramExecutable) and not compiled.constants and not compiled.graph.writes
+    if not is_plain or not all(isinstance(t, TensorType) for t in types):
+        return
+    sizes = compiled.sizes([x._array if isinstance(x, Tensor) else x for x in inputs])
+    results = tuple(t.with_shape(tuple(dims.evaluate(d, sizes) for d in t.shape)) for t in types)  # type: ignore[union-attr]
+    if len(_plans) >= _KERNELS_LIMIT:
+        _plans.clear()
+    _plans[key] = _Plan(program.for_sizes(sizes), sizes, results)  # type: ignore[union-attr]
 
 
 def _chosen(

@@ -1,14 +1,15 @@
 """The short way of an elementwise op: plain stored tensors of one type, and numbers that need no promotion.
 
 For such operands the result is that of one NumPy function, its type is known from theirs, and nothing
-is to be cast or broadcast.  Everything else takes the ordinary way, as do large tensors, for which there are
-kernels (`jitorch.frontend.eager.large`): `elementwise` returns NotImplemented.  The results are the same, bit for
-bit.  `jitorch.frontend.eager.native` does the same in machine code.
+is to be cast or broadcast.  Everything else takes the ordinary way: `elementwise` returns NotImplemented.  The results
+are the same, bit for bit.  `jitorch.frontend.eager.native` does the same in machine code.  For large tensors there are
+kernels (`jitorch.frontend.eager.flat`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ import numpy as np
 from jitorch import dtypes
 from jitorch.dtypes import Category, DType
 from jitorch.frontend.eager.interpreter import quieten, restore
-from jitorch.frontend.eager.large import LARGE_ELEMENTWISE
+from jitorch.frontend.eager.large import LARGE
 from jitorch.frontend.eager.tape import ElementNode
 from jitorch.ir import scalars
 from jitorch.ir.op import Op
@@ -32,16 +33,23 @@ DTYPES = (dtypes.float32, dtypes.float64, dtypes.int64, dtypes.int32, dtypes.boo
 class Loops:
     """The NumPy function that is an op's meaning, and the dtype of its result by that of its operands.
 
-    ``differentiable``: the result has a gradient and the op a rule for it.
+    ``differentiable``: the result has a gradient and the op a rule for it.  ``limit``: the elements from which on a
+    kernel, by two threads and with a call that takes ten microseconds, is faster.
     """
 
     ufunc: Any
     arity: int
     results: dict[DType, DType]
     differentiable: bool
+    limit: int = LARGE
 
 
 _NONE = Loops(None, 0, {}, False)
+_LARGE_STEPS = 1 << 17
+_STEPS = frozenset((
+    "add", "sub", "mul", "div", "neg", "abs", "eq", "ne", "lt", "le", "gt", "ge", "and", "or", "xor", "not", "sqrt",
+))  # fmt: skip
+"""What is one instruction of a vector, in NumPy's loops as in a kernel's."""
 
 
 def loops_of(op: Any) -> Loops:
@@ -60,7 +68,8 @@ def loops_of(op: Any) -> Loops:
         )
         if dtype.category in machine.accepts and not promoted and signature in ufunc.types:
             results[dtype] = result
-    op.loops = Loops(ufunc, machine.arity, results, not machine.to_bool and "vjp" in op.rules)
+    limit = _LARGE_STEPS if machine.name in _STEPS else LARGE
+    op.loops = Loops(ufunc, machine.arity, results, not machine.to_bool and "vjp" in op.rules, limit)
     return op.loops
 
 
@@ -75,7 +84,7 @@ def elementwise(op: Op, args: tuple[Any, ...]) -> Any:
         return NotImplemented
     type_, array = tensor._type, tensor._array
     result_dtype = loops.results.get(type_.dtype)
-    if result_dtype is None or array is None or array.size >= LARGE_ELEMENTWISE:
+    if result_dtype is None or array is None:
         return NotImplemented
     recorded = False
     for x in args:
@@ -84,6 +93,8 @@ def elementwise(op: Op, args: tuple[Any, ...]) -> Any:
                 return NotImplemented
             recorded = recorded or x._requires_grad or x._node is not None
     recorded = recorded and result_dtype is not dtypes.bool_ and dispatch.is_grad_enabled()
+    if array.size >= loops.limit:
+        return NotImplemented if recorded else _large(op, args, type_, result_dtype)
     if recorded and not loops.differentiable:
         return NotImplemented
     token = quieten()
@@ -104,6 +115,13 @@ def elementwise(op: Op, args: tuple[Any, ...]) -> Any:
     if recorded:
         ElementNode(op, args, out)
     return out
+
+
+def _large(op: Op, args: tuple[Any, ...], type_: TensorType, result: DType) -> Any:
+    """The result of a large call that records nothing, by a kernel, if nothing is to be promoted or repeated."""
+    if not all(_operand(x, type_) is not None for x in args):
+        return NotImplemented
+    return import_module("jitorch.frontend.eager.flat").call(op, args, type_, result)
 
 
 def _operand(x: Any, type_: TensorType) -> Any:

@@ -14,13 +14,15 @@ LARGE = 1 << 20
 
 
 def share_copies(program: host.Program) -> host.Program:
-    """Make launches of the large copies in the body of ``program``."""
+    """Make launches of the copies in the body of ``program`` that are large, or may be."""
     return replace(program, body=tuple(map(_shared, program.body)))
 
 
 def _shared(statement: host.Stmt) -> host.Stmt:
     match statement:
-        case host.Copy(target, _, k.Const(int(size))) if size * target.dtype.itemsize >= LARGE:
+        case host.Copy(_, _, k.Const(int(size))) if size * statement.target.dtype.itemsize < LARGE:
+            return statement
+        case host.Copy():
             return copy_kernel(statement)
     return statement
 
