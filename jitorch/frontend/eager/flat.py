@@ -26,7 +26,7 @@ _kernels: dict[tuple[Any, ...], ProgramExecutable | None] = {}
 
 
 def call(op: Op, operands: Sequence[Any], type_: TensorType, result: DType) -> Any:
-    """The result of ``op``, whose tensors are all of ``type_`` and record nothing; NotImplemented without a kernel."""
+    """The result of ``op``, whose tensors are all of ``type_``; NotImplemented without a kernel."""
     if not config.current().native:
         return NotImplemented
     kinds: list[Any] = [op]

@@ -17,7 +17,7 @@ import numpy as np
 from jitorch import dtypes
 from jitorch.dtypes import Category, DType
 from jitorch.frontend.eager.interpreter import quieten, restore
-from jitorch.frontend.eager.large import LARGE
+from jitorch.frontend.eager.large import LARGE, LARGE_ELEMENTWISE
 from jitorch.frontend.eager.tape import ElementNode
 from jitorch.ir import scalars
 from jitorch.ir.op import Op
@@ -93,9 +93,16 @@ def elementwise(op: Op, args: tuple[Any, ...]) -> Any:
                 return NotImplemented
             recorded = recorded or x._requires_grad or x._node is not None
     recorded = recorded and result_dtype is not dtypes.bool_ and dispatch.is_grad_enabled()
-    if array.size >= loops.limit:
-        return NotImplemented if recorded else _large(op, args, type_, result_dtype)
     if recorded and not loops.differentiable:
+        return NotImplemented
+    is_large = array.size >= LARGE_ELEMENTWISE
+    if array.size >= loops.limit and not (recorded and is_large):
+        out = _large(op, args, type_, result_dtype)
+        if recorded and out is not NotImplemented:
+            ElementNode(op, args, out)
+        if out is not NotImplemented:
+            return out
+    if is_large:
         return NotImplemented
     token = quieten()
     try:
@@ -118,7 +125,7 @@ def elementwise(op: Op, args: tuple[Any, ...]) -> Any:
 
 
 def _large(op: Op, args: tuple[Any, ...], type_: TensorType, result: DType) -> Any:
-    """The result of a large call that records nothing, by a kernel, if nothing is to be promoted or repeated."""
+    """The result of a large call by a kernel, if nothing is to be promoted or repeated."""
     if not all(_operand(x, type_) is not None for x in args):
         return NotImplemented
     return import_module("jitorch.frontend.eager.flat").call(op, args, type_, result)

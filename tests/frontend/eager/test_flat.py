@@ -88,7 +88,7 @@ X = values("float32", (512, 512))
         lambda: (jitorch.from_numpy(X), jitorch.from_numpy(X.astype("f8"))),
         lambda: (jitorch.from_numpy(X.astype("i4")), 0.5),
         lambda: (jitorch.from_numpy(X), True),
-        lambda: (jitorch.from_numpy(X).requires_grad_(), 2.0),
+        lambda: (jitorch.from_numpy(X).requires_grad_(), 2.0),  # whose gradient is compiled with it
     ],
     ids=["turned", "strided", "broadcast", "two types", "promoted", "a bool", "recorded"],
 )
@@ -105,6 +105,24 @@ def test_small_calls_and_python_alone_have_no_kernels() -> None:
     with config.override(native=False):
         jitorch.exp(jitorch.ones(LARGE))
     assert not any(flat._kernels.values())
+
+
+def test_gradients_of_what_is_not_very_large() -> None:
+    array = values("float32", (1 << 16,))
+    x = jitorch.from_numpy(array).requires_grad_()
+    y = jitorch.from_numpy(values("float32", (1 << 16,), 1)).requires_grad_()
+    (jitorch.atan2(x, y).exp() * 2.0).sum().backward()
+    assert {key[0].name for key in flat._kernels} >= {"atan2", "exp"}
+    assert x.grad is not None and y.grad is not None
+    wide = [jitorch.from_numpy(t.detach().numpy().astype("f8")).requires_grad_() for t in (x, y)]
+    ordinary(lambda: (jitorch.atan2(*wide).exp() * 2.0).sum().backward())
+    for t, w in zip((x, y), wide, strict=True):
+        np.testing.assert_allclose(t.grad.numpy(), w.grad.numpy(), rtol=1e-4, atol=1e-5)  # type: ignore[union-attr]
+
+
+def test_turned_operands_of_middling_size_are_numpys() -> None:
+    x = jitorch.from_numpy(values("float32", (256, 256)))
+    assert x.t().exp().stride() == x.t().stride() and not flat._kernels
 
 
 def test_what_is_changed_later_does_not_change_a_result() -> None:
