@@ -320,7 +320,11 @@ class _RangeWriter(HostWriter):
     """The function that runs a parallel statement for a range of its variable."""
 
     def write_range(self, name: str, stmt: ir.Parallel, names: list[str]) -> None:
-        """Add the function to the module under ``name``.  ``names`` have cells in its frame, behind the parameters."""
+        """Add the function to the module under ``name``.  ``names`` have cells in its frame, behind the parameters.
+
+        A range that begins when the first has ended reads what that has left, and does not use it: a body sets its
+        names before it reads them.
+        """
         function = self.function
         for number, parameter in enumerate(_PARAMETERS):
             function.at_entry(f"{parameter}.cell = getelementptr i64, ptr %frame, i64 {number}")
