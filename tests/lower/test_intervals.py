@@ -11,14 +11,14 @@ from jitorch.ir.kernel_interpret import evaluate
 from jitorch.ir.kernel_text import parse_kernel
 from jitorch.lower.intervals import Known, accesses, interval
 
-I, J = k.Var("i"), k.Var("j")
+X, Y = k.Var("i"), k.Var("j")
 
 
 @st.composite
 def expressions(draw: st.DrawFn, depth: int = 3) -> k.Expr:
     """Integer arithmetic of two variables."""
     if not depth or draw(st.booleans()):
-        return draw(st.one_of(st.sampled_from([I, J]), st.integers(-9, 9).map(k.const)))
+        return draw(st.one_of(st.sampled_from([X, Y]), st.integers(-9, 9).map(k.const)))
     fn = draw(st.sampled_from(["add", "sub", "mul", "minimum", "maximum", "floordiv", "mod"]))
     x = draw(expressions(depth - 1))
     y = k.const(draw(st.integers(1, 7))) if fn in ("floordiv", "mod") else draw(expressions(depth - 1))
@@ -31,7 +31,7 @@ ENDS = st.tuples(st.integers(-4, 4), st.integers(0, 4)).map(lambda pair: (pair[0
 @settings(max_examples=150, deadline=None)
 @given(expressions(), ENDS, ENDS)
 def test_values_are_between(e: k.Expr, i: tuple[int, int], j: tuple[int, int]) -> None:
-    bounds = interval(e, {I: i, J: j})
+    bounds = interval(e, {X: i, Y: j})
     assert bounds is not None
     found = [
         int(evaluate(e, {"i": k.INDEX.numpy.type(a), "j": k.INDEX.numpy.type(b)}))
@@ -42,9 +42,9 @@ def test_values_are_between(e: k.Expr, i: tuple[int, int], j: tuple[int, int]) -
 
 
 def test_what_is_not_known() -> None:
-    assert interval(I + k.Var("n"), {I: (0, 3)}) is None
-    assert interval(k.call("floordiv", I, J), {I: (0, 3), J: (1, 2)}) is None
-    assert interval(k.Load(k.Buffer("x", k.INDEX), I), {I: (0, 3)}) is None
+    assert interval(X + k.Var("n"), {X: (0, 3)}) is None
+    assert interval(k.call("floordiv", X, Y), {X: (0, 3), Y: (1, 2)}) is None
+    assert interval(k.Load(k.Buffer("x", k.INDEX), X), {X: (0, 3)}) is None
 
 
 PLACES = {
