@@ -38,17 +38,20 @@ _SUFFIX = {"float": "f32", "double": "f64", "half": "f16"}
 # them, where plain arithmetic, bound by memory, gains nothing.
 # Registers that are put on the stack must not lie across two cache lines there: that takes twice as long, hence the
 # realigned stacks of groups 3 and 5.
-# Loops of kernels that copy stay loops: for rows, a call of memcpy takes longer.
 # Attribute group 0 is for code of ours, 1 for mathematical functions of the C library, whose use of errno is ignored.
 _ATTRIBUTES = """\
 attributes #0 = { nounwind "prefer-vector-width"="256" "no-trapping-math"="true" }
 attributes #1 = { nounwind willreturn nosync nofree nocallback memory(none) }
 attributes #2 = { nounwind alwaysinline "no-trapping-math"="true" }
-attributes #3 = { nounwind noinline "stackrealign" "no-builtin-memcpy" "no-builtin-memmove"
-  "prefer-vector-width"="256" "no-trapping-math"="true" }
-attributes #5 = { nounwind noinline "stackrealign" "no-builtin-memcpy" "no-builtin-memmove"
-  "prefer-vector-width"="512" "no-trapping-math"="true" }
+attributes #3 = { nounwind noinline "stackrealign" "prefer-vector-width"="256" "no-trapping-math"="true" }
+attributes #5 = { nounwind noinline "stackrealign" "prefer-vector-width"="512" "no-trapping-math"="true" }
 attributes #4 = { nounwind noinline willreturn nosync nofree memory(none) "no-trapping-math"="true" }
+"""
+
+COPIES = ' "no-builtin-memcpy" "no-builtin-memmove"'
+"""Attributes of functions whose loops stay loops where they copy: for rows, a call of memcpy takes longer.
+
+Not where tiles are copied in scratch memory, which are to become registers.
 """
 
 
