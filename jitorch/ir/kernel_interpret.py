@@ -31,14 +31,15 @@ class Memory:
     """The elements of one buffer: ``data`` (flat) and who wrote each byte last.
 
     ``owner`` holds a tag a byte and may be shared by memories that overlap; None means that all of it is defined.
-    ``runs`` sees each access while a parallel statement runs, None else.
+    ``runs`` sees each access while a parallel statement runs, ``address`` is that of the first element then.
     """
 
-    __slots__ = ("data", "name", "owner", "runs", "tag")
+    __slots__ = ("address", "data", "name", "owner", "runs", "tag")
 
     def __init__(self, name: str, data: np.ndarray, owner: np.ndarray | None = None, tag: int = 1):
         self.name, self.data, self.owner, self.tag = name, data, owner, tag
         self.runs: _Runs | None = None
+        self.address = 0
 
     @classmethod
     def undefined(cls, buffer: Buffer, size: int) -> Memory:
@@ -57,7 +58,7 @@ class Memory:
         width = self.data.itemsize
         owner = None if self.owner is None else self.owner[start * width : stop * width]
         part = Memory(name, self.data[start:stop], owner, self.tag)
-        part.runs = self.runs
+        part.runs, part.address = self.runs, self.address + start * width
         return part
 
     def _owners(self, index: int) -> np.ndarray | None:
@@ -106,7 +107,7 @@ class _Runs:
             self._fail(memory, index, "written", "touched")
 
     def _place(self, memory: Memory, index: int) -> int:
-        place = memory.data.ctypes.data + index * memory.data.itemsize
+        place = memory.address + index * memory.data.itemsize
         if self.writers.get(place, self.now) != self.now:
             self._fail(memory, index, "touched", "written")
         return place
@@ -348,7 +349,7 @@ class _Host:
         runs = _Runs()
         watched = [memory for memory in self.scope.values() if isinstance(memory, Memory)]
         for memory in watched:
-            memory.runs = runs
+            memory.runs, memory.address = runs, memory.data.ctypes.data
         for runs.now in range(count):
             self.scope[var.name] = k.INDEX.numpy.type(runs.now)
             self.block(body)

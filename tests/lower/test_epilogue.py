@@ -142,8 +142,8 @@ def test_a_weight_is_updated_in_its_own_memory() -> None:
     np.testing.assert_allclose(w, expected, rtol=1e-6, atol=1e-6)
 
 
-CELL = """graph @main(%h: f32[{rows}, {width}], %x: f32[3, {rows}, {wide}], %w: f32[{width}, {wide}]) {{
-  %0: f32[{rows}, {width}], %1: f32[3, {rows}, {width}] = scan(%h, %x, %w, body=graph @body(
+CELL = """graph @main(%h: f32[{rows}, {width}], %x: f32[2, {rows}, {wide}], %w: f32[{width}, {wide}]) {{
+  %0: f32[{rows}, {width}], %1: f32[2, {rows}, {width}] = scan(%h, %x, %w, body=graph @body(
       %h: f32[{rows}, {width}], %x: f32[{rows}, {wide}], %w: f32[{width}, {wide}]) {{
     %0: f32[{rows}, {wide}] = matmul_batched(%h, %w)
     %1: f32[{rows}, {wide}] = add(%0, %x)
@@ -152,7 +152,7 @@ CELL = """graph @main(%h: f32[{rows}, {width}], %x: f32[3, {rows}, {wide}], %w: 
     %4: f32[{rows}, {width}] = tanh(%2)
     %5: f32[{rows}, {width}] = mul(%4, %3)
     return %5, %3
-  }}, carried=1, stacked=1, length=3, reverse=False)
+  }}, carried=1, stacked=1, length=2, reverse=False)
   return %0, %1
 }}"""
 

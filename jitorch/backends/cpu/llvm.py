@@ -32,7 +32,7 @@ from jitorch.backends.cpu.expressions import (
 from jitorch.backends.cpu.host import HostWriter, entry_symbol
 from jitorch.backends.cpu.profile import Profiler
 from jitorch.backends.cpu.regions import share
-from jitorch.backends.cpu.text import COPIES, Function, Module, register_type, scratch, suffix, symbol, unsupported
+from jitorch.backends.cpu.text import Function, Module, loops_group, register_type, scratch, suffix, symbol, unsupported
 from jitorch.dtypes import Category
 from jitorch.errors import CompilerBug
 from jitorch.ir.kernel import (
@@ -180,8 +180,8 @@ def add_kernel(module: Module, kernel: Kernel, name: str, linkage: str = "intern
     KernelWriter(function, (kernel, name)).block(kernel.body, scope)
     function.leave()
     # Not inlined, so that the buffers stay known to be distinct.
-    group = f"#{5 if function.is_heavy else 3}{'' if kernel.scratch else COPIES}"
-    module.functions[name] = function.text(f"{linkage}void {symbol(name)}({', '.join(params)}) {group}")
+    group = loops_group(function.is_heavy, bool(kernel.scratch))
+    module.functions[name] = function.text(f"{linkage}void {symbol(name)}({', '.join(params)}) #{group}")
     return symbol(name)
 
 

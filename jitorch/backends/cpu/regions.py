@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from jitorch.backends.cpu.cost import cost
 from jitorch.backends.cpu.expressions import Scope, Slot, Value, evaluate
 from jitorch.backends.cpu.pool import HOOK
-from jitorch.backends.cpu.text import COPIES, Function, register_type, scratch, symbol
+from jitorch.backends.cpu.text import Function, loops_group, register_type, scratch, symbol
 from jitorch.ir import kernel as k
 from jitorch.ir.kernel import Assign, Buffer, Const, Expr, For, Kernel, Load, Prefetch, Store, Var
 
@@ -171,8 +171,8 @@ def _functions(
     write(inner, scope, *region.loop())
     inner.leave()
     params = [f"{t}{a} %a{n}" for n, (t, a) in enumerate(zip(arguments.types, arguments.attributes))]
-    group = f"#{5 if inner.is_heavy else 3}{'' if private else COPIES}"
-    head = f"internal void {symbol(body)}({', '.join([*params, 'i64 %low', 'i64 %high'])}) {group}"
+    group = loops_group(inner.is_heavy, bool(private))
+    head = f"internal void {symbol(body)}({', '.join([*params, 'i64 %low', 'i64 %high'])}) #{group}"
     module.functions[body] = inner.text(head)
     outer = Function(module)
     operands = []

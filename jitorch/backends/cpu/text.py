@@ -38,6 +38,8 @@ _SUFFIX = {"float": "f32", "double": "f64", "half": "f16"}
 # them, where plain arithmetic, bound by memory, gains nothing.
 # Registers that are put on the stack must not lie across two cache lines there: that takes twice as long, hence the
 # realigned stacks of groups 3 and 5.
+# In groups 6 and 7 loops that copy stay loops: for rows, a call of memcpy takes longer.  They are not for tiles, which
+# are copied in scratch memory and are to become registers.
 # Attribute group 0 is for code of ours, 1 for mathematical functions of the C library, whose use of errno is ignored.
 _ATTRIBUTES = """\
 attributes #0 = { nounwind "prefer-vector-width"="256" "no-trapping-math"="true" }
@@ -45,14 +47,17 @@ attributes #1 = { nounwind willreturn nosync nofree nocallback memory(none) }
 attributes #2 = { nounwind alwaysinline "no-trapping-math"="true" }
 attributes #3 = { nounwind noinline "stackrealign" "prefer-vector-width"="256" "no-trapping-math"="true" }
 attributes #5 = { nounwind noinline "stackrealign" "prefer-vector-width"="512" "no-trapping-math"="true" }
+attributes #6 = { nounwind noinline "stackrealign" "prefer-vector-width"="256" "no-trapping-math"="true" <COPIES> }
+attributes #7 = { nounwind noinline "stackrealign" "prefer-vector-width"="512" "no-trapping-math"="true" <COPIES> }
 attributes #4 = { nounwind noinline willreturn nosync nofree memory(none) "no-trapping-math"="true" }
-"""
+""".replace("<COPIES>", '"no-builtin-memcpy" "no-builtin-memmove"')
 
-COPIES = ' "no-builtin-memcpy" "no-builtin-memmove"'
-"""Attributes of functions whose loops stay loops where they copy: for rows, a call of memcpy takes longer.
 
-Not where tiles are copied in scratch memory, which are to become registers.
-"""
+def loops_group(is_heavy: bool, has_scratch: bool) -> int:
+    """The attribute group of a function with loops of a kernel, which has scratch memory or not."""
+    if has_scratch:
+        return 5 if is_heavy else 3
+    return 7 if is_heavy else 6
 
 
 def unsupported(construct: str) -> UnsupportedError:
