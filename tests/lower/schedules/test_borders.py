@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jitorch import dims, dtypes
@@ -243,6 +243,7 @@ comparisons_of_sizes = st.builds(
 indices_of_sizes = st.builds("{}(i - 2, {})".format, st.sampled_from(["minimum", "maximum"]), st.sampled_from(PLACES))
 
 
+@settings(max_examples=60)
 @given(
     st.sampled_from(["n", "m + 2", "n + m", "9"]), st.lists(comparisons_of_sizes, max_size=2), indices_of_sizes,
     st.lists(st.tuples(st.integers(0, 7), st.integers(0, 7)), min_size=1, max_size=4),
