@@ -173,7 +173,7 @@ class _Cutter:
         made = self.made.get((kernel, count))
         if made is None:
             loop = _loop_of(kernel)
-            length = int(loop.extent.value.real) // count  # type: ignore[attr-defined]
+            length = _tasks(kernel) // count
             own = k.Var(f"{loop.var.name}_own")
             inner = (k.Let(loop.var, _STRAND * length + own), *loop.body)
             name, number = f"{kernel.name}_strand", 1
@@ -298,7 +298,7 @@ def _operations(body: Iterable[k.Stmt], around: Mapping[k.Var, Interval]) -> int
 def _keeps_to_itself(kernel: k.Kernel, parts: Mapping[k.Buffer, int], count: int, strand: int) -> bool:
     """Whether the tasks of ``strand`` touch only that part of each buffer, of so many elements as ``parts`` says."""
     loop = _loop_of(kernel)
-    length = int(loop.extent.value.real) // count  # type: ignore[attr-defined]
+    length = _tasks(kernel) // count
     bounds = {loop.var: (strand * length, (strand + 1) * length - 1)}
     return all(
         index is not None and part * strand <= index[0] and index[1] < part * (strand + 1)

@@ -17,7 +17,7 @@ from jitorch.backends.kernels import ProgramExecutable
 from jitorch.builder import graph_of
 from jitorch.compiler import compile_graph
 from jitorch.dtypes import DType
-from jitorch.frontend.eager.kernels import BACKEND
+from jitorch.frontend.eager.kernels import BACKEND, is_in_order
 from jitorch.ir.op import Op
 from jitorch.ir.types import PYTHON_TYPES, TensorType
 from jitorch.tensor import Tensor
@@ -33,11 +33,10 @@ def call(op: Op, operands: Sequence[Any], type_: TensorType, result: DType) -> A
     arrays: list[Any] = []
     for x in operands:
         if isinstance(x, Tensor):
-            array: Any = x._array
-            if not array.flags.c_contiguous or not array.flags.aligned:
+            if not is_in_order(x._array):
                 return NotImplemented
             kinds.append(type_.dtype)
-            arrays.append(array)
+            arrays.append(x._array)
         else:
             kinds.append(type(x))
             arrays.append(x)

@@ -129,10 +129,15 @@ def _types(operands: Sequence[Any]) -> tuple[Any, ...] | None:
             found.append(type(x))
             continue
         array = x._array
-        if type(array) is not np.ndarray or not array.flags.c_contiguous or not array.flags.aligned:
+        if not is_in_order(array):
             return None
-        found.append((x._type.dtype, array.shape))
+        found.append((x._type.dtype, array.shape))  # type: ignore[union-attr]
     return tuple(found)
+
+
+def is_in_order(array: Any) -> bool:
+    """Whether a program may read ``array`` as it is: row by row."""
+    return type(array) is np.ndarray and array.flags.c_contiguous and array.flags.aligned
 
 
 def _plan(key: tuple[Any, ...], compiled: Compiled, inputs: Sequence[Any]) -> None:

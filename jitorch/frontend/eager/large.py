@@ -16,7 +16,7 @@ LARGE = 1 << 15
 what a user waits for a kernel that is not in the cache."""
 
 LARGE_ELEMENTWISE = 1 << 18
-"""The same for ops that are one loop of NumPy's."""
+"""The same for ops that are one loop of NumPy's, where `jitorch.frontend.eager.flat` does not serve them."""
 
 
 class LargeTape(Tape):
