@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from typing import Any
 
-from jitorch import dims
+from jitorch import dims, dtypes
 from jitorch.dims import Answer, Dim, Noted, Symbol, answered_again, hints_of
 from jitorch.errors import CompilerBug, StagingError, user_location
 from jitorch.ir.graph import Graph, Node, Value, identity
@@ -299,7 +299,7 @@ def body_graph(op: Op, types: tuple[Type | None, ...], attrs: tuple[tuple[str, A
     if op.body is None:
         raise CompilerBug(f"op {op.name} has no body")
     sizes = (d for t in types if isinstance(t, TensorType) for d in t.shape)
-    key = op, types, tuple((name, identity(value)) for name, value in attrs), hints_of(*sizes)
+    key = op, types, tuple((name, identity(value)) for name, value in attrs), hints_of(*sizes), dtypes.get_default()
     found = _bodies.get(key)
     if found is None or not answered_again(found[1]):
         with Noted() as noted:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from jitorch import allocator, config, plugins
+from jitorch import allocator, config, dtypes, plugins
 from jitorch.backends import cache, registry
 from jitorch.backends.base import (
     Accept,
@@ -291,7 +291,8 @@ def cache_key(graph: Graph, backend: Backend, options: Options, passes: Sequence
     if not all(map(is_own, _ops(graph))):
         return None
     text = print_graph(graph, locations=False)
-    return cache.key_of(cache.stamp(), text, backend.name, backend.fingerprint(), options.key(), *passes)
+    default = dtypes.get_default().name  # what the bodies of composites may ask for
+    return cache.key_of(cache.stamp(), text, default, backend.name, backend.fingerprint(), options.key(), *passes)
 
 
 def _ops(graph: Graph) -> set[Op]:

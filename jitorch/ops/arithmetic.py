@@ -35,10 +35,9 @@ def clamp_op(input: Operand, min: Operand | None = None, max: Operand | None = N
 
 
 def _beats(beyond: Tensor, limit: Any) -> Tensor:
-    """Where the limit holds; a NaN in a tensor of limits wins, as in `maximum`."""
-    if hasattr(limit, "ndim") and limit.dtype.category is Category.FLOAT:
-        return beyond | (limit != limit)
-    return beyond
+    """Where the limit holds; one that is NaN wins, as in `maximum`."""
+    is_float = limit.type.dtype.category is Category.FLOAT if hasattr(limit, "type") else isinstance(limit, float)
+    return beyond | (limit != limit) if is_float else beyond
 
 
 @clamp_op.samples

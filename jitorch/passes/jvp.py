@@ -111,7 +111,8 @@ def _pushed(
     op: Op, types: tuple[Any, ...], outs: tuple[Any, ...], attrs: dict[str, Any], active: tuple[int, ...]
 ) -> Pushforward | None:
     """How tangents of the operands ``active`` reach the outputs; None if they do not."""
-    key = op, types, outs, active, tuple((name, identity(value)) for name, value in attrs.items())
+    values = tuple((name, identity(value)) for name, value in attrs.items())
+    key = op, types, outs, active, values, dtypes.get_default()
     if key not in _derived:
         if len(_derived) >= _DERIVED_LIMIT:
             _derived.clear()

@@ -17,7 +17,8 @@ from jitorch.backends.kernels import ProgramExecutable
 from jitorch.builder import graph_of
 from jitorch.compiler import compile_graph
 from jitorch.dtypes import DType
-from jitorch.frontend.eager.kernels import BACKEND, is_in_order
+from jitorch.frontend.eager.kernels import BACKEND
+from jitorch.frontend.eager.steps import is_in_order
 from jitorch.ir.op import Op
 from jitorch.ir.types import PYTHON_TYPES, TensorType
 from jitorch.tensor import Tensor

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from jitorch import allocator, config, dims
+from jitorch import allocator, config, dims, dtypes
 from jitorch.backends import registry
 from jitorch.backends.base import Unavailable
 from jitorch.backends.kernels import ProgramExecutable
@@ -26,6 +26,7 @@ from jitorch.dims import Dim, Facts, Guard
 from jitorch.errors import JitorchError
 from jitorch.frontend.eager.differentiable import GraphFunction
 from jitorch.frontend.eager.interpreter import type_of
+from jitorch.frontend.eager.steps import types_of, wants_gradient
 from jitorch.ir.graph import Graph, Value, identity
 from jitorch.ir.op import PRIMITIVE, Op
 from jitorch.ir.types import TensorType
@@ -94,8 +95,8 @@ def call(op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> Any:
     """The result of ``op`` by its kernel, or NotImplemented where it has none."""
     if not config.current().native:
         return NotImplemented
-    attributes = tuple([(name, identity(value)) for name, value in attrs.items()])
-    types = None if _wants_gradient(operands) else _types(operands)
+    attributes = dtypes.get_default(), *[(name, identity(value)) for name, value in attrs.items()]
+    types = None if wants_gradient(operands) else types_of(operands)
     if types is not None:
         plan = _plans.get((op, types, attributes))
         if plan is not None:
@@ -121,25 +122,6 @@ def call(op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> Any:
     return results[0] if len(results) == 1 else tuple(results)
 
 
-def _types(operands: Sequence[Any]) -> tuple[Any, ...] | None:
-    """The types of a call, None if a tensor is not plain and row by row."""
-    found: list[Any] = []
-    for x in operands:
-        if not isinstance(x, Tensor):
-            found.append(type(x))
-            continue
-        array = x._array
-        if not is_in_order(array):
-            return None
-        found.append((x._type.dtype, array.shape))  # type: ignore[union-attr]
-    return tuple(found)
-
-
-def is_in_order(array: Any) -> bool:
-    """Whether a program may read ``array`` as it is: row by row."""
-    return type(array) is np.ndarray and array.flags.c_contiguous and array.flags.aligned
-
-
 def _plan(key: tuple[Any, ...], compiled: Compiled, inputs: Sequence[Any]) -> None:
     """Keep what later calls of these types need, if the program is one that takes its inputs and nothing else."""
     program = compiled.executable
@@ -161,7 +143,7 @@ def _chosen(
 
     Nothing where there is a gradient, whose body may ask more: each part of the op has one of its own.
     """
-    if _wants_gradient(operands):
+    if wants_gradient(operands):
         return None
     sizes = tuple(dict.fromkeys(n for x in operands if isinstance(x, Tensor) for n in x._array.shape if n >= SMALLEST))  # type: ignore[union-attr]
     if sizes in first.chosen:
@@ -183,7 +165,7 @@ def _pattern(operands: Sequence[Any]) -> tuple[Any, ...] | None:
     costs no memory, has its sizes without them, too, unless there is a gradient: a later change must be found out.
     """
     numbers: dict[int, int] = {}
-    wants_gradient = _wants_gradient(operands)
+    is_recorded = wants_gradient(operands)
     pattern: list[Any] = []
     for x in operands:
         if not isinstance(x, Tensor):
@@ -196,7 +178,7 @@ def _pattern(operands: Sequence[Any]) -> tuple[Any, ...] | None:
         if array.flags.c_contiguous:
             pattern.append((x._type.dtype, sizes))
             continue
-        if wants_gradient or not _without_repeats(array).flags.c_contiguous:
+        if is_recorded or not _without_repeats(array).flags.c_contiguous:
             return None
         pattern.append((x._type.dtype, sizes, _without_repeats(array).shape))
     return tuple(pattern)
@@ -242,10 +224,6 @@ def _made(op: Op, pattern: tuple[Any, ...], operands: Sequence[Any], attrs: dict
     graph.facts = facts.guards
     differentiable = [i for i, v in enumerate(graph.outputs) if is_float(v.type)]
     return Kernel(GraphFunction(graph, differentiable, BACKEND, name=op.name), facts.guards)
-
-
-def _wants_gradient(operands: Sequence[Any]) -> bool:
-    return dispatch.is_grad_enabled() and any(isinstance(x, Tensor) and x.requires_grad for x in operands)
 
 
 def _without_repeats(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -1,4 +1,4 @@
-"""The tape of eager, which hands calls on large tensors to compiled kernels."""
+"""The tape of eager, which hands calls on large tensors to compiled kernels, and repeated small ones to NumPy."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
+from jitorch.frontend.eager import steps
 from jitorch.frontend.eager.tape import Tape
 from jitorch.ir.op import ELEMENTWISE, Op
 from jitorch.ops import dispatch
@@ -20,18 +21,24 @@ LARGE_ELEMENTWISE = 1 << 18
 
 
 class LargeTape(Tape):
-    """Runs the outermost op call as one program where an operand is large; everything else as `Tape` does.
+    """Runs the outermost op call as one program where an operand is large; a small call that is repeated as NumPy calls
+    (`jitorch.frontend.eager.steps`); everything else as `Tape` does.
 
-    Which way a call goes follows from its signature alone (op, attributes, dtypes, sizes and layout).
+    Which program a call is follows from its signature alone (op, attributes, dtypes, sizes and layout).
     """
 
     def apply(self, op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> Any:
+        if not op.is_view and dispatch.is_plain():
+            result = self._short_way(op, operands, attrs)
+            if result is not NotImplemented:
+                return result
+        return super().apply(op, operands, attrs)
+
+    def _short_way(self, op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> Any:
         limit = LARGE_ELEMENTWISE if op.kind == ELEMENTWISE else LARGE
         for x in operands:
-            if isinstance(x, Tensor) and x._array is not None and x._array.size >= limit and dispatch.is_plain():
-                kernels = import_module("jitorch.frontend.eager.kernels")
-                result = kernels.call(op, operands, attrs)
-                if result is not NotImplemented:
-                    return result
-                break
-        return super().apply(op, operands, attrs)
+            if isinstance(x, Tensor) and x._array is not None and x._array.size >= limit:
+                return import_module("jitorch.frontend.eager.kernels").call(op, operands, attrs)
+        if op.kind == ELEMENTWISE or steps.wants_gradient(operands):
+            return NotImplemented
+        return steps.call(op, operands, attrs)

@@ -1,7 +1,7 @@
 """The short way of an elementwise op: plain stored tensors of one type, and numbers that need no promotion.
 
-For such operands the result is that of one NumPy function, its type is known from theirs, and nothing
-is to be cast or broadcast.  Everything else takes the ordinary way: `elementwise` returns NotImplemented.  The results
+For such operands the result is that of one NumPy function, which also broadcasts where no gradient is wanted, and nothing
+is to be cast.  Everything else takes the ordinary way: `elementwise` returns NotImplemented.  The results
 are the same, bit for bit.  `jitorch.frontend.eager.native` does the same in machine code.  For large tensors there are
 kernels (`jitorch.frontend.eager.flat`).
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -111,14 +112,17 @@ def elementwise(op: Op, args: tuple[Any, ...]) -> Any:
         else:
             other = args[1] if tensor is first else first
             operand = _operand(other, type_)
+            if operand is None and not recorded:
+                operand = _of_another_shape(other, array, loops.limit)
             if operand is None:
                 return NotImplemented
             result = loops.ufunc(array, operand) if tensor is first else loops.ufunc(operand, array)
     finally:
         restore(token)
-    if not type_.shape:
+    if type(result) is not np.ndarray:
         result = np.asarray(result)
-    out = Tensor._of(result, type_) if result_dtype is type_.dtype else Tensor._from_array(result)
+    is_known = result_dtype is type_.dtype and result.shape == type_.shape
+    out = Tensor._of(result, type_) if is_known else Tensor._from_array(result)
     if recorded:
         ElementNode(op, args, out)
     return out
@@ -140,3 +144,16 @@ def _operand(x: Any, type_: TensorType) -> Any:
     if type(x) is int and -(2**31) < x < 2**31:
         return type_.dtype.numpy.type(x) if type_.dtype is not dtypes.bool_ else None
     return None
+
+
+def _of_another_shape(x: Any, array: np.ndarray[Any, Any], limit: int) -> np.ndarray[Any, Any] | None:
+    """The array of a tensor of the dtype of ``array``, which NumPy broadcasts with it to less than ``limit`` elements."""
+    other = x._array if isinstance(x, Tensor) else None
+    if other is None or other.dtype is not array.dtype:
+        return None
+    count = 1
+    for m, n in zip_longest(reversed(array.shape), reversed(other.shape), fillvalue=1):
+        if m != n and m != 1 and n != 1:
+            return None
+        count *= m if n == 1 else n
+    return other if count < limit else None
