@@ -737,6 +737,8 @@ def _before_the_write(target: Tensor, others: tuple[Any, ...]) -> Tensor:
 
 def _in_place_method(name: str, entry: RegisteredOp | Function) -> Callable[..., Any]:
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if not kwargs and dispatch.in_place(entry, self, args):
+            return self
         before = self if name in _READ_NOTHING else _before_the_write(self, args)
         return in_place(name, self, entry(before, *args, **kwargs))
 

@@ -71,14 +71,19 @@ Shortcut = Callable[[Op, tuple[Any, ...]], Any]
 _shortcut: list[Shortcut] = []
 
 
-def install(interpreter: Interpreter, shortcut: Shortcut | None = None) -> None:
+InPlace = Callable[[Any, Any, tuple[Any, ...]], bool]
+_in_place: list[InPlace] = []
+
+
+def install(interpreter: Interpreter, shortcut: Shortcut | None = None, in_place: InPlace | None = None) -> None:
     """Set the interpreter of every context that entered none.
 
     ``shortcut(op, args)`` does for plain operands what ``interpreter`` does for all; for others it
-    returns NotImplemented.
+    returns NotImplemented.  ``in_place(entry, target, args)`` does so for an in-place method, and says whether it did.
     """
     _installed[:] = [interpreter]
     _shortcut[:] = [] if shortcut is None else [shortcut]
+    _in_place[:] = [] if in_place is None else [in_place]
 
 
 def shortcut(op: Op, args: tuple[Any, ...]) -> Any:
@@ -86,6 +91,11 @@ def shortcut(op: Op, args: tuple[Any, ...]) -> Any:
     if _slot.get(None) is not None or not _shortcut:
         return NotImplemented
     return _shortcut[0](op, args)
+
+
+def in_place(entry: Any, target: Any, args: tuple[Any, ...]) -> bool:
+    """Whether ``target`` now holds ``entry(target, *args)``, by the short way; otherwise nothing was done."""
+    return bool(_in_place) and _slot.get(None) is None and _in_place[0](entry, target, args)
 
 
 def installed() -> Interpreter:

@@ -7,7 +7,7 @@ from importlib import import_module
 from itertools import count
 from typing import Any
 
-from jitorch.frontend.eager import direct, shortcut
+from jitorch.frontend.eager import direct, in_place, shortcut
 from jitorch.frontend.eager.interpreter import Eager
 from jitorch.frontend.eager.large import LargeTape
 from jitorch.ir.op import Op
@@ -25,7 +25,7 @@ _calls = count()
 def _warming(op: Op, args: tuple[Any, ...]) -> Any:
     """`shortcut.elementwise`, until machine code is worth its loading; both give the same results."""
     if next(_calls) >= _CALLS_BEFORE_CODE["llvmlite.binding" in sys.modules]:
-        dispatch.install(_tape, shortcut.elementwise)
+        dispatch.install(_tape, shortcut.elementwise, in_place.write)
         import_module("jitorch.frontend.eager.native").install()
     return shortcut.elementwise(op, args)
 
@@ -40,7 +40,7 @@ def _control_jvp(name: str) -> Any:
     return import_module("jitorch.passes.control_jvp").RULES[name]
 
 
-dispatch.install(_tape, _warming)
+dispatch.install(_tape, _warming, in_place.write)
 control.install(vjp=_control_vjp, jvp=_control_jvp)
 direct.install()
 

@@ -16,7 +16,7 @@ import numpy as np
 from jitorch import allocator, dtypes
 from jitorch.frontend.eager.interpreter import quieten, restore
 from jitorch.frontend.eager.large import LARGE, LARGE_ELEMENTWISE
-from jitorch.frontend.eager.shortcut import Loops
+from jitorch.frontend.eager.shortcut import DTYPES, Loops, operand_of, spread_size
 from jitorch.frontend.eager.views import short_way
 from jitorch.ops import OPS, PUBLIC, dispatch
 from jitorch.ops.index import getitem
@@ -34,6 +34,7 @@ def install() -> None:
     PUBLIC["reshape"].short = _reshape
     PUBLIC["clone"].short = _clone
     PUBLIC["cat"].short = _cat
+    PUBLIC["where"].short = _where
     getitem.short = _getitem
     for name in ("add", "sub", "div"):
         PUBLIC[name].short = _binary(OPS[name])
@@ -129,6 +130,21 @@ def _cat(*args: Any, **kwargs: Any) -> Any:
     if math.prod(shape) >= LARGE_ELEMENTWISE:
         return NotImplemented
     return Tensor._from_array(np.concatenate(arrays, axis, allocator.empty(shape, first.dtype)))
+
+
+def _where(*args: Any, **kwargs: Any) -> Any:
+    condition = _stored(args[0]) if len(args) == 3 and not kwargs else None
+    like = next((x for x in args[1:] if isinstance(x, Tensor)), None)
+    if condition is None or condition.dtype != np.bool_ or condition.size >= LARGE or like is None:
+        return NotImplemented
+    if like._type.dtype not in DTYPES:
+        return NotImplemented
+    values: list[Any] = [_stored(x) if isinstance(x, Tensor) else operand_of(x, like._type) for x in args[1:]]
+    if any(x is None or x.size >= LARGE or x.dtype != values[0].dtype for x in values):
+        return NotImplemented
+    if spread_size(condition.shape, *(x.shape for x in values)) is None:
+        return NotImplemented
+    return Tensor._from_array(np.where(condition, *values))
 
 
 def _axes(rank: int, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> tuple[int, ...] | None:

@@ -30,7 +30,6 @@ from jitorch.frontend.eager.steps import types_of, wants_gradient
 from jitorch.ir.graph import Graph, Value, identity
 from jitorch.ir.op import PRIMITIVE, Op
 from jitorch.ir.types import TensorType
-from jitorch.ops import dispatch
 from jitorch.ops.structure import broadcast_to
 from jitorch.passes.decompose import decompose
 from jitorch.passes.jvp import is_float

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
+import numpy as np
+
 from jitorch.frontend.eager import steps
 from jitorch.frontend.eager.tape import Tape
 from jitorch.ir.op import ELEMENTWISE, Op
@@ -35,7 +37,7 @@ class LargeTape(Tape):
         return super().apply(op, operands, attrs)
 
     def _short_way(self, op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> Any:
-        limit = LARGE_ELEMENTWISE if op.kind == ELEMENTWISE else LARGE
+        limit = LARGE_ELEMENTWISE if isinstance(op.rules.get("numpy"), np.ufunc) else LARGE
         for x in operands:
             if isinstance(x, Tensor) and x._array is not None and x._array.size >= limit:
                 return import_module("jitorch.frontend.eager.kernels").call(op, operands, attrs)

@@ -1,9 +1,9 @@
 """The short way of an elementwise op: plain stored tensors of one type, and numbers that need no promotion.
 
-For such operands the result is that of one NumPy function, which also broadcasts where no gradient is wanted, and nothing
-is to be cast.  Everything else takes the ordinary way: `elementwise` returns NotImplemented.  The results
-are the same, bit for bit.  `jitorch.frontend.eager.native` does the same in machine code.  For large tensors there are
-kernels (`jitorch.frontend.eager.flat`).
+For such operands the result is that of one NumPy function, and nothing is to be cast.  It also broadcasts, where no
+gradient is wanted.  Everything else takes the ordinary way: `elementwise` returns NotImplemented.  The results are the
+same, bit for bit.  `jitorch.frontend.eager.native` does the same in machine code, for tensors of one shape.  For large
+tensors there are kernels (`jitorch.frontend.eager.flat`).
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ class Loops:
 
 
 _NONE = Loops(None, 0, {}, False)
-_LARGE_STEPS = 1 << 17
+STEPS_LIMIT = 1 << 17
+"""Elements from which on a kernel is faster where the function is one instruction."""
 _STEPS = frozenset((
     "add", "sub", "mul", "div", "neg", "abs", "eq", "ne", "lt", "le", "gt", "ge", "and", "or", "xor", "not", "sqrt",
 ))  # fmt: skip
@@ -69,7 +70,7 @@ def loops_of(op: Any) -> Loops:
         )
         if dtype.category in machine.accepts and not promoted and signature in ufunc.types:
             results[dtype] = result
-    limit = _LARGE_STEPS if machine.name in _STEPS else LARGE
+    limit = STEPS_LIMIT if machine.name in _STEPS else LARGE
     op.loops = Loops(ufunc, machine.arity, results, not machine.to_bool and "vjp" in op.rules, limit)
     return op.loops
 
@@ -111,7 +112,7 @@ def elementwise(op: Op, args: tuple[Any, ...]) -> Any:
             result = loops.ufunc(array)
         else:
             other = args[1] if tensor is first else first
-            operand = _operand(other, type_)
+            operand = operand_of(other, type_)
             if operand is None and not recorded:
                 operand = _of_another_shape(other, array, loops.limit)
             if operand is None:
@@ -130,12 +131,12 @@ def elementwise(op: Op, args: tuple[Any, ...]) -> Any:
 
 def _large(op: Op, args: tuple[Any, ...], type_: TensorType, result: DType) -> Any:
     """The result of a large call by a kernel, if nothing is to be promoted or repeated."""
-    if not all(_operand(x, type_) is not None for x in args):
+    if not all(operand_of(x, type_) is not None for x in args):
         return NotImplemented
     return import_module("jitorch.frontend.eager.flat").call(op, args, type_, result)
 
 
-def _operand(x: Any, type_: TensorType) -> Any:
+def operand_of(x: Any, type_: TensorType) -> Any:
     """``x`` as the NumPy function takes it beside a tensor of ``type_``, or None if it is to be promoted."""
     if isinstance(x, Tensor):
         return x._array if x._type is type_ or x._type == type_ else None
@@ -147,13 +148,20 @@ def _operand(x: Any, type_: TensorType) -> Any:
 
 
 def _of_another_shape(x: Any, array: np.ndarray[Any, Any], limit: int) -> np.ndarray[Any, Any] | None:
-    """The array of a tensor of the dtype of ``array``, which NumPy broadcasts with it to less than ``limit`` elements."""
+    """The array of a tensor of the dtype of ``array``, if NumPy broadcasts both to less than ``limit`` elements."""
     other = x._array if isinstance(x, Tensor) else None
     if other is None or other.dtype is not array.dtype:
         return None
-    count = 1
-    for m, n in zip_longest(reversed(array.shape), reversed(other.shape), fillvalue=1):
-        if m != n and m != 1 and n != 1:
+    size = spread_size(array.shape, other.shape)
+    return None if size is None or size >= limit else other
+
+
+def spread_size(*shapes: tuple[int, ...]) -> int | None:
+    """The elements of what ``shapes`` broadcast to, None if they do not."""
+    size = 1
+    for sizes in zip_longest(*map(reversed, shapes), fillvalue=1):
+        others = {n for n in sizes if n != 1}
+        if len(others) > 1:
             return None
-        count *= m if n == 1 else n
-    return other if count < limit else None
+        size *= others.pop() if others else 1
+    return size

@@ -1,9 +1,9 @@
 """Calls on small tensors as the NumPy calls that they come to.
 
-A composite runs op by op: each op binds its arguments, promotes, infers its type and makes a tensor, which takes ten times
-as long as NumPy does for some thousand elements.  Once a call was repeated with the same op, attributes and exact types,
-its graph is made and decomposed, and from then on its primitives run one after the other on arrays, by the same NumPy
-rules: the results are the same, bit for bit.  What NumPy broadcasts by itself is not broadcast before.
+A composite runs op by op: each op binds its arguments, promotes, infers its type and makes a tensor, which takes ten
+times as long as NumPy does for some thousand elements.  Once a call was repeated with the same op, attributes and exact
+types, its graph is made and decomposed, and from then on its primitives run one after the other on arrays, by the same
+NumPy rules: the results are the same, bit for bit.  What NumPy broadcasts by itself is not broadcast before.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _calls: dict[tuple[Any, ...], _Call] = {}
 
 
 class _Step(NamedTuple):
-    """One NumPy call: the next value is ``rule(*values[places], **attrs)``, of type ``type``, whose dtype is ``dtype``."""
+    """One NumPy call: the next value is ``rule(*values[places], **attrs)``, of ``type`` and its ``dtype``."""
 
     rule: Callable[..., Any]
     places: tuple[int, ...]
@@ -53,7 +53,7 @@ class _Step(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Steps:
-    """A call as NumPy calls.  Values are numbered: operands first, then ``constants``, then the results of the steps."""
+    """A call as NumPy calls.  Values are numbered: operands, then ``constants``, then the results of the steps."""
 
     constants: tuple[Any, ...]
     steps: tuple[_Step, ...]
@@ -203,8 +203,8 @@ def _is_new(output: Value) -> bool:
 
 
 def _is_left_out(value: Value, outputs: Sequence[Value]) -> bool:
-    """Whether ``value`` is what NumPy makes of its operand anyway, because all who read it are functions of NumPy's that
-    have another operand of the whole shape.
+    """Whether NumPy makes ``value`` of its operand anyway: those that read it are functions of NumPy's, with another
+    operand of the whole shape.
     """
     return (
         _is_broadcast(value)

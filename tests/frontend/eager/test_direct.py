@@ -59,6 +59,18 @@ def test_activations(function: Callable[..., Any], dtype: str) -> None:
         same(got, want)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_where(dtype: str) -> None:
+    x, y = (jitorch.from_numpy(values(dtype, (3, 4), seed)) for seed in (1, 2))
+    mask, row = jitorch.from_numpy(values("bool", (3, 4))), jitorch.from_numpy(values("bool", (4,)))
+    other = jitorch.from_numpy(values("float64", (3, 4), 3))
+    chosen = [(x, y), (x, y[0]), (x[:, :1], y[0]), (x, 0), (0, x), (x, 0.5), (True, x), (1, 2), (x, other), (x, None)]
+    for condition in (mask, row, mask[:, :1], mask[0, 0], mask.t(), jitorch.ones(3, 4), mask[:2]):
+        for a, b in chosen:
+            agree(jitorch.where, condition, a, b)
+    assert len(jitorch.where(mask)) == 2
+
+
 @pytest.mark.parametrize(
     "sizes",
     [(6, 4), (-1,), (4, -1, 3), ((2, 12),), (24, 1), (5, 5), (-1, -1), (0, -1), (-2, 12), ([4, 6],), (True, 24)],

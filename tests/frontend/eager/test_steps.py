@@ -66,6 +66,7 @@ def op_by_op(function: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> An
 def test_every_sample(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for sample in ENTRIES[name].rules["samples"](np.random.default_rng(0)):
         for to in ({}, NARROW):
+
             def call(sample: Any = sample, to: Any = to) -> Any:
                 return ENTRIES[name](*tensors(sample.args, to), **tensors(sample.kwargs, to))
 
