@@ -27,10 +27,10 @@ from jitorch.errors import JitorchError
 from jitorch.frontend.eager.differentiable import GraphFunction
 from jitorch.frontend.eager.interpreter import type_of
 from jitorch.frontend.eager.steps import types_of, wants_gradient
-from jitorch.ir.graph import Graph, Value, identity
+from jitorch.ir.graph import Graph, Node, Value, identity
 from jitorch.ir.op import PRIMITIVE, Op
 from jitorch.ir.types import TensorType
-from jitorch.ops.structure import broadcast_to
+from jitorch.ops.structure import broadcast_to, copy, transpose_axes
 from jitorch.passes.decompose import decompose
 from jitorch.passes.jvp import is_float
 from jitorch.tensor import Tensor
@@ -114,7 +114,7 @@ def call(op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> Any:
     function = _chosen(kernel, op, pattern, operands, attrs) if kernel.facts else kernel.function
     if function is None:
         return NotImplemented
-    inputs = [_once(x) for x in operands if x is not None]
+    inputs = [_as_stored(x) for x in operands if x is not None]
     results = function(inputs)
     if types is not None:
         _plan((op, types, attributes), function.plain, inputs)
@@ -160,8 +160,9 @@ def _chosen(
 def _pattern(operands: Sequence[Any]) -> tuple[Any, ...] | None:
     """What a kernel depends on: the types, with the number of its first appearance in the place of each size.
 
-    None if a tensor is not laid out row by row, or has no data.  One whose elements are repeated along axes, which
-    costs no memory, has its sizes without them, too, unless there is a gradient: a later change must be found out.
+    None if a tensor has gaps, or no data.  One that is not laid out row by row, for its elements are repeated along axes or
+    its axes lie in another order, has the sizes and the order of what lies in memory, too, unless there is a gradient:
+    a later change must be found out.
     """
     numbers: dict[int, int] = {}
     is_recorded = wants_gradient(operands)
@@ -177,9 +178,10 @@ def _pattern(operands: Sequence[Any]) -> tuple[Any, ...] | None:
         if array.flags.c_contiguous:
             pattern.append((x._type.dtype, sizes))
             continue
-        if is_recorded or not _without_repeats(array).flags.c_contiguous:
+        stored, order = _stored(array)
+        if is_recorded or not stored.flags.c_contiguous:
             return None
-        pattern.append((x._type.dtype, sizes, _without_repeats(array).shape))
+        pattern.append((x._type.dtype, sizes, tuple([n if n < SMALLEST else -numbers[n] for n in stored.shape]), order))
     return tuple(pattern)
 
 
@@ -192,17 +194,20 @@ def _made(op: Op, pattern: tuple[Any, ...], operands: Sequence[Any], attrs: dict
     graph = Graph(op.name)
     symbols: dict[int, Dim] = {}
     inputs: list[Value | None] = []
+    is_turned = False
     for x in operands:
         type_ = type_of(x)
         if not isinstance(type_, TensorType):
             inputs.append(None if type_ is None else graph.add_input(type_))
             continue
         sizes = tuple(_size(n, symbols) for n in type_.shape)
-        once = type_of(_once(x)).shape  # type: ignore[union-attr]
-        value = graph.add_input(type_.with_shape(tuple(_size(n, symbols) for n in once)))
-        if once != type_.shape:
-            spread = {"shape": sizes}
-            value = graph.append(broadcast_to, [value], spread, infer(broadcast_to, [value.type], spread)).outputs[0]
+        stored, order = _stored(x._array)
+        value = graph.add_input(type_.with_shape(tuple(_size(n, symbols) for n in stored.shape)))
+        if order != tuple(range(len(order))):
+            is_turned = True
+            value = _append(graph, transpose_axes, value, {"perm": tuple(map(order.index, range(len(order))))})
+        if value.type.shape != sizes:  # type: ignore[union-attr]
+            value = _append(graph, broadcast_to, value, {"shape": sizes})
         inputs.append(value)
     if not _binds_sizes(graph):
         return Kernel(None)
@@ -214,7 +219,7 @@ def _made(op: Op, pattern: tuple[Any, ...], operands: Sequence[Any], attrs: dict
             decompose(whole)
         except JitorchError:
             return Kernel(None, facts.guards)  # NumPy's way says what is wrong, in the sizes at hand.
-    if not _is_kernel(whole):
+    if not _is_kernel(whole) or (is_turned and not all(map(_may_be_turned, whole.nodes))):
         return Kernel(None, facts.guards)
     if facts.guards:
         count = _asking[op, pattern] = _asking.get((op, pattern), 0) + 1
@@ -225,24 +230,38 @@ def _made(op: Op, pattern: tuple[Any, ...], operands: Sequence[Any], attrs: dict
     return Kernel(GraphFunction(graph, differentiable, BACKEND, name=op.name), facts.guards)
 
 
-def _without_repeats(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """One of the elements that are repeated along each axis."""
-    return array[
+def _stored(array: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], tuple[int, ...]]:
+    """What lies in memory: one of the elements that are repeated along each axis, and the axes in their order there.
+
+    The order has the number of the axis of ``array`` for each axis of the first.
+    """
+    if array.flags.c_contiguous:
+        return array, tuple(range(array.ndim))
+    once = array[
         tuple(slice(0, 1) if n > 1 and step == 0 else slice(None) for n, step in zip(array.shape, array.strides))
     ]
+    wide = [axis for axis in range(once.ndim) if once.shape[axis] > 1]
+    order = list(range(once.ndim))
+    for place, axis in zip(wide, sorted(wide, key=lambda axis: -once.strides[axis])):
+        order[place] = axis
+    return once.transpose(order), tuple(order)
 
 
-def _once(x: Any) -> Any:
-    """An operand without repeats along its axes, of no history."""
+def _as_stored(x: Any) -> Any:
+    """An operand as it lies in memory, of no history."""
     if not isinstance(x, Tensor) or x._array is None or x._array.flags.c_contiguous:
         return x
-    return Tensor._from_array(_without_repeats(x._array))
+    return Tensor._from_array(_stored(x._array)[0])
+
+
+def _append(graph: Graph, op: Op, value: Value, attrs: dict[str, Any]) -> Value:
+    return graph.append(op, [value], attrs, infer(op, [value.type], attrs)).outputs[0]
 
 
 def _binds_sizes(graph: Graph) -> bool:
     """Whether each size is one of an input: not where all operands are repeated."""
     bound = {s for v in graph.inputs if isinstance(v.type, TensorType) for d in v.type.shape for s in dims.symbols(d)}
-    spread = {s for node in graph.nodes for d in node.attrs["shape"] for s in dims.symbols(d)}
+    spread = {s for node in graph.nodes for d in node.attrs.get("shape", ()) for s in dims.symbols(d)}
     return spread <= bound
 
 
@@ -262,6 +281,14 @@ def _is_kernel(graph: Graph) -> bool:
     if not all(_is_loop(node.op) for node in graph.nodes):
         return False
     return all(isinstance(v.type, TensorType) and not _is_view(v) for v in graph.outputs)
+
+
+def _may_be_turned(node: Node) -> bool:
+    """Whether operands whose axes lie in another order than theirs may be read: it copies them, or folds an axis.
+
+    Other results keep that order, as NumPy's and PyTorch's do, while kernels write row by row.
+    """
+    return node.op.is_view or node.op.lowering == "reduce" or node.op is copy
 
 
 def _is_view(value: Value) -> bool:

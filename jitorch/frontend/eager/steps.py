@@ -167,7 +167,7 @@ def _graph(op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> Graph | No
     clean = import_module("jitorch.passes.clean")
     graph = Graph(op.name)
     try:
-        inputs = [None if x is None else graph.add_input(type_of(x)) for x in operands]
+        inputs = [None if (type_ := type_of(x)) is None else graph.add_input(type_) for x in operands]
         types = builder.infer(op, [None if v is None else v.type for v in inputs], attrs)
         graph.outputs = list(graph.append(op, inputs, attrs, types).outputs)
         decompose(graph)
