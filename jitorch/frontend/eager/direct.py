@@ -34,7 +34,7 @@ def install() -> None:
     PUBLIC["reshape"].short = _reshape
     PUBLIC["clone"].short = _clone
     PUBLIC["cat"].short = _cat
-    PUBLIC["where"].short = _where
+    PUBLIC["where"].short = OPS["where"].short = _where
     getitem.short = _getitem
     for name in ("add", "sub", "div"):
         PUBLIC[name].short = _binary(OPS[name])
