@@ -160,9 +160,9 @@ def _chosen(
 def _pattern(operands: Sequence[Any]) -> tuple[Any, ...] | None:
     """What a kernel depends on: the types, with the number of its first appearance in the place of each size.
 
-    None if a tensor has gaps, or no data.  One that is not laid out row by row, for its elements are repeated along axes or
-    its axes lie in another order, has the sizes and the order of what lies in memory, too, unless there is a gradient:
-    a later change must be found out.
+    None if a tensor has gaps, or no data.  One that is not laid out row by row, for its elements are repeated along
+    axes or its axes lie in another order, has the sizes and the order of what lies in memory, too, unless there is a
+    gradient: a later change must be found out.
     """
     numbers: dict[int, int] = {}
     is_recorded = wants_gradient(operands)

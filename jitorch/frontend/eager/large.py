@@ -38,9 +38,20 @@ class LargeTape(Tape):
 
     def _short_way(self, op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> Any:
         limit = LARGE_ELEMENTWISE if isinstance(op.rules.get("numpy"), np.ufunc) else LARGE
-        for x in operands:
-            if isinstance(x, Tensor) and x._array is not None and x._array.size >= limit:
-                return import_module("jitorch.frontend.eager.kernels").call(op, operands, attrs)
+        if _is_large(operands, limit):
+            return import_module("jitorch.frontend.eager.kernels").call(op, operands, attrs)
         if op.kind == ELEMENTWISE or steps.wants_gradient(operands):
             return NotImplemented
         return steps.call(op, operands, attrs)
+
+    def compute(self, op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> Any:
+        if op.kind != ELEMENTWISE and not op.is_view and dispatch.is_plain() and not _is_large(operands, LARGE):
+            result = steps.call(op, operands, attrs)
+            if result is not NotImplemented:
+                return result
+        return super().compute(op, operands, attrs)
+
+
+def _is_large(operands: Sequence[Any], limit: int) -> bool:
+    """Whether a tensor has ``limit`` elements or more."""
+    return any(isinstance(x, Tensor) and x._array is not None and x._array.size >= limit for x in operands)

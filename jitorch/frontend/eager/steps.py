@@ -83,7 +83,7 @@ class _Call:
 
 
 def call(op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> Any:
-    """The result of ``op``, whose operands want no gradient, or NotImplemented where there are no steps for it."""
+    """The result of ``op``, which is not recorded here, or NotImplemented where there are no steps for it."""
     types = types_of(operands)
     if types is None:
         return NotImplemented

@@ -232,15 +232,19 @@ class Tape:
         if vjp is None and op.body is not None:
             return op.body(*op.group(operands), **attrs)
         node = self.node(op, operands, attrs, vjp or _not_differentiable(op))
-        token = dispatch.enter(self.inner)
-        try:
-            out = self.inner.apply(op, operands, attrs)
-        finally:
-            dispatch.leave(token)
+        out = self.compute(op, operands, attrs)
         outputs = out if isinstance(out, tuple) else (out,)
         if any(isinstance(t, Tensor) for t in outputs):
             node.finish(outputs, self.inner.version)
         return out
+
+    def compute(self, op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> Any:
+        """The results of a call that is recorded as a whole: what it is made of is not."""
+        token = dispatch.enter(self.inner)
+        try:
+            return self.inner.apply(op, operands, attrs)
+        finally:
+            dispatch.leave(token)
 
     def node(self, op: Op, operands: Sequence[Any], attrs: dict[str, Any], vjp: Callable[..., Any]) -> GradNode:
         """What keeps a call for its gradient."""

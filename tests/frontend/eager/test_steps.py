@@ -158,6 +158,24 @@ def test_a_call_that_wants_a_gradient_is_recorded(x: Any) -> None:
         assert not x.softmax(-1).requires_grad
 
 
+@pytest.mark.parametrize("name", [name for name in CALLS if name != "max with its place"])
+def test_a_recorded_call_has_steps_and_the_same_gradients(name: str, x: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    x.requires_grad_()
+    weights = jitorch.randn(16, 32)
+
+    def gradients() -> Any:
+        y = CALLS[name](x)
+        total = (y * weights.flatten()[: y.numel()].reshape(y.shape)).sum()
+        (first,) = jitorch.autograd.grad(total, x, create_graph=True)
+        (second,) = jitorch.autograd.grad((first * x).sum(), x)
+        return y.detach(), first.detach(), second
+
+    want = op_by_op(gradients, monkeypatch)
+    gradients()
+    assert made()
+    same(outcome(gradients), want)
+
+
 def test_an_error_in_a_repeated_call_is_the_same(x: Any) -> None:
     table = jitorch.ones(4, 3)
     for _ in range(3):
