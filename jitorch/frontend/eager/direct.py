@@ -16,7 +16,7 @@ import numpy as np
 from jitorch import allocator, dtypes
 from jitorch.frontend.eager.interpreter import quieten, restore
 from jitorch.frontend.eager.large import LARGE, LARGE_ELEMENTWISE
-from jitorch.frontend.eager.shortcut import DTYPES, Loops, operand_of, spread_size
+from jitorch.frontend.eager.shortcut import DTYPES, Loops, operand_of, spread
 from jitorch.frontend.eager.views import short_way
 from jitorch.ops import OPS, PUBLIC, dispatch
 from jitorch.ops.index import getitem
@@ -40,7 +40,7 @@ def install() -> None:
         PUBLIC[name].short = _binary(OPS[name])
     for op in OPS.values():
         if op.is_view and op.name != "detach":  # which is a method of interpreters
-            op.short = short_way(op, _stored)
+            op.short = short_way(op, stored)
     for name, function in (("relu", _relu), ("sigmoid", _sigmoid)):
         OPS[name].loops = Loops(function, 1, {dtype: dtype for dtype in _FLOATS}, True)
 
@@ -70,10 +70,10 @@ def _binary(op: Any) -> Callable[..., Any]:
 
 def _array(x: Any) -> Any:
     """The array of a plain tensor of floats whose use records nothing, else None."""
-    return _stored(x) if isinstance(x, Tensor) and x._type.dtype in _FLOATS else None
+    return stored(x) if isinstance(x, Tensor) and x._type.dtype in _FLOATS else None
 
 
-def _stored(x: Any) -> Any:
+def stored(x: Any) -> Any:
     """The array of a plain tensor whose use records nothing, else None."""
     if not isinstance(x, Tensor):
         return None
@@ -102,7 +102,7 @@ def _matmul(*args: Any, **kwargs: Any) -> Any:
 
 
 def _clone(*args: Any, **kwargs: Any) -> Any:
-    x = _stored(args[0]) if len(args) == 1 and not kwargs else None
+    x = stored(args[0]) if len(args) == 1 and not kwargs else None
     if x is None or x.size >= LARGE_ELEMENTWISE or not x.flags.c_contiguous:
         return NotImplemented
     made = allocator.empty(x.shape, x.dtype)
@@ -114,7 +114,7 @@ def _cat(*args: Any, **kwargs: Any) -> Any:
     if not 0 < len(args) <= 2 - len(kwargs) or kwargs.keys() - {"dim"} or type(args[0]) not in (list, tuple):
         return NotImplemented
     tensors, dim = args[0], args[1] if len(args) == 2 else kwargs.get("dim", 0)
-    arrays = [_stored(x) for x in tensors]
+    arrays = [stored(x) for x in tensors]
     first = arrays[0] if arrays else None
     if first is None or type(dim) is not int or not -first.ndim <= dim < first.ndim:
         return NotImplemented
@@ -133,16 +133,16 @@ def _cat(*args: Any, **kwargs: Any) -> Any:
 
 
 def _where(*args: Any, **kwargs: Any) -> Any:
-    condition = _stored(args[0]) if len(args) == 3 and not kwargs else None
+    condition = stored(args[0]) if len(args) == 3 and not kwargs else None
     like = next((x for x in args[1:] if isinstance(x, Tensor)), None)
-    if condition is None or condition.dtype != np.bool_ or condition.size >= LARGE or like is None:
+    if condition is None or condition.dtype != np.bool_ or condition.size >= LARGE:
         return NotImplemented
-    if like._type.dtype not in DTYPES:
+    if like is None or like._type.dtype not in DTYPES:
         return NotImplemented
-    values: list[Any] = [_stored(x) if isinstance(x, Tensor) else operand_of(x, like._type) for x in args[1:]]
+    values: list[Any] = [stored(x) if isinstance(x, Tensor) else operand_of(x, like._type) for x in args[1:]]
     if any(x is None or x.size >= LARGE or x.dtype != values[0].dtype for x in values):
         return NotImplemented
-    if spread_size(condition.shape, *(x.shape for x in values)) is None:
+    if spread(condition.shape, *(x.shape for x in values)) is None:
         return NotImplemented
     return Tensor._from_array(np.where(condition, *values))
 
@@ -180,7 +180,7 @@ _sum, _mean = _reduction(_add_up), _reduction(_average)
 
 
 def _reshape(*args: Any, **kwargs: Any) -> Any:
-    x = _stored(args[0]) if args and not kwargs else None
+    x = stored(args[0]) if args and not kwargs else None
     if x is None or not x.flags.c_contiguous:
         return NotImplemented
     sizes: Any = args[1] if len(args) == 2 and isinstance(args[1], tuple) else args[1:]
@@ -197,7 +197,7 @@ def _reshape(*args: Any, **kwargs: Any) -> Any:
 
 
 def _getitem(*args: Any, **kwargs: Any) -> Any:
-    x = _stored(args[0]) if len(args) == 2 and not kwargs else None
+    x = stored(args[0]) if len(args) == 2 and not kwargs else None
     items = args[1] if type(args[-1]) is tuple else args[-1:]
     if x is None or len(items) > x.ndim:
         return NotImplemented

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from jitorch.dtypes import DType
+from jitorch.frontend.eager.direct import stored
 from jitorch.frontend.eager.interpreter import quieten, restore
-from jitorch.frontend.eager.shortcut import DTYPES, STEPS_LIMIT, Loops, loops_of, operand_of
+from jitorch.frontend.eager.shortcut import DTYPES, STEPS_LIMIT, Loops, loops_of, operand_of, spread
 from jitorch.ir.op import ELEMENTWISE, Op
-from jitorch.ops import OPS, dispatch
+from jitorch.ops import OPS
 from jitorch.tensor import Tensor
 
 _OF_TWO = frozenset({"add", "sub", "div"})
@@ -27,7 +28,7 @@ def write(entry: Any, target: Tensor, args: tuple[Any, ...]) -> bool:
     if type(array) is not np.ndarray or not (array.flags.c_contiguous and array.flags.writeable):
         return False
     function = _function(entry, len(args), type_.dtype, array.size)
-    if function is None or _is_followed((target, *args)):
+    if function is None or not _is_free(target, args):
         return False
     operands: list[Any] = []
     for x in args:
@@ -65,24 +66,15 @@ def _fill(array: Any, value: Any, out: Any) -> None:
     np.copyto(out, value)
 
 
-def _is_followed(tensors: Sequence[Any]) -> bool:
-    """Whether an operation on ``tensors`` is to be recorded, or one is a view whose history is to be found out."""
-    recording = dispatch.is_grad_enabled()
-    for x in tensors:
-        if not isinstance(x, Tensor):
-            continue
-        base = x if x._base is None else x._base
-        if x is not base and x._view_version != base._view_version:
-            return True
-        if recording and any(t._requires_grad or t._node is not None for t in (x, base)):
-            return True
-    return False
+def _is_free(target: Tensor, args: Sequence[Any]) -> bool:
+    """Whether nothing is to be recorded, and no view's history to be found out."""
+    tensors = (target, target if target._base is None else target._base, *args)
+    return all(stored(x) is not None for x in tensors if isinstance(x, Tensor))
 
 
 def _repeated(x: Any, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any] | None:
     """The array of a tensor of the dtype of ``array``, which NumPy broadcasts to its shape."""
     other = x._array if isinstance(x, Tensor) else None
-    if other is None or other.dtype is not array.dtype or other.ndim > array.ndim:
+    if other is None or other.dtype is not array.dtype or spread(array.shape, other.shape) != array.shape:
         return None
-    fits = all(m == n or n == 1 for m, n in zip(reversed(array.shape), reversed(other.shape)))
-    return other if fits else None
+    return other

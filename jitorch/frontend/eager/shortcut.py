@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
-from itertools import zip_longest
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from jitorch import dtypes
 from jitorch.dtypes import Category, DType
+from jitorch.errors import ShapeError
 from jitorch.frontend.eager.interpreter import quieten, restore
 from jitorch.frontend.eager.large import LARGE, LARGE_ELEMENTWISE
 from jitorch.frontend.eager.tape import ElementNode
@@ -24,6 +25,7 @@ from jitorch.ir import scalars
 from jitorch.ir.op import Op
 from jitorch.ir.types import TensorType
 from jitorch.ops import dispatch
+from jitorch.ops.normalize import broadcast_shapes
 from jitorch.tensor import Tensor
 
 DTYPES = (dtypes.float32, dtypes.float64, dtypes.int64, dtypes.int32, dtypes.bool_)
@@ -152,16 +154,13 @@ def _of_another_shape(x: Any, array: np.ndarray[Any, Any], limit: int) -> np.nda
     other = x._array if isinstance(x, Tensor) else None
     if other is None or other.dtype is not array.dtype:
         return None
-    size = spread_size(array.shape, other.shape)
-    return None if size is None or size >= limit else other
+    shape = spread(array.shape, other.shape)
+    return None if shape is None or prod(shape) >= limit else other
 
 
-def spread_size(*shapes: tuple[int, ...]) -> int | None:
-    """The elements of what ``shapes`` broadcast to, None if they do not."""
-    size = 1
-    for sizes in zip_longest(*map(reversed, shapes), fillvalue=1):
-        others = {n for n in sizes if n != 1}
-        if len(others) > 1:
-            return None
-        size *= others.pop() if others else 1
-    return size
+def spread(*shapes: tuple[int, ...]) -> tuple[int, ...] | None:
+    """What ``shapes`` broadcast to, None if they do not."""
+    try:
+        return broadcast_shapes("", shapes)
+    except ShapeError:
+        return None

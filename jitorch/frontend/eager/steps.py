@@ -12,22 +12,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from jitorch import dtypes
 from jitorch.errors import JitorchError
 from jitorch.frontend.eager.interpreter import quieten, restore, type_of
-from jitorch.ir.graph import Graph, identity
+from jitorch.ir.graph import Graph, Node, Value, identity
 from jitorch.ir.interpret import as_type
 from jitorch.ir.op import Op
 from jitorch.ir.types import ScalarType, TensorType
 from jitorch.ops import dispatch
 from jitorch.tensor import Tensor
-
-if TYPE_CHECKING:
-    from jitorch.ir.graph import Node, Value
 
 REPEATED = 16
 """Calls after which the steps are made: to make them takes about as long as so many calls without."""
