@@ -154,7 +154,7 @@ def text(found: dict[str, Any]) -> str:
         shown = "Import (without NumPy's), first call (package, model and data in memory), memory that three training"
         parts += [
             "## Start and memory",
-            f"{shown} steps add at their peak.",
+            f"{shown} steps add at their peak: medians of new processes, but for first calls of more than ten seconds.",
             markdown_table(*once_cells(found["once"])),
         ]
     if found.get("growth"):

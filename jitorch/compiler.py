@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from jitorch import allocator, config, dtypes, plugins
+from jitorch import allocator, collector, config, dtypes, plugins
 from jitorch.backends import cache, registry
 from jitorch.backends.base import (
     Accept,
@@ -93,7 +93,7 @@ def compile_graph(
     """
     start = time.perf_counter()
     chosen = available(backend or registry.default_backend())
-    with graph.assumed():
+    with graph.assumed(), collector.stopped():
         compiled = _compile(graph, chosen, options or Options(), constants or {})
     compiled.seconds = time.perf_counter() - start
     return compiled

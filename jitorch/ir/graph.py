@@ -194,7 +194,8 @@ class Graph:
             node = old.node.op.name if old.node is not None else "input"
             raise CompilerBug(f"a rewrite of {node} changed its type", expected=old.type, actual=new.type, ir=self)
         old.replace_all_uses_with(new)
-        self.outputs = [new if v is old else v for v in self.outputs]
+        if old in self.outputs:
+            self.outputs = [new if v is old else v for v in self.outputs]
 
     def rebuild(self, nodes: list[Node]) -> None:
         """Keep just ``nodes``, in this order; the others give up their uses."""

@@ -55,7 +55,7 @@ class Sink:
         type_: TensorType = self.result.type  # type: ignore[assignment]
         index = Index.of(type_.shape, coordinates).flat()
         found = {e.buffer: None for e in k.loads(self.store(coordinates, k.const(0, type_.dtype))) if e.index == index}
-        if self.buffer is not None and not self.is_plain:
+        if self.buffer is not None:
             found[self.buffer] = None
         return tuple(k.Prefetch(buffer, index, written=True) for buffer in found)
 

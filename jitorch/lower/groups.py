@@ -16,6 +16,10 @@ LARGE = 1 << 16
 """Elements from which on a map has a kernel of its own, unless it shares what another one reads or makes: to compute it
 earlier would keep its memory longer, to save one loop."""
 
+MOST_BESIDE = 12
+"""Values of a group from which on another is only joined that shares elements with them: a loop over many arrays takes
+long to compile, where several groups of a few, the updates of parameters of one shape, are launches of one kernel."""
+
 
 @dataclass(eq=False)
 class Group:
@@ -52,7 +56,8 @@ def groups(plan: Plan) -> list[Group]:
             at = position[value] = position[value.node.outputs[0]]
             result[at].values.append(value)
             continue
-        along = next((i for i, group in enumerate(result) if is_joined(group.values[0], value)), None)
+        is_scan = value.node is not None and value.node.op.lowering == "scan"
+        along = next((i for i, g in enumerate(result) if is_joined(g.values[0], value)), None) if is_scan else None
         if along is not None:
             position[value] = along
             result[along].values.append(value)
@@ -66,7 +71,7 @@ def groups(plan: Plan) -> list[Group]:
                 if not _joins(value, group) or i < after:
                     continue
                 inside = reads & set(group.values)
-                if not inside and _is_large(value) and not any(map(_is_large, reads & group.reads)):
+                if not inside and not _is_wanted(value, group, reads):
                     continue
                 if i > after or inside <= aligned:
                     found = i
@@ -111,6 +116,14 @@ def _is_elementwise(value: Value) -> bool:
 def _is_large(value: Value) -> bool:
     size = value.type.size  # type: ignore[union-attr]
     return isinstance(size, int) and size > LARGE
+
+
+def _is_wanted(value: Value, group: Group, reads: set[Value]) -> bool:
+    """Whether ``value``, which reads ``reads`` but nothing that ``group`` makes, had better be computed with it."""
+    shared = reads & group.reads
+    if len(group.values) >= MOST_BESIDE and not any(v.type.shape == value.type.shape for v in shared):  # type: ignore[union-attr]
+        return False
+    return not _is_large(value) or any(map(_is_large, shared))
 
 
 def _joins(value: Value, group: Group) -> bool:

@@ -71,7 +71,10 @@ class RuleSet:
 
     def apply(self, graph: Graph) -> bool:
         """Rewrite every node that a rule matches, once over; says whether any did."""
-        return rewrite_nodes(graph, self._first_match)
+        return rewrite_nodes(graph, self._first_match, self._matches)
+
+    def _matches(self, node: Node) -> bool:
+        return any(_match_node(rule.pattern, node, {}) for rule in self.rules.get(node.op, ()))
 
     def _first_match(self, node: Node, builder: GraphBuilder) -> Any:
         for rule in self.rules.get(node.op, ()):
@@ -122,11 +125,18 @@ def _match_node(pattern: P, node: Node, bound: dict[str, Any]) -> bool:
     return True
 
 
-def rewrite_nodes(graph: Graph, replacement: Callable[[Node, GraphBuilder], Any]) -> bool:
-    """Offer each node to ``replacement``; where it gives a tensor (or tuple), that replaces the outputs."""
+def rewrite_nodes(
+    graph: Graph,
+    replacement: Callable[[Node, GraphBuilder], Any],
+    is_offered: Callable[[Node], bool] = lambda node: True,
+) -> bool:
+    """Offer nodes to ``replacement``; where it gives a tensor (or tuple), that replaces the outputs."""
     nodes: list[Node] = []
     changed = False
     for node in graph:
+        if not is_offered(node):
+            nodes.append(node)
+            continue
         scratch = Graph("rewrite")
         builder = GraphBuilder(scratch)
         token = dispatch.set_grad_enabled_flag(False)

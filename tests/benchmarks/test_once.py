@@ -1,3 +1,6 @@
+import pytest
+
+from benchmarks import once
 from benchmarks.once import ONCE, fresh, judge_once, select_once
 from benchmarks.workloads import BY_NAME
 
@@ -27,3 +30,17 @@ def test_a_fresh_process_measures(tmp_path):
     assert 0 < fresh("import", "jitorch", "-", 1, str(tmp_path), 60) < 30
     assert 0 < fresh("first", "jitorch", "W9.tiny_compiled_call", 1, str(tmp_path), 60) < 30
     assert list((tmp_path / "jitorch").iterdir())
+
+
+@pytest.mark.parametrize(("seconds", "value"), [([3, 9, 4], 4), ([11, 1, 1], 11)])
+def test_a_cold_call_is_the_median_of_three_unless_it_takes_long(monkeypatch, seconds, value):
+    folders = set()
+
+    def measured(kind, peer, row, threads, folder, limit):
+        folders.add(folder)
+        return seconds[len(folders) - 1]
+
+    monkeypatch.setattr(once, "fresh", measured)
+    found = once.measure(ROWS["W10.first_cold_mlp_step"], ["jitorch"], 2, 60, lambda line: None)
+    assert found == {"jitorch": {"value": value}}
+    assert len(folders) == (1 if value > 10 else 3)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jitorch.lower.fuse import plan
-from jitorch.lower.groups import LARGE, groups
+from jitorch.lower.groups import LARGE, MOST_BESIDE, groups
 from tests.lower.graphs import parse
 
 
@@ -47,3 +47,27 @@ def test_large_maps_that_share_nothing_stay_apart() -> None:
       return %0, %1, %2
     }}"""
     assert names(text) == [["exp", "cos"], ["sin"]]
+
+
+def updates(count: int, shared: bool) -> str:
+    """Three values of each of many parameters; ``shared``: all read one tensor."""
+    numbers = range(count)
+    inputs = ", ".join(f"%m{n}: f32[4], %p{n}: f32[4]" for n in numbers)
+    lines = (
+        f"""
+      %a{n}: f32[4] = mul(%m{n}, {"%m0" if shared else f"%m{n}"})
+      %b{n}: f32[4] = mul(%p{n}, {"%m0" if shared else f"%m{n}"})
+      %c{n}: f32[4] = sub(%p{n}, %a{n})"""
+        for n in numbers
+    )
+    results = ", ".join(f"%{name}{n}" for n in numbers for name in "abc")
+    return f"graph @main({inputs}) {{{''.join(lines)}\n      return {results}\n    }}"
+
+
+def test_updates_of_many_parameters_are_groups_of_a_few() -> None:
+    each = MOST_BESIDE // 3
+    assert names(updates(2 * each + 1, False)) == [["mul", "mul", "sub"] * count for count in (each, each, 1)]
+
+
+def test_as_many_as_share_a_tensor_are_one_group() -> None:
+    assert len(names(updates(MOST_BESIDE, True))[0]) > MOST_BESIDE

@@ -31,7 +31,7 @@ from jitorch.backends.cpu.expressions import (
 )
 from jitorch.backends.cpu.host import HostWriter, entry_symbol
 from jitorch.backends.cpu.profile import Profiler
-from jitorch.backends.cpu.regions import share
+from jitorch.backends.cpu.regions import only_reads, share
 from jitorch.backends.cpu.text import Function, Module, loops_group, register_type, scratch, suffix, symbol, unsupported
 from jitorch.dtypes import Category
 from jitorch.errors import CompilerBug
@@ -180,7 +180,7 @@ def add_kernel(module: Module, kernel: Kernel, name: str, linkage: str = "intern
     KernelWriter(function, (kernel, name)).block(kernel.body, scope)
     function.leave()
     # Not inlined, so that the buffers stay known to be distinct.
-    group = loops_group(function.is_heavy, bool(kernel.scratch))
+    group = loops_group(function.is_heavy or only_reads(kernel.body), bool(kernel.scratch))
     module.functions[name] = function.text(f"{linkage}void {symbol(name)}({', '.join(params)}) #{group}")
     return symbol(name)
 

@@ -12,7 +12,7 @@ on the number of threads.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from jitorch.backends.cpu.cost import cost
@@ -171,7 +171,7 @@ def _functions(
     write(inner, scope, *region.loop())
     inner.leave()
     params = [f"{t}{a} %a{n}" for n, (t, a) in enumerate(zip(arguments.types, arguments.attributes))]
-    group = loops_group(inner.is_heavy, bool(private))
+    group = loops_group(inner.is_heavy or only_reads(region.body), bool(private))
     head = f"internal void {symbol(body)}({', '.join([*params, 'i64 %low', 'i64 %high'])}) #{group}"
     module.functions[body] = inner.text(head)
     outer = Function(module)
@@ -245,7 +245,25 @@ def _grain(region: Region, each: Expr) -> int:
 
 def _has_loops(body: tuple[k.Stmt, ...]) -> bool:
     """Whether there are loops in ``body`` when it runs."""
-    return any(isinstance(s, For) and s.kind != "unroll" for s in k.parts(body))
+    return any(isinstance(s, For) and s.kind != "unroll" for s in _statements(body))
+
+
+def only_reads(body: tuple[k.Stmt, ...]) -> bool:
+    """Whether the innermost loops of ``body`` only read memory."""
+    loops = [s for s in _statements(body) if isinstance(s, For) and s.kind != "unroll" and not _has_loops(s.body)]
+    return bool(loops) and not any(isinstance(s, Store) for loop in loops for s in _statements(loop.body))
+
+
+def _statements(body: tuple[k.Stmt, ...]) -> Iterator[k.Stmt]:
+    """The statements of ``body`` and those in them."""
+    for stmt in body:
+        yield stmt
+        match stmt:
+            case For():
+                yield from _statements(stmt.body)
+            case k.If():
+                yield from _statements(stmt.then)
+                yield from _statements(stmt.orelse)
 
 
 def _is_fixed(extent: Expr, around: list[For]) -> bool:

@@ -34,8 +34,9 @@ _MEMORY = {
 _REGISTER = _MEMORY | {dtypes.bool_: "i1", dtypes.float16: "float", dtypes.bfloat16: "float"}
 _SUFFIX = {"float": "f32", "double": "f64", "half": "f16"}
 
-# Group 5 is for kernels with functions of `mathematics`: 512 bits are a third faster there on a processor that has
-# them, where plain arithmetic, bound by memory, gains nothing.
+# Groups 5 and 7 are for kernels with functions of `mathematics`, for which 512 bits are a third faster on a processor
+# that has them, and for loops that only read, which are a tenth faster where vectors lie across cache lines: NumPy's
+# arrays begin 16 bytes behind one.  Plain arithmetic that stores, bound by memory, gains nothing.
 # Registers that are put on the stack must not lie across two cache lines there: that takes twice as long, hence the
 # realigned stacks of groups 3 and 5.
 # In groups 6 and 7 loops that copy stay loops: for rows, a call of memcpy takes longer.  They are not for tiles, which
@@ -53,11 +54,12 @@ attributes #4 = { nounwind noinline willreturn nosync nofree memory(none) "no-tr
 """.replace("<COPIES>", '"no-builtin-memcpy" "no-builtin-memmove"')
 
 
-def loops_group(is_heavy: bool, has_scratch: bool) -> int:
-    """The attribute group of a function with loops of a kernel, which has scratch memory or not."""
+def loops_group(is_wide: bool, has_scratch: bool) -> int:
+    """The attribute group of a function with loops of a kernel: of the widest registers or not, with scratch memory or
+    without."""
     if has_scratch:
-        return 5 if is_heavy else 3
-    return 7 if is_heavy else 6
+        return 5 if is_wide else 3
+    return 7 if is_wide else 6
 
 
 def unsupported(construct: str) -> UnsupportedError:

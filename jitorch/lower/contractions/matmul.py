@@ -160,6 +160,7 @@ class _Recipe:
             self.job.sink.is_plain,
             ahead=(self.ahead_across if across else self.ahead) if self.asks_ahead() else None,
             others=tuple((self.in_place(part, tile.rows), part.terms) for part in others),
+            by_lanes=not is_whole and _is_given(rows.value) and bool(dims.decide("<=", rows.size, lanes.size)),
         )
         # A panel that only one row of tiles reads is read once.
         again = not (isinstance(rows.size, int) and rows.size <= tile.rows)
@@ -312,12 +313,15 @@ class _Recipe:
         return self.store(batch, lane, row, total)
 
     def asks_ahead(self) -> bool:
-        """Whether the epilogue uses memory of its own."""
+        """Whether the epilogue uses memory of its own, or results do not fit a second-level cache."""
+        if self.job.sink.is_plain:
+            size = self.job.out.size
+            return isinstance(size, int) and size * self.job.out.dtype.itemsize > self.job.target.cache_bytes
         somewhere = [k.Var(f"c{axis}") for axis in range(len(self.batch) + 2)]
         return bool(self.job.sink.ahead(somewhere))
 
     def ahead(self, batch: Batch, row: k.Expr, lane: k.Expr) -> tuple[k.Stmt, ...]:
-        """What asks for the memory that the epilogue reads at one place."""
+        """What asks for the memory that the epilogue uses at one place."""
         return self.job.sink.ahead([*batch, row, lane])
 
     def ahead_across(self, batch: Batch, row: k.Expr, lane: k.Expr) -> tuple[k.Stmt, ...]:
@@ -372,6 +376,15 @@ def _turned(value: Value) -> Value | None:
 def _is_in_memory(value: Value, puller: Puller) -> bool:
     while value not in puller.buffers:
         if value.node is None or value.node.op.name not in VIEWS:
+            return False
+        value = value.node.operands[0]
+    return True
+
+
+def _is_given(value: Value) -> bool:
+    """Whether ``value`` is, or is a view of, what the program gets: no thread has just computed a part of it."""
+    while value.node is not None:
+        if value.node.op.name not in VIEWS:
             return False
         value = value.node.operands[0]
     return True

@@ -81,6 +81,7 @@ class Product:
     statements that use ``count`` lanes of each block, of ``rows`` rows, when they are stored.  ``ahead(batch, row,
     lane)`` gives those that ask for the memory that ``store`` uses there.  ``others``: where ``rows`` lies in several
     parts along ``k``, all but the first, each with its number of terms; the sum is not cut into chunks then.
+    ``by_lanes``: tasks that follow each other have the same lanes, not the same rows.
     """
 
     batch: tuple[Dim, ...]
@@ -97,6 +98,7 @@ class Product:
     after: Callable[[k.Expr, k.Expr, k.Expr, k.Expr], tuple[k.Stmt, ...]] | None = None
     ahead: Callable[[Batch, k.Expr, k.Expr], tuple[k.Stmt, ...]] | None = None
     others: tuple[tuple[Side, int], ...] = ()
+    by_lanes: bool = False
 
     def over(self, body: Callable[[k.Expr, k.Expr], tuple[k.Stmt, ...]]) -> tuple[k.Stmt, ...]:
         """``body`` for each row and lane of a tile, in registers."""
@@ -149,10 +151,13 @@ class _Writer:
 
     def tasks(self) -> tuple[k.Stmt, ...]:
         p, task = self.p, k.Var("task")
-        sizes = (*p.batch, self.row_blocks, self.lane_blocks)
+        blocks = {"row_block": self.row_blocks, "lane_block": self.lane_blocks}
+        names = ("lane_block", "row_block") if p.by_lanes else ("row_block", "lane_block")
+        sizes = (*p.batch, *(blocks[name] for name in names))
         body: list[k.Stmt] = []
-        coordinates = split_task(task, sizes, body)
-        batch, row_block, lane_block = tuple(coordinates[:-2]), coordinates[-2], coordinates[-1]
+        coordinates = split_task(task, sizes, body, names)
+        at = dict(zip(names, coordinates[-2:], strict=True))
+        batch, row_block, lane_block = tuple(coordinates[:-2]), at["row_block"], at["lane_block"]
         i, j, c = k.Var("i"), k.Var("j"), k.Var("c")
         row_panel = row_block * self.blocking.rows + i
         lane_panel = lane_block * self.blocking.lanes + j
@@ -365,9 +370,11 @@ def _run(length: int, size: Dim, at: k.Expr) -> tuple[k.Expr, k.Expr]:
     return first, k.call("minimum", length, size_expr(size) - first)
 
 
-def split_task(task: k.Var, sizes: Sequence[Dim], body: list[k.Stmt]) -> list[k.Expr]:
-    """Coordinates of a flat index, named in ``body``: batch axes, row block and lane block; 0 along axes of size 1."""
-    names = (*(f"b{i}" for i in range(len(sizes) - 2)), "row_block", "lane_block")
+def split_task(
+    task: k.Var, sizes: Sequence[Dim], body: list[k.Stmt], blocks: Sequence[str] = ("row_block", "lane_block")
+) -> list[k.Expr]:
+    """Coordinates of a flat index, named in ``body``: batch axes and ``blocks``; 0 along axes of size 1."""
+    names = (*(f"b{i}" for i in range(len(sizes) - len(blocks))), *blocks)
     result: list[k.Expr] = [k.const(0)] * len(sizes)
     rest: k.Expr = task
     wide = [a for a, d in enumerate(sizes) if d != 1]

@@ -306,6 +306,18 @@ def test_simple_loops_are_vectorised() -> None:
         assert "<8 x float>" in native.optimised_text(llvm.render_kernel(kernel), target=target), kernel.name
 
 
+def test_loops_that_only_read_use_the_widest_registers() -> None:
+    acc = Var("acc", F32)
+    add = call("add", acc, Load(X, J * N + i), reassociate=True)
+    row = (Local(acc, const(0.0, F32)), For(i, N, (Assign(acc, add),)), Store(OUT, J, acc))
+    sums = Kernel("sums", (X, OUT, N), (), (For(J, N, row, "parallel"),))
+    each = For(i, N, (Store(OUT, J * N + i, Load(X, J * N + i) * 3.0),))
+    rows = Kernel("rows", (X, OUT, N), (), (For(J, N, (each,), "parallel"),))
+    target = native.Target("x86_64-unknown-linux-gnu", "x86-64-v4", "")
+    for kernel, lanes in ((sums, 16), (rows, 8)):
+        assert f"<{lanes} x float>" in native.optimised_text(llvm.render_kernel(kernel), target=target), kernel.name
+
+
 def test_ordered_sums_stay_ordered(run_kernel: Run) -> None:
     acc = Var("acc", F32)
     body = (Local(acc, const(0.0, F32)), For(i, N, (Assign(acc, acc + Load(X, i)),)), Store(OUT, const(0), acc))

@@ -148,6 +148,32 @@ def test_products_of_lines_that_collide(inner: int) -> None:
     np.testing.assert_array_equal(product.numpy(), x @ w.T)
 
 
+def task_blocks(kernel: k.Kernel) -> list[str]:
+    """What a task has, the part that changes from each to the next first."""
+    (loop,) = kernel.body
+    assert isinstance(loop, k.For)
+    return [s.var.name for s in loop.body if isinstance(s, k.Let) and s.var.name.endswith("_block")]
+
+
+def test_a_thread_multiplies_the_panels_that_it_packed() -> None:
+    square = lowered((1024, 1024), (1024, 1024), "avx512").kernels[-1]
+    assert task_blocks(square) == ["row_block", "lane_block"]
+    text = """graph @main(%x: f32[1024, 1024], %y: f32[1024, 1024]) {
+      %0: f32[1024, 1024] = exp(%x)
+      %1: f32[1024, 1024] = matmul_batched(%0, %y)
+      return %0, %1
+    }"""
+    # Rows that threads have just computed stay with them instead.
+    computed = program(parse(text), "product", TARGETS["avx512"]).kernels[-1]
+    assert task_blocks(computed) == ["lane_block", "row_block"]
+
+
+@pytest.mark.parametrize(("size", "asked"), [(64, False), (1024, True)])
+def test_memory_of_large_results_is_asked_for_ahead(size: int, asked: bool) -> None:
+    kernel = lowered((size, 64), (64, size), "avx512").kernels[-1]
+    assert any(isinstance(part, k.Prefetch) and part.written for part in k.walk(kernel)) is asked
+
+
 def joined(rows: int, parts: tuple[int, ...], lanes: int, other: tuple[int, ...] | None = None) -> str:
     """A product whose operands are joined of ``parts``, the second of ``other`` if that is given."""
     other = other or parts
