@@ -126,7 +126,8 @@ def run_growth(options: argparse.Namespace) -> None:
 def run_instructions(options: argparse.Namespace) -> None:
     """Measure the rows of `benchmarks.instructions` that ``--only`` names, or all."""
     found = load(options.json, options.threads)
-    found["machine"] = machine.describe()
+    # How busy the machine was is told of the table's run, if there was one.
+    found.setdefault("machine", machine.describe())
     names = wanted_peers(options.peers or ",".join(instructions.PEERS))
     rows = instructions.rows(options.only)
     progress = Progress(len(rows))

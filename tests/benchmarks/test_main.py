@@ -30,6 +30,16 @@ def test_results_are_written_and_rows_replaced(tmp_path, capsys):
     assert "W9.add_10_eager" in json.loads(path.read_text())["rows"]
 
 
+def test_other_measurements_leave_what_is_said_of_the_machine(tmp_path):
+    path = tmp_path / "found.json"
+    path.write_text('{"threads": 1, "rows": {}, "machine": {"load": 0.25}}')
+    command = ["--instructions", "--only", "W3.matmul_128", "--peers", "jitorch", "--quick", "--threads", "1"]
+    assert main([*command, "--json", str(path)]) == 0
+    found = json.loads(path.read_text())
+    assert found["machine"] == {"load": 0.25}
+    assert "W3.matmul_128" in found["instructions"]
+
+
 def test_results_of_other_threads_are_not_mixed(tmp_path):
     path = tmp_path / "found.json"
     path.write_text('{"threads": 2, "rows": {}}')
