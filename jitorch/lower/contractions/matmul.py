@@ -18,7 +18,16 @@ from jitorch.lower.contractions.contraction import Axis, Contraction, load, scal
 from jitorch.lower.contractions.dots import dots_kernel, thin_tile
 from jitorch.lower.contractions.packing import Packing
 from jitorch.lower.contractions.panels import Batch, Element, Product, Side, product_kernel
-from jitorch.lower.contractions.tiles import MAX_ROWS, USUAL_ROWS, Blocking, Tile, choose_blocking, choose_tile
+from jitorch.lower.contractions.tiles import (
+    LONG,
+    MAX_ROWS,
+    SHORT,
+    USUAL_ROWS,
+    Blocking,
+    Tile,
+    choose_blocking,
+    choose_tile,
+)
 from jitorch.lower.epilogue import Columns
 from jitorch.lower.fuse import VIEWS, joined_operands
 from jitorch.lower.groups import Group
@@ -165,8 +174,9 @@ class _Recipe:
         # A panel that only one row of tiles reads is read once.
         again = not (isinstance(rows.size, int) and rows.size <= tile.rows)
         blocking = choose_blocking(
-            tile, self.sums, dims.prod(self.batch), rows.size, lanes.size, self.inner, again, not is_fixed
-        )
+            tile, self.sums, dims.prod(self.batch), rows.size, lanes.size, self.inner, again, not is_fixed,
+            LONG if rows.is_unit(self.puller, inner=True) else SHORT,
+        )  # fmt: skip
         if self.joined and isinstance(self.inner, int):
             blocking = replace(blocking, chunk=max(1, self.inner))
         if strand:

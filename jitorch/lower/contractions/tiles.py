@@ -15,10 +15,8 @@ from jitorch.lower.target import Target
 MAX_ROWS = 12
 """A first-level cache keeps 8 lines of one set; a few rows more do no harm unless their distance is a power of two."""
 USUAL_ROWS = 8
-CHUNK = 256
-"""Terms of a sum: a panel of that length fits half of a first-level cache or streams from the second."""
-BLOCK_ROWS, BLOCK_LANES = 192, 128
-"""Of a task: its rows for a chunk of the sum, and their sums, fit the second-level cache together."""
+BLOCK_LANES = 128
+"""Of a task."""
 SCRATCH_BYTES = 160 * 1024
 STAGE_BYTES = 192 * 1024
 STREAM_LANES, STREAM_CHUNK = 1024, 8
@@ -39,6 +37,23 @@ class Tile:
     rows: int
     lanes: int
     width: int
+
+
+@dataclass(frozen=True)
+class Block:
+    """The rows of a task, and the terms of their sums that it adds at a time, at most.
+
+    With the sums of all, the rows for these terms fit a second-level cache.
+    """
+
+    rows: int
+    chunk: int
+
+
+LONG = Block(128, 384)
+"""Where neighbours in memory are terms of one row: each line is used up at once."""
+SHORT = Block(192, 256)
+"""Where they are rows of one term: the next tile uses the same lines, which should still be in a first-level cache."""
 
 
 @dataclass(frozen=True)
@@ -117,21 +132,21 @@ def _cycles(target: Target, rows: int, vectors: int) -> float:
 
 def choose_blocking(
     tile: Tile, dtype: DType, batch: Dim, rows: Dim, lanes: Dim, inner: Dim, in_chunks: bool = True,
-    in_place: bool = True,
+    in_place: bool = True, most: Block = SHORT,
 ) -> Blocking:  # fmt: skip
     """Cut a product into tasks; ``in_chunks``: panels are read more than once, so they should stay in a cache.
 
     ``in_place``: lanes are not packed.
     """
-    length = max(1, inner) if isinstance(inner, int) else CHUNK
+    length = max(1, inner) if isinstance(inner, int) else most.chunk
     if tile.rows == 1 and in_place:
         # One row: the other operand streams through, some of its rows at once, long runs of each.
         block = _stream_lanes(batch, lanes)
         return Blocking(1, max(1, block // tile.lanes), min(STREAM_CHUNK, length))
-    row_panels, lane_panels = max(1, BLOCK_ROWS // tile.rows), max(1, BLOCK_LANES // tile.lanes)
+    row_panels, lane_panels = max(1, most.rows // tile.rows), max(1, BLOCK_LANES // tile.lanes)
     chunk = length
-    if isinstance(inner, int) and in_chunks and inner > CHUNK * 3 // 2:
-        chunks = -(-inner // CHUNK)
+    if isinstance(inner, int) and in_chunks and inner > most.chunk * 3 // 2:
+        chunks = -(-inner // most.chunk)
         chunk = -(-inner // chunks)
     area = SCRATCH_BYTES // (dtype.itemsize * tile.rows * tile.lanes)
     row_panels = max(1, min(row_panels, area // lane_panels))
@@ -139,7 +154,7 @@ def choose_blocking(
         return Blocking(row_panels, lane_panels, chunk)
     row_count, lane_count = -(-rows // tile.rows), -(-lanes // tile.lanes)
     row_panels, lane_panels = _even(row_count, row_panels), _even(lane_count, lane_panels)
-    terms = tile.rows * tile.lanes * (inner if isinstance(inner, int) else CHUNK)
+    terms = tile.rows * tile.lanes * (inner if isinstance(inner, int) else most.chunk)
     times = batch if isinstance(batch, int) else TASKS
     while row_panels * lane_panels > 1:
         tasks = times * -(-row_count // row_panels) * -(-lane_count // lane_panels)
