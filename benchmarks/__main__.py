@@ -95,6 +95,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             found["rows"][row.name] = bench.row(row)
             found["versions"] = found.get("versions", {}) | machine.versions(bench.about)
             found["blas"] = machine.blas(bench.about) or found.get("blas", [])
+            found.setdefault("repeated", {})[row.name] = bench.repeated.get(row.name, 0)
             progress.advance()
             save(found, options.json)
     with progress:

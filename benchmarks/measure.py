@@ -1,4 +1,8 @@
-"""One row over all peers: build, compare, then rounds of samples A B C A B C ..."""
+"""One row over all peers: build, compare, then rounds of samples A B C A B C ...
+
+A round before or after which several threads have one core between them (`benchmarks.cores`) is measured again, for
+all peers, as often as `PATIENCE` allows.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +11,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
+from time import perf_counter, sleep
 from typing import Any
 
 import numpy as np
 
+from benchmarks import cores
 from benchmarks.compare import mismatch
 from benchmarks.peers import REFERENCE
 from benchmarks.process import ChildError, ChildProcess
 from benchmarks.workloads import Workload
+
+PATIENCE = 300.0
+"""Seconds of a run that may be spent on rounds that do not count, and between them."""
+_PAUSE = 0.5  # seconds until it is looked again whether threads have cores of their own
 
 Result = dict[str, Any]  # "seconds" and "samples", or one of "skip", "mismatch", "error"; maybe "note"
 
@@ -43,6 +53,8 @@ class Bench:
     children: dict[str, ChildProcess] = field(default_factory=dict)
     broken: dict[str, str] = field(default_factory=dict)
     about: dict[str, Any] = field(default_factory=dict)
+    repeated: dict[str, int] = field(default_factory=dict)  # rows, and how many rounds of them did not count
+    patience: float = PATIENCE  # what is left of it
 
     def __enter__(self) -> Bench:
         return self
@@ -104,17 +116,39 @@ class Bench:
 
     def _sample(self, row: Workload, results: dict[str, Result]) -> None:
         running = [peer for peer, result in results.items() if "samples" in result]
-        for turn in range(self.settings.rounds):
+        turn = 0
+        while turn < self.settings.rounds:
+            while self._lacks_cores():
+                sleep(_PAUSE)
+                self.patience -= _PAUSE
             self.settings.say(f"{row.name}: round {turn + 1} of {self.settings.rounds}")
-            for peer in list(running):
-                answer = self.ask(peer, self.settings.limit, do="sample", seconds=self.settings.sample)
-                if "error" in answer:
-                    running.remove(peer)
-                    results[peer] = {"error": answer["error"]}
-                else:
-                    results[peer]["samples"].append(answer["seconds"])
+            begun = perf_counter()
+            found = self._round(running, results)
+            if self._lacks_cores():
+                self.patience -= perf_counter() - begun
+                self.repeated[row.name] = self.repeated.get(row.name, 0) + 1
+                continue
+            turn += 1
+            for peer, seconds in found.items():
+                results[peer]["samples"].append(seconds)
         for peer in running:
             results[peer]["seconds"] = median(results[peer]["samples"])
+
+    def _lacks_cores(self) -> bool:
+        """Whether threads have one core between them, and there is patience to wait for more."""
+        return self.patience > 0 and cores.are_shared(self.settings.threads)
+
+    def _round(self, running: list[str], results: dict[str, Result]) -> dict[str, float]:
+        """A sample of each peer; one that fails is taken from ``running``, with its error for a result."""
+        found: dict[str, float] = {}
+        for peer in list(running):
+            answer = self.ask(peer, self.settings.limit, do="sample", seconds=self.settings.sample)
+            if "error" in answer:
+                running.remove(peer)
+                results[peer] = {"error": answer["error"]}
+            else:
+                found[peer] = answer["seconds"]
+        return found
 
 
 def judged(

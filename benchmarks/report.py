@@ -21,8 +21,9 @@ Written by `python -m benchmarks --report`; do not edit. `make bench` measures i
 
 Every row is the same work with the same inputs and weights in each package. Outputs are compared with a float64
 reference before times count. Each package runs in a process of its own with the same number of threads, samples are
-interleaved, and what is shown is the median. *Ratio* is the time of the fastest peer by that of jitorch: above 1,
-jitorch is ahead. `benchmarks/workloads.py` has the shapes and `benchmarks/targets.py` the targets."""
+interleaved, and what is shown is the median; a round in which the threads had one core between them is measured again.
+*Ratio* is the time of the fastest peer by that of jitorch: above 1, jitorch is ahead. `benchmarks/workloads.py` has the
+shapes and `benchmarks/targets.py` the targets."""
 
 INSTRUCTIONS = """\
 Times of jitorch with all instructions of the processor, with AVX2 and with SSE2 alone (`JITORCH_PROCESSOR` makes code
@@ -123,6 +124,10 @@ def _measured(found: dict[str, Any]) -> Iterable[str]:
     yield f"* {machine['processor']}, {machine['cores']} cores used at most, {instructions}; {machine['memory_gb']} GB"
     yield f"* {machine['system']}, Python {machine['python']}, {found['threads']} threads, {found['rounds']} rounds"
     yield f"* load of the machine before the run: {machine['load']}"
+    repeated = [count for count in found.get("repeated", {}).values() if count]
+    if repeated:
+        what = f"{sum(repeated)} rounds of {len(repeated)} rows"
+        yield f"* {what} were measured again, for all: the threads had one core between them (`benchmarks/cores.py`)"
     yield "* " + ", ".join(f"{name} {version}" for name, version in sorted(found["versions"].items()))
     if found.get("blas"):
         yield f"* BLAS of NumPy: {', '.join(found['blas'])}"

@@ -43,3 +43,9 @@ def test_what_lags_of_start_and_memory():
 def test_groups():
     lines = report.groups(ROWS).splitlines()
     assert lines[2] == "| W1 | 5.00 (1) | 3.00 (1) | - | - |"
+
+
+def test_rounds_that_did_not_count_are_said():
+    found = {**FOUND, "repeated": {"W3.matmul_64": 3, "W5.resnet18_b1": 0, "W7.lstm_128steps": 1}}
+    assert "* 4 rounds of 2 rows were measured again" in report.text(found)
+    assert "measured again" not in report.text(FOUND)
