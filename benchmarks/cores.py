@@ -2,12 +2,13 @@
 
 Two processors of a virtual machine may be two threads of one core for some seconds, and the machine does not say so.
 Then they share its units and its way to memory, and two threads are no faster than one: not what rows for two threads
-are to show.
+are to show.  It is looked where threads can be bound to processors: else the system may put both on one.
 """
 
 from __future__ import annotations
 
 import ctypes
+import os
 import threading
 from functools import cache
 from time import perf_counter
@@ -17,7 +18,7 @@ from jitorch.backends.cpu import native
 
 SHARED = 1.4
 """How much longer two threads take on one core, at least: twice as long, where those with a core each take 1 to 1.1."""
-_CHAINS, _ADDITIONS, _REPEATS = 12, 200_000, 6
+_CHAINS, _ADDITIONS, _REPEATS = 12, 600_000, 5
 
 
 def slowdown() -> float:
@@ -27,7 +28,7 @@ def slowdown() -> float:
 
 def are_shared(threads: int) -> bool:
     """Whether ``threads`` threads, if they are several, find fewer cores than two now."""
-    return threads > 1 and slowdown() >= SHARED
+    return threads > 1 and hasattr(os, "sched_setaffinity") and slowdown() >= SHARED
 
 
 @cache
@@ -62,21 +63,22 @@ done:
 
 
 def _seconds(threads: int) -> float:
-    """What ``threads`` threads that start together take, until the last is done."""
+    """What ``threads`` threads that start together, each on the next processor, take until the last is done."""
     function, start = _additions(), threading.Barrier(threads)
+    processors = sorted(os.sched_getaffinity(0))
     times: list[float] = []
 
-    def work() -> None:
+    def work(number: int) -> None:
+        os.sched_setaffinity(0, {processors[number % len(processors)]})  # of this thread
         room = ctypes.create_string_buffer(32)
         start.wait()
         begun = perf_counter()
         function(_ADDITIONS, 1.0, room)
         times.extend((begun, perf_counter()))
 
-    others = [threading.Thread(target=work) for _ in range(threads - 1)]
-    for thread in others:
-        thread.start()
-    work()
-    for thread in others:
-        thread.join()
+    workers = [threading.Thread(target=work, args=(number,)) for number in range(threads)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
     return max(times) - min(times)
